@@ -1,0 +1,1 @@
+"""What a person configures once: the registry and Vertex AI."""

@@ -1,0 +1,1 @@
+"""The road's steps as Prefect tasks, one module each."""
