@@ -1,1 +1,15 @@
 """Fixtures for all tests; each file under tests/fixtures/ brings one real part."""
+
+import sys
+from pathlib import Path
+
+# Test folders are no packages; this makes `fixtures.parts` importable from any of them.
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest_plugins = [
+    "fixtures.parts",
+    "fixtures.registry_server",
+    "fixtures.engine",
+    "fixtures.base_image",
+    "fixtures.prefect_server",
+]
