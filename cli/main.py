@@ -1,0 +1,90 @@
+"""`vertex-training`: what a person types; every command is a few lines over flows and engines.
+
+Exit codes: 0 the model is there; 2 something a person can mend, said in one line; 130 interrupted; 1 a fault
+of this program, with its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from ..core.errors import TrainingError
+from .output import print_error
+
+app = App(
+    name="vertex-training",
+    help="Takes training code from your machine to a finished Vertex AI job.",
+    version_flags=["--version"],
+    result_action="return_value",
+)
+
+
+@app.command
+def run(
+    project: Path,
+    /,
+    *,
+    registry: str | None = None,
+    vertex: str | None = None,
+    builder: Literal["auto", "direct", "docker"] = "auto",
+    refresh: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
+) -> int:
+    """Take PROJECT from here to a finished job; arguments after `--` go to the training script.
+
+    Args:
+        project: The project's folder.
+        registry: A saved ContainerRegistry block; without one the image stays in this machine's layout.
+        vertex: A saved VertexAI block; without one the job runs on this machine.
+        builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
+        refresh: Verify and freeze again even if nothing changed.
+        json: Print one JSON object on stdout.
+    """
+    from .run import run_project
+
+    return run_project(
+        project,
+        list(script_args) if script_args else None,
+        registry=registry,
+        vertex=vertex,
+        builder=builder,
+        refresh=refresh,
+        as_json=json,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The program's entry point; exits the process."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    words, rest = _split(words)
+    try:
+        command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
+        if rest is not None:
+            if command is not run:
+                raise TrainingError("only run takes arguments for a script", where="--", next_step="Leave them out")
+            bound.arguments["script_args"] = tuple(rest)
+        code = command(*bound.args, **bound.kwargs)
+    except CycloptsError as error:
+        print(f"error: {' '.join(str(error).split())}. Ask for help: vertex-training --help", file=sys.stderr)
+        code = 2
+    except TrainingError as error:
+        print_error(error)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """Everything after the first `--` belongs to the training script, untouched."""
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], words[at + 1 :]

@@ -1,0 +1,53 @@
+"""What a person sees: a line for whatever happens, one summary, one error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import TextIO
+
+from ..core.errors import TrainingError
+from ..flows.result import TrainingResult
+
+
+class StepHandler(logging.Handler):
+    """Prints the steps' own lines to stderr, and none of Prefect's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(logging.INFO)
+        self._stream = stream
+        self._bold = stream.isatty() and "NO_COLOR" not in os.environ
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record that a step marked as its own."""
+        step = getattr(record, "step", None)
+        if step is None:
+            return
+        name = f"{step:<8}"
+        self._stream.write(f"{f'\x1b[1m{name}\x1b[0m' if self._bold else name} {record.getMessage()}\n")
+        self._stream.flush()
+
+
+def show_only_steps() -> None:
+    """Replaces Prefect's console output by the steps' lines; its server still gets everything."""
+    logger = logging.getLogger("prefect")
+    logger.handlers = [StepHandler(sys.stderr)]
+
+
+def print_summary(result: TrainingResult, stream: TextIO) -> None:
+    """Steps with their seconds, then image, job and model."""
+    lines = ["", f"{'step':<9} {'state':<10} {'seconds':>7}"]
+    lines += [f"{step.name:<9} {step.state:<10} {step.seconds:7.2f}" for step in result.steps]
+    reused = [step.name for step in result.steps if step.state == "Cached"]
+    if reused:
+        lines.append(f"reused: {', '.join(reused)} (nothing they depend on has changed)")
+    lines += ["", f"image  {result.image}", f"job    {result.job}  {result.state}", f"model  {result.model}"]
+    stream.write("\n".join(lines) + "\n")
+
+
+def print_error(error: TrainingError) -> None:
+    """The detail first, so that the one line that matters stands last."""
+    if error.detail:
+        sys.stderr.write("".join(f"    {line}\n" for line in error.detail.splitlines()))
+    sys.stderr.write(f"error: {error}\n")

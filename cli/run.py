@@ -1,0 +1,62 @@
+"""`vertex-training run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..core.errors import ProjectError
+from ..core.home import Home
+from ..project.snapshot import Project
+from .output import print_summary, show_only_steps
+
+B = TypeVar("B")
+
+
+def run_project(
+    project: Path,
+    args: list[str] | None,
+    *,
+    registry: str | None,
+    vertex: str | None,
+    builder: Any,
+    refresh: bool,
+    as_json: bool,
+) -> int:
+    """Runs the flow `train` in this process and prints its result; returns the exit code."""
+    Project.open(project, Home.default())  # a wrong folder is said at once, before anything slow is imported
+    # A first start of Prefect's own server migrates its database, which takes longer than its default patience.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    from ..blocks.registry import ContainerRegistry
+    from ..blocks.vertex_ai import VertexAI
+    from ..flows.train import train
+
+    show_only_steps()
+    result = train(
+        project=project,
+        args=args,
+        registry=_load(ContainerRegistry, registry, "--registry"),
+        vertex=_load(VertexAI, vertex, "--vertex"),
+        builder=builder,
+        refresh=refresh,
+    )
+    print_summary(result, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(result.to_dict()))
+    return 0
+
+
+def _load(block: type[B], name: str | None, option: str) -> B | None:
+    if name is None:
+        return None
+    try:
+        return block.load(name)  # pyright: ignore[reportAttributeAccessIssue] - every block has it
+    except ValueError as error:
+        raise ProjectError(
+            f"no saved {block.__name__} block is called {name!r}",
+            where=option,
+            next_step="List the saved ones: prefect block ls",
+        ) from error

@@ -1,0 +1,83 @@
+"""Step 3: an image of code and dependencies, identified by content."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from ..core.home import Home
+from ..images import direct
+from ..images.cache import building, find
+from ..images.model import BuiltImage, LayerReport
+from .log import step_log
+from .plan import ImagePlan
+from .policy import STEP
+
+
+# The one cache of images is the place where they lie. Prefect's cache would have to be confirmed there anyway,
+# and it doesn't know of what another machine built, so the step asks and calls itself Cached.
+@task(name="build", cache_policy=NO_CACHE, **STEP)
+def build(plan: ImagePlan) -> BuiltImage | State[BuiltImage]:
+    """Builds the image, unless its target has it already; of two runs at once, one builds.
+
+    Raises:
+        ImageError: A wheel, the base or the Dockerfile can't be used.
+        RegistryError: The base or the target refused.
+    """
+    log = step_log("build")
+    home = Home.default()
+    with building(plan.request.fingerprint, home) as waited:
+        found = find(plan.target, plan.request.fingerprint)
+        if found is None and waited:
+            # Whoever held the lock built it; its push may not have come to an end yet.
+            found = find(plan.layout, plan.request.fingerprint)
+        if found is not None:
+            log(f"unchanged: {found.reference}")
+            return cached(found)
+        image = _build_docker(plan, log) if plan.builder == "docker" else _build_direct(plan, log, home)
+    log(f"{image.reference} ({image.size:,} bytes)")
+    report_layers(image, "image-build")
+    return image
+
+
+def _build_direct(plan: ImagePlan, log: Any, home: Home) -> BuiltImage:
+    return direct.build(
+        plan.request,
+        plan.layout,
+        cache=home.cache,
+        base=plan.base,
+        upload_to=plan.target if plan.remote else None,
+        progress=lambda layer: log(layer_line(layer)),
+    )
+
+
+def _build_docker(plan: ImagePlan, log: Any) -> BuiltImage:
+    raise NotImplementedError
+
+
+def cached(image: BuiltImage) -> State[BuiltImage]:
+    """The state of a step whose image was confirmed where it lies."""
+    return Completed(name="Cached", message=f"confirmed: {image.reference}", data=image)
+
+
+def layer_line(layer: LayerReport) -> str:
+    """One layer in one line: what happened, what it holds, how much, how long."""
+    return f"{layer.action:<8} {layer.title}  {layer.size:,} bytes  {layer.seconds:.2f} s"
+
+
+def report_layers(image: BuiltImage, key: str) -> None:
+    """Writes the table of layers as an artifact of the run."""
+    rows = "\n".join(
+        f"| {layer.title} | {layer.action} | {layer.size:,} | {layer.seconds:.2f} | `{layer.digest[:19]}` |"
+        for layer in image.layers
+    )
+    create_markdown_artifact(
+        f"`{image.reference}`\n\n| layer | what happened | bytes | seconds | digest |\n|---|---|---:|---:|---|\n{rows}\n",
+        key=key,
+        description="The image's layers",
+    )

@@ -1,0 +1,37 @@
+"""Step 5, first half: exactly one cloud job for this request."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ..vertex import submission as engine
+from ..vertex.connection import Connection
+from ..vertex.model import JobRequest, SubmittedJob
+from .log import step_log
+from .policy import STEP
+
+
+# Never skipped by Prefect's cache: whether the job exists is the service's to say, and a failed job must not
+# be taken for the answer when the run is retried. The look-up by key costs one request.
+@task(name="submit", cache_policy=NO_CACHE, **STEP)
+def submit(connection: Connection, request: JobRequest, key: str) -> SubmittedJob:
+    """Creates the job, or adopts the one that an earlier attempt created.
+
+    After this returns, exactly one live or succeeded job with this key exists.
+
+    Raises:
+        VertexError: The request breaks a limit, or the service refused it.
+        VertexUnavailable: Transient.
+    """
+    log = step_log("submit")
+    job = engine.submit(connection, request, key, record=_record_intent)
+    log(f"{'found' if job.adopted else 'created'} {job.name}")
+    if job.console:
+        log(job.console)
+    return job
+
+
+def _record_intent(text: str) -> None:
+    create_markdown_artifact(text, key="training-job", description="Written before the job is created")
