@@ -1,0 +1,118 @@
+"""The whole road, with a real Prefect server and a real job in local_vertex."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VerifyError
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.local_vertex import service
+
+pytestmark = pytest.mark.prefect
+
+STEPS = ["verify", "freeze", "build", "push", "submit", "watch", "receipt"]
+
+
+def states(result: object) -> dict[str, str]:
+    """Step name to final state name."""
+    return {step.name: step.state for step in result.steps}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_first_run_completes_every_step_and_a_second_reuses_what_is_unchanged(home: Home, project: Path) -> None:
+    """Verify, freeze, build and push are Cached in a second run; the job is a new one."""
+    first = train(project, args=["--epochs", "3"])
+    second = train(project, args=["--epochs", "3"])
+
+    assert states(first) == dict.fromkeys(STEPS, "Completed")
+    assert [name for name, state in states(second).items() if state == "Cached"] == STEPS[:4]
+    assert first.state == "JOB_STATE_SUCCEEDED"
+    assert json.loads((Path(first.model) / "model.json").read_text()) == {"epochs": 3}
+    assert first.image == second.image
+    assert first.job != second.job
+
+
+def test_a_changed_line_changes_the_digest_and_changing_it_back_restores_it(home: Home, project: Path) -> None:
+    """The image is known by its content alone."""
+    script = project / "train.py"
+    text = script.read_text()
+    first = train(project)
+    script.write_text(text + "\nprint('more')\n")
+    changed = train(project)
+    script.write_text(text)
+    again = train(project)
+
+    assert changed.image != first.image
+    assert again.image == first.image
+
+
+def test_a_removed_image_is_noticed_and_rebuilt(home: Home, project: Path) -> None:
+    """A digest is trusted only after the place where it lies confirmed it."""
+    first = train(project)
+    shutil.rmtree(home.images)
+    second = train(project)
+
+    assert states(second)["verify"] == "Cached"
+    assert (states(second)["build"], states(second)["push"]) == ("Completed", "Completed")
+    assert second.image == first.image
+    assert OciLayout(home.images, "tiny").head_manifest(second.image.rpartition("@")[2]) is not None
+
+
+def test_a_script_that_fails_here_never_becomes_a_job(home: Home, project: Path) -> None:
+    """Verify ends the run before anything is built."""
+    (project / "train.py").write_text("raise SystemExit(7)\n")
+
+    with pytest.raises(VerifyError, match="7"):
+        train(project)
+    assert not list(home.images.glob("blobs/sha256/*"))
+
+
+def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: Path) -> None:
+    """The diagnosis names the exception; the detail holds the traceback."""
+    text = "import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    raise ValueError('no such data')\n"
+    (project / "train.py").write_text(text)
+
+    with pytest.raises(JobFailed, match="no such data") as caught:
+        train(project)
+    assert "Traceback" in (caught.value.detail or "")
+
+
+def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:
+    """Success without a model is not Point B."""
+    (project / "train.py").write_text("print('forgot')\n")
+
+    with pytest.raises(ModelMissing, match="model"):
+        train(project)
+
+
+def test_the_local_service_may_die_in_the_middle(home: Home, project: Path) -> None:
+    """The watch is retried, the service started again, and the job found: it ran once."""
+    import os
+    import signal
+    import threading
+    import time
+
+    marker = project.parent / "runs.txt"
+    text = (project / "train.py").read_text()
+    slow = f"import os, time\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    open({str(marker)!r}, 'a').write('x')\n    time.sleep(3)\n"
+    (project / "train.py").write_text(slow + text)
+
+    def kill() -> None:
+        while not marker.exists():
+            time.sleep(0.05)
+        running = service.find(home)
+        assert running is not None
+        os.kill(running.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = train(project)
+    killer.join()
+
+    assert result.state == "JOB_STATE_SUCCEEDED"
+    assert marker.read_text() == "x"
