@@ -25,7 +25,9 @@ class StepHandler(logging.Handler):
         if step is None:
             return
         name = f"{step:<8}"
-        self._stream.write(f"{f'\x1b[1m{name}\x1b[0m' if self._bold else name} {record.getMessage()}\n")
+        if self._bold:
+            name = f"\x1b[1m{name}\x1b[0m"
+        self._stream.write(f"{name} {record.getMessage()}\n")
         self._stream.flush()
 
 

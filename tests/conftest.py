@@ -12,4 +12,5 @@ pytest_plugins = [
     "fixtures.engine",
     "fixtures.base_image",
     "fixtures.prefect_server",
+    "fixtures.road",
 ]

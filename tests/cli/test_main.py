@@ -1,0 +1,160 @@
+"""The command line: what a person types, and what bad input answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect_vertex_training.cli.main import main
+
+DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
+
+
+def run(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command in this process."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return int(stop.value.code or 0), out, err
+
+
+def assert_one_line_error(code: int, err: str, *parts: str) -> None:
+    """Exit code 2, no traceback, and one line that names each part."""
+    lines = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert code == 2
+    assert "Traceback" not in err
+    assert len(lines) == 1
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The path stands in the line."""
+    code, out, err = run("run", tmp_path / "gone", capsys=capsys)
+
+    assert out == ""
+    assert_one_line_error(code, err, str(tmp_path / "gone"))
+
+
+def test_a_folder_without_a_script_says_which_names_were_looked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """train.py is the default."""
+    code, _, err = run("run", tmp_path, capsys=capsys)
+
+    assert_one_line_error(code, err, "train.py")
+
+
+def test_a_link_out_of_the_project_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What lies outside would not be the project's content."""
+    (tmp_path / "train.py").write_text("")
+    (tmp_path / "data").symlink_to("/etc")
+    code, _, err = run("run", tmp_path, capsys=capsys)
+
+    assert_one_line_error(code, err, "data", "/etc")
+
+
+def test_a_file_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An image can't hold it under a name that others read alike."""
+    (tmp_path / "train.py").write_text("")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_text("")
+    code, _, err = run("run", tmp_path, capsys=capsys)
+
+    assert_one_line_error(code, err, "UTF-8", "caf\\xe9")
+
+
+def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the way to the help."""
+    code, _, err = run("run", DIGITS, "--registri", "x", capsys=capsys)
+
+    assert_one_line_error(code, err, "--registri", "--help")
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize(
+    ("requirements", "parts"),
+    [
+        ("no-such-package-zzz==1\n", ["no-such-package-zzz"]),
+        ("numpy\nthing @ file:///somewhere/thing\n", ["requirements.txt:2", "file:///somewhere/thing"]),
+        ("-e .\n", ["requirements.txt:1", "-e"]),
+    ],
+)
+def test_a_requirement_that_cannot_be_frozen_is_named_with_its_line(
+    requirements: str, parts: list[str], home: object, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is built."""
+    (project / "requirements.txt").write_text(requirements)
+    code, _, err = run("run", project, capsys=capsys)
+
+    assert_one_line_error(code, err, *parts)
+
+
+@pytest.mark.prefect
+def test_a_script_that_fails_shows_its_exit_code_and_last_lines(
+    home: object, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing else of its output is repeated."""
+    (project / "train.py").write_text("print('before the end')\nraise SystemExit(3)\n")
+    code, _, err = run("run", project, capsys=capsys)
+
+    assert_one_line_error(code, err, "3", "train.py")
+    assert "    before the end" in err
+
+
+@pytest.mark.prefect
+def test_a_script_that_hangs_is_ended_by_the_time_limit(
+    home: object, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The limit is the project's own setting."""
+    (project / "train.py").write_text("import time\ntime.sleep(3600)\n")
+    (project / "pyproject.toml").write_text("[tool.vertex-training]\nverify-timeout = 1\n")
+    code, _, err = run("run", project, capsys=capsys)
+
+    assert_one_line_error(code, err, "1 s", "verify-timeout")
+
+
+@pytest.mark.prefect
+def test_too_many_argument_characters_are_refused_before_anything_runs(
+    home: object, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Vertex takes 100,000 characters in all."""
+    code, _, err = run("run", project, "--", "x" * 100_001, capsys=capsys)
+
+    assert_one_line_error(code, err, "100,000")
+
+
+@pytest.mark.prefect
+def test_json_is_one_object_and_the_model_loads(home: object, capsys: pytest.CaptureFixture[str]) -> None:
+    """The digits example reaches Point B: skopeo can read its image, scikit-learn its model."""
+    import joblib
+
+    code, out, err = run("run", DIGITS, "--json", "--", "--epochs", "3", capsys=capsys)
+    result = json.loads(out)
+
+    assert code == 0, err
+    assert result["state"] == "JOB_STATE_SUCCEEDED"
+    assert "@sha256:" in result["image"]
+    assert [step["name"] for step in result["steps"]][:2] == ["verify", "freeze"]
+    model = joblib.load(next(Path(result["model"]).glob("*.joblib")))
+    assert hasattr(model, "predict")
+
+
+@pytest.mark.prefect
+def test_an_unknown_block_is_named(home: object, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the command that lists the saved ones."""
+    code, _, err = run("run", project, "--registry", "nope", capsys=capsys)
+
+    assert_one_line_error(code, err, "nope", "prefect block ls")
+
+
+def test_the_program_starts_as_a_process() -> None:
+    """The installed entry point answers its version and help."""
+    program = Path(sys.executable).with_name("vertex-training")
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+
+    assert "run" in done.stdout
