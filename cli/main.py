@@ -59,6 +59,31 @@ def run(
     )
 
 
+@app.command
+def deploy(
+    project: Path,
+    /,
+    *,
+    name: str | None = None,
+    cron: str | None = None,
+    registry: str | None = None,
+    vertex: str | None = None,
+    script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
+) -> int:
+    """Serve PROJECT as a Prefect deployment from this machine: scheduled by cron, or triggered from the UI.
+
+    Args:
+        project: The project's folder.
+        name: The deployment's name; the project's by default.
+        cron: When to run, as "0 2 * * *"; without it only what is triggered runs.
+        registry: A saved ContainerRegistry block.
+        vertex: A saved VertexAI block.
+    """
+    from .deploy import deploy_project
+
+    return deploy_project(project, list(script_args) or None, name=name, cron=cron, registry=registry, vertex=vertex)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The program's entry point; exits the process."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -66,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
         if rest is not None:
-            if command is not run:
-                raise TrainingError("only run takes arguments for a script", where="--", next_step="Leave them out")
+            if command not in (run, deploy):
+                raise TrainingError("this command takes no arguments for a script", where="--", next_step="Leave them out")
             bound.arguments["script_args"] = tuple(rest)
         code = command(*bound.args, **bound.kwargs)
     except CycloptsError as error:

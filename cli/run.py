@@ -6,15 +6,12 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ..core.errors import ProjectError
 from ..core.home import Home
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
-
-B = TypeVar("B")
-
+from .saved import load_block
 
 def run_project(
     project: Path,
@@ -38,8 +35,8 @@ def run_project(
     result = train(
         project=project,
         args=args,
-        registry=_load(ContainerRegistry, registry, "--registry"),
-        vertex=_load(VertexAI, vertex, "--vertex"),
+        registry=load_block(ContainerRegistry, registry, "--registry"),
+        vertex=load_block(VertexAI, vertex, "--vertex"),
         builder=builder,
         refresh=refresh,
     )
@@ -48,15 +45,3 @@ def run_project(
         print(json.dumps(result.to_dict()))
     return 0
 
-
-def _load(block: type[B], name: str | None, option: str) -> B | None:
-    if name is None:
-        return None
-    try:
-        return block.load(name)  # pyright: ignore[reportAttributeAccessIssue] - every block has it
-    except ValueError as error:
-        raise ProjectError(
-            f"no saved {block.__name__} block is called {name!r}",
-            where=option,
-            next_step="List the saved ones: prefect block ls",
-        ) from error
