@@ -1,0 +1,71 @@
+"""What a job left behind: the files below `<output>/model/`, each with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from ..core.errors import ModelMissing, VertexError
+from .calls import patiently
+from .connection import Connection
+from .model import ModelFile, Receipt
+from .stores import ModelStore, StoredObject
+
+_CHUNK = 1 << 20
+LOOKS = 3
+"""How often an empty folder is looked at: object listings are consistent, gcsfuse's writes may come a moment later."""
+
+
+def receipt(connection: Connection, output: str, *, sleep: Callable[[float], None] = time.sleep) -> Receipt:
+    """Lists the model of a job that succeeded and reads every file once for its sha256.
+
+    Args:
+        connection: Where the job ran.
+        output: The job's `gs://BUCKET/PREFIX`.
+        sleep: Waits that many seconds.
+
+    Raises:
+        ModelMissing: The folder is empty.
+        VertexError: It can't be read; transient when no answer came.
+    """
+    folder = f"{output.rstrip('/')}/model"
+    store = connection.models
+    found: list[StoredObject] = []
+    for look in range(LOOKS):
+        if look:
+            sleep(connection.poll)
+        found = patiently(lambda: store.objects(folder), connection, clock=time.time, sleep=sleep)
+        if found:
+            break
+    location = store.location(folder)
+    if not found:
+        place = f"{location}/" if location == folder else f"{location}, which the job sees as {folder}/"
+        raise ModelMissing(
+            "the job succeeded and saved no model",
+            where=place,
+            next_step="Save the model into the folder that AIP_MODEL_DIR names",
+        )
+    # Hashing and the network overlap; a model is few files, some of them large.
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        files = list(pool.map(lambda item: _checked(store, folder, item), found))
+    return Receipt(location, files)
+
+
+def _checked(store: ModelStore, folder: str, item: StoredObject) -> ModelFile:
+    digest = hashlib.sha256()
+    size = 0
+    uri = f"{folder}/{item.path}"
+    with store.open(uri) as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    if size != item.size:
+        raise VertexError(
+            f"a file of the model changed while it was read: {item.size} bytes listed, {size} read",
+            where=uri,
+            next_step="Run again when nothing writes to it",
+            transient=True,
+        )
+    return ModelFile(item.path, size, digest.hexdigest())

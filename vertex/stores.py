@@ -1,0 +1,134 @@
+"""Where models lie: a bucket in the cloud, or a folder that plays one. Both are listed and read the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from ..core.errors import VertexError
+from .errors import Scene, mapped
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object below a prefix; `path` is relative to it, `size` in bytes."""
+
+    path: str
+    size: int
+
+
+class ModelStore(Protocol):
+    """Reads objects by `gs://BUCKET/PREFIX`."""
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """Every object below `uri`, sorted by path; empty when there is none. Folder markers don't count.
+
+        Raises:
+            VertexError: The store refused, or could not be reached (then transient).
+        """
+        ...
+
+    def open(self, uri: str) -> BinaryIO:
+        """Opens one object for reading as a stream.
+
+        Raises:
+            VertexError: As `objects`.
+        """
+        ...
+
+    def location(self, uri: str) -> str:
+        """Where a person finds `uri`: a folder's path, or the URI itself."""
+        ...
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`gs://BUCKET/PREFIX` as bucket and prefix, the prefix without slashes at its ends.
+
+    Raises:
+        VertexError: It has another form.
+    """
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    if not uri.startswith("gs://") or not bucket:
+        raise VertexError(
+            "not a Cloud Storage location", where=uri, next_step="Write it as gs://BUCKET/FOLDER"
+        )
+    return bucket, prefix.strip("/")
+
+
+class FolderStore:
+    """Buckets as folders below one root, as local_vertex keeps them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _folder(self, uri: str) -> Path:
+        bucket, prefix = split_uri(uri)
+        folder = self.root / bucket / prefix
+        if not folder.resolve().is_relative_to((self.root / bucket).resolve()):
+            raise VertexError("leads out of its bucket", where=uri, next_step="Write it without `..`")
+        return folder
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See `ModelStore.objects`; files that vanish meanwhile are left out."""
+        folder = self._folder(uri)
+        found = [_stored(path, folder) for path in folder.rglob("*")]
+        return sorted((item for item in found if item), key=lambda item: item.path)
+
+    def open(self, uri: str) -> BinaryIO:
+        """See `ModelStore.open`."""
+        path = self._folder(uri)
+        try:
+            return path.open("rb")
+        except OSError as error:
+            raise VertexError(
+                f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
+            ) from error
+
+    def location(self, uri: str) -> str:
+        """The folder's path."""
+        return str(self._folder(uri))
+
+
+def _stored(path: Path, folder: Path) -> StoredObject | None:
+    if not path.is_file():
+        return None
+    return StoredObject(path.relative_to(folder).as_posix(), path.stat().st_size)
+
+
+class CloudStore:
+    """Google Cloud Storage; `STORAGE_EMULATOR_HOST` sends Google's client elsewhere."""
+
+    def __init__(
+        self, project: str, credentials: Credentials | None, scene: Callable[[str, str], Scene]
+    ) -> None:
+        from google.cloud import storage
+
+        with mapped(scene("open Cloud Storage", f"projects/{project}")):
+            self._client: Any = storage.Client(project=project, credentials=credentials)
+        self._scene = scene
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See `ModelStore.objects`."""
+        bucket, prefix = split_uri(uri)
+        start = f"{prefix}/" if prefix else ""
+        with mapped(self._scene("list the model's files", uri)):
+            blobs = list(self._client.list_blobs(bucket, prefix=start))
+        found = [
+            StoredObject(b.name[len(start) :], int(b.size or 0)) for b in blobs if not b.name.endswith("/")
+        ]
+        return sorted(found, key=lambda item: item.path)
+
+    def open(self, uri: str) -> BinaryIO:
+        """See `ModelStore.open`; the client checks what arrives against the object's own checksum."""
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("read a file of the model", uri)):
+            return self._client.bucket(bucket).blob(name).open("rb")
+
+    def location(self, uri: str) -> str:
+        """The URI itself."""
+        return uri

@@ -1,0 +1,181 @@
+"""Exactly one job per request, although the API has no request id and two creates are two paid jobs.
+
+The request's key goes into a label, the same on every attempt:
+
+1. The intent is recorded durably before the create.
+2. Jobs with that label are listed first: a live one is adopted, a succeeded one is the answer; a failed or cancelled one
+   is neither.
+3. Create is called with a deadline and without the client's retries.
+4. After an answer that leaves it open whether the job exists, the label is listed until the settle window is over; only then
+   is created again.
+5. On every look all but one job of the label are cancelled: the oldest stays, or the one that succeeded. Every submitter
+   and watcher applies that same rule, so they agree without talking to each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..core.errors import TrainingError
+from ..core.retry import backoff
+from .calls import KEY_LABEL, create, is_ambiguous, is_live, listed, patiently, state_of
+from .cancellation import cancel, cancel_by_key, cancel_quietly
+from .connection import Connection
+from .intent import intent_text, intent_time
+from .model import JobRequest, SubmittedJob
+from .spec import check_label_value, to_custom_job
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1 import CustomJob
+
+__all__ = ["cancel", "cancel_by_key", "find", "job_key", "reconcile", "submit"]
+
+CREATES = 3
+"""How often a create is tried in one call, each after a whole settle window without a trace of the one before."""
+
+
+def job_key(*parts: str) -> str:
+    """A key for everything that makes a request this one: a label's value, the same for the same parts.
+
+    Give what stays the same on every attempt and differs between requests: the flow run, the step, the inputs.
+    """
+    return f"t{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]}"
+
+
+def submit(
+    connection: Connection,
+    request: JobRequest,
+    key: str,
+    *,
+    record: Callable[[str], None],
+    recorded: str | None = None,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> SubmittedJob:
+    """Creates the job, or finds the one an earlier or a concurrent attempt created.
+
+    After this returns, one live or succeeded job has this key as far as the service lists them; `watch` applies the same rule
+    again once the settle window is over. If it raises or the process dies, none or one job exists, to be found by the key.
+
+    Args:
+        connection: Where to.
+        request: What to run.
+        key: From `job_key`.
+        record: Called with a short text before every create; must return only when the text is durable.
+        recorded: What an earlier attempt recorded, if that is known. A job created in the settle window before now may not
+            be listed yet; with this text it is waited for.
+        clock: Seconds since 1970.
+        sleep: Waits that many seconds.
+
+    Raises:
+        VertexError: The request is not valid, or was refused; nothing was created.
+        VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
+    """
+    check_label_value(key)
+    wanted = to_custom_job(
+        replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local
+    )
+    desk = _Desk(connection, key, clock, sleep)
+    before = desk.look(until=intent_time(recorded, clock()) + connection.settle)
+    if kept := desk.keep_one(before):
+        return submitted(connection, kept, adopted=True)
+    known = {job.name for job in before}
+    for attempt in range(1, CREATES + 1):
+        record(intent_text(key, clock()))
+        try:
+            created = create(connection, wanted)
+        except TrainingError as error:
+            if not is_ambiguous(error):
+                raise
+            created = desk.appeared(known)
+            if created is None and attempt == CREATES:
+                raise
+        if created is not None:
+            return desk.settled(created)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def find(connection: Connection, key: str) -> list[SubmittedJob]:
+    """Every job with that key, in any state, oldest first.
+
+    Raises:
+        VertexError: The listing was refused, or got no answer (then transient).
+    """
+    return [submitted(connection, job, adopted=True) for job in listed(connection, key)]
+
+
+def reconcile(connection: Connection, key: str) -> CustomJob | None:
+    """The one job that counts for that key, after cancelling every other live one; None when none lives or succeeded.
+
+    Raises:
+        VertexError: A call was refused, or got no answer (then transient).
+    """
+    return _keep_one(connection, listed(connection, key))
+
+
+def submitted(connection: Connection, job: CustomJob, *, adopted: bool = False) -> SubmittedJob:
+    """Google's answer as our value."""
+    return SubmittedJob(job.name, state_of(job), adopted=adopted, console=connection.console(job.name))
+
+
+class _Desk:
+    """One submitter's view of the jobs that carry its key."""
+
+    def __init__(
+        self, connection: Connection, key: str, clock: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        self.connection = connection
+        self.key = key
+        self.clock = clock
+        self.sleep = sleep
+
+    def look(self, *, until: float, known: frozenset[str] | set[str] = frozenset()) -> list[CustomJob]:
+        """The key's jobs as soon as one is there that is not known; at the latest by a look that began after `until`."""
+        waits = backoff(base=max(self.connection.poll, 0.01), limit=max(self.connection.settle / 4, 0.01))
+        while True:
+            began = self.clock()
+            jobs = patiently(
+                lambda: listed(self.connection, self.key), self.connection, clock=self.clock, sleep=self.sleep
+            )
+            if began >= until or any(job.name not in known for job in jobs):
+                return jobs
+            self.sleep(min(next(waits), max(until - self.clock(), 0.001)))
+
+    def keep_one(self, jobs: Sequence[CustomJob]) -> CustomJob | None:
+        return patiently(
+            lambda: _keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep
+        )
+
+    def appeared(self, known: set[str]) -> CustomJob | None:
+        """The job of a create whose answer was lost, in whatever state; None when the settle window passed without it."""
+        jobs = self.look(until=self.clock() + self.connection.settle, known=known)
+        new = [job for job in jobs if job.name not in known]
+        return self.keep_one(new) or (new[0] if new else None)
+
+    def settled(self, created: CustomJob) -> SubmittedJob:
+        """The job to go on with: the one just created, or an older one that another submitter created meanwhile."""
+        jobs = self.look(until=self.clock())
+        if created.name not in {job.name for job in jobs}:
+            jobs = sorted([*jobs, created], key=_age)
+        kept = self.keep_one(jobs) or created
+        return submitted(self.connection, kept, adopted=kept.name != created.name)
+
+
+def _age(job: CustomJob) -> tuple[float, str]:
+    return (job.create_time.timestamp() if job.create_time else 0.0, job.name)
+
+
+def _keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:
+    """Cancels every live job but the one that counts: the oldest that succeeded, else the oldest that lives."""
+    live = [job for job in jobs if is_live(job)]
+    done = [job for job in jobs if state_of(job) == "JOB_STATE_SUCCEEDED"]
+    kept = next(iter([*done, *live]), None)
+    for job in live:
+        if kept is not None and job.name != kept.name:
+            cancel_quietly(connection, job.name)
+    return kept
