@@ -37,6 +37,8 @@ class Switches:
         preempt: The next N attempts that reach RUNNING lose their machine.
         out_of_memory: The next N attempts that reach RUNNING end for lack of memory.
         endpoint_region: The only region this endpoint serves; empty for the service's own.
+        bucket_location: Where buckets seem to lie; empty for the service's own region.
+        refused_service_account: Jobs that run as this account may not be created.
         cancel_of_ended_fails: Cancelling an ended job answers FAILED_PRECONDITION; else OK. Nobody knows which one
             the real service does.
     """
@@ -59,6 +61,8 @@ class Switches:
     preempt: int = 0
     out_of_memory: int = 0
     endpoint_region: str = ""
+    bucket_location: str = ""
+    refused_service_account: str = ""
     cancel_of_ended_fails: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 

@@ -1,0 +1,223 @@
+"""The filter language of Google's list methods, parsed here and turned into SQL conditions over the store.
+
+Grammar: https://google.aip.dev/160, with the value lists of
+https://cloud.google.com/logging/docs/view/logging-query-language. NOT binds tightest, then OR, then AND; two terms
+side by side mean AND.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+MAX_LENGTH = 20_000
+"""Characters of a filter, as Cloud Logging limits it."""
+_MAX_DEPTH = 50
+
+Condition = tuple[str, list[object]]
+"""SQL with question marks, and their values."""
+
+
+class FilterError(ValueError):
+    """A filter that can't be understood; the text says which part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`field operator value`; `anything` when the value is the unquoted `*`."""
+
+    field: str
+    operator: str
+    value: str
+    anything: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite."""
+
+    term: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of them; of none: true."""
+
+    terms: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of them."""
+
+    terms: tuple[Expression, ...]
+
+
+Expression = Compare | Not | And | Or
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<operator>=~|!~|!=|<=|>=|=|<|>|:)
+      | (?P<mark>[()-])
+      | (?P<word>[^\s"'=!<>:()~-][^\s"'=!<>:()~]*)
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    position: int
+
+
+def parse(text: str) -> Expression:
+    """The expression that `text` says; an empty text matches everything.
+
+    Raises:
+        FilterError: It is no filter, or too long, or nested too deeply.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FilterError(f"the filter has {len(text)} characters, more than {MAX_LENGTH}")
+    parser = _Parser(_tokens(text))
+    if parser.peek() is None:
+        return And(())
+    expression = parser.expression(0)
+    rest = parser.peek()
+    if rest is not None:
+        raise FilterError(f"unexpected {rest.text!r} at position {rest.position}")
+    return expression
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, position, end = [], 0, len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise FilterError(f"can't read {text[position:].strip()[:20]!r} at position {position}")
+        kind = match.lastgroup or ""
+        tokens.append(_Token(kind, match[kind], match.start(kind)))
+        position = match.end()
+    return tokens
+
+
+class _Parser:
+    def __init__(self, tokens: list[_Token]) -> None:
+        self._tokens = tokens
+        self._next = 0
+
+    def peek(self, ahead: int = 0) -> _Token | None:
+        at = self._next + ahead
+        return self._tokens[at] if at < len(self._tokens) else None
+
+    def _is(self, text: str) -> bool:
+        token = self.peek()
+        return token is not None and token.kind in {"word", "mark"} and token.text == text
+
+    def _take(self, wanted: str, *kinds: str) -> _Token:
+        token = self.peek()
+        if token is None:
+            raise FilterError(f"the filter ends where {wanted} is missing")
+        if token.kind not in kinds:
+            raise FilterError(f"{wanted} is missing before {token.text!r} at position {token.position}")
+        self._next += 1
+        return token
+
+    def expression(self, depth: int) -> Expression:
+        if depth > _MAX_DEPTH:
+            raise FilterError(f"the filter is nested more than {_MAX_DEPTH} levels deep")
+        terms = [self._factor(depth)]
+        while self.peek() is not None and not self._is(")"):
+            if self._is("AND"):
+                self._next += 1
+            terms.append(self._factor(depth))
+        return terms[0] if len(terms) == 1 else And(tuple(terms))
+
+    def _factor(self, depth: int) -> Expression:
+        terms = [self._term(depth)]
+        while self._is("OR"):
+            self._next += 1
+            terms.append(self._term(depth))
+        return terms[0] if len(terms) == 1 else Or(tuple(terms))
+
+    def _term(self, depth: int) -> Expression:
+        if self._is("NOT") or self._is("-"):
+            self._next += 1
+            return Not(self._simple(depth))
+        return self._simple(depth)
+
+    def _simple(self, depth: int) -> Expression:
+        if self._is("("):
+            self._next += 1
+            inner = self.expression(depth + 1)
+            self._close()
+            return inner
+        return self._restriction()
+
+    def _close(self) -> None:
+        token = self._take("')'", "mark")
+        if token.text != ")":
+            raise FilterError(f"')' is missing before {token.text!r} at position {token.position}")
+
+    def _restriction(self) -> Expression:
+        field = self._take("a field", "word")
+        if field.text in {"AND", "OR", "NOT"}:
+            raise FilterError(f"a field is missing before {field.text!r} at position {field.position}")
+        operator = self._take(f"an operator after {field.text!r}", "operator").text
+        if not self._is("("):
+            return self._comparison(field.text, operator)
+        self._next += 1
+        terms = [self._comparison(field.text, operator)]
+        joint = "OR"
+        while not self._is(")"):
+            word = self._take("OR, AND or ')'", "word").text
+            if word not in {"AND", "OR"} or (len(terms) > 1 and word != joint):
+                raise FilterError(f"a list of values is joined by OR or by AND, not {word!r}")
+            joint = word
+            terms.append(self._comparison(field.text, operator))
+        self._close()
+        return (Or if joint == "OR" else And)(tuple(terms))
+
+    def _comparison(self, field: str, operator: str) -> Compare:
+        token = self._take(f"a value after {field!r}", "word", "string")
+        if token.kind == "word":
+            return Compare(field, operator, token.text, anything=token.text == "*")
+        return Compare(field, operator, re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL))
+
+
+def compile_filter(expression: Expression, compare: Callable[[Compare], Condition]) -> Condition:
+    """The SQL condition of an expression.
+
+    Args:
+        expression: As `parse` returns it.
+        compare: The condition of one comparison; never NULL.
+    """
+    if isinstance(expression, Compare):
+        return compare(expression)
+    if isinstance(expression, Not):
+        sql, values = compile_filter(expression.term, compare)
+        return f"NOT ({sql})", values
+    if not expression.terms:
+        return "1", []
+    parts = [compile_filter(term, compare) for term in expression.terms]
+    word = " AND " if isinstance(expression, And) else " OR "
+    return word.join(f"({sql})" for sql, _ in parts), [value for _, values in parts for value in values]
+
+
+def seconds(text: str) -> float:
+    """Seconds since 1970 of an RFC 3339 time.
+
+    Raises:
+        FilterError: It is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise FilterError(f"{text!r} is no time in RFC 3339 format, as 2026-01-31T12:00:00Z")
+    return moment.timestamp()
