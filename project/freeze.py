@@ -81,6 +81,16 @@ def freeze(
     return lock
 
 
+def request_key(root: Path, settings: Settings) -> str:
+    """A hash of everything that decides what `freeze` answers, but for what indexes hold at the time.
+
+    Raises:
+        DependencyError: A requirement that can't be frozen at all.
+    """
+    root = root.resolve()
+    return _key(root, read(root, settings), settings.python, TARGET)
+
+
 def _resolve(root: Path, requirements: Requirements, python: str, platform: str | None) -> str:
     arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-annotate"]
     arguments += ["--python-version", python, "--python", sys.executable, "--only-binary", ":all:"]

@@ -61,8 +61,8 @@ def get(connection: Connection, name: str) -> CustomJob:
         return connection.jobs.get_custom_job(name=name, retry=None, timeout=connection.pace.deadline)
 
 
-def listed(connection: Connection, key: str) -> list[CustomJob]:
-    """Every job with that key in its label, in any state, oldest first.
+def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> list[CustomJob]:
+    """Every job with that value in a label (its key, by default), in any state, oldest first.
 
     The answer is checked against the label once more: acting on a filter that was not applied would cancel strangers' jobs.
 
@@ -74,13 +74,13 @@ def listed(connection: Connection, key: str) -> list[CustomJob]:
         pager = connection.jobs.list_custom_jobs(
             request={
                 "parent": connection.parent,
-                "filter": f'(labels.{KEY_LABEL}="{key}")',
+                "filter": f'(labels.{label}="{value}")',
                 "page_size": 100,
             },
             retry=None,
             timeout=connection.pace.deadline,
         )
-        jobs = [job for job in pager if job.labels.get(KEY_LABEL) == key]
+        jobs = [job for job in pager if job.labels.get(label) == value]
     return sorted(jobs, key=lambda job: (job.create_time.timestamp() if job.create_time else 0.0, job.name))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..core.errors import VertexError, VertexUnavailable
 from ..core.retry import backoff
-from .calls import get, is_live, listed, patiently, request_cancel, state_of, status_of
+from .calls import KEY_LABEL, get, is_live, listed, patiently, request_cancel, state_of, status_of
 from .connection import Connection
 from .errors import Code
 from .intent import intent_time
@@ -66,6 +66,7 @@ def cancel_by_key(
     connection: Connection,
     key: str,
     *,
+    label: str = KEY_LABEL,
     recorded: str | None = None,
     wait: float = 120.0,
     clock: Callable[[], float] = time.time,
@@ -75,7 +76,8 @@ def cancel_by_key(
 
     Args:
         connection: Where to.
-        key: As given to `submit`.
+        key: As given to `submit`, or the value of another label that jobs were given.
+        label: The label that carries it.
         recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text it is
             waited for.
         wait: As in `cancel`, for each job.
@@ -92,7 +94,7 @@ def cancel_by_key(
     waits = backoff(base=max(connection.poll, 0.01), limit=max(connection.settle / 4, 0.01))
     while True:
         began = clock()
-        jobs = patiently(lambda: listed(connection, key), connection, clock=clock, sleep=sleep)
+        jobs = patiently(lambda: listed(connection, key, label=label), connection, clock=clock, sleep=sleep)
         # All are asked before any is waited for: each minute of each job costs.
         live = [job for job in jobs if is_live(job)]
         for job in live:
