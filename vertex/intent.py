@@ -1,8 +1,11 @@
-"""The text that is recorded before a create, so that whoever comes after a crash knows a job may be on its way."""
+"""What is recorded before a create, so that whoever comes after a crash knows that a job may be on its way."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+from ..core.files import write_atomic
 
 
 def intent_text(key: str, now: float) -> str:
@@ -13,8 +16,8 @@ def intent_text(key: str, now: float) -> str:
 def intent_time(recorded: str | None, now: float) -> float:
     """When the recorded create was about to be sent; long ago when nothing was recorded.
 
-    A text that can't be read, or a time in the future (a clock was set back), counts as now: it is safe, and costs one
-    settle window.
+    A text that can't be read, or a time in the future (a clock was set back), counts as now: that is safe, and costs
+    one settle window.
     """
     if recorded is None:
         return 0.0
@@ -22,3 +25,25 @@ def intent_time(recorded: str | None, now: float) -> float:
         return min(float(json.loads(recorded)["at"]), now)
     except (ValueError, TypeError, KeyError):
         return now
+
+
+class IntentFile:
+    """Keeps one key's intent in a folder of this machine; another machine needs a record that both can read."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / f"{key}.json"
+
+    def read(self) -> str | None:
+        """What was recorded, None for nothing."""
+        try:
+            return self.path.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def record(self, text: str) -> None:
+        """Keeps `text`, also through a power cut.
+
+        Raises:
+            StorageError: The disk is full or read-only.
+        """
+        write_atomic(self.path, text, durable=True)

@@ -19,21 +19,29 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.errors import TrainingError
 from ..core.retry import backoff
-from .calls import KEY_LABEL, create, is_ambiguous, is_live, listed, patiently, state_of
+from .calls import KEY_LABEL, create, get, is_ambiguous, is_live, listed, patiently, state_of
 from .cancellation import cancel, cancel_by_key, cancel_quietly
 from .connection import Connection
 from .intent import intent_text, intent_time
-from .model import JobRequest, SubmittedJob
+from .model import JobRequest, State, SubmittedJob
 from .spec import check_label_value, to_custom_job
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
 __all__ = ["cancel", "cancel_by_key", "find", "job_key", "reconcile", "submit"]
+
+class FoundJob(NamedTuple):
+    """A job that exists: its name, its state, and the `gs://` folder that it writes to."""
+
+    name: str
+    state: State
+    output: str
+
 
 CREATES = 3
 """How often a create is tried in one call, each after a whole settle window without a trace of the one before."""
@@ -91,6 +99,7 @@ def submit(
             created = create(connection, wanted)
         except TrainingError as error:
             if not is_ambiguous(error):
+                record(intent_text(key, 0.0))  # nothing is on its way: nobody need wait for it
                 raise
             created = desk.appeared(known)
             if created is None and attempt == CREATES:
@@ -107,6 +116,16 @@ def find(connection: Connection, key: str) -> list[SubmittedJob]:
         VertexError: The listing was refused, or got no answer (then transient).
     """
     return [submitted(connection, job, adopted=True) for job in listed(connection, key)]
+
+
+def look_up(connection: Connection, name: str) -> FoundJob:
+    """A job's state and output folder.
+
+    Raises:
+        VertexError: There is no such job, or no answer came (then transient).
+    """
+    job = get(connection, name)
+    return FoundJob(job.name, state_of(job), job.job_spec.base_output_directory.output_uri_prefix)
 
 
 def reconcile(connection: Connection, key: str) -> CustomJob | None:

@@ -1,0 +1,216 @@
+"""A training job as a Prefect `JobBlock`: a thin face over `vertex/`, for people who compose their own flows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prefect._internal.compatibility.async_dispatch import async_dispatch
+from prefect.blocks.abstract import JobBlock, JobRun
+from prefect.utilities.asyncutils import run_sync_in_worker_thread
+from pydantic import Field
+
+from ..core.errors import JobFailed, VertexError
+from ..core.home import Home
+from ..vertex import submission
+from ..vertex.connection import Connection
+from ..vertex.intent import IntentFile
+from ..vertex.model import TERMINAL, JobRequest, LogLine, Machine, Outcome, Receipt, State
+from ..vertex.receipt import receipt
+from ..vertex.watch import watch
+from .vertex_ai import LOGO, VertexAI
+
+T = TypeVar("T")
+
+
+class VertexTrainingJobRun(JobRun[Receipt]):
+    """One job, running or ended; made by `VertexTrainingJob.trigger` or found again by `from_job_name`.
+
+    Attributes:
+        name: `projects/NUMBER/locations/REGION/customJobs/ID`.
+        adopted: It was there before: an earlier attempt had submitted it.
+        outcome: How it ended; None until `wait_for_completion` has returned.
+    """
+
+    def __init__(self, connection: Connection, name: str, *, adopted: bool = False) -> None:
+        self.connection = connection
+        self.name = name
+        self.adopted = adopted
+        self.outcome: Outcome | None = None
+
+    @classmethod
+    def from_job_name(cls, name: str, vertex_ai: VertexAI | None = None) -> VertexTrainingJobRun:
+        """The run of a job that exists, from any process.
+
+        Args:
+            name: The job's full name.
+            vertex_ai: Where it runs; None for local_vertex.
+
+        Raises:
+            VertexError: The name is not a custom job's.
+        """
+        if "/customJobs/" not in name:
+            raise VertexError(
+                "not a custom job's name",
+                where=name,
+                next_step="Write it as projects/PROJECT/locations/REGION/customJobs/ID",
+            )
+        return cls(_connection(vertex_ai), name)
+
+    async def await_for_completion(self) -> None:
+        """As `wait_for_completion`."""
+        await _in_thread(self.wait_for_completion)
+
+    @async_dispatch(await_for_completion)
+    def wait_for_completion(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Follows the job to its end, its log lines into this run's log.
+
+        Raises:
+            JobFailed: It ended without success; the message says why.
+            VertexError: It can't be followed; transient when no answer came.
+        """
+        self.outcome = watch(self.connection, self.name, on_state=self._log_state, on_line=self._log_line)
+        self.name = self.outcome.name
+        _raise_for(self.outcome.state, self.outcome.diagnosis, self.name, self.outcome.retryable)
+
+    async def afetch_result(self) -> Receipt:
+        """As `fetch_result`."""
+        return await _in_thread(self.fetch_result)
+
+    @async_dispatch(afetch_result)
+    def fetch_result(self) -> Receipt:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The model that the job left: its folder and every file's checksum.
+
+        Raises:
+            VertexError: The job has not ended.
+            JobFailed: It ended without success.
+            ModelMissing: It left no model.
+        """
+        job = submission.look_up(self.connection, self.name)
+        if job.state not in TERMINAL:
+            raise VertexError(
+                f"the job has not ended: {job.state}", where=self.name, next_step="Call wait_for_completion first"
+            )
+        _raise_for(job.state, "it has no model", self.name, retryable=False)
+        return receipt(self.connection, job.output)
+
+    async def acancel(self) -> State:
+        """As `cancel`."""
+        return await _in_thread(self.cancel)
+
+    @async_dispatch(acancel)
+    def cancel(self) -> State:
+        """Ends the job and waits until it has ended; the state it ended in.
+
+        Raises:
+            VertexError: It can't be cancelled, or lives on for two minutes (then transient).
+        """
+        return submission.cancel(self.connection, self.name)
+
+    def _log_state(self, state: State) -> None:
+        self.logger.info("%s is %s", self.name, state)
+
+    def _log_line(self, line: LogLine) -> None:
+        # stderr arrives as ERROR even when harmless, so severity never decides a level here.
+        self.logger.info("%s | %s", line.task, line.message)
+
+
+def _raise_for(state: State, diagnosis: str, name: str, retryable: bool) -> None:  # noqa: FBT001 - private
+    if state != "JOB_STATE_SUCCEEDED":
+        raise JobFailed(
+            f"the job ended as {state}", where=name, next_step=diagnosis or "Read its log", transient=retryable
+        )
+
+
+class VertexTrainingJob(JobBlock[Receipt]):
+    """A training job on Vertex AI, or on this machine, to trigger from any flow.
+
+    Example:
+        Load a saved job, run it and look at its model:
+        ```python
+        from prefect_vertex_training.blocks.training_job import VertexTrainingJob
+
+        job = VertexTrainingJob.load("BLOCK_NAME")
+        run = job.trigger()
+        run.wait_for_completion()
+        model = run.fetch_result()
+        ```
+    """
+
+    _block_type_name = "Vertex AI Training Job"
+    _block_type_slug = "vertex-ai-training-job"
+    _logo_url = LOGO  # pyright: ignore[reportAssignmentType]
+    _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
+
+    vertex_ai: VertexAI | None = Field(default=None, description="Where it runs; without it on this machine.")
+    display_name: str = Field(default="training", description="What people see in the console.")
+    image: str = Field(description="The image by digest, such as europe-docker.pkg.dev/PROJECT/REPO/NAME@sha256:....")
+    args: list[str] = Field(default_factory=list, description="Arguments of the training script.")
+    command: list[str] = Field(default_factory=list, description="Replaces the image's entry point.")
+    env: dict[str, str] = Field(default_factory=dict, description="Environment variables.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the job.")
+    machine_type: str = Field(default="n1-standard-4", description="The machine of each replica.")
+    accelerator_type: str | None = Field(default=None, description="A GPU such as NVIDIA_L4.")
+    accelerator_count: int = Field(default=0, ge=0, description="GPUs of each replica.")
+    replicas: int = Field(default=1, ge=1, description="How many machines work on it.")
+    timeout: float = Field(default=7 * 24 * 3600.0, gt=0, description="Seconds until the job is stopped.")
+    output: str | None = Field(
+        default=None, description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket."
+    )
+
+    async def atrigger(self, key: str | None = None) -> VertexTrainingJobRun:
+        """As `trigger`."""
+        return await _in_thread(self.trigger, key)
+
+    @async_dispatch(atrigger)
+    def trigger(self, key: str | None = None) -> VertexTrainingJobRun:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Submits the job, or finds the one that an earlier attempt of this flow run submitted.
+
+        Args:
+            key: What tells this job from others, from `submission.job_key`. Without one it is made of the flow run and
+                this block's fields: the same block triggered twice in one flow run is one job. Outside a flow run every
+                call is a new job.
+
+        Raises:
+            VertexError: The job was refused, or no answer came (then transient).
+        """
+        connection = _connection(self.vertex_ai)
+        chosen = key or submission.job_key(_flow_run_id(), self.model_dump_json(exclude={"vertex_ai"}))
+        intent = IntentFile(Home.default().cache / "intents", chosen)
+        job = submission.submit(
+            connection, self._request(connection, chosen), chosen, record=intent.record, recorded=intent.read()
+        )
+        self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
+        return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
+
+    def _request(self, connection: Connection, key: str) -> JobRequest:
+        return JobRequest(
+            display_name=self.display_name,
+            image=self.image,
+            output=self.output or f"gs://{connection.bucket}/training/{key}",
+            args=self.args,
+            command=self.command,
+            env=self.env,
+            labels=self.labels,
+            machine=Machine(self.machine_type, self.accelerator_type, self.accelerator_count),
+            replicas=self.replicas,
+            timeout=self.timeout,
+            service_account=self.vertex_ai.service_account if self.vertex_ai else None,
+            network=self.vertex_ai.network if self.vertex_ai else None,
+        )
+
+
+def _connection(vertex_ai: VertexAI | None) -> Connection:
+    return vertex_ai.connection() if vertex_ai else Connection.local(Home.default())
+
+
+def _flow_run_id() -> str:
+    """The same on every attempt of one flow run; new on every call outside of one."""
+    from prefect.runtime import flow_run
+
+    return str(flow_run.id or uuid.uuid4())
+
+
+async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - passes anything through
+    return await run_sync_in_worker_thread(method, *args, _sync=True)

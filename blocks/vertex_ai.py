@@ -1,0 +1,117 @@
+"""Where training jobs run: a project and region of Vertex AI, and who asks."""
+
+from __future__ import annotations
+
+import re
+
+from prefect.blocks.core import Block
+from prefect_gcp.credentials import GcpCredentials
+from pydantic import Field, SecretStr, field_validator
+
+from ..vertex.connection import Connection
+
+LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/10424e311932e31c477ac2b9ef3d53cefbaad708-250x250.png"
+
+_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_REGION = re.compile(r"[a-z]+-[a-z]+\d+")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+_ACCOUNT = re.compile(r"[\w.-]+@[\w.-]+\.[a-z]+")
+_NETWORK = re.compile(r"projects/\d+/global/networks/[a-z0-9-]+")
+_ENDPOINT = re.compile(r"unix:/\S+|(https?://)?[\w.-]+(:\d+)?/?|(https?://)?\[[0-9a-f:]+\]:\d+/?")
+
+
+class VertexAI(Block):
+    """A project and region of Vertex AI in which training jobs run.
+
+    Example:
+        Load a saved block and look at its jobs:
+        ```python
+        from prefect_vertex_training.blocks.vertex_ai import VertexAI
+
+        vertex_ai = VertexAI.load("BLOCK_NAME")
+        connection = vertex_ai.connection()
+        ```
+    """
+
+    _block_type_name = "Vertex AI Training"
+    _block_type_slug = "vertex-ai-training"
+    _logo_url = LOGO  # pyright: ignore[reportAssignmentType]
+    _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
+
+    project: str = Field(description="The Google Cloud project's id, such as my-project-123.", examples=["my-project-123"])
+    region: str = Field(
+        description="The region in which jobs run; the bucket and the registry belong in the same one.",
+        examples=["europe-west4"],
+    )
+    bucket: str = Field(description="The Cloud Storage bucket for models and other output, by name.")
+    credentials: GcpCredentials | None = Field(
+        default=None, description="Who asks; without it this machine's application default credentials."
+    )
+    service_account: str | None = Field(
+        default=None, description="The account that the job itself runs as, by e-mail address."
+    )
+    network: str | None = Field(
+        default=None,
+        description="A VPC network to peer the job with, as projects/PROJECT_NUMBER/global/networks/NAME.",
+    )
+    endpoint: str | None = Field(
+        default=None,
+        description="Another address of the API: a private endpoint, or a local service as host:port or unix:/path.",
+    )
+    token: SecretStr | None = Field(default=None, description="What a local service on a TCP port asks its clients for.")
+
+    @field_validator("project")
+    @classmethod
+    def _check_project(cls, value: str) -> str:
+        return _matching(_PROJECT, value, "project", "the project's id (not its name or number), such as my-project-123")
+
+    @field_validator("region")
+    @classmethod
+    def _check_region(cls, value: str) -> str:
+        region, dash, zone = value.rpartition("-")
+        if dash and len(zone) == 1 and _REGION.fullmatch(region):
+            raise ValueError(f"region {value!r} is a zone: write {region}")
+        return _matching(_REGION, value, "region", "a region such as europe-west4")
+
+    @field_validator("bucket")
+    @classmethod
+    def _check_bucket(cls, value: str) -> str:
+        # People copy gs://NAME/ from the console; that is the same bucket.
+        return _matching(_BUCKET, value.removeprefix("gs://").rstrip("/"), "bucket", "a bucket's name without a folder")
+
+    @field_validator("service_account")
+    @classmethod
+    def _check_service_account(cls, value: str | None) -> str | None:
+        return value and _matching(
+            _ACCOUNT, value, "service_account", "an address such as trainer@my-project-123.iam.gserviceaccount.com"
+        )
+
+    @field_validator("network")
+    @classmethod
+    def _check_network(cls, value: str | None) -> str | None:
+        return value and _matching(
+            _NETWORK, value, "network", "projects/PROJECT_NUMBER/global/networks/NAME, with the project's number"
+        )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str | None) -> str | None:
+        return value and _matching(_ENDPOINT, value, "endpoint", "host:port, or unix:/path/of/the/socket")
+
+    def connection(self) -> Connection:
+        """Google's clients for this project and region; nothing is sent yet."""
+        credentials = self.credentials.get_credentials_from_service_account() if self.credentials else None
+        return Connection.google(
+            self.project,
+            self.region,
+            self.bucket,
+            credentials,
+            self.endpoint,
+            token=self.token.get_secret_value() if self.token else None,
+        )
+
+
+def _matching(pattern: re.Pattern[str], value: str, name: str, wanted: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{name} {value!r} is not valid: write {wanted}")
+    return value
