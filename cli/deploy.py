@@ -10,7 +10,13 @@ from .saved import load_block
 
 
 def deploy_project(
-    project: Path, args: list[str] | None, *, name: str | None, cron: str | None, registry: str | None, vertex: str | None
+    project: Path,
+    args: list[str] | None,
+    *,
+    name: str | None,
+    cron: str | None,
+    registry: str | None,
+    vertex: str | None,
 ) -> int:
     """Checks the project, then serves its deployment until interrupted; returns the exit code."""
     snapshot = Project.open(project, Home.default())

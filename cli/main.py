@@ -45,6 +45,7 @@ def run(
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         refresh: Verify and freeze again even if nothing changed.
         json: Print one JSON object on stdout.
+        script_args: What stood behind `--`.
     """
     from .run import run_project
 
@@ -78,6 +79,7 @@ def deploy(
         cron: When to run, as "0 2 * * *"; without it only what is triggered runs.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
+        script_args: What stood behind `--`.
     """
     from .deploy import deploy_project
 
@@ -92,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         command, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
         if rest is not None:
             if command not in (run, deploy):
-                raise TrainingError("this command takes no arguments for a script", where="--", next_step="Leave them out")
+                raise TrainingError(
+                    "this command takes no arguments for a script", where="--", next_step="Leave them out"
+                )
             bound.arguments["script_args"] = tuple(rest)
         code = command(*bound.args, **bound.kwargs)
     except CycloptsError as error:

@@ -6,12 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..core.home import Home
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
 from .saved import load_block
+
+if TYPE_CHECKING:
+    from ..tasks.plan import Builder
+
 
 def run_project(
     project: Path,
@@ -19,7 +23,7 @@ def run_project(
     *,
     registry: str | None,
     vertex: str | None,
-    builder: Any,
+    builder: Builder,
     refresh: bool,
     as_json: bool,
 ) -> int:
@@ -44,4 +48,3 @@ def run_project(
     if as_json:
         print(json.dumps(result.to_dict()))
     return 0
-

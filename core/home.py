@@ -1,8 +1,8 @@
 """Where things lie on this machine: one folder, `VERTEX_TRAINING_HOME` or `~/.vertex-training`.
 
-    images/     an OCI image layout: what was built, and what jobs run without a registry
-    cache/      wheels, layers, environments, records; safe to delete while nothing runs
-    vertex/     local_vertex: its store, its socket, its buckets
+images/     an OCI image layout: what was built, and what jobs run without a registry
+cache/      wheels, layers, environments, records; safe to delete while nothing runs
+vertex/     local_vertex: its store, its socket, its buckets
 """
 
 from __future__ import annotations

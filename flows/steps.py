@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
@@ -19,7 +19,7 @@ class Steps:
     def __init__(self) -> None:
         self.reports: list[StepReport] = []
 
-    def run(self, step: Task[..., T | State[T]], *args: Any) -> T:
+    def run(self, step: Task[..., T | State[T]], *args: object) -> T:
         """Runs one step in this thread, so that a cancellation reaches it.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,29 @@ from ..tasks.receipt import receipt
 from ..tasks.submit import submit
 from ..tasks.verify import verify
 from ..tasks.watch import watch
-from ..vertex import spec, submission
+from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
 from ..vertex.model import JobRequest, Machine
+from ..vertex.spec import check
+from ..vertex.submission import job_key
 from .result import TrainingResult
 from .steps import Steps
 
-RUN_LABEL = "prefect-flow-run"
+RUN_LABEL = "prefect_flow_run"
+"""The job's label that carries the flow run's id, for whoever knows nothing else of the job."""
 
 
 def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
-    """Cancels what a cancelled or crashed run left behind; runs in another process, knows only the run."""
+    """Cancels the job of a run that was cancelled or crashed.
+
+    Prefect calls it in another process than the run's, where only the run's id and parameters are known.
+    """
     vertex = flow.validate_parameters(flow_run.parameters).get("vertex")
-    connection = _connection(vertex)
-    for job in submission.find_labelled(connection, RUN_LABEL, str(flow_run.id)):
-        submission.cancel(connection, job.name)
+    cancel_by_key(connect(vertex), str(flow_run.id), label=RUN_LABEL, wait=0)
 
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
-def train(
+def train(  # noqa: PLR0917 - Prefect names every parameter
     project: Path,
     args: list[str] | None = None,
     registry: ContainerRegistry | None = None,
@@ -53,7 +58,7 @@ def train(
 
     Args:
         project: The project's folder on the machine that runs this flow.
-        args: The training script's arguments.
+        args: The training script's arguments, after those of the project's own settings.
         registry: Where the image goes; none keeps it in this machine's image layout.
         vertex: Where the job runs; none runs it on this machine, in local_vertex.
         builder: direct, docker, or auto: docker for a project with a Dockerfile.
@@ -70,25 +75,52 @@ def train(
             next_step="Name a ContainerRegistry block: --registry BLOCK",
         )
     snapshot = Project.open(Path(project), home)
-    arguments = list(args if args is not None else snapshot.settings.args)
-    connection = _connection(vertex)
-    request = _job_request(snapshot, arguments, connection, vertex)
-    spec.check(request)  # an impossible job is refused before anything is built
+    arguments = [*snapshot.settings.args, *(args or [])]
+    connection = connect(vertex)
+    request = job_request(snapshot, arguments, connection, vertex)
+    check(request, local=vertex is None)  # an impossible job is refused before anything is built
     steps = Steps()
-    steps.run(verify.with_options(refresh_cache=refresh or None), snapshot, arguments)
-    lock = steps.run(freeze.with_options(refresh_cache=refresh or None), snapshot)
+    fresh = {"refresh_cache": True} if refresh else {}
+    steps.run(verify.with_options(**fresh), snapshot, arguments)
+    lock = steps.run(freeze.with_options(**fresh), snapshot, refresh)
     plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)
     image = steps.run(push, plan, steps.run(build, plan))
-    request = _with_image(request, image.reference)
-    key = submission.job_key(str(current_run.id), "submit", image.digest, *arguments)
-    job = steps.run(submit, connection, request, key)
+    key = job_key(str(current_run.id), "submit", image.digest, *arguments)
+    job = steps.run(submit, connection, replace(request, image=image.reference), key)
     outcome = steps.run(watch, connection, job)
     left = steps.run(receipt, connection, request.output)
     return TrainingResult(
         image=image.reference,
-        job=job.name,
+        job=outcome.name,
         state=outcome.state,
         model=left.model,
-        files=[{"path": file.path, "size": file.size, "sha256": file.sha256} for file in left.files],
+        files=[asdict(file) for file in left.files],
         steps=steps.reports,
+    )
+
+
+def connect(vertex: VertexAI | None) -> Connection:
+    """The Vertex AI of a block, or this machine's own."""
+    return vertex.connection() if vertex else Connection.local(Home.default())
+
+
+def job_request(project: Project, args: list[str], connection: Connection, vertex: VertexAI | None) -> JobRequest:
+    """The job that this run wants; its image isn't known yet, so a digest of zeros stands for it."""
+    settings = project.settings
+    run = str(current_run.id)
+    output = f"gs://{connection.bucket}/{settings.name}/{run}"
+    if settings.model_dir_argument:
+        args = [*args, settings.model_dir_argument, f"{output.replace('gs://', '/gcs/')}/model"]
+    return JobRequest(
+        display_name=f"{settings.name} {current_run.name}"[:128],
+        image=f"{settings.name}@sha256:{'0' * 64}",
+        output=output,
+        args=args,
+        env=settings.env,
+        labels={RUN_LABEL: run},
+        machine=Machine(
+            settings.machine_type or Machine().machine_type, settings.accelerator_type, settings.accelerator_count
+        ),
+        service_account=vertex.service_account if vertex else None,
+        network=vertex.network if vertex else None,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -14,7 +12,7 @@ from ..core.home import Home
 from ..images import direct
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
-from .log import step_log
+from .log import LogFunction, step_log
 from .plan import ImagePlan
 from .policy import STEP
 
@@ -45,7 +43,7 @@ def build(plan: ImagePlan) -> BuiltImage | State[BuiltImage]:
     return image
 
 
-def _build_direct(plan: ImagePlan, log: Any, home: Home) -> BuiltImage:
+def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
     return direct.build(
         plan.request,
         plan.layout,
@@ -56,7 +54,7 @@ def _build_direct(plan: ImagePlan, log: Any, home: Home) -> BuiltImage:
     )
 
 
-def _build_docker(plan: ImagePlan, log: Any) -> BuiltImage:
+def _build_docker(plan: ImagePlan, log: LogFunction) -> BuiltImage:
     raise NotImplementedError
 
 
@@ -72,12 +70,13 @@ def layer_line(layer: LayerReport) -> str:
 
 def report_layers(image: BuiltImage, key: str) -> None:
     """Writes the table of layers as an artifact of the run."""
+    head = "| layer | what happened | bytes | seconds | digest |\n|---|---|---:|---:|---|"
     rows = "\n".join(
         f"| {layer.title} | {layer.action} | {layer.size:,} | {layer.seconds:.2f} | `{layer.digest[:19]}` |"
         for layer in image.layers
     )
     create_markdown_artifact(
-        f"`{image.reference}`\n\n| layer | what happened | bytes | seconds | digest |\n|---|---|---:|---:|---|\n{rows}\n",
+        f"`{image.reference}`\n\n{head}\n{rows}\n",
         key=key,
         description="The image's layers",
     )

@@ -16,16 +16,16 @@ from .policy import STEP
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
     project: Project = parameters["project"]
-    return f"freeze-{engine.request_digest(project.root, project.settings)}"
+    return f"freeze-{engine.request_key(project.root, project.settings)}"
 
 
 @task(name="freeze", cache_key_fn=_key, **STEP)
-def freeze(project: Project) -> engine.Lock:
+def freeze(project: Project, refresh: bool = False) -> engine.Lock:
     """Resolves the requirements; unchanged requirements keep their versions until the step is refreshed.
 
     Raises:
         DependencyError: A requirement that doesn't exist, has no wheel for the target, or lies on this machine only.
     """
-    lock = engine.freeze(project.root, project.settings, cache=Home.default().cache)
+    lock = engine.freeze(project.root, project.settings, cache=Home.default().cache, refresh=refresh)
     step_log("freeze")(f"{len(lock.packages)} packages for Python {lock.python} on linux/amd64")
     return lock

@@ -67,9 +67,8 @@ def plan_image(
     layout = OciLayout(home.images, settings.name)
     target: ImageTarget = registry.target(settings.name) if registry else layout
     dockerfile = project.root / "Dockerfile"
-    chosen = builder if builder != "auto" else settings.builder
-    if chosen == "auto":
-        chosen = "docker" if dockerfile.is_file() else "direct"
+    chosen = settings.builder if builder == "auto" else builder
+    chosen = chosen or ("docker" if dockerfile.is_file() else "direct")
     wanted = settings.base or (default_base(settings.python) if registry or chosen == "docker" else None)
     base = None
     if chosen == "direct" and wanted:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from ..core.home import Home
 from ..vertex import submission as engine
 from ..vertex.connection import Connection
+from ..vertex.intent import IntentFile
 from ..vertex.model import JobRequest, SubmittedJob
 from .log import step_log
 from .policy import STEP
@@ -26,12 +27,9 @@ def submit(connection: Connection, request: JobRequest, key: str) -> SubmittedJo
         VertexUnavailable: Transient.
     """
     log = step_log("submit")
-    job = engine.submit(connection, request, key, record=_record_intent)
+    intent = IntentFile(Home.default().cache / "intents", key)
+    job = engine.submit(connection, request, key, record=intent.record, recorded=intent.read())
     log(f"{'found' if job.adopted else 'created'} {job.name}")
     if job.console:
         log(job.console)
     return job
-
-
-def _record_intent(text: str) -> None:
-    create_markdown_artifact(text, key="training-job", description="Written before the job is created")

@@ -49,7 +49,7 @@ def test_engines_know_no_prefect(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", MAY_IMPORT)
 def test_dependencies_point_one_way(folder: str) -> None:
-    """flows -> tasks -> blocks and engines -> core."""
+    """Flows -> tasks -> blocks and engines -> core."""
     allowed = MAY_IMPORT[folder] | {folder}
     ours = [(name.split("."), where) for name, where in imports(folder) if name.startswith("prefect_vertex_training.")]
 

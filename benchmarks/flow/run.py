@@ -47,7 +47,6 @@ def main() -> None:
 def measure(runs: int) -> None:
     """Runs both flows in turn and prints medians."""
     from prefect import flow, task
-
     from prefect_vertex_training.flows.train import train
 
     @task

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from prefect_vertex_training.cli.main import main
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"

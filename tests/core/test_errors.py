@@ -7,7 +7,6 @@ import pickle
 from pathlib import Path
 
 import pytest
-
 from prefect_vertex_training.core import errors
 from prefect_vertex_training.core.errors import RegistryUnavailable, StorageError, TrainingError, storage_errors
 

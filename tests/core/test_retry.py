@@ -7,7 +7,6 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryUnavailable
 from prefect_vertex_training.core.retry import backoff, retry
 

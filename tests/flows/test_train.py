@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
@@ -99,7 +98,10 @@ def test_the_local_service_may_die_in_the_middle(home: Home, project: Path) -> N
 
     marker = project.parent / "runs.txt"
     text = (project / "train.py").read_text()
-    slow = f"import os, time\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    open({str(marker)!r}, 'a').write('x')\n    time.sleep(3)\n"
+    slow = (
+        "import os, time\nif 'CLOUD_ML_JOB_ID' in os.environ:\n"
+        f"    open({str(marker)!r}, 'a').write('x')\n    time.sleep(3)\n"
+    )
     (project / "train.py").write_text(slow + text)
 
     def kill() -> None:
