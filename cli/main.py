@@ -23,6 +23,8 @@ app = App(
     result_action="return_value",
 )
 
+app.command("prefect_vertex_training.cli.local:app", name="local", help="Vertex AI on this machine.")
+
 
 @app.command
 def run(

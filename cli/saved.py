@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..core.errors import ProjectError
 
@@ -21,7 +21,7 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
     if name is None:
         return None
     try:
-        return block.load(name, _sync=True)  # pyright: ignore[reportReturnType, reportCallIssue]
+        return cast("B", block.load(name))
     except ValueError as error:
         raise ProjectError(
             f"no saved {block.__name__} block is called {name!r}",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect.blocks.core import Block
-from prefect.deployments.runner import EntrypointType
+from prefect.types.entrypoint import EntrypointType
 
 from ..flows.train import train
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
@@ -19,13 +19,13 @@ class Steps:
     def __init__(self) -> None:
         self.reports: list[StepReport] = []
 
-    def run(self, step: Task[..., T | State[T]], *args: object) -> T:
+    def run(self, step: Task[..., T], *args: object) -> T:
         """Runs one step in this thread, so that a cancellation reaches it.
 
         Raises:
             Exception: What the step raised after its retries.
         """
         begin = time.perf_counter()
-        state: State[T] = step(*args, return_state=True)  # pyright: ignore[reportCallIssue, reportAssignmentType]
+        state = cast("State[T]", step(*args, return_state=True))
         self.reports.append(StepReport(step.name, state.name or state.type.value, time.perf_counter() - begin))
-        return state.result()  # pyright: ignore[reportReturnType] - of a synchronous task, never a coroutine
+        return state.result()

@@ -80,9 +80,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     request = job_request(snapshot, arguments, connection, vertex)
     check(request, local=vertex is None)  # an impossible job is refused before anything is built
     steps = Steps()
-    fresh = {"refresh_cache": True} if refresh else {}
-    steps.run(verify.with_options(**fresh), snapshot, arguments)
-    lock = steps.run(freeze.with_options(**fresh), snapshot, refresh)
+    steps.run(verify.with_options(refresh_cache=refresh), snapshot, arguments)
+    lock = steps.run(freeze.with_options(refresh_cache=refresh), snapshot, refresh)
     plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)
     image = steps.run(push, plan, steps.run(build, plan))
     key = job_key(str(current_run.id), "submit", image.digest, *arguments)

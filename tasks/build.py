@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from ..core.home import Home
@@ -20,7 +21,7 @@ from .policy import STEP
 # The one cache of images is the place where they lie. Prefect's cache would have to be confirmed there anyway,
 # and it doesn't know of what another machine built, so the step asks and calls itself Cached.
 @task(name="build", cache_policy=NO_CACHE, **STEP)
-def build(plan: ImagePlan) -> BuiltImage | State[BuiltImage]:
+def build(plan: ImagePlan) -> BuiltImage:
     """Builds the image, unless its target has it already; of two runs at once, one builds.
 
     Raises:
@@ -58,8 +59,8 @@ def _build_docker(plan: ImagePlan, log: LogFunction) -> BuiltImage:
     raise NotImplementedError
 
 
-def cached(image: BuiltImage) -> State[BuiltImage]:
-    """The state of a step whose image was confirmed where it lies."""
+def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image
+    """Ends a step as Cached: its image was confirmed where it lies."""
     return Completed(name="Cached", message=f"confirmed: {image.reference}", data=image)
 
 

@@ -13,7 +13,7 @@ from ..core.retry import is_transient
 def retry_if_transient(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
     """Whether a failed step is worth another try: only where its error says that trying again can help."""
     try:
-        state.result()  # pyright: ignore[reportUnusedCoroutine] - a failed state's result is raised at once
+        state.result()
     except BaseException as error:  # noqa: BLE001 - every kind of failure is judged, none is handled
         return is_transient(error)
     return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 
 from ..core.home import Home
 from ..images import push as engine
@@ -17,7 +16,7 @@ from .policy import STEP
 
 
 @task(name="push", cache_policy=NO_CACHE, **STEP)
-def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage | State[BuiltImage]:
+def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
     """Sends what the target lacks, then the manifest, then its tags: an image is whole or not there.
 
     Raises:
