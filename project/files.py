@@ -91,9 +91,7 @@ class _Scan:
                 self._entry(entry, prefix + name, here, rules, ignored=ignored)
         self._stack.pop()
 
-    def _entry(
-        self, entry: os.DirEntry[str], path: str, here: Path, rules: IgnoreRules, *, ignored: bool
-    ) -> None:
+    def _entry(self, entry: os.DirEntry[str], path: str, here: Path, rules: IgnoreRules, *, ignored: bool) -> None:
         is_folder = _is_folder(entry)
         key = path + "/" if is_folder else path
         skip = not rules.included(key) if ignored else rules.ignored(key, entry.name)

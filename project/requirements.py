@@ -191,9 +191,7 @@ def _checked(line: Line) -> Line:
     except InvalidRequirement:
         if re.match(r"https?://", bare):
             return line
-        raise DependencyError(
-            f"{text} is not a requirement", where=line.place, next_step=_rewritten(bare)
-        ) from None
+        raise DependencyError(f"{text} is not a requirement", where=line.place, next_step=_rewritten(bare)) from None
     return Line(line.file, line.number, text, name, line.constraint)
 
 

@@ -17,12 +17,8 @@ _NETWORK = re.compile(
 _DENIED = re.compile(r"HTTP status client error \((401|403)[^)]*\)(?: for url \(([^)]*)\))?")
 _PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _WRITTEN = _PACKAGE + r"((?:[=<>!~]=?|===)[^\s,]+)?"
-_MISSING = re.compile(
-    _PACKAGE + r"(?:[=<>!~]\S*)? was not found in the (?:package registry|provided package)"
-)
-_NO_VERSION = re.compile(
-    r"(?:there is no version of|there are no versions of|only \S+ is available of) " + _WRITTEN
-)
+_MISSING = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? was not found in the (?:package registry|provided package)")
+_NO_VERSION = re.compile(r"(?:there is no version of|there are no versions of|only \S+ is available of) " + _WRITTEN)
 _NO_WHEEL = re.compile(_WRITTEN + r" has no (?:usable wheels|wheels with a matching)")
 _HINT_PLATFORM = re.compile(
     r"Wheels are available for `([^`]+)` \(v([^)]+)\) on the following platforms?: (.*?)(?:$|hint:)"
@@ -44,12 +40,7 @@ def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
         python: Minor version it was resolved for.
     """
     flat = " ".join(output.split())
-    error = (
-        _unreachable(flat)
-        or _missing(flat, lines)
-        or _no_wheel(flat, lines, python)
-        or _no_version(flat, lines)
-    )
+    error = _unreachable(flat) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
     error = error or _other(flat, lines)
     error.detail = output.strip()
     return error
@@ -103,16 +94,14 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
     if found := _HINT_PLATFORM.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}"
-            f"{_wanted_by(name, flat, lines)}",
+            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
             where=_place(name, flat, lines),
             next_step=f"Delete it or limit it to its platform: {name}; sys_platform == {_platform(tags)!r}",
         )
     if found := _HINT_PYTHON.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}"
-            f"{_wanted_by(name, flat, lines)}",
+            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
             where=_place(name, flat, lines),
             next_step="Choose another version of it, or set python under [tool.vertex-training]",
         )
@@ -159,9 +148,7 @@ def _wanted_by(name: str, flat: str, lines: Sequence[Line]) -> str:
 
 def _parent(name: str, flat: str) -> str | None:
     wanted = canonicalize_name(name)
-    return next(
-        (found[1] for found in _DEPENDS.finditer(flat) if canonicalize_name(found[2]) == wanted), None
-    )
+    return next((found[1] for found in _DEPENDS.finditer(flat) if canonicalize_name(found[2]) == wanted), None)
 
 
 def _place(name: str, flat: str, lines: Sequence[Line]) -> str | None:

@@ -93,13 +93,9 @@ def image_name(text: str) -> str:
 def _root(folder: Path) -> Path:
     path = folder.expanduser()
     if not path.exists():
-        raise ProjectError(
-            "there is no such folder", where=folder, next_step="Give your training code's folder"
-        )
+        raise ProjectError("there is no such folder", where=folder, next_step="Give your training code's folder")
     if not path.is_dir():
-        raise ProjectError(
-            "not a folder", where=folder, next_step=f"Give the folder around it: {path.parent}"
-        )
+        raise ProjectError("not a folder", where=folder, next_step=f"Give the folder around it: {path.parent}")
     return path.resolve()
 
 

@@ -1,0 +1,174 @@
+"""Step 1: the script runs here, on little, in an environment that holds its requirements and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.errors import ProjectError, storage_errors
+from . import diagnosis, process
+from .environments import environment
+from .files import ProjectFile
+from .settings import Settings
+from .smoke import smoke_arguments
+
+_KEPT = re.compile(
+    r"^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|\w+_(?i:proxy)|CUDA_\w+|NVIDIA_\w+|GOOGLE_\w+|CLOUDSDK_\w+|\w+_NUM_THREADS)$"
+)
+"""What the script gets of this machine's environment: what finds programs, networks, GPUs and Google's credentials.
+Anything else would be missing in the cloud, and shall be missing here."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """A local run that succeeded.
+
+    Attributes:
+        seconds: The script ran.
+        command: As a person would type it in the project.
+        python: Minor version that ran it.
+        model_files: What it saved as its model, relative to the model's folder, sorted.
+        warnings: What will go wrong in the cloud although it went well here; one line each.
+    """
+
+    seconds: float
+    command: tuple[str, ...]
+    python: str
+    model_files: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def verify(
+    root: Path,
+    files: Sequence[ProjectFile],
+    settings: Settings,
+    args: Sequence[str],
+    *,
+    cache: Path,
+    log: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> VerifyReport:
+    """Runs the script once, on little, in a copy of `files`; the project's folder stays as it is.
+
+    On any exit, interruption included, the script's processes and the copy are gone.
+
+    Args:
+        root: The project's folder.
+        files: As `list_files` returned them.
+        settings: The project's.
+        args: The run's own arguments, those of the settings included.
+        cache: Folder for environments and for the copy.
+        log: Called with each line the script writes.
+        clock: Seconds, monotonic.
+
+    Raises:
+        VerifyError: The script failed, or did not end in time; its last lines are in `detail`.
+        DependencyError: Its requirements can't be installed.
+        StorageError: The disk is full.
+    """
+    root = root.resolve()
+    interpreter = environment(root, settings, cache=cache)
+    with storage_errors(cache):
+        (cache / "verify").mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=cache / "verify")).resolve()
+    try:
+        copy, outputs = folder / "project", folder / "outputs"
+        _copy(files, settings, copy)
+        arguments = smoke_arguments(root, settings, args, outputs)
+        (outputs / "model").mkdir(parents=True)
+        ended = process.run(
+            [str(interpreter), settings.script, *arguments],
+            cwd=copy,
+            env=_variables(os.environ, settings, interpreter, outputs),
+            timeout=settings.verify_timeout,
+            log=lambda line: log(diagnosis.shown_path(line, copy)),
+            clock=clock,
+        )
+        return _report(ended, settings, files, arguments, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> None:
+    """Copies, because a script may change its own files; a hard link would pass that on to the user's."""
+    made: set[str] = set()
+    with storage_errors(folder):
+        for file in files:
+            target = f"{folder}/{file.path}"
+            parent = target.rpartition("/")[0]
+            if parent not in made:
+                Path(parent).mkdir(parents=True, exist_ok=True)
+                made.add(parent)
+            try:
+                shutil.copyfile(file.source, target)
+            except FileNotFoundError as error:
+                raise ProjectError(f"{file.path} vanished meanwhile", where=settings.root) from error
+            Path(target).chmod(0o755 if file.executable else 0o644)
+        for name in settings.directories:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def _variables(variables: Mapping[str, str], settings: Settings, interpreter: Path, outputs: Path) -> dict[str, str]:
+    kept = {name: value for name, value in variables.items() if _KEPT.match(name)}
+    kept["PATH"] = f"{interpreter.parent}:{kept.get('PATH', os.defpath)}"
+    return {
+        **kept,
+        "VIRTUAL_ENV": str(interpreter.parent.parent),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONNOUSERSITE": "1",
+        **settings.env,
+        # Their slashes at the end are Vertex AI's.
+        "AIP_MODEL_DIR": f"{outputs}/model/",
+        "AIP_CHECKPOINT_DIR": f"{outputs}/checkpoints/",
+        "AIP_TENSORBOARD_LOG_DIR": f"{outputs}/logs/",
+    }
+
+
+def _report(
+    ended: process.Ended,
+    settings: Settings,
+    files: Sequence[ProjectFile],
+    arguments: Sequence[str],
+    folder: Path,
+) -> VerifyReport:
+    copy, outputs = folder / "project", folder / "outputs"
+    ended = replace(ended, tail=tuple(diagnosis.shown_path(line, copy) for line in ended.tail))
+    if ended.code is None:
+        raise diagnosis.timed_out(settings, ended)
+    if ended.code != 0:
+        raise diagnosis.failed(settings, ended, {file.path for file in files})
+    model = _files_in(outputs / "model") or _files_in(outputs)
+    shown = tuple(diagnosis.shown_path(argument, folder) for argument in arguments)
+    return VerifyReport(
+        seconds=ended.seconds,
+        command=("python", settings.script, *shown),
+        python=settings.python,
+        model_files=model,
+        warnings=() if model else (_no_model(settings, files, copy),),
+    )
+
+
+def _no_model(settings: Settings, files: Sequence[ProjectFile], copy: Path) -> str:
+    """What to say when nothing was saved where the cloud keeps it; names what was saved elsewhere."""
+    known = {file.path for file in files}
+    stray = [path for path in _files_in(copy) if path not in known and "__pycache__/" not in path]
+    if stray:
+        more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+        return (
+            f"{settings.script} wrote {stray[0]}{more} to its working directory, which is lost in the cloud: "
+            "save the model in the folder that AIP_MODEL_DIR names, or set model-dir-argument under "
+            "[tool.vertex-training]"
+        )
+    return f"{settings.script} saved no model: save it in the folder that AIP_MODEL_DIR names"
+
+
+def _files_in(folder: Path) -> tuple[str, ...]:
+    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in paths))
