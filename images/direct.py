@@ -1,0 +1,190 @@
+"""Builds an image without an engine: layers from wheels and files, a config, a manifest.
+
+    base (stays where it is) | environment | wheels, the big ones alone | data and code in buckets | folders
+
+Every layer is a function of what it holds, so what didn't change is neither made nor sent again.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import BinaryIO
+
+from ..core.errors import BaseImageError, ImageError
+from . import code_layers
+from .base import Base
+from .cache import image_tag
+from .code_layers import Bucket
+from .code_state import CodeState
+from .config import DOCKER, OCI, PREFIX, MediaTypes, blob_descriptor, image_config, image_manifest, layer_descriptor
+from .dependencies import MAX_ALONE
+from .dependency_layers import DependencyLayers
+from .environment import write_environment
+from .layer import Layer
+from .layout import OciLayout
+from .model import BuiltImage, Descriptor, ImageRequest, LayerReport, Progress
+from .target import ImageTarget
+from .workshop import Workshop
+
+MAX_LAYERS = 125
+"""Docker's overlay2 mounts 128 folders at most, and keeps some for itself."""
+
+_FIXED = code_layers.MAX_LAYERS + 3  # the environment, the small wheels, the folders
+
+
+def build(
+    request: ImageRequest,
+    store: OciLayout,
+    *,
+    cache: Path,
+    base: Base | None = None,
+    upload_to: ImageTarget | None = None,
+    progress: Progress | None = None,
+    workers: int = 2,
+) -> BuiltImage:
+    """Builds the image of `request` into `store`, under the tag of its fingerprint.
+
+    Afterwards the store holds the manifest, the config and every layer but the base's, and those dependency layers that
+    `upload_to` had already. If it fails nothing is tagged, and whatever was finished is reused by the next build.
+
+    Args:
+        request: What goes into the image.
+        store: This machine's image layout.
+        cache: A folder that builds share, also at the same time.
+        base: What `request.base` resolves to.
+        upload_to: Where the image will be pushed: each layer made now is sent while others are still made, but no
+            manifest. Pushing is a step of its own.
+        progress: Hears of each layer.
+        workers: Threads that compute at a time; bytes don't depend on it.
+
+    Raises:
+        WheelError: A dependency can't be had or can't become a layer.
+        BaseImageError: The base has another Python, or too many layers.
+        ImageError: A file of the project can't be read or has an impossible name.
+        RegistryError: `upload_to` refused.
+        StorageError: The disk is full.
+    """
+    alone = _check(request, base)
+    # Taken before any file is looked at: what is touched later than this looks touched to the next build.
+    now = time.time_ns()
+    with Workshop(store, upload_to, cache / "scratch", progress, workers) as shop:
+        dependencies = shop.start(DependencyLayers(shop, cache, request, alone).resolve)
+        state = CodeState(cache / "code", request.root)
+        buckets = code_layers.split(request.files, now)
+        code = [_bucket_layer(shop, state, bucket) for bucket in buckets]
+        environment = _environment(shop, request, base)
+        folders = _folders(shop, request)
+        found = dependencies.result()
+        layers = [
+            *environment,
+            *(layer for _, layer in found.layers),
+            *(layer.result() if isinstance(layer, Future) else layer for layer in code),
+            *folders,
+        ]
+        state.save()
+        return _assemble(shop, request, base, layers, found.lock)
+
+
+def _check(request: ImageRequest, base: Base | None) -> int:
+    """Refuses what can't work; returns how many wheels can have a layer of their own."""
+    if not any(file.path == request.script for file in request.files):
+        raise ImageError(
+            f"{request.script} isn't among the files of the image",
+            where=request.root,
+            next_step="Name the script that trains in [tool.vertex-training], and don't ignore it",
+        )
+    if base is None:
+        return MAX_ALONE
+    if base.python_version and base.python_version != request.python:
+        raise BaseImageError(
+            f"the base has Python {base.python_version}, and the dependencies are frozen for {request.python}",
+            where=request.base,
+            next_step="Set base or python in [tool.vertex-training] so that they agree",
+        )
+    alone = min(MAX_ALONE, MAX_LAYERS - _FIXED - len(base.layers))
+    if alone < 1:
+        raise BaseImageError(
+            f"the base has {len(base.layers)} layers, too many to add to",
+            where=request.base,
+            next_step="Choose another base, or squash it",
+        )
+    return alone
+
+
+def _bucket_layer(shop: Workshop, state: CodeState, bucket: Bucket) -> Layer | Future[Layer]:
+    known = state.layer(bucket)
+    if known is not None and shop.store.has_blob(known.digest):
+        shop.report(known, "reused", time.perf_counter())
+        return known
+
+    def write(out: BinaryIO) -> Layer:
+        layer, racy = code_layers.write_bucket(out, bucket)
+        state.remember(bucket, layer, racy)
+        return layer
+
+    return shop.start(shop.make, write)
+
+
+def _environment(shop: Workshop, request: ImageRequest, base: Base | None) -> list[Layer]:
+    if base is None:
+        return []  # local_vertex makes it of the Python it runs with
+    return [shop.make_small(lambda out: write_environment(out, base.python, request.python))]
+
+
+def _folders(shop: Workshop, request: ImageRequest) -> list[Layer]:
+    if not request.directories:
+        return []
+    return [shop.make_small(lambda out: code_layers.write_folders(out, request.directories))]
+
+
+def _assemble(
+    shop: Workshop, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
+) -> BuiltImage:
+    """Writes config and manifest, unless the store has them."""
+    types = _media_types(base)
+    labels = _labels(request, base, lock)
+    config = image_config(layers, base.config if base else {}, script=request.script, env=request.env, labels=labels)
+    config_descriptor = blob_descriptor(types.config, config)
+    base_layers = base.layers if base else []
+    own = [layer_descriptor(types, layer) for layer in layers]
+    manifest = image_manifest(types, config_descriptor, base_layers, own, labels)
+    descriptor = blob_descriptor(types.manifest, manifest)
+    tag = image_tag(request.fingerprint)
+    known = shop.store.head_manifest(tag)
+    if known is None or known.digest != descriptor.digest:
+        _put_bytes(shop.store, config_descriptor, config)
+        if shop.target:
+            _put_bytes(shop.target, config_descriptor, config)
+        shop.store.put_manifest(manifest, types.manifest, [tag])
+    base_reports = [LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers]
+    return BuiltImage(
+        reference=shop.store.reference(descriptor.digest),
+        digest=descriptor.digest,
+        media_type=types.manifest,
+        size=sum(layer.size for layer in (*base_layers, *layers)),
+        layers=[*base_reports, *(shop.reports[layer.digest] for layer in layers)],
+    )
+
+
+def _labels(request: ImageRequest, base: Base | None, lock: str) -> dict[str, str]:
+    labels = {
+        **request.labels,
+        f"{PREFIX}.python": request.python,
+        f"{PREFIX}.lock": lock,
+        f"{PREFIX}.base": base.digest if base else "none",
+    }
+    if request.fingerprint:
+        labels[f"{PREFIX}.fingerprint"] = request.fingerprint
+    return labels
+
+
+def _media_types(base: Base | None) -> MediaTypes:
+    return DOCKER if base and base.docker else OCI
+
+
+def _put_bytes(target: ImageTarget, descriptor: Descriptor, data: bytes) -> None:
+    target.put_blob(descriptor, lambda: io.BytesIO(data))

@@ -1,0 +1,195 @@
+"""Downloads wheels: the lock's SHA-256 is checked, what came is kept over a cut connection or a killed process."""
+
+from __future__ import annotations
+
+import hashlib
+import netrc
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+
+from ..core.errors import WheelError, storage_errors
+from ..core.retry import retry
+from .pylock import LockedWheel
+
+_BLOCK = 256 * 1024
+_TIMEOUT = urllib3.Timeout(connect=15, read=60)
+_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Downloader:
+    """Fetches wheels into a folder; threads may share it.
+
+    HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc count. Credentials in a URL are sent, never shown.
+
+    Args:
+        folder: Holds unfinished downloads, named by their SHA-256.
+        stopped: Once set, downloads end early.
+        sleep: Waits between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stopped: threading.Event | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder = folder
+        self._stopped = stopped or threading.Event()
+        self._sleep = sleep
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, wheel: LockedWheel) -> Path:
+        """A file with the wheel's bytes: its own on this machine, or one in the folder, until `done_with`.
+
+        Two callers must not fetch the same wheel at once.
+
+        Raises:
+            WheelError: It isn't there, or isn't the one that was locked; transient if the server may answer later.
+            StorageError: The disk is full.
+        """
+        if isinstance(wheel.source, Path):
+            return _checked_file(wheel, wheel.source)
+        url = wheel.source
+        part = self._folder / f"{wheel.sha256}.part"
+        with storage_errors(part):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            digest = retry(lambda: self._transfer(wheel, url, part), sleep=self._sleep)
+        if digest != wheel.sha256:
+            part.unlink()
+            raise _not_locked(wheel, digest)
+        return part
+
+    def done_with(self, path: Path) -> None:
+        """The caller needs a fetched file no longer; one that lay on this machine before stays."""
+        if path.parent == self._folder:
+            path.unlink(missing_ok=True)
+
+    def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
+        """Brings the rest of the wheel into `part`; returns the SHA-256 of it all."""
+        digest = hashlib.sha256()
+        with part.open("ab+") as file:
+            file.seek(0)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+            start = file.tell()
+            if start and start == wheel.size:
+                return digest.hexdigest()
+            try:
+                response = self._request(wheel, url, start)
+                if start and response.status != 206:  # the whole file again, or a range that can't be
+                    file.truncate(0)
+                    digest = hashlib.sha256()
+                if start and response.status == 416:
+                    response.release_conn()
+                    response = self._request(wheel, url, 0)
+                for block in response.stream(_BLOCK, decode_content=False):
+                    if self._stopped.is_set():
+                        raise WheelError(f"the download of {wheel.filename} was stopped")
+                    file.write(block)
+                    digest.update(block)
+                response.release_conn()
+            except urllib3.exceptions.HTTPError as error:
+                raise _unreachable(wheel, url, type(error).__name__) from error
+        return digest.hexdigest()
+
+    def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
+        address, headers = _with_credentials(url)
+        headers["Accept-Encoding"] = "identity"
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        response = self._pool(address).request(
+            "GET",
+            address,
+            headers=headers,
+            preload_content=False,
+            timeout=_TIMEOUT,
+            retries=urllib3.Retry(0, redirect=5),
+        )
+        if response.status in {200, 206, 416}:
+            return response
+        response.release_conn()
+        if response.status in _RETRYABLE:
+            raise _unreachable(wheel, url, f"HTTP {response.status}")
+        step = (
+            "Lock the dependencies again"
+            if response.status in {404, 410}
+            else "Check the index's credentials in .netrc"
+        )
+        raise WheelError(f"can't download {wheel.filename}: HTTP {response.status}", where=_host(url), next_step=step)
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy(url) or ""
+        with self._lock:
+            if proxy not in self._pools:
+                make = urllib3.ProxyManager if proxy else urllib3.PoolManager
+                arguments = (proxy,) if proxy else ()
+                self._pools[proxy] = make(*arguments, maxsize=16)
+            return self._pools[proxy]
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the headers that carry them, or those of .netrc."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not user:
+        user, password = _netrc_login(parts.hostname or "")
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
+
+
+def _netrc_login(host: str) -> tuple[str, str]:
+    try:
+        found = netrc.netrc().authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return "", ""
+    return (found[0] or "", found[2] or "") if found else ("", "")
+
+
+def _checked_file(wheel: LockedWheel, path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WheelError(
+            f"can't read {wheel.filename}: {error.strerror}", where=path, next_step="Lock the dependencies again"
+        ) from error
+    if digest != wheel.sha256:
+        raise _not_locked(wheel, digest)
+    return path
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _unreachable(wheel: LockedWheel, url: str, problem: str) -> WheelError:
+    return WheelError(
+        f"can't download {wheel.filename}: {problem}",
+        where=_host(url),
+        next_step="Check the network, then run again: what came is kept",
+        transient=True,
+    )
+
+
+def _not_locked(wheel: LockedWheel, digest: str) -> WheelError:
+    return WheelError(
+        f"{wheel.filename} isn't the wheel that was locked: sha256 {digest[:12]}..., not {wheel.sha256[:12]}...",
+        where=wheel.source if isinstance(wheel.source, Path) else _host(wheel.source),
+        next_step="Lock the dependencies again",
+    )

@@ -1,0 +1,95 @@
+"""Inflates while checking: bounded memory, exact size, right CRC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+from zlib_ng import zlib_ng
+
+try:
+    from isal import isal_zlib as _fast  # 3x zlib; not built for every processor
+
+    _ERRORS: tuple[type[Exception], ...] = (_fast.error,)
+except ImportError:  # pragma: no cover - only where isal has no wheel
+    _fast = zlib_ng
+    _ERRORS = (zlib_ng.error,)
+
+_STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a megabyte
+
+
+class CorruptData(Exception):
+    """Compressed data that isn't what it says it is."""
+
+
+class _Stream(Protocol):
+    eof: bool
+    unused_data: bytes
+    unconsumed_tail: bytes
+
+    def decompress(self, data: bytes, max_length: int = 0, /) -> bytes: ...
+
+
+class Inflater:
+    """Inflates one raw deflate stream that must hold exactly `size` bytes with the CRC-32 `crc`."""
+
+    def __init__(self, size: int, crc: int) -> None:
+        self._stream: _Stream = _fast.decompressobj(-15)
+        self._size = size
+        self._crc = crc
+        self._seen = 0
+        self._seen_crc = 0
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        """The bytes that `block` inflates to."""
+        if block and self._stream.eof:
+            raise CorruptData("bytes after the end of the compressed data")
+        for data in _drain(self._stream, block):
+            self._seen += len(data)
+            if self._seen > self._size:
+                raise CorruptData(f"more than the {self._size} bytes announced")
+            self._seen_crc = zlib_ng.crc32(data, self._seen_crc)
+            yield data
+        if self._stream.unused_data:
+            raise CorruptData("bytes after the end of the compressed data")
+
+    def finish(self) -> Iterator[bytes]:
+        """The last bytes; checks that all came."""
+        yield from self.feed(b"")
+        if not self._stream.eof:
+            raise CorruptData("the compressed data ends early")
+        if self._seen != self._size:
+            raise CorruptData(f"{self._seen} bytes where {self._size} were announced")
+        if self._seen_crc != self._crc:
+            raise CorruptData(f"CRC {self._seen_crc:08x} where {self._crc:08x} was announced")
+
+
+def inflate_gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The content of a gzip file of any number of members."""
+    stream: _Stream | None = None
+    for block in blocks:
+        rest = block
+        while rest:
+            stream = stream or _fast.decompressobj(31)
+            yield from _drain(stream, rest)
+            rest = stream.unused_data
+            if stream.eof:
+                stream = None
+            else:
+                break
+    if stream is not None:
+        raise CorruptData("the compressed data ends early")
+
+
+def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:
+    """Feeds `block` and yields what comes out, at most `_STEP` bytes at a time."""
+    while not stream.eof:
+        try:
+            data = stream.decompress(block, _STEP)
+        except _ERRORS as error:
+            raise CorruptData(str(error)) from error
+        if data:
+            yield data
+        block = stream.unconsumed_tail
+        if not block and len(data) < _STEP:
+            return

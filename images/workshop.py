@@ -1,0 +1,121 @@
+"""Makes layers in threads; each goes into the store, and on its way to the target, as soon as it is whole."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, TypeVar
+
+from ..core.errors import storage_errors
+from .config import OCI, layer_descriptor
+from .layer import Layer
+from .layout import OciLayout
+from .model import LayerReport, Progress
+from .target import ImageTarget
+
+T = TypeVar("T")
+
+_THREADS = 8  # most wait for a network; `workers` of them compute
+
+
+class Workshop:
+    """What the parts of one build share.
+
+    Leaving the block waits for what runs and drops what hasn't begun.
+
+    Args:
+        store: Gets every layer.
+        target: Gets every layer made now; None for no target beside the store.
+        scratch: A folder for unfinished files.
+        progress: Hears of each layer.
+        workers: Threads that compute at a time.
+    """
+
+    def __init__(
+        self, store: OciLayout, target: ImageTarget | None, scratch: Path, progress: Progress | None, workers: int
+    ) -> None:
+        self.store = store
+        self.target = target
+        self.reports: dict[str, LayerReport] = {}
+        self.stopped = threading.Event()
+        self._scratch = scratch
+        self._progress = progress
+        self._computing = threading.BoundedSemaphore(max(1, workers))
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="layer")
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.stopped.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def start(self, action: Callable[..., T], *args: object) -> Future[T]:
+        """Runs `action` in a thread."""
+        return self._pool.submit(action, *args)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Held while a processor is kept busy."""
+        with self._computing:
+            yield
+
+    def make(self, write: Callable[[BinaryIO], Layer]) -> Layer:
+        """Makes a layer that no cache holds, and delivers it."""
+        started = time.perf_counter()
+        with storage_errors(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._scratch, prefix=".layer-") as file:
+                with self.computing():
+                    layer = write(file)
+                file.flush()
+                self.deliver(layer, Path(file.name), started)
+        return layer
+
+    def make_small(self, write: Callable[[BinaryIO], Layer]) -> Layer:
+        """Makes a layer of a few kilobytes: that takes no longer than remembering it."""
+        started = time.perf_counter()
+        out = io.BytesIO()
+        layer = write(out)
+        if self.store.has_blob(layer.digest):
+            self.report(layer, "reused", started)
+            return layer
+        self.store.put_blob(layer_descriptor(OCI, layer), lambda: io.BytesIO(out.getvalue()))
+        if self.target:
+            self.send(layer)
+        self.report(layer, "uploaded" if self.target else "built", started)
+        return layer
+
+    def deliver(self, layer: Layer, path: Path, started: float) -> None:
+        """Puts a layer made now, whose bytes lie at `path`, into the store and sends it to the target."""
+        self.keep(layer, path)
+        if self.target:
+            self.send(layer)
+        self.report(layer, "uploaded" if self.target else "built", started)
+
+    def keep(self, layer: Layer, path: Path) -> None:
+        """Puts a layer into the store."""
+        self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+
+    def send(self, layer: Layer) -> None:
+        """Sends a layer from the store to the target, unless it is there."""
+        assert self.target
+        self.target.put_blob(layer_descriptor(OCI, layer), lambda: self.store.open_blob(layer.digest))
+
+    def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
+        """Tells what happened to a layer; `started` as `time.perf_counter` had it."""
+        seconds = time.perf_counter() - started
+        report = LayerReport(layer.title, layer.digest, layer.size, action, seconds)
+        self.reports[layer.digest] = report
+        if self._progress:
+            self._progress(report)
