@@ -1,0 +1,85 @@
+"""The digest cache: a content fingerprint is a tag beside the image, so any machine finds what another one built."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from ..core.errors import storage_errors
+from ..core.home import Home
+
+# Part of every fingerprint: raise it when the same request gives another image than before.
+_RECIPE = "1"
+
+
+def image_fingerprint(
+    project_fingerprint: str,
+    lock_digest: str,
+    *,
+    base_digest: str,
+    builder: str,
+    content: Sequence[str] = (),
+) -> str:
+    """One hash over everything that decides what an image holds: 64 hexadecimal digits.
+
+    Args:
+        project_fingerprint: Of the project's files and settings.
+        lock_digest: Of the frozen dependencies.
+        base_digest: Of the base image as the registry gives it now; empty for none.
+        builder: "direct" or "docker".
+        content: What else the builder looks at: for Docker `docker_context.context_digest` and each base's digest.
+    """
+    facts = [_RECIPE, project_fingerprint, lock_digest, base_digest, builder, *content]
+    # JSON keeps the borders between facts: ("ab", "c") is not ("a", "bc").
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def image_tag(fingerprint: str) -> str:
+    """The tag by which an image of this content is found: `fp-` and 128 bits of the fingerprint."""
+    return f"fp-{fingerprint[:32]}"
+
+
+@contextmanager
+def building(fingerprint: str, home: Home) -> Iterator[bool]:
+    """One process of this machine at a time is in here for one fingerprint; others wait.
+
+    Yields whether it had to wait, that is whether another run may have made the image meanwhile. The lock is the
+    kernel's own and ends with its process, however that ended: nothing stale is left.
+    """
+    path = home.cache / "building" / f"{fingerprint[:32]}.lock"
+    with storage_errors(path):
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("a+")
+    with file:
+        waited = not _try_lock(file)
+        if waited:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        _sign(file)
+        yield waited
+
+
+def owner(fingerprint: str, home: Home) -> str:
+    """Who built or builds this last, for a person who waits: "process 123 on HOST"; empty if nobody did."""
+    path = home.cache / "building" / f"{fingerprint[:32]}.lock"
+    return path.read_text() if path.exists() else ""
+
+
+def _try_lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(file: IO[str]) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()} on {socket.gethostname()}")
+    file.flush()

@@ -1,0 +1,218 @@
+"""Builds with a Docker engine: BuildKit where the engine has it, the classic builder where BuildKit can't be used.
+
+docker-py's own `build` knows only the classic builder, in which `RUN --mount` fails and every step's container is
+committed. The engine's API takes BuildKit builds at the same place when asked for version 2:
+https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from docker.errors import ImageNotFound, create_api_error_from_http_exception
+from requests.exceptions import HTTPError
+
+from ..core.errors import DockerError, RegistryError, storage_errors
+from .docker_context import dockerfile_name, dockerfile_text, write_context
+from .docker_engine import engine_errors
+from .docker_output import BuildOutput, json_lines
+from .dockerfile_syntax import named_images
+from .model import PLATFORM, BuiltImage, ImageRequest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Log = Callable[[str], None]
+
+_BUILDKIT, _CLASSIC = "2", "1"
+
+
+def build(
+    request: ImageRequest,
+    *,
+    engine: DockerClient,
+    tag: str,
+    log: Log,
+    bases: Mapping[str, str] | None = None,
+) -> BuiltImage:
+    """Builds the image in the engine, and tags it `NAME:TAG` there; nothing is pushed.
+
+    Args:
+        request: With the project's own Dockerfile or without one.
+        engine: Must run linux/amd64 images.
+        tag: Of the image in the engine.
+        log: Called with each line of the build's output.
+        bases: Images that the Dockerfile names -> the digest or image id they must have, from `resolve_bases`.
+
+    Returns:
+        The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it lies in a registry.
+
+    Raises:
+        DockerError: No engine, a failing Dockerfile, or an image for another platform.
+        StorageError: No room for the context.
+    """
+    with engine_errors("to provide a base image"):
+        for reference, digest in (bases or {}).items():
+            _provide(engine, reference, digest, log)
+        _check_origin(engine, request)
+    name = f"{request.name}:{tag}"
+    with tempfile.TemporaryFile() as context:
+        with storage_errors(tempfile.gettempdir()):
+            write_context(request, context)
+        image_id = _run(request, engine, name, context, log)
+    with engine_errors():
+        attributes = engine.api.inspect_image(image_id)
+    _check_platform(attributes, name)
+    return BuiltImage(
+        reference=f"docker-daemon:{request.name}@{image_id}",
+        digest=image_id,
+        media_type="application/vnd.docker.container.image.v1+json",
+        size=attributes["Size"],
+        builder="docker",
+    )
+
+
+def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], log: Log) -> str:
+    parameters = {
+        "t": name,
+        "dockerfile": dockerfile_name(request),
+        "platform": PLATFORM,
+        "buildargs": json.dumps(dict(request.build_args)),
+        "labels": json.dumps(dict(request.labels)),
+        # Containers of the build's steps are removed, after a failure too.
+        "rm": "1",
+        "forcerm": "1",
+        **({"target": request.target} if request.target else {}),
+    }
+
+    def attempt(builder: str) -> str:
+        output = BuildOutput(dockerfile_text(request), log)
+        context.seek(0)
+        _post(engine, {**parameters, "version": builder}, context, output)
+        if output.image_id:
+            return output.image_id
+        raise DockerError(
+            "the engine ended the build without naming an image",
+            where=name,
+            next_step="Look at the engine's own log",
+            detail="\n".join(output.tail),
+        )
+
+    try:
+        return attempt(_BUILDKIT)
+    except DockerError as error:
+        # BuildKit asks its client for a password by a second connection, which only Docker's own client opens.
+        if "no active sessions" not in str(error):
+            raise
+        log("BuildKit can't ask for a password here; going on with the classic builder")
+        return attempt(_CLASSIC)
+
+
+def _post(engine: DockerClient, parameters: dict[str, str], context: IO[bytes], output: BuildOutput) -> None:
+    with (
+        engine_errors("the build"),
+        engine.api.post(
+            f"{engine.api.base_url}/v{engine.api.api_version}/build",
+            params=parameters,
+            data=context,
+            headers={"Content-Type": "application/x-tar"},
+            stream=True,
+            timeout=None,  # a build prints nothing for as long as its longest step takes
+        ) as response,
+    ):
+        try:
+            response.raise_for_status()
+        except HTTPError as error:
+            create_api_error_from_http_exception(error)
+        for answer in json_lines(response.iter_content(None)):
+            output.take(answer)
+
+
+def _check_origin(engine: DockerClient, request: ImageRequest) -> None:
+    """BuildKit calls an image amd64 whatever its base was, so the base is looked at too."""
+    text = dockerfile_text(request)
+    origin = named_images(text, request.build_args, request.target).final
+    if origin is None or origin.image == "scratch":
+        return
+    if origin.platform not in {"", PLATFORM}:
+        raise _other_platform(origin.platform, origin.image)
+    with contextlib.suppress(ImageNotFound):  # the builder will pull it for our platform
+        _check_platform(engine.api.inspect_image(origin.image), origin.image)
+
+
+def _check_platform(attributes: Mapping[str, Any], name: str) -> None:
+    platform = f"{attributes['Os']}/{attributes['Architecture']}"
+    if platform != PLATFORM:
+        raise _other_platform(platform, name)
+
+
+def _other_platform(platform: str, name: str) -> DockerError:
+    return DockerError(
+        f"the image is for {platform}, and Vertex AI runs {PLATFORM} only; nothing was pushed",
+        where=name,
+        next_step=f"Let the Dockerfile's FROM lines name images for {PLATFORM}, without another --platform",
+    )
+
+
+def resolve_bases(
+    request: ImageRequest,
+    resolve: Callable[[str], str],
+    engine: Callable[[], DockerClient] | None = None,
+) -> dict[str, str]:
+    """What the Dockerfile builds on, by digest: part of the fingerprint, so that a new base means a new image.
+
+    Args:
+        request: With or without a Dockerfile of its own.
+        resolve: A reference's digest as its registry gives it, from `images.base`.
+        engine: Asked for an image that no registry gives: one that exists on this machine alone.
+
+    Raises:
+        RegistryError: An image that neither has.
+    """
+    found: dict[str, str] = {}
+    for reference in named_images(dockerfile_text(request), request.build_args).all:
+        try:
+            found[reference] = resolve(reference)
+        except RegistryError:
+            local = _local_id(engine(), reference) if engine else None
+            if local is None:
+                raise
+            found[reference] = local
+    return found
+
+
+def _local_id(engine: DockerClient, reference: str) -> str | None:
+    with engine_errors():
+        try:
+            return engine.api.inspect_image(reference)["Id"]
+        except ImageNotFound:
+            return None
+
+
+def _provide(engine: DockerClient, reference: str, digest: str, log: Log) -> None:
+    """Makes `reference` mean the image with `digest` in the engine, as `docker pull` would."""
+    try:
+        known = engine.api.inspect_image(reference)
+        pinned = any(name.endswith(f"@{digest}") for name in known["RepoDigests"] or ())
+        # An index's digest says nothing about which of its platforms lies here.
+        if digest == known["Id"] or (pinned and known["Architecture"] == "amd64"):
+            return
+    except ImageNotFound:
+        pass
+    repository, tag = _split(reference)
+    log(f"pulling {repository}@{digest}")
+    image = engine.images.pull(f"{repository}@{digest}", platform=PLATFORM)
+    if tag:
+        image.tag(repository, tag)
+
+
+def _split(reference: str) -> tuple[str, str]:
+    name, _, pinned = reference.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        repository, tag = name, ""
+    return repository, "" if pinned else tag or "latest"

@@ -1,0 +1,152 @@
+"""Reads a Dockerfile as far as this project needs it: its instructions with their lines, and the images it builds on.
+
+https://docs.docker.com/reference/dockerfile/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
+_HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
+_COPY_FROM = re.compile(r"--from=(\S+)")
+_MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction.
+
+    Attributes:
+        line: Its first line, from 1.
+        keyword: In capitals.
+        text: What follows the keyword, continued lines joined by spaces.
+    """
+
+    line: int
+    keyword: str
+    text: str
+
+
+def instructions(text: str) -> list[Instruction]:
+    """All instructions, in order; comments and empty lines left out, here-documents skipped."""
+    lines = text.splitlines()
+    escape = "\\"
+    for directive in lines[:2]:
+        if match := _DIRECTIVE.match(directive):
+            escape = match[1]
+    found: list[Instruction] = []
+    parts: list[str] = []
+    start, number = 0, 0
+    while number < len(lines):
+        line = lines[number].strip()
+        number += 1
+        if not line or line.startswith("#"):
+            continue
+        start = start or number
+        parts.append(line.removesuffix(escape).rstrip())
+        if line.endswith(escape):
+            continue
+        keyword, _, rest = " ".join(parts).partition(" ")
+        found.append(Instruction(start, keyword.upper(), " ".join(rest.split())))
+        number = _skip_heredocs(lines, number, found[-1])
+        parts, start = [], 0
+    return found
+
+
+def _skip_heredocs(lines: list[str], number: int, instruction: Instruction) -> int:
+    if instruction.keyword not in {"RUN", "COPY", "ADD"}:
+        return number
+    for word in _HEREDOC.findall(instruction.text):
+        for ahead in range(number, len(lines)):
+            if lines[ahead].strip() == word:
+                number = ahead + 1
+                break
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a stage starts from.
+
+    Attributes:
+        image: As written, variables replaced; "scratch" for nothing.
+        platform: As `FROM --platform=` says; empty if it doesn't, or leaves it to Docker's own variables.
+    """
+
+    image: str
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """The images that a Dockerfile names.
+
+    Attributes:
+        all: To start from or to copy from, in order, each once; stages and `scratch` left out.
+        final: What the wanted stage starts from, through the stages between; None for a file without FROM.
+    """
+
+    all: tuple[str, ...]
+    final: Origin | None
+
+
+def named_images(text: str, build_args: Mapping[str, str], target: str | None = None) -> Images:
+    """Reads the images out of a Dockerfile.
+
+    Args:
+        text: The Dockerfile.
+        build_args: Values for its ARGs before the first FROM.
+        target: The wanted stage; None for the last.
+    """
+    values: dict[str, str] = {}
+    stages: dict[str, Origin] = {}  # by number and by name
+    names: list[str] = []
+    count = 0
+    for item in instructions(text):
+        if item.keyword == "ARG" and not stages:
+            name, _, default = item.text.partition("=")
+            values[name] = build_args.get(name, _expand(default.strip("\"'"), values))
+        elif item.keyword == "FROM":
+            origin, alias = _from(item.text, values)
+            names.append(origin.image)
+            origin = stages.get(origin.image.lower(), origin)
+            stages[str(count)] = stages[alias.lower() or str(count)] = origin
+            count += 1
+        elif item.keyword == "COPY":
+            names += _COPY_FROM.findall(item.text)
+        elif item.keyword == "RUN":
+            names += _MOUNT_FROM.findall(item.text)
+    external = (name for name in names if name.lower() not in stages and name != "scratch" and name)
+    final = stages.get(target.lower() if target else str(count - 1))
+    return Images(tuple(dict.fromkeys(external)), final)
+
+
+def _from(text: str, values: Mapping[str, str]) -> tuple[Origin, str]:
+    words = text.split()
+    platform = next((word.partition("=")[2] for word in words if word.startswith("--platform=")), "")
+    words = [word for word in words if not word.startswith("--")]
+    image = _expand(words[0], values) if words else ""
+    alias = words[2] if len(words) == 3 else ""
+    return Origin(image, _expand(platform, values)), alias
+
+
+def _expand(text: str, values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        known = values.get(match[1] or match[2], "")
+        if match[3] in {"-", ":-"}:
+            return known or match[4]
+        if match[3] in {"+", ":+"}:
+            return match[4] if known else ""
+        return known
+
+    return _VARIABLE.sub(value, text)
+
+
+def line_of(text: str, step: str) -> int | None:
+    """The line of the instruction that a builder names as `RUN pip install x`; None if none is the same."""
+    wanted = " ".join(step.split()).lower()
+    return next((i.line for i in instructions(text) if f"{i.keyword} {i.text}".lower() == wanted), None)
