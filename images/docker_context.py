@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from ..core.errors import DockerError
-from .dockerfile import WHEELS, freeze, render
+from .dockerfile import REQUIREMENTS, WHEELS, freeze, render
 from .model import ImageRequest
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def _entries(request: ImageRequest) -> Iterator[_Entry]:
         yield from (_Entry(name, request.root / name) for name in _allowed(request))
     # A Dockerfile of ours that was saved as the project's own still finds the frozen dependencies.
     frozen = freeze(request.lock)
-    if frozen.name and frozen.name in text and not (request.root / frozen.name).exists():
-        yield _Entry(frozen.name, frozen.text.encode())
+    if frozen.text and REQUIREMENTS in text and not (request.root / REQUIREMENTS).exists():
+        yield _Entry(REQUIREMENTS, frozen.text.encode())
         yield from (_Entry(f"{WHEELS}/{path.name}", request.root / path) for path in frozen.wheels)
 
 

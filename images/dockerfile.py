@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -12,42 +13,57 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..core.errors import DependencyError, DockerError
-from .model import ImageRequest
+from .model import ImageRequest, SourceFile
 
 REQUIREMENTS = "requirements.frozen.txt"
-CONDA = "conda.frozen.txt"
 WHEELS = "wheels"
-HOME = "/opt/app"
-USER = "trainer"
+CONDA_BASE = "condaforge/miniforge3:latest"
+"""Has conda and no Python of the project's: a conda freeze brings its own."""
 
 _HEADER = """\
-# What `vertex-training run --builder docker` builds for this project. To change it, save it as the project's
-# Dockerfile; {frozen} is added to the build by itself.
-FROM {base}
+# What `vertex-training run --builder docker` builds for this project; {frozen} is added to
+# its context. Saved as the project's Dockerfile it does the same, and is yours to change.
+{code}FROM {base}
 """
+
+_WORK = """\
+{env}
+WORKDIR /opt/app
+"""
+
+# Wheels from this machine are lent to the step that installs them: a copy would stay in a layer.
+_CODE_STAGE = f"""\
+FROM {{base}} AS code
+COPY . /code
+RUN rm -r /code/{WHEELS}
+
+"""
+_LEND = f"--mount=type=bind,source={WHEELS},target={WHEELS} "
 
 _PIP = f"""\
 # Dependencies come before the code: an edited line keeps this layer.
 COPY {REQUIREMENTS} ./
-RUN {{mount}}python3 -m pip install --no-cache-dir --no-deps --require-hashes --requirement {REQUIREMENTS}
-"""
-# Wheels from this machine are lent to the step, not copied: a copy would stay in the layer.
-_MOUNT = f"--mount=type=bind,source={WHEELS},target={WHEELS} "
-
-_CONDA = f"""\
-# Dependencies come before the code: an edited line keeps this layer. The file names each package by URL and hash.
-COPY {CONDA} ./
-RUN conda create --yes --prefix /opt/conda/envs/training --file {CONDA} && conda clean --all --yes
-ENV PATH=/opt/conda/envs/training/bin:$PATH
+RUN {{lend}}python3 -m pip install --no-cache-dir --no-deps --require-hashes --requirement {REQUIREMENTS}
 """
 
-_CODE = f"""\
-# Training needs no root; the directories it writes to are its own.
-RUN useradd --create-home {USER} && mkdir -p {{directories}} && chown {USER}: {{directories}}
-COPY . .
-USER {USER}
-ENTRYPOINT {{entrypoint}}
+_CONDA = """\
+# Dependencies come before the code: an edited line keeps this layer.
+COPY {file} ./
+RUN conda {create} --yes --prefix /opt/training --file {file} && conda clean --all --force-pkgs-dirs --yes
+ENV PATH=/opt/training/bin:$PATH
 """
+
+_CODE = """\
+# Training needs no root; the directories that it writes to are its own.
+RUN useradd --create-home trainer && mkdir -p {directories} && chown trainer: {directories}
+COPY {copy} .
+USER trainer
+ENTRYPOINT {entrypoint}
+"""
+
+_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.txt", "requirements.txt")
+# "numpy=1.26.4=py311h64a7726_0", as `conda list --export` writes; pip writes two equal signs.
+_CONDA_LINE = re.compile(r"^([\w.-]+)=([^=\s]+)=([^=\s]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +71,10 @@ class Frozen:
     """The frozen dependencies as files of the build's context.
 
     Attributes:
-        name: Of the file that lists them; empty if there are none.
-        text: What it holds.
+        text: The requirements file, each file by its hash; empty for no dependencies.
         wheels: Files on this machine that it names, each as `wheels/FILENAME` in the context.
     """
 
-    name: str = ""
     text: str = ""
     wheels: tuple[Path, ...] = ()
 
@@ -69,44 +83,77 @@ def render(request: ImageRequest) -> str:
     """The Dockerfile for `request`, which has none of its own; `request.base` must be set.
 
     Raises:
-        DependencyError: The lock holds something that pip can't install by hash.
+        DependencyError: The lock holds something that can't be installed by hash.
+        DockerError: A setting that a Dockerfile can't express.
     """
     assert request.base
-    frozen = freeze(request.lock)
-    parts = [_HEADER.format(base=request.base, frozen=frozen.name or REQUIREMENTS)]
+    conda = conda_freeze(request)
+    frozen = Frozen() if conda else freeze(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
-    parts.append("".join(f"ENV {name}={_quoted(value)}\n" for name, value in env.items()))
-    parts.append(f"WORKDIR {HOME}\n")
-    if frozen.name == CONDA:
-        parts.append(_CONDA)
-    elif frozen.name:
-        parts.append(_PIP.format(mount=_MOUNT if frozen.wheels else ""))
     directories = " ".join(shlex.quote(folder) for folder in (".", *request.directories))
-    parts.append(_CODE.format(directories=directories, entrypoint=json.dumps(["python3", request.script])))
-    return "\n".join(parts)
+    parts = [
+        _HEADER.format(
+            frozen=conda or REQUIREMENTS,
+            code=_CODE_STAGE.format(base=request.base) if frozen.wheels else "",
+            base=request.base,
+        ),
+        _WORK.format(env="\n".join(f"ENV {name}={_quoted(value)}" for name, value in env.items())),
+        _conda(conda) if conda else _pip(frozen),
+        _CODE.format(
+            directories=directories,
+            copy="--from=code /code" if frozen.wheels else ".",
+            entrypoint=json.dumps(["python3", request.script]),
+        ),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _pip(frozen: Frozen) -> str:
+    return _PIP.format(lend=_LEND if frozen.wheels else "") if frozen.text else ""
+
+
+def _conda(name: str) -> str:
+    return _CONDA.format(file=name, create="env create" if name.endswith((".yml", ".yaml")) else "create")
+
+
+def conda_freeze(request: ImageRequest) -> str | None:
+    """The project's file with a conda freeze, which counts where no lock for pip is given; None without one.
+
+    Raises:
+        DependencyError: The file lists pip's packages in a way that conda can't install.
+    """
+    if request.lock.strip():
+        return None
+    files = {file.path: file for file in request.files}
+    return next((name for name in _CONDA_FILES if name in files and _is_conda(files[name])), None)
+
+
+def _is_conda(file: SourceFile) -> bool:
+    text = file.source.read_text(encoding="utf-8", errors="replace")
+    if file.path.startswith("environment."):
+        return re.search(r"^dependencies:", text, re.MULTILINE) is not None
+    lines = _CONDA_LINE.findall(text)
+    if foreign := [name for name, _, build in lines if build == "pypi_0"]:
+        raise DependencyError(
+            f"conda can't install {foreign[0]}, which pip installed",
+            where=file.source,
+            next_step="Freeze with `conda env export --no-builds > environment.yml`, which keeps pip's packages apart",
+        )
+    return bool(lines) or "@EXPLICIT" in text.splitlines()
 
 
 def freeze(lock: str) -> Frozen:
-    """The lock as what pip or conda reads: every file by its hash.
-
-    Args:
-        lock: `pylock.toml`, or conda's explicit list (`conda list --explicit`), whose text holds "@EXPLICIT".
+    """A `pylock.toml` as what pip in the image reads.
 
     Raises:
-        DependencyError: A package without a hash, or from version control.
+        DependencyError: A package without a hash: from a folder, or from version control.
     """
-    if not lock.strip():
-        return Frozen()
-    if "@EXPLICIT" in lock.splitlines():
-        return Frozen(CONDA, lock)
     packages = [_Package(entry) for entry in tomllib.loads(lock).get("packages", [])]
     if not packages:
         return Frozen()
-    indexes = sorted({package.index for package in packages if package.index})
-    lines = [f"--extra-index-url {index}" for index in indexes]
+    lines = [f"--extra-index-url {index}" for index in sorted({p.index for p in packages if p.index})]
     lines += [package.requirement() for package in packages]
-    wheels = tuple(path for package in packages for path in package.local_files())
-    return Frozen(REQUIREMENTS, "\n".join(lines) + "\n", wheels)
+    return Frozen("\n".join(lines) + "\n", tuple(path for package in packages for path in package.local_files()))
 
 
 class _Package:
