@@ -9,10 +9,14 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from ..core.errors import storage_errors
 from ..core.home import Home
+from .model import BuiltImage
+
+if TYPE_CHECKING:
+    from .target import ImageTarget
 
 # Part of every fingerprint: raise it when the same request gives another image than before.
 _RECIPE = "1"
@@ -43,6 +47,19 @@ def image_fingerprint(
 def image_tag(fingerprint: str) -> str:
     """The tag by which an image of this content is found: `fp-` and 128 bits of the fingerprint."""
     return f"fp-{fingerprint[:32]}"
+
+
+def find(target: ImageTarget, fingerprint: str) -> BuiltImage | None:
+    """The image of this content as `target` confirms it now, by one request; None if it has none.
+
+    Raises:
+        RegistryDenied: Who asks may not read there.
+        RegistryUnavailable: Transient.
+    """
+    manifest = target.head_manifest(image_tag(fingerprint))
+    if manifest is None:
+        return None
+    return BuiltImage(target.reference(manifest.digest), manifest.digest, manifest.media_type, size=0)
 
 
 @contextmanager
