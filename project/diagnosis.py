@@ -66,15 +66,18 @@ def _advice(exception: str, code: int, settings: Settings, paths: Collection[str
     if module := _MODULE.search(exception):
         return _missing_module(module[1], settings, paths)
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
-        return (
-            f"it needs the variable {variable[1]}, which is set here but not in the cloud",
-            f"Set {variable[1]} in [tool.vertex-training.env] of pyproject.toml",
-        )
+        return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
     if code == 2 and not exception:
         return "", "Correct the arguments, or set verify-args under [tool.vertex-training]"
     if code == -signal.SIGKILL:
         return "as when memory runs out", "Give the local run less to do with verify-args"
     return "", "Correct the script and run again"
+
+
+def _provide(variable: str) -> str:
+    if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
+        return "Let the script read it from Secret Manager: a secret must not be written into the project"
+    return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
 
 
 def _missing_module(module: str, settings: Settings, paths: Collection[str]) -> tuple[str, str]:

@@ -71,40 +71,56 @@ class _Scan:
 
     def folder(self, real: str, prefix: str, rules: IgnoreRules, *, ignored: bool) -> None:
         """Lists the folder at `real`, known as `prefix`; in an ignored one only what the settings include."""
+        entries = self._entries(real, prefix)
+        names = {entry.name for entry in entries}
+        if prefix and is_virtualenv(names):
+            return
+        if ".gitignore" in names:
+            rules = rules.entering(prefix, Path(real, ".gitignore"))
+        self._stack.append(real)
+        here = Path(real)
+        for entry in entries:
+            name = entry.name
+            path = prefix + name
+            is_folder = entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and _leads_to_folder(entry))
+            key = path + "/" if is_folder else path
+            skip = rules.ignored(key, name) if not ignored else not rules.included(key)
+            if name in VCS or (skip and not (is_folder and rules.may_hold_included(key))):
+                continue
+            if not path.isascii():
+                self._require_utf8(path)
+            if entry.is_symlink():
+                self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
+            elif is_folder:
+                self.folder(entry.path, key, rules, ignored=skip)
+            else:
+                self._file(here / name, path, entry.stat(follow_symlinks=False))
+        self._stack.pop()
+
+    def _entries(self, real: str, prefix: str) -> list[os.DirEntry[str]]:
         try:
             with os.scandir(real) as entries:
-                found = {entry.name: entry for entry in entries}
+                return list(entries)
         except OSError as error:
             raise ProjectError(
                 f"can't read the folder {prefix or '.'}: {error.strerror}",
                 where=self.root,
                 next_step="Make it readable, or add it to exclude under [tool.vertex-training]",
             ) from error
-        if prefix and is_virtualenv(found):
-            return
-        if ".gitignore" in found:
-            rules = rules.entering(prefix, Path(real, ".gitignore"))
-        self._stack.append(real)
-        here = Path(real)
-        for name, entry in found.items():
-            if name not in VCS:
-                self._entry(entry, prefix + name, here, rules, ignored=ignored)
-        self._stack.pop()
 
-    def _entry(self, entry: os.DirEntry[str], path: str, here: Path, rules: IgnoreRules, *, ignored: bool) -> None:
-        is_folder = _is_folder(entry)
-        key = path + "/" if is_folder else path
-        skip = not rules.included(key) if ignored else rules.ignored(key, entry.name)
-        if skip and not (is_folder and rules.may_hold_included(key)):
-            return
-        self._require_utf8(path)
-        real = self._target(entry, path) if entry.is_symlink() else entry.path
-        if is_folder:
-            if real in self._stack:
-                raise self._link_error(path, "leads back to a folder around it")
-            self.folder(real, key, rules, ignored=skip)
+    def _link(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool, is_folder: bool) -> None:
+        """Lists what a link inside the project points at, under the link's name."""
+        target = os.path.realpath(entry.path)
+        if not os.path.exists(target):  # noqa: PTH110 - the walk stays on strings
+            raise self._link_error(path, f"points at {_shown(os.readlink(entry.path))}, which does not exist")  # noqa: PTH115
+        if target != self.root and not target.startswith(self.root + os.sep):
+            raise self._link_error(path, f"points outside the project, at {_shown(target)}")
+        if not is_folder:
+            self._file(Path(target), path, entry.stat())
+        elif target in self._stack:
+            raise self._link_error(path, "leads back to a folder around it")
         else:
-            self._file(Path(real) if entry.is_symlink() else here / entry.name, path, entry.stat())
+            self.folder(target, path + "/", rules, ignored=ignored)
 
     def _file(self, source: Path, path: str, status: os.stat_result) -> None:
         mode = status.st_mode
@@ -118,14 +134,6 @@ class _Scan:
         signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
         self.files.append(ProjectFile(path, source, status.st_size, bool(mode & stat.S_IXUSR), signature))
 
-    def _target(self, entry: os.DirEntry[str], path: str) -> str:
-        target = os.path.realpath(entry.path)
-        if not os.path.exists(entry.path):  # noqa: PTH110 - the hot path stays on strings
-            raise self._link_error(path, f"points at {_shown(os.readlink(entry.path))}, which does not exist")  # noqa: PTH115
-        if target != self.root and not target.startswith(self.root + os.sep):
-            raise self._link_error(path, f"points outside the project, at {_shown(target)}")
-        return target
-
     def _link_error(self, path: str, problem: str) -> ProjectError:
         return ProjectError(
             f"the link {path} {problem}",
@@ -134,8 +142,6 @@ class _Scan:
         )
 
     def _require_utf8(self, path: str) -> None:
-        if path.isascii():
-            return
         try:
             path.encode()
         except UnicodeEncodeError:
@@ -144,7 +150,7 @@ class _Scan:
             ) from None
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself

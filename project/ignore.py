@@ -43,8 +43,8 @@ class IgnoreRules:
     __slots__ = ("_exclude", "_include", "_levels", "_prefixes")
 
     def __init__(self, settings: Settings) -> None:
-        self._include = _Patterns(settings.include)
-        self._exclude = _Patterns(settings.exclude)
+        self._include = _Patterns(settings.include) if settings.include else None
+        self._exclude = _Patterns(settings.exclude) if settings.exclude else None
         self._prefixes = [_literal_prefix(pattern) for pattern in settings.include]
         self._levels: tuple[tuple[int, _Patterns], ...] = ()
 
@@ -58,13 +58,13 @@ class IgnoreRules:
 
     def included(self, path: str) -> bool:
         """Whether the settings put `path` in whatever else says; a folder ends in "/"."""
-        return self._include.decide(path) is True
+        return self._include is not None and self._include.decide(path) is True
 
     def ignored(self, path: str, name: str) -> bool:
         """Whether `path`, whose last part is `name`, stays out; a folder ends in "/"."""
-        if self.included(path):
+        if self._include is not None and self._include.decide(path):
             return False
-        if (decision := self._exclude.decide(path)) is not None:
+        if self._exclude is not None and (decision := self._exclude.decide(path)) is not None:
             return decision
         for offset, patterns in self._levels:
             if (decision := patterns.decide(path[offset:])) is not None:
@@ -85,15 +85,25 @@ class _Patterns:
     def __init__(self, lines: Iterable[str]) -> None:
         self._spec = GitIgnoreSpec.from_lines(lines)
         sources = [str(pattern.regex.pattern) for pattern in self._spec.patterns if pattern.regex is not None]
-        # All name their groups alike, which joined they can't. A third of the time for 20 patterns.
-        joined = "|".join(re.sub(r"\(\?P<\w+>", "(?:", source) for source in sources)
-        self._any = re.compile(joined).match if sources else None
+        self._any = re.compile(_joined(sources)).match if sources else None
 
     def decide(self, path: str) -> bool | None:
         """True where the last pattern that matches ignores `path`, False where it is a `!` pattern, else None."""
         if self._any is None or self._any(path) is None:
             return None
         return self._spec.check_file(path).include
+
+
+_FLOATING = "^(?:.+/)?"
+"""How pathspec begins the expression of a pattern that holds in every folder."""
+
+
+def _joined(sources: Iterable[str]) -> str:
+    """One expression for all; finding the folders once makes 20 patterns seven times as fast."""
+    bare = [re.sub(r"\(\?P<\w+>", "(?:", source) for source in sources]  # all name their groups alike
+    floating = [source.removeprefix(_FLOATING) for source in bare if source.startswith(_FLOATING)]
+    others = [source for source in bare if not source.startswith(_FLOATING)]
+    return "|".join([*others, f"{_FLOATING}(?:{'|'.join(floating)})"] if floating else others)
 
 
 def _literal_prefix(pattern: str) -> list[str]:

@@ -91,7 +91,10 @@ def verify(
             log=lambda line: log(diagnosis.shown_path(line, copy)),
             clock=clock,
         )
-        return _report(ended, settings, files, arguments, folder)
+        report = _report(ended, settings, files, arguments, folder)
+        for warning in report.warnings:
+            log(f"warning: {warning}")
+        return report
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
