@@ -222,7 +222,7 @@ def _local_place(home: Home) -> Place:
 
     service = ensure_running(home)
     return _PlainPlace(
-        service.project, service.region, service.bucket, service.target, service.token, Path(service.buckets)
+        service.project, service.region, service.bucket, service.target, None, service.buckets
     )
 
 

@@ -20,6 +20,9 @@ from .model import LogLine
 if TYPE_CHECKING:
     from google.cloud.logging_v2.types import LogEntry
 
+DRAIN_LIMIT = 60.0
+"""Seconds after a job's end in which lines are still read."""
+
 TAIL = 200
 """How many of the last lines are kept for a diagnosis."""
 
@@ -59,9 +62,13 @@ class LogReader:
         return self.clock() >= self._due and self._read()
 
     def drain(self, quiet: float, sleep: Callable[[float], None]) -> None:
-        """Reads what is still to come, until nothing came for `quiet` seconds (one last empty read when 0)."""
+        """Reads what is still to come, until nothing came for `quiet` seconds (one last empty read when 0).
+
+        Ends after a minute in any case: a process that outlives its job may talk for ever.
+        """
         end = self.clock() + quiet
-        while not self._refused:
+        limit = self.clock() + DRAIN_LIMIT
+        while not self._refused and self.clock() < limit:
             sleep(max(0.0, min(self._due - self.clock(), self.connection.pace.log_poll)))
             if self._read():
                 end = self.clock() + quiet
@@ -114,11 +121,11 @@ class LogReader:
     def _hand_on(self, entries: Iterable[LogEntry]) -> bool:
         new = False
         for entry in entries:
-            line = _line(entry)
-            mark = (line.timestamp, entry.insert_id or line.message)
+            mark = _mark(entry)
             if mark in self._seen:
                 continue
             new = True
+            line = _line(entry)
             self._seen[mark] = None
             self._newest = max(self._newest, line.timestamp)
             self.tail.append(line)
@@ -128,6 +135,12 @@ class LogReader:
         return new
 
 
+def _mark(entry: LogEntry) -> tuple[float, str]:
+    """What tells two lines apart. Read from the message below proto-plus, whose dates are slow to make for each line."""
+    raw = type(entry).pb(entry)
+    return raw.timestamp.seconds + raw.timestamp.nanos / 1e9, raw.insert_id or raw.text_payload
+
+
 def _line(entry: LogEntry) -> LogLine:
     from google.logging.type.log_severity_pb2 import LogSeverity
 
@@ -135,9 +148,8 @@ def _line(entry: LogEntry) -> LogLine:
         severity = LogSeverity.Name(int(entry.severity))
     except ValueError:
         severity = "DEFAULT"
-    timestamp: Any = entry.timestamp
     task = entry.resource.labels.get("task_name", "service")
-    return LogLine(timestamp.timestamp() if timestamp else 0.0, severity, _message(entry), task)
+    return LogLine(_mark(entry)[0], severity, _message(entry), task)
 
 
 def _message(entry: LogEntry) -> str:

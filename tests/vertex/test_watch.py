@@ -1,0 +1,280 @@
+"""Following a job by the service's word, with its lines, through trouble."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+from fixtures.scripted_vertex import Clock, TinyVertex
+from google.cloud.aiplatform_v1 import CustomJob, JobState
+from google.rpc.status_pb2 import Status
+
+from prefect_vertex_training.core.errors import LocalServiceError, VertexError
+from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.model import LogLine, Outcome
+from prefect_vertex_training.vertex.submission import job_key
+from prefect_vertex_training.vertex.watch import watch
+
+KEY = job_key("watched")
+
+
+class Seen:
+    """What a watch handed on."""
+
+    def __init__(self) -> None:
+        self.states: list[str] = []
+        self.lines: list[LogLine] = []
+
+    @property
+    def messages(self) -> list[str]:
+        return [line.message for line in self.lines]
+
+
+@pytest.fixture
+def seen() -> Seen:
+    """States and lines in the order in which they came."""
+    return Seen()
+
+
+@pytest.fixture
+def watching(connection: Connection, clock: Clock, seen: Seen):
+    """Watches a job with the test's clock."""
+
+    def run(name: str) -> Outcome:
+        return watch(
+            connection, name, on_state=seen.states.append, on_line=seen.lines.append, clock=clock, sleep=clock.sleep
+        )
+
+    return run
+
+
+@pytest.fixture
+def script(clock: Clock, vertex: TinyVertex):
+    """Lets a job go through states, one at each sleep, with something done on the way."""
+
+    def run(job: CustomJob, *steps: object) -> None:
+        left = list(steps)
+
+        def next_step() -> None:
+            if left:
+                step = left.pop(0)
+                step() if callable(step) else setattr(job, "state", step)
+
+        clock.on_sleep = next_step
+
+    return run
+
+
+def end(job: CustomJob, code: int, text: str) -> None:
+    """The job fails with the service's words."""
+    job.state = JobState.JOB_STATE_FAILED
+    job.error = Status(code=code, message=text)
+
+
+def test_tells_every_change_of_state_once(watching, script, vertex: TinyVertex, seen: Seen) -> None:
+    """QUEUED to SUCCEEDED, with PAUSED and UPDATING between, each told once."""
+    job = vertex.add(state=JobState.JOB_STATE_QUEUED)
+    running = JobState.JOB_STATE_RUNNING
+    script(job, JobState.JOB_STATE_PENDING, running, running, JobState.JOB_STATE_PAUSED, JobState.JOB_STATE_UPDATING,
+           running, JobState.JOB_STATE_SUCCEEDED)
+
+    outcome = watching(job.name)
+
+    short = [state.removeprefix("JOB_STATE_") for state in seen.states]
+    assert ["QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "RUNNING", "SUCCEEDED"] == short
+    assert ("JOB_STATE_SUCCEEDED", "", "") == (outcome.state, outcome.error, outcome.diagnosis)
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"])
+def test_every_terminal_state_ends_the_watch(watching, vertex: TinyVertex, state: str) -> None:
+    """Also the two that Google's own SDK forgets."""
+    job = vertex.add(state=JobState[f"JOB_STATE_{state}"])
+
+    assert f"JOB_STATE_{state}" == watching(job.name).state
+
+
+@pytest.mark.filterwarnings("ignore:Unrecognized JobState")
+def test_a_state_of_the_future_is_a_live_one(watching, script, vertex: TinyVertex, seen: Seen) -> None:
+    """A number that this client does not know does not end the watch."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    script(job, 42, JobState.JOB_STATE_SUCCEEDED)
+
+    watching(job.name)
+
+    assert ["JOB_STATE_RUNNING", "JOB_STATE_UNSPECIFIED", "JOB_STATE_SUCCEEDED"] == seen.states
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
+def test_trouble_for_minutes_is_waited_out(watching, vertex: TinyVertex, code: grpc.StatusCode) -> None:
+    """Reads of state and log that get no answer are asked again."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    vertex.refusals = {"get": [code] * 12, "log": [code] * 3, "list": [code]}
+
+    assert "JOB_STATE_SUCCEEDED" == watching(job.name).state
+
+
+def test_trouble_without_end_is_a_transient_error(watching, vertex: TinyVertex, clock: Clock) -> None:
+    """After ten minutes without an answer the watch ends; a retry goes on with the same job."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    vertex.refusals = {"get": [grpc.StatusCode.UNAVAILABLE] * 1000}
+    begin = clock()
+
+    with pytest.raises(LocalServiceError) as caught:
+        watching(job.name)
+
+    assert caught.value.transient
+    assert 600 <= clock() - begin <= 630
+
+
+def test_a_job_that_is_not_there_is_an_error_at_once(watching, clock: Clock) -> None:
+    """A wrong name is told, not waited for."""
+    with pytest.raises(VertexError, match="not found"):
+        watching("projects/1/locations/here/customJobs/9")
+
+    assert [] == clock.slept
+
+
+def test_lines_come_once_and_late_ones_too(watching, script, vertex: TinyVertex, clock: Clock, seen: Seen) -> None:
+    """A line that the log shows seconds after younger ones is handed on, and nothing twice."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+
+    def speak() -> None:
+        vertex.say("late", late=7)
+        vertex.say("first")
+
+    script(job, speak, lambda: vertex.say("second"), lambda: None, lambda: None, JobState.JOB_STATE_SUCCEEDED)
+    watching(job.name)
+
+    assert ["first", "second", "late"] == seen.messages
+
+
+def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVertex, seen: Seen) -> None:
+    """The traceback that reaches the log after the job has ended is read and explains the failure."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    end(job, 3, "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error.")
+    for line in ("Traceback (most recent call last):", '  File "train.py", line 3', "ValueError: no data"):
+        vertex.say(line, late=12)
+
+    outcome = watching(job.name)
+
+    assert "ValueError: no data" == seen.messages[-1] == outcome.tail[-1]
+    assert "the training code failed with ValueError: no data. Mend it and run again" == outcome.diagnosis
+    assert not outcome.retryable
+
+
+def test_more_lines_than_a_page_holds(watching, vertex: TinyVertex, seen: Seen, clock: Clock) -> None:
+    """2,500 lines arrive whole and in order, and only the last ones are kept for the outcome."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    for i in range(2500):
+        vertex.say(f"line {i}", at=clock() + i / 1e6)
+
+    outcome = watching(job.name)
+
+    assert [f"line {i}" for i in range(2500)] == seen.messages
+    assert [f"line {i}" for i in range(2450, 2500)] == list(outcome.tail)
+
+
+def test_structured_lines_show_their_message(watching, vertex: TinyVertex, seen: Seen) -> None:
+    """One-line JSON with a message shows that; other JSON shows itself; severity and replica come along."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    vertex.say("", json_payload={"message": "loss 0.1", "step": 3}, severity=400)
+    vertex.say("", json_payload={"loss": 0.5, "per": [1, 2], "deep": {"a": True}})
+    vertex.say("pulled", task="service", severity=200)
+
+    watching(job.name)
+
+    assert "loss 0.1" == seen.lines[0].message
+    assert {"loss": 0.5, "per": [1.0, 2.0], "deep": {"a": True}} == json.loads(seen.lines[1].message)
+    assert [("WARNING", "workerpool0-0"), ("INFO", "service")] == [(x.severity, x.task) for x in seen.lines[::2]]
+
+
+def test_a_log_that_may_not_be_read_is_told_once(watching, script, vertex: TinyVertex, seen: Seen) -> None:
+    """The job goes on; one line names the permission and the command that grants it."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    vertex.refusals = {"log": [grpc.StatusCode.PERMISSION_DENIED] * 50}
+    vertex.refusal_text = "Permission 'logging.logEntries.list' denied on resource 'projects/my-project'"
+    script(job, *[JobState.JOB_STATE_RUNNING] * 5, JobState.JOB_STATE_SUCCEEDED)
+
+    outcome = watching(job.name)
+
+    assert "JOB_STATE_SUCCEEDED" == outcome.state
+    assert 1 == len(seen.lines) == vertex.calls.count("log")
+    assert "roles/logging.viewer" in seen.messages[0]
+
+
+def test_the_log_is_read_at_most_sixty_times_a_minute(watching, script, vertex: TinyVertex, clock: Clock) -> None:
+    """Ten minutes of a talkative job stay below Cloud Logging's limit, and below 600 reads of state."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    begin = clock()
+
+    def work() -> None:
+        for _ in range(300):
+            vertex.say("x")
+        if clock() > begin + 600:
+            job.state = JobState.JOB_STATE_SUCCEEDED  # its process talks on, and the watch ends all the same
+
+    clock.on_sleep = work
+    watching(job.name)
+    minutes = (clock() - begin) / 60
+
+    assert vertex.calls.count("log") <= 60 * minutes
+    assert vertex.calls.count("get") <= 15 * minutes
+
+
+def test_the_log_is_asked_for_this_job_alone(watching, vertex: TinyVertex) -> None:
+    """By resource and job, from its creation on; never by log name."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    watching(job.name)
+
+    wanted = f'resource.type="ml_job" AND resource.labels.job_id="{job.name.rpartition("/")[2]}" AND timestamp>="'
+    assert vertex.log_filters[0].startswith(wanted)
+
+
+def test_seconds_are_never_below_zero(watching, vertex: TinyVertex, clock: Clock) -> None:
+    """The service's start and end are whole seconds and may be in the wrong order."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    job.start_time = datetime.fromtimestamp(clock() + 1, tz=UTC)
+    job.end_time = datetime.fromtimestamp(clock(), tz=UTC)
+
+    assert 0.0 == watching(job.name).seconds
+
+
+def test_a_duplicate_listed_late_is_cancelled_while_watching(
+    watching, script, vertex: TinyVertex, clock: Clock
+) -> None:
+    """Another submitter's job that lists show only later does not run to its end beside this one."""
+    job = vertex.add(KEY, JobState.JOB_STATE_RUNNING)
+    clock.now += 0.1
+    other = vertex.add(KEY, JobState.JOB_STATE_RUNNING, lag=44)
+    script(job, *[JobState.JOB_STATE_RUNNING] * 15, JobState.JOB_STATE_SUCCEEDED)
+
+    outcome = watching(job.name)
+
+    assert (job.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
+    assert JobState.JOB_STATE_CANCELLED == other.state
+
+
+def test_the_younger_of_two_watchers_follows_the_elder_job(watching, script, vertex: TinyVertex, clock: Clock) -> None:
+    """When the watched job is the duplicate, the watch goes on with the one that stays and reports that one's end."""
+    elder = vertex.add(KEY, JobState.JOB_STATE_RUNNING, lag=30)
+    clock.now += 0.1
+    mine = vertex.add(KEY, JobState.JOB_STATE_RUNNING)
+    script(elder, *[JobState.JOB_STATE_RUNNING] * 15, JobState.JOB_STATE_SUCCEEDED)
+
+    outcome = watching(mine.name)
+
+    assert (elder.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
+    assert JobState.JOB_STATE_CANCELLED == mine.state
+
+
+def test_a_job_cancelled_on_purpose_stays_cancelled(watching, vertex: TinyVertex, clock: Clock) -> None:
+    """A job of a later attempt does not answer for one that somebody cancelled."""
+    cancelled = vertex.add(KEY, JobState.JOB_STATE_CANCELLED)
+    clock.now += 3600
+    vertex.add(KEY, JobState.JOB_STATE_SUCCEEDED)
+
+    outcome = watching(cancelled.name)
+
+    assert (cancelled.name, "JOB_STATE_CANCELLED") == (outcome.name, outcome.state)
