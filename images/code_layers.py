@@ -22,25 +22,7 @@ SOURCE_BUCKETS = 8
 DATA_BUCKETS = 16
 MAX_LAYERS = SOURCE_BUCKETS + DATA_BUCKETS
 
-_SOURCES = frozenset(
-    (
-        ".py",
-        ".pyi",
-        ".pyx",
-        ".ipynb",
-        ".sh",
-        ".toml",
-        ".cfg",
-        ".ini",
-        ".conf",
-        ".yaml",
-        ".yml",
-        ".json",
-        ".md",
-        ".rst",
-        ".txt",
-    )
-)
+_SOURCES = tuple(".py .pyi .pyx .ipynb .sh .toml .cfg .ini .conf .yaml .yml .json .md .rst .txt".split())
 _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
 _RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart (FAT)
 
@@ -81,7 +63,7 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
         except OSError as error:
             raise _unreadable(file, error) from error
         folder = path.rpartition("/")[0]
-        is_source = posixpath.splitext(path)[1].lower() in _SOURCES and stat.st_size <= _LARGEST_SOURCE
+        is_source = path.lower().endswith(_SOURCES) and stat.st_size <= _LARGEST_SOURCE
         title = folders.get((folder, is_source))
         if title is None:
             title = folders[folder, is_source] = _bucket(folder, is_source)

@@ -146,7 +146,10 @@ def _descriptor(descriptor: Descriptor, with_annotations: bool) -> dict[str, Any
 
 
 def _environment(inherited: Sequence[str], own: Mapping[str, str]) -> list[str]:
-    env = dict(item.partition("=")[::2] for item in inherited)
+    env: dict[str, str] = {}
+    for item in inherited:
+        name, _, value = item.partition("=")
+        env[name] = value
     path = env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env["PATH"] = f"{places.VENV}/bin:{path}"
     env["VIRTUAL_ENV"] = places.VENV

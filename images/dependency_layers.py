@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..core.errors import RegistryError
-from .config import OCI, blob_descriptor, image_config, layer_descriptor
+from .config import OCI, blob_descriptor, image_config
 from .dependencies import (
     SMALL,
     DependencyRecords,

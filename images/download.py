@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import netrc
+import os
 import threading
 import time
 import urllib.request
@@ -18,6 +19,7 @@ from ..core.retry import retry
 from .pylock import LockedWheel
 
 _BLOCK = 256 * 1024
+_CONNECTIONS = 16  # to one host; no fewer than threads that download
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -84,12 +86,9 @@ class Downloader:
                 return digest.hexdigest()
             try:
                 response = self._request(wheel, url, start)
-                if start and response.status != 206:  # the whole file again, or a range that can't be
+                if start and response.status != 206:  # a server without ranges, or one that has fewer bytes
                     file.truncate(0)
                     digest = hashlib.sha256()
-                if start and response.status == 416:
-                    response.release_conn()
-                    response = self._request(wheel, url, 0)
                 for block in response.stream(_BLOCK, decode_content=False):
                     if self._stopped.is_set():
                         raise WheelError(f"the download of {wheel.filename} was stopped")
@@ -101,6 +100,7 @@ class Downloader:
         return digest.hexdigest()
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
+        """Asks for the bytes from `start` on; 200 for the whole file, 206 for the rest."""
         address, headers = _with_credentials(url)
         headers["Accept-Encoding"] = "identity"
         if start:
@@ -113,25 +113,29 @@ class Downloader:
             timeout=_TIMEOUT,
             retries=urllib3.Retry(0, redirect=5),
         )
-        if response.status in {200, 206, 416}:
+        if response.status in {200, 206}:
             return response
         response.release_conn()
+        if response.status == 416 and start:
+            return self._request(wheel, url, 0)
         if response.status in _RETRYABLE:
             raise _unreachable(wheel, url, f"HTTP {response.status}")
-        step = (
-            "Lock the dependencies again"
-            if response.status in {404, 410}
-            else "Check the index's credentials in .netrc"
+        gone = response.status in {404, 410}
+        raise WheelError(
+            f"can't download {wheel.filename}: HTTP {response.status}",
+            where=_host(url),
+            next_step="Lock the dependencies again" if gone else "Check the index's credentials in .netrc",
         )
-        raise WheelError(f"can't download {wheel.filename}: HTTP {response.status}", where=_host(url), next_step=step)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = _proxy(url) or ""
         with self._lock:
             if proxy not in self._pools:
-                make = urllib3.ProxyManager if proxy else urllib3.PoolManager
-                arguments = (proxy,) if proxy else ()
-                self._pools[proxy] = make(*arguments, maxsize=16)
+                self._pools[proxy] = (
+                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS)
+                    if proxy
+                    else urllib3.PoolManager(maxsize=_CONNECTIONS)
+                )
             return self._pools[proxy]
 
 
@@ -155,7 +159,7 @@ def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
 
 def _netrc_login(host: str) -> tuple[str, str]:
     try:
-        found = netrc.netrc().authenticators(host)
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
     except (OSError, netrc.NetrcParseError):
         return "", ""
     return (found[0] or "", found[2] or "") if found else ("", "")

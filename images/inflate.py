@@ -9,11 +9,8 @@ from zlib_ng import zlib_ng
 
 try:
     from isal import isal_zlib as _fast  # 3x zlib; not built for every processor
-
-    _ERRORS: tuple[type[Exception], ...] = (_fast.error,)
 except ImportError:  # pragma: no cover - only where isal has no wheel
     _fast = zlib_ng
-    _ERRORS = (zlib_ng.error,)
 
 _STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a megabyte
 
@@ -86,7 +83,7 @@ def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:
     while not stream.eof:
         try:
             data = stream.decompress(block, _STEP)
-        except _ERRORS as error:
+        except _fast.error as error:
             raise CorruptData(str(error)) from error
         if data:
             yield data

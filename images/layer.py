@@ -15,7 +15,7 @@ from typing import BinaryIO
 from zlib_ng import zlib_ng
 
 from . import tar
-from .inflate import Inflater, CorruptData, inflate_gzip
+from .inflate import CorruptData, Inflater, inflate_gzip
 
 CHUNK = 256 * 1024
 """Bytes read at a time; what bounds the memory."""

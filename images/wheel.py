@@ -24,12 +24,11 @@ from installer.utils import parse_entrypoints, parse_metadata_file
 
 from ..core.errors import WheelError
 from . import places
-from .inflate import CorruptData
 
 _RESERVED = frozenset(f"{places.VENV}/{name}" for name in ("pyvenv.cfg", "bin/python", "bin/python3"))
 _WHITEOUT = ".wh."
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
-_ENCRYPTED = 0x1
+_UNREADABLE_FLAGS = 0x1 | 0x20 | 0x40  # encrypted, patch data, strongly encrypted: APPNOTE 4.4.4
 _AGAIN = "Lock it again, or name another version of it"
 
 
@@ -70,6 +69,8 @@ class Wheel:
         self.filename = filename
         self.site_packages = places.site_packages(python)
         archive.filename = filename  # WheelFile takes the distribution's name from there
+        for info in archive.infolist():
+            self._check_entry(info)
         with self._problems():
             self._source = WheelFile(archive)
             self.dist_info = self._source.dist_info_dir
@@ -108,15 +109,15 @@ class Wheel:
 
     @contextmanager
     def _problems(self, entry: str | None = None) -> Iterator[None]:
-        """Whatever a malformed wheel makes the libraries raise becomes one line."""
+        """Whatever a malformed wheel makes the libraries raise becomes one line; they raise a dozen kinds."""
         try:
             yield
         except WheelError:
             raise
-        except (zipfile.BadZipFile, zlib.error, EOFError, CorruptData) as error:
-            raise self.broken(f"is corrupt: {error}", entry) from error
-        except (ValueError, KeyError, AssertionError, AttributeError, LookupError) as error:
-            raise self.broken(f"has bad metadata: {error}", entry) from error
+        except Exception as error:
+            damaged = entry is not None or isinstance(error, (zipfile.BadZipFile, zlib.error, EOFError))
+            problem = "is corrupt" if damaged else "has bad metadata"
+            raise self.broken(f"{problem}: {error or type(error).__name__}", entry) from error
 
     def _check_version(self) -> None:
         version = parse_metadata_file(self._source.read_dist_info("WHEEL"))["Wheel-Version"]
@@ -135,7 +136,6 @@ class Wheel:
         rows = parse_record_file(self._source.read_dist_info("RECORD").splitlines())
         recorded = {path: (hash_, size) for path, hash_, size in rows}
         for info in self._archive.infolist():
-            self._check_entry(info)
             parts = info.filename.split("/")
             # A stale or malicious .pyc would shadow its source; `installer` leaves them out too.
             if info.is_dir() or "__pycache__" in parts[:-1] or info.filename == f"{self.dist_info}/RECORD":
@@ -174,7 +174,7 @@ class Wheel:
             problem = "would delete files of the layers below"
         elif stat.S_ISLNK(mode) or (stat.S_IFMT(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))):
             problem = "is a link or a device, which wheels can't have"
-        elif info.flag_bits & _ENCRYPTED or info.compress_type not in _READABLE:
+        elif info.flag_bits & _UNREADABLE_FLAGS or info.compress_type not in _READABLE:
             problem = "is encrypted or compressed in a way that wheels don't use"
         if problem:
             raise self.broken(problem, name)
@@ -205,7 +205,7 @@ def open_wheel(path: Path, filename: str, python: str) -> Iterator[Wheel]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except Exception as error:
         raise WheelError(f"wheel {filename} is corrupt: {error}", next_step=_AGAIN) from error
     with archive:
         yield Wheel(archive, filename, python)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import tempfile
 import threading
 import time
@@ -11,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar, cast
 
-from ..core.errors import storage_errors
+from ..core.errors import ImageError, RegistryError, storage_errors
 from .config import OCI, layer_descriptor
 from .layer import Layer
 from .layout import OciLayout
@@ -77,7 +79,7 @@ class Workshop:
             self._scratch.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self._scratch, prefix=".layer-") as file:
                 with self.computing():
-                    layer = write(file)
+                    layer = write(cast("BinaryIO", file))
                 file.flush()
                 self.deliver(layer, Path(file.name), started)
         return layer
@@ -104,13 +106,40 @@ class Workshop:
         self.report(layer, "uploaded" if self.target else "built", started)
 
     def keep(self, layer: Layer, path: Path) -> None:
-        """Puts a layer into the store."""
-        self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+        """Puts a layer into the store: as a second name for the same bytes, where the disk can do that."""
+        target = self.store.blob_path(layer.digest)
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                target.hardlink_to(path)
+            except FileExistsError:
+                return
+            except OSError:
+                self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
 
     def send(self, layer: Layer) -> None:
-        """Sends a layer from the store to the target, unless it is there."""
+        """Sends a layer from the store to the target, unless it is there.
+
+        Raises:
+            RegistryError: The target refused.
+            ImageError: The layer was damaged on this disk; transient, for it is removed and gets made anew.
+        """
         assert self.target
-        self.target.put_blob(layer_descriptor(OCI, layer), lambda: self.store.open_blob(layer.digest))
+        path = self.store.blob_path(layer.digest)
+        try:
+            self.target.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+        except RegistryError as error:
+            if _is_intact(path, layer.digest):
+                raise
+            # Its other name in the layer cache has the same bytes: a new time makes the cache look at them.
+            os.utime(path)
+            path.unlink()
+            raise ImageError(
+                f"the layer of {layer.title} was damaged on this disk and is removed",
+                where=path,
+                next_step="Run again: it will be made anew",
+                transient=True,
+            ) from error
 
     def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
         """Tells what happened to a layer; `started` as `time.perf_counter` had it."""
@@ -119,3 +148,8 @@ class Workshop:
         self.reports[layer.digest] = report
         if self._progress:
             self._progress(report)
+
+
+def _is_intact(path: Path, digest: str) -> bool:
+    with path.open("rb") as file:
+        return digest == f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
