@@ -81,6 +81,7 @@ def load(folder: Path) -> Settings:
     script = choose_script(root, values.pop("script", None))
     python = values.pop("python", None) or choose_python(root, document)
     name = values.pop("name", None) or image_name(root.name)
+    values["env"] = {**_import_path(root, script), **values.get("env", {})}
     return Settings(root=root, name=name, script=script, python=python, **values)
 
 
@@ -97,6 +98,16 @@ def _root(folder: Path) -> Path:
     if not path.is_dir():
         raise ProjectError("not a folder", where=folder, next_step=f"Give the folder around it: {path.parent}")
     return path.resolve()
+
+
+def _import_path(root: Path, script: str) -> dict[str, str]:
+    """Where modules lie that Python would not find by the script's own folder; counts from the project."""
+    folders = []
+    if "/" in script and not script.startswith("src/"):
+        folders.append(".")  # trainer/task.py, Vertex AI's own layout, imports trainer
+    if (root / "src").is_dir() and not (root / "src" / "__init__.py").exists():
+        folders.append("src")
+    return {"PYTHONPATH": ":".join(folders)} if folders else {}
 
 
 def _document(root: Path) -> dict[str, Any]:
