@@ -1,4 +1,4 @@
-"""The four calls this package makes for a job: each with a deadline, without the client's own retries, errors in our tree.
+"""The four calls made for a job: each with a deadline, without the client's own retries, errors in our tree.
 
 Google's generated client has no default time limit for any of them, and a retried create is a second, paid job.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..core.errors import TrainingError
 from ..core.retry import backoff, is_transient
@@ -64,7 +64,8 @@ def get(connection: Connection, name: str) -> CustomJob:
 def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> list[CustomJob]:
     """Every job with that value in a label (its key, by default), in any state, oldest first.
 
-    The answer is checked against the label once more: acting on a filter that was not applied would cancel strangers' jobs.
+    The answer is checked against the label once more: acting on a filter that was not applied would cancel
+    strangers' jobs.
 
     Raises:
         VertexError: The listing was refused.
@@ -81,7 +82,17 @@ def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> lis
             timeout=connection.pace.deadline,
         )
         jobs = [job for job in pager if job.labels.get(label) == value]
-    return sorted(jobs, key=lambda job: (job.create_time.timestamp() if job.create_time else 0.0, job.name))
+    return sorted(jobs, key=age)
+
+
+def age(job: CustomJob) -> tuple[float, str]:
+    """Sorts jobs by their creation; the name decides between two of the same microsecond."""
+    return (seconds(job.create_time), job.name)
+
+
+def seconds(moment: Any) -> float:  # noqa: ANN401 - proto-plus gives its own datetime, or None
+    """Seconds since 1970, 0 for a time that is not set."""
+    return moment.timestamp() if moment else 0.0
 
 
 def request_cancel(connection: Connection, name: str) -> None:

@@ -78,8 +78,8 @@ def cancel_by_key(
         connection: Where to.
         key: As given to `submit`, or the value of another label that jobs were given.
         label: The label that carries it.
-        recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text it is
-            waited for.
+        recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text
+            it is waited for.
         wait: As in `cancel`, for each job.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
@@ -98,9 +98,7 @@ def cancel_by_key(
         # All are asked before any is waited for: each minute of each job costs.
         live = [job for job in jobs if is_live(job)]
         for job in live:
-            patiently(
-                lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep
-            )
+            patiently(lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
         if began >= until:
             break
         sleep(min(next(waits), max(until - clock(), 0.001)))

@@ -19,9 +19,7 @@ class _Details(NamedTuple):
     compression: Any
 
 
-class _Token(
-    grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor
-):
+class _Token(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor, grpc.StreamStreamClientInterceptor):
     """Sends the server's token with every call."""
 
     def __init__(self, token: str) -> None:

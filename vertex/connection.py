@@ -7,18 +7,16 @@ service again, and the jobs are found where they were.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from ..core.errors import VertexError
 from ..core.home import Home
 from .errors import Scene
-from .stores import CloudStore, FolderStore, ModelStore
+from .places import GooglePlace, Place, PlainPlace, is_plain, local_place
+from .stores import ModelStore
 
 if TYPE_CHECKING:
-    import grpc
     from google.auth.credentials import Credentials
     from google.cloud.aiplatform_v1 import JobServiceClient
     from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
@@ -53,41 +51,19 @@ CLOUD = Pace(settle=45, poll=5, log_poll=5, log_page=1, log_overlap=10, log_drai
 LOCAL = Pace(settle=1, poll=0.05, log_poll=0.2, log_page=0, log_overlap=1, log_drain=0, patience=30)
 
 
-class Place(Protocol):
-    """Makes the clients of one Vertex AI."""
-
-    project: str
-    region: str
-    bucket: str
-    account: str
-    local: bool
-
-    def jobs(self) -> JobServiceClient:
-        """Makes a client for custom jobs."""
-        ...
-
-    def logs(self) -> LoggingServiceV2Client:
-        """Makes a client for the jobs' lines."""
-        ...
-
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        """Makes a reader for the jobs' buckets."""
-        ...
-
-
-@dataclass
 class Connection:
     """One Vertex AI: a project and a region, its clients and its pace. Threads may share it.
 
-    Attributes:
-        place: Makes the clients; called again after `lost`.
-        pace: How often is looked.
+    Args:
+        open_place: Finds where calls go; called on first use, and again after `lost`.
+        pace: How often is looked, and how long is waited.
     """
 
-    open_place: Callable[[], Place]
-    pace: Pace
-    _cached: dict[str, Any] = field(default_factory=dict, repr=False)
-    _lock: Any = field(default_factory=threading.RLock, repr=False)
+    def __init__(self, open_place: Callable[[], Place], pace: Pace) -> None:
+        self.pace = pace
+        self._open_place = open_place
+        self._cached: dict[str, Any] = {}
+        self._lock = threading.RLock()
 
     @classmethod
     def local(cls, home: Home | None = None, *, pace: Pace = LOCAL) -> Connection:
@@ -97,7 +73,7 @@ class Connection:
             LocalServiceError: It can't be started.
         """
         chosen = home or Home.default()
-        connection = cls(lambda: _local_place(chosen), pace)
+        connection = cls(lambda: local_place(chosen), pace)
         _ = connection.place
         return connection
 
@@ -125,28 +101,28 @@ class Connection:
             token: What a server on this machine asks for.
             pace: None for the cloud's, or a quick one on this machine.
         """
-        plain = endpoint is not None and _is_plain(endpoint)
+        plain = endpoint is not None and is_plain(endpoint)
         if plain:
             target = str(endpoint).removeprefix("http://").rstrip("/")
-            place: Place = _PlainPlace(project, region, bucket, target, token)
+            place: Place = PlainPlace(project, region, bucket, target, token)
         else:
-            place = _GooglePlace(project, region, bucket, credentials, endpoint)
+            place = GooglePlace(project, region, bucket, credentials, endpoint)
         return cls(lambda: place, pace or (LOCAL if plain else CLOUD))
 
     @property
     def place(self) -> Place:
         """Where calls go; a local service is started here when it doesn't run."""
-        return self._once("place", self.open_place)
+        return self._once("place", self._open_place)
 
     @property
     def jobs(self) -> JobServiceClient:
         """Google's client for custom jobs, over gRPC."""
-        return self._once("jobs", lambda: self.place.jobs())
+        return self._once("jobs", self.place.jobs)
 
     @property
     def logs(self) -> LoggingServiceV2Client:
         """Google's client for the jobs' lines, over gRPC."""
-        return self._once("logs", lambda: self.place.logs())
+        return self._once("logs", self.place.logs)
 
     @property
     def models(self) -> ModelStore:
@@ -210,113 +186,3 @@ class Connection:
             if name not in self._cached:
                 self._cached[name] = make()
             return self._cached[name]
-
-
-def _is_plain(endpoint: str) -> bool:
-    host = endpoint.removeprefix("http://").rpartition(":")[0].strip("[]")
-    return endpoint.startswith(("unix:", "http://")) or host in {"localhost", "127.0.0.1", "::1"}
-
-
-def _local_place(home: Home) -> Place:
-    from ..local_vertex.service import ensure_running
-
-    service = ensure_running(home)
-    return _PlainPlace(
-        service.project, service.region, service.bucket, service.target, None, service.buckets
-    )
-
-
-@dataclass(slots=True)
-class _PlainPlace:
-    """A server on this machine: local_vertex, or a stand-in in a test."""
-
-    project: str
-    region: str
-    bucket: str
-    target: str
-    token: str | None
-    buckets: Path | None = None
-    account: str = ""
-    local: bool = True
-
-    def _channel(self) -> grpc.Channel:
-        from .channel import plain_channel
-
-        return plain_channel(self.target, self.token)
-
-    def jobs(self) -> JobServiceClient:
-        from google.cloud.aiplatform_v1 import JobServiceClient
-        from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
-
-        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
-
-    def logs(self) -> LoggingServiceV2Client:
-        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-        from google.cloud.logging_v2.services.logging_service_v2.transports import (
-            LoggingServiceV2GrpcTransport,
-        )
-
-        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel()))
-
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        if self.buckets is not None:
-            return FolderStore(self.buckets)
-        from google.auth.credentials import AnonymousCredentials
-
-        return CloudStore(self.project, AnonymousCredentials(), scene)
-
-
-_SCOPES: Sequence[str] = ("https://www.googleapis.com/auth/cloud-platform",)
-
-
-class _GooglePlace:
-    """Vertex AI in the cloud."""
-
-    local = False
-
-    def __init__(
-        self, project: str, region: str, bucket: str, credentials: Credentials | None, endpoint: str | None
-    ) -> None:
-        self.project = project
-        self.region = region
-        self.bucket = bucket
-        self.endpoint = (
-            (endpoint or f"{region}-aiplatform.googleapis.com").removeprefix("https://").rstrip("/")
-        )
-        self._given = credentials
-
-    @property
-    def account(self) -> str:
-        """Who asks, as IAM writes it; empty for a person's own credentials, which don't tell."""
-        email = str(getattr(self._given, "service_account_email", "") or "")
-        return f"serviceAccount:{email}" if "@" in email else ""
-
-    def _credentials(self) -> Credentials:
-        import google.auth
-        import google.auth.exceptions
-
-        if self._given is None:
-            try:
-                self._given, _ = google.auth.default(scopes=_SCOPES)
-            except google.auth.exceptions.DefaultCredentialsError as error:
-                raise VertexError(
-                    "no Google credentials on this machine",
-                    where=f"project {self.project}",
-                    next_step="Run `gcloud auth application-default login`, or give the VertexAI block a GcpCredentials block",
-                ) from error
-        return self._given
-
-    def jobs(self) -> JobServiceClient:
-        from google.cloud.aiplatform_v1 import JobServiceClient
-
-        return JobServiceClient(
-            credentials=self._credentials(), client_options={"api_endpoint": self.endpoint}
-        )
-
-    def logs(self) -> LoggingServiceV2Client:
-        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-
-        return LoggingServiceV2Client(credentials=self._credentials())
-
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        return CloudStore(self.project, self._credentials(), scene)

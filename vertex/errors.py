@@ -1,7 +1,7 @@
 """Google's errors in our tree: what was wrong, where, and the command that mends it.
 
-Whether a retry can help is decided by the status code alone (https://grpc.io/docs/guides/status-codes/), never by the text;
-the text only makes the message better.
+Whether a retry can help is decided by the status code alone (https://grpc.io/docs/guides/status-codes/), never by the
+text; the text only makes the message better.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _unreachable(code: grpc.StatusCode, text: str, scene: Scene) -> TrainingErro
         return LocalServiceError(
             f"the local Vertex AI service was lost while trying to {scene.action}: {code.name} {text}",
             where=scene.resource,
-            next_step="Run again: the service is started again and finds its jobs",
+            next_step="Run again: its jobs are kept and found again",
             detail=text,
             transient=True,
         )
@@ -176,6 +176,8 @@ def _text(error: BaseException) -> str:
     return "; ".join([text, *missing])
 
 
+LOG_IN = "Run `gcloud auth application-default login`, or give the VertexAI block a GcpCredentials block"
+
 _FIELD = re.compile(r"\d+\.Field: (?P<field>.*?); Message: (?P<message>.*?)\s*(?=\d+\.Field: |$)")
 _PERMISSION = re.compile(
     r"[Pp]ermission '?(?P<permission>[\w-]+\.[\w.]+)'? denied on resource '?(?://)?(?P<resource>[^' ]+)"
@@ -191,8 +193,10 @@ def _invalid_argument(text: str, scene: Scene) -> tuple[str, str]:
         account = found["account"]
         return (
             f"no permission iam.serviceAccounts.actAs on the service account {account}, or it does not exist",
-            f"Run: gcloud iam service-accounts add-iam-policy-binding {account} --project={scene.project}"
-            f" --member={_member(scene)} --role=roles/iam.serviceAccountUser",
+            (
+                f"Run: gcloud iam service-accounts add-iam-policy-binding {account} --project={scene.project}"
+                f" --member={_member(scene)} --role=roles/iam.serviceAccountUser"
+            ),
         )
     if found := _LOCATION.search(text):
         return (
@@ -214,7 +218,7 @@ def _permission_denied(text: str, scene: Scene) -> tuple[str, str]:
             f"Run: gcloud services enable {service} --project={scene.project}",
         )
     found = _PERMISSION.search(text)
-    permission = found["permission"] if found else f"the permission to {scene.action}"
+    permission = found["permission"] if found else f"permission to {scene.action}"
     resource = found["resource"] if found else scene.resource
     who = scene.account or "the caller"
     return f"{who} has no {permission} on {resource} ({text})", f"Run: {_grant(permission, scene)}"
@@ -250,10 +254,7 @@ def _unauthenticated(text: str, scene: Scene) -> tuple[str, str]:
             f"local_vertex does not know this client: {text}",
             "Run `vertex-training local start` and use the token it prints",
         )
-    return (
-        f"no usable Google credentials to {scene.action}: {text}",
-        "Run `gcloud auth application-default login`, or give the VertexAI block a GcpCredentials block",
-    )
+    return f"no usable Google credentials to {scene.action}: {text}", LOG_IN
 
 
 def _resource_exhausted(text: str, scene: Scene) -> tuple[str, str]:
@@ -261,8 +262,10 @@ def _resource_exhausted(text: str, scene: Scene) -> tuple[str, str]:
     if found and "requests" not in found["metric"]:
         return (
             f"the quota {found['metric']} of project {scene.project} in {scene.region} is used up",
-            "Wait for other jobs to end, use another region or machine, or ask for more at"
-            f" https://console.cloud.google.com/iam-admin/quotas?project={scene.project}",
+            (
+                "Wait for other jobs to end, use another region or machine, or ask for more at"
+                f" https://console.cloud.google.com/iam-admin/quotas?project={scene.project}"
+            ),
         )
     return f"a quota of {scene.project} is used up: {text}", "Wait a minute and run again"
 
@@ -271,8 +274,10 @@ def _failed_precondition(text: str, scene: Scene) -> tuple[str, str]:
     if "bucket" in text.lower() and ("location" in text or "region" in text):
         return (
             f"the bucket is not in the job's region {scene.region}: {text}",
-            f"Name a bucket in {scene.region}; to make one: gcloud storage buckets create gs://NAME"
-            f" --project={scene.project} --location={scene.region}",
+            (
+                f"Name a bucket in {scene.region}; to make one: gcloud storage buckets create gs://NAME"
+                f" --project={scene.project} --location={scene.region}"
+            ),
         )
     return f"Vertex AI can't {scene.action} now: {text}", "Change what is named and run again"
 

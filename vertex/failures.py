@@ -50,9 +50,7 @@ def diagnose(state: State, code: int, text: str, tail: Sequence[LogLine]) -> Dia
     if state == "JOB_STATE_CANCELLED":
         return Diagnosis("the job was cancelled. Run again to start a new one", retryable=False)
     if state == "JOB_STATE_EXPIRED":
-        return Diagnosis(
-            "the job waited or ran longer than its time limit. Set a longer one", retryable=False
-        )
+        return Diagnosis("the job waited or ran longer than its time limit. Set a longer one", retryable=False)
     facts = _Facts(" ".join(text.split()), _of_failed_replica(text, tail))
     for pattern, answer in _TEXTS:
         if re.search(pattern, facts.text, re.IGNORECASE):
@@ -147,26 +145,20 @@ def _exited(facts: _Facts) -> Diagnosis:
     if status == 137 or (exception and _is_memory(exception)):
         return _memory(facts)
     if status in {126, 127, 128} and not exception:
-        return Diagnosis(
-            f"{_STATUS_MEANINGS[status]} (exit status {status}). Check the command", retryable=False
-        )
+        return Diagnosis(f"{_STATUS_MEANINGS[status]} (exit status {status}). Check the command", retryable=False)
     if exception:
         return Diagnosis(f"the training code failed with {exception}. {_mend(exception)}", retryable=False)
-    meaning = _STATUS_MEANINGS.get(status or 0)
+    meaning = f" ({_STATUS_MEANINGS[status]})" if status in _STATUS_MEANINGS else ""
     last = next((line.strip() for line in reversed(facts.lines) if line.strip()), "")
     shown = f": {_short(last)}" if last else ", and wrote nothing that could be read"
     return Diagnosis(
-        f"the training code ended with exit status {status}{f' ({meaning})' if meaning else ''}{shown}. Read its last lines",
+        f"the training code ended with exit status {status}{meaning}{shown}. Read its last lines",
         retryable=False,
     )
 
 
 def _is_memory(exception: str) -> bool:
-    return (
-        exception.startswith("MemoryError")
-        or "out of memory" in exception.lower()
-        or "OutOfMemory" in exception
-    )
+    return exception.startswith("MemoryError") or "out of memory" in exception.lower() or "OutOfMemory" in exception
 
 
 def _mend(exception: str) -> str:

@@ -1,7 +1,7 @@
 """A job's lines from Cloud Logging, each once and as they come.
 
-A cursor of (timestamp, insertId) is not enough: lines arrive out of order. Each read looks again at the last few seconds and
-drops what was seen.
+A cursor of (timestamp, insertId) is not enough: lines arrive out of order. Each read looks again at the last few
+seconds and drops what was seen.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class LogReader:
 
 
 def _mark(entry: LogEntry) -> tuple[float, str]:
-    """What tells two lines apart. Read from the message below proto-plus, whose dates are slow to make for each line."""
+    """What tells two lines apart; read below proto-plus, whose dates are slow to make for each line."""
     raw = type(entry).pb(entry)
     return raw.timestamp.seconds + raw.timestamp.nanos / 1e9, raw.insert_id or raw.text_payload
 

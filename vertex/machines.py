@@ -1,7 +1,7 @@
 """Which machines custom jobs offer, and which accelerators go with them.
 
-Source: https://cloud.google.com/vertex-ai/docs/training/configure-compute and the texts of refused requests. The list of sizes
-grows, so a family that is known is not refused for a size that isn't.
+Source: https://cloud.google.com/vertex-ai/docs/training/configure-compute and the texts of refused requests. The list
+of sizes grows, so a family that is known is not refused for a size that isn't.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _N1_COUNTS = {
     "NVIDIA_TESLA_T4": (1, 2, 4),
     "NVIDIA_TESLA_V100": (1, 2, 4, 8),
 }
-# Machines that come with their GPUs. By prefix, the longest first: accelerator, and the count where the name doesn't tell.
+# Machines that come with their GPUs, by prefix.
 _BUILT_IN = {
     "a2-ultragpu-": "NVIDIA_A100_80GB",
     "a2-highgpu-": "NVIDIA_TESLA_A100",

@@ -1,4 +1,4 @@
-"""A request as Google's message, checked first: every limit that is broken is named at once, before anything is sent."""
+"""A request as Google's message, checked first: every broken limit is named at once, before anything is sent."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def check(request: JobRequest, *, local: bool = False) -> None:
     problems = list(_problems(request, local=local))
     if not problems:
         return
-    what = (
-        problems[0][0] if len(problems) == 1 else "; ".join(f"{i}. {p[0]}" for i, p in enumerate(problems, 1))
-    )
+    what = problems[0][0] if len(problems) == 1 else "; ".join(f"{i}. {p[0]}" for i, p in enumerate(problems, 1))
     steps = dict.fromkeys(step for _, step in problems)
     raise VertexError(
         f"Vertex AI would refuse this job: {what}",

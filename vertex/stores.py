@@ -54,9 +54,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     if not uri.startswith("gs://") or not bucket:
-        raise VertexError(
-            "not a Cloud Storage location", where=uri, next_step="Write it as gs://BUCKET/FOLDER"
-        )
+        raise VertexError("not a Cloud Storage location", where=uri, next_step="Write it as gs://BUCKET/FOLDER")
     return bucket, prefix.strip("/")
 
 
@@ -103,9 +101,7 @@ def _stored(path: Path, folder: Path) -> StoredObject | None:
 class CloudStore:
     """Google Cloud Storage; `STORAGE_EMULATOR_HOST` sends Google's client elsewhere."""
 
-    def __init__(
-        self, project: str, credentials: Credentials | None, scene: Callable[[str, str], Scene]
-    ) -> None:
+    def __init__(self, project: str, credentials: Credentials | None, scene: Callable[[str, str], Scene]) -> None:
         from google.cloud import storage
 
         with mapped(scene("open Cloud Storage", f"projects/{project}")):
@@ -118,9 +114,7 @@ class CloudStore:
         start = f"{prefix}/" if prefix else ""
         with mapped(self._scene("list the model's files", uri)):
             blobs = list(self._client.list_blobs(bucket, prefix=start))
-        found = [
-            StoredObject(b.name[len(start) :], int(b.size or 0)) for b in blobs if not b.name.endswith("/")
-        ]
+        found = [StoredObject(b.name[len(start) :], int(b.size or 0)) for b in blobs if not b.name.endswith("/")]
         return sorted(found, key=lambda item: item.path)
 
     def open(self, uri: str) -> BinaryIO:

@@ -3,13 +3,13 @@
 The request's key goes into a label, the same on every attempt:
 
 1. The intent is recorded durably before the create.
-2. Jobs with that label are listed first: a live one is adopted, a succeeded one is the answer; a failed or cancelled one
-   is neither.
+2. Jobs with that label are listed first: a live one is adopted, a succeeded one is the answer; a failed or cancelled
+   one is neither.
 3. Create is called with a deadline and without the client's retries.
-4. After an answer that leaves it open whether the job exists, the label is listed until the settle window is over; only then
-   is created again.
-5. On every look all but one job of the label are cancelled: the oldest stays, or the one that succeeded. Every submitter
-   and watcher applies that same rule, so they agree without talking to each other.
+4. After an answer that leaves it open whether the job exists, the label is listed until the settle window is over;
+   only then is created again.
+5. On every look all but one job of the label are cancelled: the oldest stays, or the one that succeeded. Every
+   submitter and watcher applies that same rule, so they agree without talking to each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.errors import TrainingError
 from ..core.retry import backoff
-from .calls import KEY_LABEL, create, get, is_ambiguous, is_live, listed, patiently, state_of
+from .calls import KEY_LABEL, age, create, get, is_ambiguous, is_live, listed, patiently, state_of
 from .cancellation import cancel, cancel_by_key, cancel_quietly
 from .connection import Connection
 from .intent import intent_text, intent_time
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
 __all__ = ["cancel", "cancel_by_key", "find", "job_key", "reconcile", "submit"]
+
 
 class FoundJob(NamedTuple):
     """A job that exists: its name, its state, and the `gs://` folder that it writes to."""
@@ -67,16 +68,17 @@ def submit(
 ) -> SubmittedJob:
     """Creates the job, or finds the one an earlier or a concurrent attempt created.
 
-    After this returns, one live or succeeded job has this key as far as the service lists them; `watch` applies the same rule
-    again once the settle window is over. If it raises or the process dies, none or one job exists, to be found by the key.
+    After this returns, one live or succeeded job has this key as far as the service lists them; `watch` applies the
+    same rule again once the settle window is over. If it raises or the process dies, none or one job exists, to be
+    found by the key.
 
     Args:
         connection: Where to.
         request: What to run.
         key: From `job_key`.
         record: Called with a short text before every create; must return only when the text is durable.
-        recorded: What an earlier attempt recorded, if that is known. A job created in the settle window before now may not
-            be listed yet; with this text it is waited for.
+        recorded: What an earlier attempt recorded, if that is known. A job created in the settle window before now may
+            not be listed yet; with this text it is waited for.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -85,9 +87,7 @@ def submit(
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
     check_label_value(key)
-    wanted = to_custom_job(
-        replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local
-    )
+    wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
     desk = _Desk(connection, key, clock, sleep)
     before = desk.look(until=intent_time(recorded, clock()) + connection.settle)
     if kept := desk.keep_one(before):
@@ -154,7 +154,7 @@ class _Desk:
         self.sleep = sleep
 
     def look(self, *, until: float, known: frozenset[str] | set[str] = frozenset()) -> list[CustomJob]:
-        """The key's jobs as soon as one is there that is not known; at the latest by a look that began after `until`."""
+        """The key's jobs, as soon as one is not known; at the latest from a look that began after `until`."""
         waits = backoff(base=max(self.connection.poll, 0.01), limit=max(self.connection.settle / 4, 0.01))
         while True:
             began = self.clock()
@@ -166,12 +166,10 @@ class _Desk:
             self.sleep(min(next(waits), max(until - self.clock(), 0.001)))
 
     def keep_one(self, jobs: Sequence[CustomJob]) -> CustomJob | None:
-        return patiently(
-            lambda: _keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep
-        )
+        return patiently(lambda: _keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep)
 
     def appeared(self, known: set[str]) -> CustomJob | None:
-        """The job of a create whose answer was lost, in whatever state; None when the settle window passed without it."""
+        """The job of a create whose answer was lost, in any state; None when the settle window passed without it."""
         jobs = self.look(until=self.clock() + self.connection.settle, known=known)
         new = [job for job in jobs if job.name not in known]
         return self.keep_one(new) or (new[0] if new else None)
@@ -180,13 +178,9 @@ class _Desk:
         """The job to go on with: the one just created, or an older one that another submitter created meanwhile."""
         jobs = self.look(until=self.clock())
         if created.name not in {job.name for job in jobs}:
-            jobs = sorted([*jobs, created], key=_age)
+            jobs = sorted([*jobs, created], key=age)
         kept = self.keep_one(jobs) or created
         return submitted(self.connection, kept, adopted=kept.name != created.name)
-
-
-def _age(job: CustomJob) -> tuple[float, str]:
-    return (job.create_time.timestamp() if job.create_time else 0.0, job.name)
 
 
 def _keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..core.errors import TrainingError
-from .calls import KEY_LABEL, get, patiently, state_of
+from .calls import KEY_LABEL, get, patiently, seconds, state_of
 from .connection import Connection
 from .failures import diagnose
 from .logs import LogReader
@@ -32,8 +33,8 @@ def watch(
 ) -> Outcome:
     """Follows a job until it has ended, and hands on its states and lines.
 
-    While it watches it also keeps the promise of `submit`: other live jobs with the same key are cancelled. When the watched
-    job is the one that goes, its elder is watched instead, and the outcome carries that one's name.
+    While it watches it also keeps the promise of `submit`: other live jobs with the same key are cancelled. When the
+    watched job is the one that goes, its elder is watched instead, and the outcome carries that one's name.
 
     Args:
         connection: Where to.
@@ -53,26 +54,19 @@ def watch(
     return _Watch(connection, name, on_state, on_line, clock, sleep).run()
 
 
+@dataclass
 class _Watch:
-    def __init__(
-        self,
-        connection: Connection,
-        name: str,
-        on_state: Callable[[State], None],
-        on_line: Callable[[LogLine], None],
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self.connection = connection
-        self.name = name
-        self.on_state = on_state
-        self.on_line = on_line
-        self.clock = clock
-        self.sleep = sleep
-        self.state: State | None = None
-        self.since = clock()
-        self.reconciled = clock()
-        self.log: LogReader | None = None
+    connection: Connection
+    name: str
+    on_state: Callable[[State], None]
+    on_line: Callable[[LogLine], None]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    state: State | None = None
+    log: LogReader | None = None
+
+    def __post_init__(self) -> None:
+        self.since = self.reconciled = self.clock()
 
     def run(self) -> Outcome:
         while True:
@@ -91,9 +85,7 @@ class _Watch:
 
     def _log(self, job: CustomJob) -> LogReader:
         if self.log is None:
-            self.log = LogReader(
-                self.connection, self.name, _seconds(job.create_time), self.on_line, self.clock
-            )
+            self.log = LogReader(self.connection, self.name, seconds(job.create_time), self.on_line, self.clock)
         return self.log
 
     def _see(self, state: State) -> None:
@@ -110,8 +102,8 @@ class _Watch:
     def _elder(self, job: CustomJob) -> CustomJob | None:
         """The job that counts instead of this one, if there is one; looked for now and then, and at the end.
 
-        A job may be listed late, so one look after the create is not enough. Trouble with this look never ends a watch: the
-        next one makes up for it.
+        A job may be listed late, so one look after the create is not enough. Trouble with this look never ends a
+        watch: the next one makes up for it.
         """
         key = job.labels.get(KEY_LABEL)
         ended = state_of(job) in TERMINAL
@@ -125,8 +117,8 @@ class _Watch:
         if kept is None or kept.name == job.name or (ended and state_of(job) != "JOB_STATE_CANCELLED"):
             return None
         # A job of a later attempt is no elder of one that somebody cancelled on purpose.
-        latest = _seconds(job.create_time) + CREATES * self.connection.settle
-        return kept if _seconds(kept.create_time) <= latest else None
+        latest = seconds(job.create_time) + CREATES * self.connection.settle
+        return kept if seconds(kept.create_time) <= latest else None
 
     def _follow(self, elder: CustomJob) -> None:
         self.name = elder.name
@@ -134,7 +126,7 @@ class _Watch:
 
     def _ended(self, job: CustomJob, log: LogReader) -> Outcome:
         state = state_of(job)
-        # A minute passes between the program's end and this state, so only a failure's last words are worth waiting for.
+        # A minute lies between the program's end and this state; only a failure's last words are worth more waiting.
         log.drain(0.0 if state == "JOB_STATE_SUCCEEDED" else self.connection.pace.log_drain, self.sleep)
         text = "" if job.error is None else str(job.error.message)
         code = 0 if job.error is None else int(job.error.code)
@@ -146,11 +138,7 @@ class _Watch:
             diagnosis=found.text,
             retryable=found.retryable,
             tail=[line.message for line in log.tail][-SHOWN_TAIL:],
-            seconds=max(0.0, _seconds(job.end_time) - _seconds(job.start_time))
+            seconds=max(0.0, seconds(job.end_time) - seconds(job.start_time))
             if job.start_time and job.end_time
             else 0.0,
         )
-
-
-def _seconds(moment: Any) -> float:  # noqa: ANN401 - proto-plus gives its own datetime, or None
-    return moment.timestamp() if moment else 0.0

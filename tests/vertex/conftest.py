@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex, Wire, serve
-
-from prefect_vertex_training.vertex.connection import Connection, Pace, _PlainPlace
+from prefect_vertex_training.vertex.connection import Connection, Pace
 from prefect_vertex_training.vertex.model import JobRequest, Machine
+from prefect_vertex_training.vertex.places import PlainPlace
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def vertex(wire: Wire, clock: Clock) -> TinyVertex:
 @pytest.fixture
 def connection(wire: Wire, vertex: TinyVertex, tmp_path: Path) -> Connection:
     """A connection with the cloud's pace, to the scripted service."""
-    place = _PlainPlace("my-project", "europe-west4", "bucket", wire.target, None, tmp_path / "buckets")
+    place = PlainPlace("my-project", "europe-west4", "bucket", wire.target, None, tmp_path / "buckets")
     return Connection(lambda: place, PACE)
 
 

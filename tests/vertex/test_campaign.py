@@ -1,7 +1,7 @@
 """A campaign of faults: whatever is lost, late or killed, and whoever submits at once, one live job remains.
 
-Every submitter runs in its own thread with Google's own client, and stops at each call, record and sleep. Hypothesis decides
-who goes next, who is killed, and what becomes of each create; time passes only when the schedule says so.
+Every submitter runs in its own thread with Google's own client, and stops at each call, record and sleep. Hypothesis
+decides who goes next, who is killed, and what becomes of each create; time passes only when the schedule says so.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from fixtures.scripted_vertex import Clock, Fate, TinyVertex, Wire
 from google.cloud.aiplatform_v1 import JobServiceClient
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-
 from prefect_vertex_training.core.errors import TrainingError
-from prefect_vertex_training.vertex.connection import Connection, Pace, _PlainPlace
+from prefect_vertex_training.vertex.connection import Connection, Pace
 from prefect_vertex_training.vertex.model import JobRequest, SubmittedJob
+from prefect_vertex_training.vertex.places import PlainPlace
 from prefect_vertex_training.vertex.submission import job_key, reconcile, submit
 
 KEY = job_key("campaign")
@@ -61,6 +61,8 @@ class Actor:
             raise Killed
 
     def start(self, work: Callable[[Actor], SubmittedJob]) -> None:
+        """Begins the work, up to its first stop."""
+
         def run() -> None:
             try:
                 self.pause()
@@ -75,6 +77,7 @@ class Actor:
         self.stopped.acquire()
 
     def step(self) -> None:
+        """Lets it run to its next stop."""
         self.go.release()
         assert self.stopped.acquire(timeout=30)
 
@@ -92,12 +95,15 @@ class SteppingClient(JobServiceClient):
             self.actor.pause()
 
     def create_custom_job(self, *args: Any, **more: Any) -> Any:
+        """As Google's, with stops."""
         return self._stepped(super().create_custom_job, *args, **more)
 
     def list_custom_jobs(self, *args: Any, **more: Any) -> Any:
+        """As Google's, with stops."""
         return self._stepped(super().list_custom_jobs, *args, **more)
 
     def cancel_custom_job(self, *args: Any, **more: Any) -> Any:
+        """As Google's, with stops."""
         return self._stepped(super().cancel_custom_job, *args, **more)
 
 
@@ -115,7 +121,8 @@ class Stage:
         self.wire.vertex = self.vertex
 
     def connection(self, actor: Actor | None = None) -> Connection:
-        place = _PlainPlace("p", "europe-west4", "b", self.wire.target, None)
+        """To this service; an actor's calls stop."""
+        place = PlainPlace("p", "europe-west4", "b", self.wire.target, None)
         connection = Connection(lambda: place, PACE)
         if actor is not None:
             client = SteppingClient(transport=place.jobs().transport)
@@ -125,6 +132,8 @@ class Stage:
         return connection
 
     def submit(self, actor: Actor) -> SubmittedJob:
+        """One attempt, which knows what earlier ones recorded."""
+
         def record(text: str) -> None:
             self.recorded.append(text)
             actor.pause()
@@ -140,6 +149,7 @@ class Stage:
         )
 
     def actor(self) -> Actor:
+        """A submitter at its first stop."""
         actor = Actor(self.clock)
         actor.start(self.submit)
         return actor
@@ -195,7 +205,7 @@ def test_crashes_and_lost_answers_never_make_a_second_job(
 def test_submitters_at_once_end_in_one_live_job(
     wire: Wire, request_: JobRequest, script: list[Fate], data: st.DataObject
 ) -> None:
-    """Any interleaving of two or three submitters, with kills, ends with exactly one live job once the window is over."""
+    """Any interleaving of two or three submitters, with kills, ends with exactly one live job after the window."""
     stage = Stage(wire, request_)
     stage.vertex.fates = list(script)
     actors = [stage.actor() for _ in range(data.draw(st.integers(2, 3), label="submitters"))]

@@ -8,7 +8,6 @@ import grpc
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
-
 from prefect_vertex_training.core.errors import VertexError, VertexUnavailable
 from prefect_vertex_training.vertex.connection import Connection
 from prefect_vertex_training.vertex.submission import cancel, cancel_by_key, job_key
@@ -20,7 +19,7 @@ def test_a_live_job_ends(connection: Connection, vertex: TinyVertex, clock: Cloc
     """The state that comes back is the confirmed one."""
     job = vertex.add()
 
-    assert "JOB_STATE_CANCELLED" == cancel(connection, job.name, clock=clock, sleep=clock.sleep)
+    assert cancel(connection, job.name, clock=clock, sleep=clock.sleep) == "JOB_STATE_CANCELLED"
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED"])
@@ -42,8 +41,8 @@ def test_a_slow_end_is_waited_for(connection: Connection, vertex: TinyVertex, cl
 
     clock.on_sleep = tick
 
-    assert "JOB_STATE_CANCELLED" == cancel(connection, job.name, clock=clock, sleep=clock.sleep)
-    assert 4 == len(clock.slept)
+    assert cancel(connection, job.name, clock=clock, sleep=clock.sleep) == "JOB_STATE_CANCELLED"
+    assert len(clock.slept) == 4
 
 
 def test_an_end_that_does_not_come_is_a_transient_error(
@@ -68,7 +67,7 @@ def test_a_job_that_ends_by_itself_meanwhile(connection: Connection, vertex: Tin
 
     clock.on_sleep = tick
 
-    assert "JOB_STATE_SUCCEEDED" == cancel(connection, job.name, clock=clock, sleep=clock.sleep)
+    assert cancel(connection, job.name, clock=clock, sleep=clock.sleep) == "JOB_STATE_SUCCEEDED"
 
 
 def test_no_answer_is_asked_again(connection: Connection, vertex: TinyVertex, clock: Clock) -> None:
@@ -76,7 +75,7 @@ def test_no_answer_is_asked_again(connection: Connection, vertex: TinyVertex, cl
     job = vertex.add()
     vertex.refusals = {"cancel": [grpc.StatusCode.UNAVAILABLE] * 4}
 
-    assert "JOB_STATE_CANCELLED" == cancel(connection, job.name, clock=clock, sleep=clock.sleep)
+    assert cancel(connection, job.name, clock=clock, sleep=clock.sleep) == "JOB_STATE_CANCELLED"
 
 
 def test_without_waiting_one_request_is_sent(connection: Connection, vertex: TinyVertex, clock: Clock) -> None:
@@ -84,8 +83,8 @@ def test_without_waiting_one_request_is_sent(connection: Connection, vertex: Tin
     job = vertex.add()
     cancel(connection, job.name, wait=0, clock=clock, sleep=clock.sleep)
 
-    assert ["get", "cancel"] == vertex.calls
-    assert [] == vertex.live()
+    assert vertex.calls == ["get", "cancel"]
+    assert vertex.live() == []
 
 
 def test_a_cancel_that_is_not_allowed_says_so(connection: Connection, vertex: TinyVertex) -> None:
@@ -93,7 +92,7 @@ def test_a_cancel_that_is_not_allowed_says_so(connection: Connection, vertex: Ti
     job = vertex.add()
     vertex.refusals = {"cancel": [grpc.StatusCode.PERMISSION_DENIED]}
 
-    with pytest.raises(VertexError, match="no the permission|has no"):
+    with pytest.raises(VertexError, match="has no permission to cancel"):
         cancel(connection, job.name)
 
 
@@ -107,7 +106,7 @@ def test_by_key_every_live_job_ends(connection: Connection, vertex: TinyVertex, 
 
     assert ["JOB_STATE_CANCELLED", "JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"] == states == again
     assert [stranger.name] == [job.name for job in vertex.live()]
-    assert 3 == len(jobs)
+    assert len(jobs) == 3
 
 
 def test_by_key_an_unlisted_job_is_waited_for(connection: Connection, vertex: TinyVertex, clock: Clock) -> None:
@@ -117,12 +116,12 @@ def test_by_key_an_unlisted_job_is_waited_for(connection: Connection, vertex: Ti
 
     cancel_by_key(connection, KEY, recorded=intent, clock=clock, sleep=clock.sleep)
 
-    assert [] == vertex.live()
+    assert vertex.live() == []
 
 
 def test_by_key_nothing_to_cancel_is_nothing_to_wait_for(
     connection: Connection, vertex: TinyVertex, clock: Clock
 ) -> None:
     """A hook of a run that never came to its job returns at once."""
-    assert [] == cancel_by_key(connection, KEY, clock=clock, sleep=clock.sleep)
-    assert [] == clock.slept
+    assert cancel_by_key(connection, KEY, clock=clock, sleep=clock.sleep) == []
+    assert clock.slept == []

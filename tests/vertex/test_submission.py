@@ -9,7 +9,6 @@ import grpc
 import pytest
 from fixtures.scripted_vertex import Clock, Fate, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
-
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.connection import Connection
 from prefect_vertex_training.vertex.model import JobRequest, SubmittedJob
@@ -41,8 +40,8 @@ def test_creates_one_job_with_the_key_in_its_label(submitting, vertex: TinyVerte
     job = submitting()
 
     assert [job.name] == [j.name for j in vertex.jobs()]
-    assert {"vertex_training_key": KEY} == dict(vertex.jobs()[0].labels)
-    assert (False, "JOB_STATE_PENDING") == (job.adopted, job.state)
+    assert dict(vertex.jobs()[0].labels) == {"vertex_training_key": KEY}
+    assert (job.adopted, job.state) == (False, "JOB_STATE_PENDING")
 
 
 def test_the_intent_is_recorded_before_the_create(submitting, vertex: TinyVertex) -> None:
@@ -54,10 +53,12 @@ def test_the_intent_is_recorded_before_the_create(submitting, vertex: TinyVertex
     with pytest.raises(OSError, match="disk full"):
         submitting(record=refuse)
 
-    assert [] == vertex.jobs()
+    assert vertex.jobs() == []
 
 
-@pytest.mark.parametrize("state", [JobState.JOB_STATE_PENDING, JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_PAUSED, 77])
+@pytest.mark.parametrize(
+    "state", [JobState.JOB_STATE_PENDING, JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_PAUSED, 77]
+)
 def test_a_live_job_is_adopted(submitting, vertex: TinyVertex, state: JobState) -> None:
     """A job of an earlier attempt that still lives is gone on with, in any live state, known or not."""
     earlier = vertex.add(KEY, state)
@@ -79,7 +80,12 @@ def test_a_succeeded_job_is_the_answer(submitting, vertex: TinyVertex) -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED, JobState.JOB_STATE_CANCELLING, JobState.JOB_STATE_EXPIRED],
+    [
+        JobState.JOB_STATE_FAILED,
+        JobState.JOB_STATE_CANCELLED,
+        JobState.JOB_STATE_CANCELLING,
+        JobState.JOB_STATE_EXPIRED,
+    ],
 )
 def test_a_failed_or_cancelled_job_is_not_the_answer(submitting, vertex: TinyVertex, state: JobState) -> None:
     """After a failure or a cancel a new attempt is a new job."""
@@ -99,13 +105,20 @@ def test_jobs_of_other_keys_are_left_alone(submitting, vertex: TinyVertex) -> No
     job = submitting()
 
     assert job.name not in {stranger.name for stranger in strangers}
-    assert 3 == len(vertex.live())
+    assert len(vertex.live()) == 3
 
 
-@pytest.mark.parametrize("code", [
-    grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL,
-    grpc.StatusCode.UNKNOWN, grpc.StatusCode.ABORTED, grpc.StatusCode.CANCELLED,
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,
+    ],
+)
 def test_a_lost_answer_finds_the_job_that_was_made(submitting, vertex: TinyVertex, code: grpc.StatusCode) -> None:
     """The job exists and lists show it only later: it is waited for, not made again."""
     vertex.fates = [Fate(code=code, lag=30)]
@@ -113,7 +126,7 @@ def test_a_lost_answer_finds_the_job_that_was_made(submitting, vertex: TinyVerte
     job = submitting()
 
     assert [job.name] == [j.name for j in vertex.jobs()]
-    assert 1 == vertex.calls.count("create")
+    assert vertex.calls.count("create") == 1
 
 
 def test_a_create_that_arrives_late_is_found(submitting, vertex: TinyVertex) -> None:
@@ -149,7 +162,7 @@ def test_a_job_that_failed_before_it_was_found_is_returned(submitting, vertex: T
     clock.on_sleep = fail_all
     job = submitting()
 
-    assert (1, "JOB_STATE_FAILED") == (len(vertex.jobs()), job.state)
+    assert (len(vertex.jobs()), job.state) == (1, "JOB_STATE_FAILED")
 
 
 def test_a_refusal_is_raised_at_once(submitting, vertex: TinyVertex, clock: Clock, book: list[str]) -> None:
@@ -160,8 +173,8 @@ def test_a_refusal_is_raised_at_once(submitting, vertex: TinyVertex, clock: Cloc
         submitting()
     submitting(recorded=book[-1])
 
-    assert [] == clock.slept
-    assert 2 == vertex.calls.count("create")
+    assert clock.slept == []
+    assert vertex.calls.count("create") == 2
 
 
 def test_gives_up_after_three_creates_without_a_trace(submitting, vertex: TinyVertex) -> None:
@@ -172,7 +185,7 @@ def test_gives_up_after_three_creates_without_a_trace(submitting, vertex: TinyVe
         submitting()
 
     assert caught.value.transient
-    assert 3 == vertex.calls.count("create")
+    assert vertex.calls.count("create") == 3
 
 
 def test_a_recorded_intent_makes_the_next_attempt_wait_for_an_unlisted_job(
@@ -185,7 +198,7 @@ def test_a_recorded_intent_makes_the_next_attempt_wait_for_an_unlisted_job(
     second = submitting(recorded=book[-1])
 
     assert (first.name, True) == (second.name, second.adopted)
-    assert 1 == vertex.calls.count("create")
+    assert vertex.calls.count("create") == 1
     assert sum(clock.slept) >= 40
 
 
@@ -193,7 +206,7 @@ def test_an_old_intent_costs_no_time(submitting, clock: Clock) -> None:
     """Once the settle window of the recorded create is over, nobody waits for it."""
     submitting(recorded=json.dumps({"key": KEY, "at": clock() - 46}))
 
-    assert [] == clock.slept
+    assert clock.slept == []
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", '{"at": null}', '{"at": 1e300}', "{}"])
@@ -210,7 +223,7 @@ def test_bursts_of_unavailable_are_waited_out(submitting, vertex: TinyVertex) ->
 
     submitting()
 
-    assert 1 == len(vertex.live())
+    assert len(vertex.live()) == 1
 
 
 def test_of_two_jobs_the_older_stays(submitting, vertex: TinyVertex, clock: Clock) -> None:
@@ -234,7 +247,7 @@ def test_a_succeeded_job_ends_the_live_ones(submitting, vertex: TinyVertex) -> N
     job = submitting()
 
     assert done.name == job.name
-    assert [] == vertex.live()
+    assert vertex.live() == []
 
 
 def test_a_duplicate_that_has_just_ended_is_no_error(submitting, vertex: TinyVertex) -> None:
@@ -255,9 +268,7 @@ def test_two_submitters_at_once_end_in_one_job(
 
     def run() -> None:
         found.append(
-            submit(
-                connection, request_, KEY, record=lambda _: barrier.wait() and None, clock=clock, sleep=clock.sleep
-            )
+            submit(connection, request_, KEY, record=lambda _: barrier.wait() and None, clock=clock, sleep=clock.sleep)
         )
 
     threads = [threading.Thread(target=run) for _ in range(2)]
@@ -266,8 +277,8 @@ def test_two_submitters_at_once_end_in_one_job(
     for thread in threads:
         thread.join(30)
 
-    assert 2 == vertex.calls.count("create")
-    assert 1 == len(vertex.live())
+    assert vertex.calls.count("create") == 2
+    assert len(vertex.live()) == 1
     assert vertex.live()[0].name in {job.name for job in found}
 
 
@@ -288,13 +299,13 @@ def test_an_invalid_key_is_refused_before_anything_is_sent(
     with pytest.raises(VertexError, match="label value"):
         submit(connection, request_, "Not A Label", record=lambda _: None)
 
-    assert [] == vertex.calls
+    assert vertex.calls == []
 
 
 def test_keys_differ_where_their_parts_differ() -> None:
     """Joining parts does not make two requests one; every key is a valid label."""
     keys = {job_key("a", "b"), job_key("ab"), job_key("a", "b", ""), job_key("b", "a"), job_key("ä" * 5000)}
 
-    assert 5 == len(keys)
+    assert len(keys) == 5
     assert all(len(key) <= 63 and key.isalnum() and key == key.lower() for key in keys)
     assert job_key("a", "b") == job_key("a", "b")

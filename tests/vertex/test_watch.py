@@ -10,7 +10,6 @@ import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.rpc.status_pb2 import Status
-
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.connection import Connection
 from prefect_vertex_training.vertex.model import LogLine, Outcome
@@ -29,6 +28,7 @@ class Seen:
 
     @property
     def messages(self) -> list[str]:
+        """The lines' texts."""
         return [line.message for line in self.lines]
 
 
@@ -77,14 +77,22 @@ def test_tells_every_change_of_state_once(watching, script, vertex: TinyVertex, 
     """QUEUED to SUCCEEDED, with PAUSED and UPDATING between, each told once."""
     job = vertex.add(state=JobState.JOB_STATE_QUEUED)
     running = JobState.JOB_STATE_RUNNING
-    script(job, JobState.JOB_STATE_PENDING, running, running, JobState.JOB_STATE_PAUSED, JobState.JOB_STATE_UPDATING,
-           running, JobState.JOB_STATE_SUCCEEDED)
+    script(
+        job,
+        JobState.JOB_STATE_PENDING,
+        running,
+        running,
+        JobState.JOB_STATE_PAUSED,
+        JobState.JOB_STATE_UPDATING,
+        running,
+        JobState.JOB_STATE_SUCCEEDED,
+    )
 
     outcome = watching(job.name)
 
     short = [state.removeprefix("JOB_STATE_") for state in seen.states]
-    assert ["QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "RUNNING", "SUCCEEDED"] == short
-    assert ("JOB_STATE_SUCCEEDED", "", "") == (outcome.state, outcome.error, outcome.diagnosis)
+    assert short == ["QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "RUNNING", "SUCCEEDED"]
+    assert (outcome.state, outcome.error, outcome.diagnosis) == ("JOB_STATE_SUCCEEDED", "", "")
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"])
@@ -103,16 +111,18 @@ def test_a_state_of_the_future_is_a_live_one(watching, script, vertex: TinyVerte
 
     watching(job.name)
 
-    assert ["JOB_STATE_RUNNING", "JOB_STATE_UNSPECIFIED", "JOB_STATE_SUCCEEDED"] == seen.states
+    assert seen.states == ["JOB_STATE_RUNNING", "JOB_STATE_UNSPECIFIED", "JOB_STATE_SUCCEEDED"]
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL])
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INTERNAL]
+)
 def test_trouble_for_minutes_is_waited_out(watching, vertex: TinyVertex, code: grpc.StatusCode) -> None:
     """Reads of state and log that get no answer are asked again."""
     job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
     vertex.refusals = {"get": [code] * 12, "log": [code] * 3, "list": [code]}
 
-    assert "JOB_STATE_SUCCEEDED" == watching(job.name).state
+    assert watching(job.name).state == "JOB_STATE_SUCCEEDED"
 
 
 def test_trouble_without_end_is_a_transient_error(watching, vertex: TinyVertex, clock: Clock) -> None:
@@ -133,7 +143,7 @@ def test_a_job_that_is_not_there_is_an_error_at_once(watching, clock: Clock) -> 
     with pytest.raises(VertexError, match="not found"):
         watching("projects/1/locations/here/customJobs/9")
 
-    assert [] == clock.slept
+    assert clock.slept == []
 
 
 def test_lines_come_once_and_late_ones_too(watching, script, vertex: TinyVertex, clock: Clock, seen: Seen) -> None:
@@ -147,7 +157,7 @@ def test_lines_come_once_and_late_ones_too(watching, script, vertex: TinyVertex,
     script(job, speak, lambda: vertex.say("second"), lambda: None, lambda: None, JobState.JOB_STATE_SUCCEEDED)
     watching(job.name)
 
-    assert ["first", "second", "late"] == seen.messages
+    assert seen.messages == ["first", "second", "late"]
 
 
 def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVertex, seen: Seen) -> None:
@@ -160,7 +170,7 @@ def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVer
     outcome = watching(job.name)
 
     assert "ValueError: no data" == seen.messages[-1] == outcome.tail[-1]
-    assert "the training code failed with ValueError: no data. Mend it and run again" == outcome.diagnosis
+    assert outcome.diagnosis == "the training code failed with ValueError: no data. Mend it and run again"
     assert not outcome.retryable
 
 
@@ -185,9 +195,9 @@ def test_structured_lines_show_their_message(watching, vertex: TinyVertex, seen:
 
     watching(job.name)
 
-    assert "loss 0.1" == seen.lines[0].message
-    assert {"loss": 0.5, "per": [1.0, 2.0], "deep": {"a": True}} == json.loads(seen.lines[1].message)
-    assert [("WARNING", "workerpool0-0"), ("INFO", "service")] == [(x.severity, x.task) for x in seen.lines[::2]]
+    assert seen.lines[0].message == "loss 0.1"
+    assert json.loads(seen.lines[1].message) == {"loss": 0.5, "per": [1.0, 2.0], "deep": {"a": True}}
+    assert [(x.severity, x.task) for x in seen.lines[::2]] == [("WARNING", "workerpool0-0"), ("INFO", "service")]
 
 
 def test_a_log_that_may_not_be_read_is_told_once(watching, script, vertex: TinyVertex, seen: Seen) -> None:
@@ -199,7 +209,7 @@ def test_a_log_that_may_not_be_read_is_told_once(watching, script, vertex: TinyV
 
     outcome = watching(job.name)
 
-    assert "JOB_STATE_SUCCEEDED" == outcome.state
+    assert outcome.state == "JOB_STATE_SUCCEEDED"
     assert 1 == len(seen.lines) == vertex.calls.count("log")
     assert "roles/logging.viewer" in seen.messages[0]
 
@@ -238,7 +248,7 @@ def test_seconds_are_never_below_zero(watching, vertex: TinyVertex, clock: Clock
     job.start_time = datetime.fromtimestamp(clock() + 1, tz=UTC)
     job.end_time = datetime.fromtimestamp(clock(), tz=UTC)
 
-    assert 0.0 == watching(job.name).seconds
+    assert watching(job.name).seconds == 0.0
 
 
 def test_a_duplicate_listed_late_is_cancelled_while_watching(
@@ -253,7 +263,7 @@ def test_a_duplicate_listed_late_is_cancelled_while_watching(
     outcome = watching(job.name)
 
     assert (job.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
-    assert JobState.JOB_STATE_CANCELLED == other.state
+    assert other.state == JobState.JOB_STATE_CANCELLED
 
 
 def test_the_younger_of_two_watchers_follows_the_elder_job(watching, script, vertex: TinyVertex, clock: Clock) -> None:
@@ -266,7 +276,7 @@ def test_the_younger_of_two_watchers_follows_the_elder_job(watching, script, ver
     outcome = watching(mine.name)
 
     assert (elder.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
-    assert JobState.JOB_STATE_CANCELLED == mine.state
+    assert mine.state == JobState.JOB_STATE_CANCELLED
 
 
 def test_a_job_cancelled_on_purpose_stays_cancelled(watching, vertex: TinyVertex, clock: Clock) -> None:
