@@ -104,7 +104,9 @@ class DockerError(ImageError):
 
 
 class RegistryError(TrainingError):
-    """The registry or layout in which an image lies."""
+    """The registry or layout in which an image lies; `code` is the registry's own word, as "MANIFEST_UNKNOWN"."""
+
+    code: str = ""
 
 
 class RegistryDenied(RegistryError):
@@ -112,9 +114,10 @@ class RegistryDenied(RegistryError):
 
 
 class RegistryUnavailable(RegistryError):
-    """A cut connection, 429 or 5xx."""
+    """A cut connection, 429 or 5xx; `retry_after` is how many seconds the registry asked for."""
 
     transient = True
+    retry_after: float = 0.0
 
 
 class VertexError(TrainingError):

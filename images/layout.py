@@ -72,9 +72,8 @@ class OciLayout:
         """Whether the blob is there already: all images of a layout share their blobs."""
         return self.has_blob(descriptor.digest)
 
-    @contextmanager
-    def open_blob(self, digest: str) -> Iterator[BinaryIO]:
-        """Opens a blob; reading to its end raises if it was damaged on disk.
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Opens a blob, to be closed by the caller; reading to its end raises if it was damaged on disk.
 
         Raises:
             RegistryError: It isn't there.
@@ -84,8 +83,7 @@ class OciLayout:
             file = path.open("rb")
         except FileNotFoundError as error:
             raise RegistryError("a blob is missing", where=path, next_step="Build the image again") from error
-        with VerifyingReader(file, digest, None, path) as reader:
-            yield cast("BinaryIO", reader)
+        return cast("BinaryIO", VerifyingReader(file, digest, None, path))
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
         """What a tag points to, or that a digest is listed; None if not, or if the manifest's blob is gone."""
@@ -141,8 +139,7 @@ class OciLayout:
             return [
                 entry
                 for entry in entries
-                if entry["digest"] != found.digest
-                or not entry.get("annotations", {}).get(REF_NAME, "").startswith(own)
+                if entry["digest"] != found.digest or not entry.get("annotations", {}).get(REF_NAME, "").startswith(own)
             ]
 
         self._update(change)

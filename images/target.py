@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from .model import Descriptor
@@ -27,8 +26,8 @@ class ImageTarget(Protocol):
         """Links the blob from another repository of the same registry; False where that can't be done."""
         ...
 
-    def open_blob(self, digest: str) -> AbstractContextManager[BinaryIO]:
-        """Opens the blob; reading to its end raises if it isn't what the digest says."""
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Opens the blob, to be closed by the caller; reading to its end raises if it isn't what the digest says."""
         ...
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:

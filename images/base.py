@@ -1,0 +1,250 @@
+"""Base images: resolved to a digest, read without pulling them, checked for the Python that is wanted."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ..core.errors import BaseImageError, RegistryError
+from ..core.files import write_atomic
+from .config import DOCKER
+from .layout import OciLayout
+from .model import Descriptor
+from .reference import LayoutReference, Reference, parse_reference
+from .registry import INDEXES, Repository
+from .registry_auth import Credentials, docker_login
+from .target import ImageTarget
+
+DEFAULTS = {python: f"docker.io/library/python:{python}-slim" for python in ("3.10", "3.11", "3.12", "3.13", "3.14")}
+"""Docker's official images by Python's minor version: Debian, small, with nothing but Python."""
+
+PREBUILT = "us-docker.pkg.dev/vertex-ai/training/{framework}:latest"
+"""Vertex AI's own training images by full name, as {framework} = `tf-cpu.2-17.py310` or `pytorch-gpu.2-4.py310`:
+https://cloud.google.com/vertex-ai/docs/training/pre-built-containers. Any of them can be a project's `base`."""
+
+_INTERPRETER = re.compile(r"(?:\./)?((?:usr/local/|usr/|opt/[^/]+/|root/[^/]+/)?bin)/python(3\.\d+)")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base image as it is now.
+
+    Attributes:
+        reference: By digest.
+        digest: Of its linux/amd64 manifest.
+        docker: Its media types are Docker's; what is built on it must follow.
+        layers: In order.
+        config: Its config document.
+        python: Its interpreter, absolute path.
+        python_version: Minor version of it.
+        source: Where its layers can be had.
+    """
+
+    reference: str
+    digest: str
+    docker: bool
+    layers: Sequence[Descriptor]
+    config: dict[str, Any]
+    python: str
+    python_version: str
+    source: ImageTarget
+
+
+def default_base(python: str) -> str:
+    """The base for a project that names none.
+
+    Raises:
+        BaseImageError: None is known for that version.
+    """
+    if python not in DEFAULTS:
+        raise BaseImageError(
+            f"no default base for Python {python}",
+            where="base",
+            next_step="Set base in [tool.vertex-training], or one of the versions " + ", ".join(DEFAULTS),
+        )
+    return DEFAULTS[python]
+
+
+def resolve_base(
+    text: str,
+    *,
+    cache: Path,
+    python: str | None = None,
+    credentials: Callable[[str], Credentials | None] = docker_login,
+    max_age: float = 3600.0,
+    clock: Callable[[], float] = time.time,
+) -> Base:
+    """Finds out what a base is: one request for a tag not asked within `max_age` seconds, none otherwise.
+
+    Args:
+        text: A tag or a digest at a registry, or an image in a layout.
+        cache: Folder that remembers bases.
+        python: The minor version wanted, "3.11"; a base without it is refused. None takes the newest it has.
+        credentials: Who asks a host; docker's own login by default.
+        max_age: Seconds; 0 asks now.
+        clock: Seconds since 1970.
+
+    Raises:
+        BaseImageError: It isn't there, is not for linux/amd64, or has no such Python.
+        RegistryError: The registry can't be asked.
+    """
+    reference = parse_reference(text)
+    source = _source(reference, credentials)
+    digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
+    record = cache / "bases" / f"{digest.removeprefix('sha256:')}.json"
+    facts = _known(record)
+    if facts is None:
+        facts = _look_into(str(reference), source, digest)
+        write_atomic(record, json.dumps(facts))
+    path, version = _choose(facts, python, text)
+    return Base(
+        reference=source.reference(facts["digest"]),
+        digest=facts["digest"],
+        docker=facts["docker"],
+        layers=[Descriptor(**layer) for layer in facts["layers"]],
+        config=facts["config"],
+        python=path,
+        python_version=version,
+        source=source,
+    )
+
+
+def _source(reference: Reference | LayoutReference, credentials: Callable[[str], Credentials | None]) -> ImageTarget:
+    if isinstance(reference, LayoutReference):
+        return OciLayout(reference.folder, reference.name)
+    return Repository(reference, credentials=credentials(reference.host))
+
+
+def _digest_of_tag(
+    reference: Reference | LayoutReference,
+    source: ImageTarget,
+    cache: Path,
+    max_age: float,
+    clock: Callable[[], float],
+) -> str:
+    """A tag's digest, remembered for a while: a build an hour later may use another base, one a minute later not."""
+    path = cache / "bases" / "tags.json"
+    tags = _known(path) or {}
+    digest, asked = tags.get(str(reference), ("", 0.0))
+    if digest and 0 <= clock() - asked < max_age:
+        return digest
+    assert reference.tag
+    found = source.head_manifest(reference.tag)
+    if found is None:
+        raise BaseImageError("there is no such base image", where=reference, next_step="Check its name and its tag")
+    write_atomic(path, json.dumps({**tags, str(reference): (found.digest, clock())}))
+    return found.digest
+
+
+def _known(path: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _look_into(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
+    media_type, manifest = _manifest(text, source, digest)
+    if media_type in INDEXES:
+        digest = _amd64(text, manifest)
+        media_type, manifest = _manifest(text, source, digest)
+    if "layers" not in manifest:
+        raise BaseImageError(
+            f"the base is of an old kind ({media_type or 'schema 1'})", where=text, next_step="Push it anew with docker"
+        )
+    with source.open_blob(manifest["config"]["digest"]) as body:
+        config: dict[str, Any] = json.loads(body.read())
+    platform = f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
+    if platform != "linux/amd64":
+        raise _wrong_platform(text, platform)
+    layers = [Descriptor(layer["mediaType"], layer["digest"], layer["size"]) for layer in manifest["layers"]]
+    return {
+        "digest": digest,
+        "docker": media_type == DOCKER.manifest,
+        "layers": [asdict(layer) for layer in layers],
+        "config": config,
+        "pythons": _pythons(source, layers, config),
+    }
+
+
+def _manifest(text: str, source: ImageTarget, digest: str) -> tuple[str, dict[str, Any]]:
+    found = source.get_manifest(digest)
+    if found is None:
+        raise BaseImageError("there is no such base image", where=text, next_step="Check its name and its digest")
+    manifest = json.loads(found[1])
+    return manifest.get("mediaType") or found[0].media_type, manifest
+
+
+def _amd64(text: str, index: dict[str, Any]) -> str:
+    platforms = []
+    for entry in index["manifests"]:
+        platform = entry.get("platform", {})
+        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
+            return entry["digest"]
+        platforms.append(f"{platform.get('os', '?')}/{platform.get('architecture', '?')}")
+    raise _wrong_platform(text, ", ".join(sorted(set(platforms))))
+
+
+def _wrong_platform(text: str, platforms: str) -> BaseImageError:
+    return BaseImageError(
+        f"the base is only for {platforms}; Vertex AI runs linux/amd64",
+        where=text,
+        next_step="Name a base that has a linux/amd64 image",
+    )
+
+
+def _pythons(source: ImageTarget, layers: Iterable[Descriptor], config: dict[str, Any]) -> dict[str, str]:
+    """Minor version -> interpreter: as Docker's official images say of themselves, else by reading the layers."""
+    env = dict(item.split("=", 1) for item in config.get("config", {}).get("Env") or [] if "=" in item)
+    if match := re.match(r"3\.\d+", env.get("PYTHON_VERSION", "")):
+        return {match[0]: f"/usr/local/bin/python{match[0]}"}
+    folders = env.get("PATH", _PATH).split(":")
+    found: dict[str, list[str]] = {}
+    for layer in layers:
+        for name in _names(source, layer):
+            if match := _INTERPRETER.fullmatch(name):
+                found.setdefault(match[2], []).append(f"/{match[1]}/python{match[2]}")
+    return {version: min(paths, key=lambda path: _rank(path, folders)) for version, paths in found.items()}
+
+
+def _rank(path: str, folders: Sequence[str]) -> int:
+    folder = posixpath.dirname(path)
+    return folders.index(folder) if folder in folders else len(folders)
+
+
+def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
+    """The names in a layer, read as it streams by; nothing is kept."""
+    with source.open_blob(layer.digest) as body:
+        try:
+            with tarfile.open(fileobj=cast("Any", body), mode="r|*") as archive:
+                for member in archive:
+                    yield member.name
+        except tarfile.TarError as error:
+            raise RegistryError(
+                f"a layer of the base can't be read: {error}",
+                where=layer.digest,
+                next_step="Name another base",
+            ) from error
+
+
+def _choose(facts: dict[str, Any], python: str | None, text: str) -> tuple[str, str]:
+    pythons: dict[str, str] = facts["pythons"]
+    if not pythons:
+        raise BaseImageError("the base has no Python", where=text, next_step="Name a base that has one")
+    if python is None:
+        python = max(pythons, key=lambda version: int(version.partition(".")[2]))
+    if python not in pythons:
+        raise BaseImageError(
+            f"the base has Python {', '.join(sorted(pythons))}, not {python}",
+            where=text,
+            next_step="Set base or python in [tool.vertex-training] so that they agree",
+        )
+    return pythons[python], python

@@ -1,0 +1,284 @@
+"""HTTP to one registry: connections kept open, credentials, retries, errors in our tree."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlencode, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, SSLError
+
+from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ..core.retry import backoff, is_transient
+from .reference import DOCKER_HUB
+from .registry_auth import Challenge, Credentials, TokenCache
+
+ATTEMPTS = 6
+_BODY_LIMIT = 64 * 1024
+_BLOCK = 256 * 1024
+_LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
+_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
+_LONGEST_WAIT = 60.0
+_SENT_BADLY = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"))
+"""An upload that broke on its way: the body was checked here, so sending it anew can help."""
+
+T = TypeVar("T")
+
+Body = bytes | Callable[[], BinaryIO]
+
+
+@dataclass(slots=True)
+class Request:
+    """One request as it may be sent several times.
+
+    Attributes:
+        method: GET, HEAD, POST, PUT, DELETE.
+        path: Below the host, or a whole URL that the registry named.
+        headers: Without Authorization.
+        body: Bytes, or what opens a stream from its beginning.
+        size: Of a streamed body, bytes.
+        expected: Statuses that are answers; others are errors.
+        stream: Leave the answer's body to be read.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    expected: Collection[int]
+    body: Body | None = None
+    size: int | None = None
+    stream: bool = False
+
+
+class Transport:
+    """Requests to one repository of one registry.
+
+    Plain HTTP is spoken to loopback addresses only, as docker does; anything else has its TLS certificate checked.
+
+    Args:
+        host: With its port.
+        repository: For the scope of a token.
+        credentials: None asks as nobody.
+        sleep: Waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        repository: str,
+        credentials: Credentials | None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.host = host
+        self.repository = repository
+        self.credentials = credentials
+        self._sleep = sleep
+        scheme = "http" if _LOOPBACK.fullmatch(host) else "https"
+        self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
+        self._pool = urllib3.PoolManager(maxsize=16, block=False, retries=False, blocksize=_BLOCK)
+        self._timeout = urllib3.Timeout(connect=20, read=120)
+        self._tokens = TokenCache()
+        self._challenge: Challenge | None = None
+
+    def send(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """Sends until an expected answer comes; waits between attempts double, or follow the registry's Retry-After.
+
+        Raises:
+            RegistryDenied: 401 or 403: who asked, and what to do.
+            RegistryUnavailable: No answer, 429 or 5xx, in every attempt.
+            RegistryError: Any other status.
+        """
+        return self.retrying(lambda _: self.send_once(request))
+
+    def retrying(self, action: Callable[[int], T]) -> T:
+        """Calls `action` with the attempt's number, from 1, until it fails for good or the attempts are used up."""
+        waits = backoff(base=0.2, limit=10.0)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return action(attempt)
+            except RegistryError as error:
+                if attempt == ATTEMPTS or not is_transient(error):
+                    raise
+                asked = error.retry_after if isinstance(error, RegistryUnavailable) else 0.0
+                self._sleep(max(next(waits), asked))
+        raise AssertionError("the last attempt returns or raises")
+
+    def send_once(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """One attempt; a 401 that asks for a token is answered with one.
+
+        Raises:
+            RegistryError: As `send`.
+        """
+        answer = self._once(request)
+        if answer.status == 401 and self._renew(answer):
+            answer = self._once(request)
+        if answer.status in request.expected:
+            return answer
+        raise self.error(request, answer)
+
+    def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
+        url = request.path if "://" in request.path else self.base + request.path
+        headers = dict(request.headers)
+        if urlsplit(url).netloc == urlsplit(self.base).netloc and (value := self._authorization()):
+            headers["Authorization"] = value
+        stream = request.body() if callable(request.body) else None
+        body = request.body if stream is None else stream
+        if stream is not None:
+            headers["Content-Length"] = str(request.size)
+        try:
+            return self._pool.request(
+                request.method,
+                url,
+                headers=headers,
+                body=cast("bytes | BinaryIO | None", body),
+                timeout=self._timeout,
+                preload_content=not request.stream,
+                redirect=request.method in ("GET", "HEAD"),
+                retries=urllib3.Retry(
+                    total=5, connect=0, read=0, redirect=5, status=0, other=0, raise_on_status=False,
+                    remove_headers_on_redirect=["Authorization"],
+                ),
+            )  # fmt: skip
+        except SSLError as error:
+            raise RegistryError(
+                f"the certificate can't be trusted: {error}",
+                where=self.host,
+                next_step="Add the registry's authority to this machine, or set SSL_CERT_FILE",
+            ) from error
+        except (HTTPError, OSError) as error:
+            raise RegistryUnavailable(
+                f"no answer from the registry: {_reason(error)}",
+                where=self.host,
+                next_step="Check the host's name and your network, then run again",
+            ) from error
+        finally:
+            if stream is not None:
+                stream.close()
+
+    def _authorization(self) -> str | None:
+        challenge = self._challenge
+        if challenge is None or challenge.scheme == "basic":
+            return self.credentials.basic() if self.credentials else None
+        token = self._tokens.get(challenge.parameters.get("scope", "")) or self._fetch_token(challenge)
+        return f"Bearer {token}" if token else None
+
+    def _renew(self, answer: urllib3.BaseHTTPResponse) -> bool:
+        """Learns from a 401; False when asking again would be the same question."""
+        challenge = Challenge.parse(answer.headers.get("WWW-Authenticate", ""))
+        known = self._challenge
+        self._challenge = challenge
+        if challenge.scheme == "bearer":
+            self._tokens.drop(challenge.parameters.get("scope", ""))
+            return True
+        # A fixed password was refused; one made for each use may have run out on its way.
+        return known is None and challenge.scheme == "basic" and self.credentials is not None
+
+    def _fetch_token(self, challenge: Challenge) -> str | None:
+        realm = challenge.parameters.get("realm", "")
+        scope = challenge.parameters.get("scope") or f"repository:{self.repository}:pull,push"
+        if urlsplit(realm).scheme != "https" and not _LOOPBACK.fullmatch(urlsplit(realm).netloc):
+            raise RegistryError(
+                f"the registry sends credentials to {realm!r}, which is not https",
+                where=self.host,
+                next_step="Ask who runs it",
+            )
+        query = urlencode({"service": challenge.parameters.get("service", self.host), "scope": scope})
+        headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
+        try:
+            answer = self._pool.request(
+                "GET", f"{realm}?{query}", headers=headers, timeout=self._timeout, retries=False
+            )
+        except (HTTPError, OSError) as error:
+            raise RegistryUnavailable(
+                f"no answer from the registry's token server: {_reason(error)}", where=urlsplit(realm).netloc
+            ) from error
+        request = Request("GET", realm, {}, {200})
+        if answer.status != 200:
+            raise self.error(request, answer)
+        try:
+            return self._tokens.put(challenge.parameters.get("scope", ""), json.loads(answer.data))
+        except ValueError as error:
+            raise self.error(request, answer) from error
+
+    def error(self, request: Request, answer: urllib3.BaseHTTPResponse) -> RegistryError:
+        """What an answer that nobody wanted means."""
+        body = answer.read(_BODY_LIMIT) if request.stream else answer.data[:_BODY_LIMIT]
+        code, message = _said(body)
+        said = f": {message}" if message else ""
+        where = f"{self.host}/{self.repository}"
+        if answer.status in (401, 403):
+            return self._denied(answer.status, said, where)
+        if answer.status in _AGAIN:
+            error = RegistryUnavailable(
+                f"the registry answered {answer.status} to {request.method}{said}",
+                where=where,
+                next_step="Run again in a while",
+            )
+            error.retry_after = _retry_after(answer.headers.get("Retry-After"))
+            return error
+        if _is_html(answer, body):
+            return RegistryError(
+                f"this host answers {answer.status} with a web page, not as a registry",
+                where=self.host,
+                next_step="Check the registry's host name",
+            )
+        error = RegistryError(
+            f"the registry answered {answer.status} to {request.method}{said}",
+            where=where,
+            next_step="Check the image's name and that the repository exists",
+            transient=code in _SENT_BADLY,
+        )
+        error.code = code
+        return error
+
+    def _denied(self, status: int, said: str, where: str) -> RegistryDenied:
+        who = self.credentials.who if self.credentials else "nobody (no credentials)"
+        return RegistryDenied(
+            f"the registry refused {who} ({status}){said}",
+            where=where,
+            next_step=grant(self.host, self.repository, who),
+        )
+
+
+def grant(host: str, repository: str, who: str) -> str:
+    """The next step for whoever was refused: the command that grants the right, or the login."""
+    if host.endswith("-docker.pkg.dev"):
+        project, _, rest = repository.partition("/")
+        member = f"serviceAccount:{who}" if who.endswith(".gserviceaccount.com") else f"user:{who}"
+        return (
+            f"Run: gcloud artifacts repositories add-iam-policy-binding {rest.split('/')[0]} --project {project} "
+            f"--location {host.removesuffix('-docker.pkg.dev')} --member {member} --role roles/artifactregistry.writer"
+        )
+    if host == "gcr.io" or host.endswith(".gcr.io"):
+        return f"Grant roles/artifactregistry.writer on the project {repository.split('/', maxsplit=1)[0]!r} to {who}"
+    return f"Run: docker login {host}, or name a block with credentials that may push there"
+
+
+def _said(body: bytes) -> tuple[str, str]:
+    """The registry's own code and words; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
+    try:
+        first: dict[str, Any] = json.loads(body)["errors"][0]
+        return str(first.get("code", "")), " ".join(f"{first.get('code', '')} {first.get('message', '')}".split())
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "", ""
+
+
+def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:
+    return "html" in answer.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
+
+
+def _retry_after(value: str | None) -> float:
+    """Seconds; a date is not honoured, for clocks differ."""
+    return min(float(value), _LONGEST_WAIT) if value and value.isdigit() else 0.0
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, without addresses of objects."""
+    text = str(getattr(error, "reason", None) or error)
+    return re.sub(r"<[^>]*>:?\s*", "", text) or type(error).__name__
