@@ -1,0 +1,120 @@
+"""What Google's unmodified SDK must be able to do: the same checks for local_vertex and for the real service.
+
+    python sdk_conformance.py '{"image": "python:3.12-slim", "init": {"project": "P", "location": "us-central1",
+        "staging_bucket": "gs://B"}}'
+
+prints one line a check, or a traceback. `token` makes credentials of a local service's token.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.cloud import aiplatform
+from google.cloud.aiplatform_v1.types import JobState
+
+SUCCEED = "print('hello')"
+FAIL = "raise SystemExit(3)"
+HANG = "import time; time.sleep(600)"
+
+
+def init(*, token: str | None = None, **values: Any) -> None:
+    """Points the SDK at a service."""
+    if token:
+        from google.oauth2.credentials import Credentials
+
+        values["credentials"] = Credentials(token)
+    aiplatform.init(**values)
+
+
+def make(image: str, code: str, **fields: Any) -> aiplatform.CustomJob:
+    """A job of one replica that runs a line of Python."""
+    container = {"image_uri": image, "command": ["python3", "-c", code]}
+    pool = {"replica_count": 1, "machine_spec": {"machine_type": "n1-standard-4"}, "container_spec": container}
+    return aiplatform.CustomJob(display_name="conformance", worker_pool_specs=[pool], **fields)
+
+
+@contextmanager
+def deleted(job: aiplatform.CustomJob) -> Iterator[aiplatform.CustomJob]:
+    """Cleans up after a check."""
+    yield job
+    job.delete()
+
+
+def run_returns_when_the_job_succeeded(image: str) -> None:
+    with deleted(make(image, SUCCEED)) as job:
+        job.run(timeout=3600, restart_job_on_worker_restart=True)
+        assert job.state == JobState.JOB_STATE_SUCCEEDED
+        assert job.has_failed is False
+        assert job.error is None or job.error.message == ""
+        assert job.start_time is not None
+        assert job.end_time is not None
+
+
+def run_raises_when_the_job_failed(image: str) -> None:
+    with deleted(make(image, FAIL)) as job:
+        try:
+            job.run()
+        except RuntimeError as error:
+            assert "workerpool0-0" in str(error), error
+        else:
+            raise AssertionError("no RuntimeError")
+        assert job.state == JobState.JOB_STATE_FAILED
+        assert job.error.code == 3
+
+
+def a_submitted_job_is_found_by_label_and_name(image: str) -> None:
+    key = uuid.uuid4().hex
+    jobs = [make(image, SUCCEED, labels={"key": key}) for _ in range(2)]
+    for job in jobs:
+        job.submit()
+    listed = aiplatform.CustomJob.list(filter=f"labels.key={key}", order_by="create_time desc")
+    assert [job.resource_name for job in listed] == [job.resource_name for job in reversed(jobs)]
+    assert aiplatform.CustomJob.get(jobs[0].resource_name).display_name == "conformance"
+    assert aiplatform.CustomJob.get(jobs[0].name).labels == {"key": key}
+    for job in jobs:
+        job._block_until_complete()
+        job.delete()
+
+
+def a_cancelled_job_ends_cancelled(image: str) -> None:
+    with deleted(make(image, HANG)) as job:
+        job.submit(disable_retries=True, scheduling_strategy=4)
+        job.cancel()
+        job._block_until_complete()
+        assert job.state == JobState.JOB_STATE_CANCELLED
+        assert job.error.code == 1
+
+
+def a_deleted_job_is_gone(image: str) -> None:
+    job = make(image, SUCCEED)
+    job.run()
+    name = job.resource_name
+    job.delete()
+    try:
+        aiplatform.CustomJob.get(name)
+    except Exception as error:
+        assert type(error).__name__ == "NotFound", repr(error)
+    else:
+        raise AssertionError("still there")
+
+
+CHECKS: list[Callable[[str], None]] = [
+    run_returns_when_the_job_succeeded,
+    run_raises_when_the_job_failed,
+    a_submitted_job_is_found_by_label_and_name,
+    a_cancelled_job_ends_cancelled,
+    a_deleted_job_is_gone,
+]
+
+if __name__ == "__main__":
+    chosen = json.loads(sys.argv[1])
+    init(**chosen["init"])
+    for check in CHECKS:
+        check(chosen["image"])
+        print("passed", check.__name__, flush=True)
