@@ -1,0 +1,76 @@
+"""From a Docker engine into an image layout."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from prefect_vertex_training.core.errors import DockerError
+from prefect_vertex_training.images.docker_build import build
+from prefect_vertex_training.images.docker_export import export
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import BuiltImage
+
+
+def test_export_and_edit(docker_engine, docker_base, request_of, tmp_path: Path) -> None:
+    """The layout holds the same image as the engine, other tools read it, and an edit adds one layer."""
+    word = uuid4().hex
+    dockerfile = f"FROM {docker_base}\nRUN echo {word} > /word\nENV A=1\nCOPY train.py /\nCMD python3 /train.py\n"
+    request = request_of({"train.py": "print('first')\n", "Dockerfile": dockerfile})
+    layout = OciLayout(tmp_path / "images", "docker-way")
+
+    def run() -> BuiltImage:
+        built = build(request, engine=docker_engine, tag="export", log=lambda _: None)
+        return export(
+            built, engine=docker_engine, layout=layout, tags=["latest"], cache=tmp_path / "cache", log=lambda _: None
+        )
+
+    first = run()
+    (request.root / "train.py").write_text("print('second')\n")
+    second = run()
+
+    assert [layer.action for layer in first.layers] == ["built", "built", "built"]
+    assert [layer.action for layer in second.layers] == ["reused", "reused", "built"]
+    assert first.layers[1].title.startswith(f"RUN /bin/sh -c echo {word}")
+    assert layout.is_whole(first.digest)
+    assert layout.is_whole(second.digest)
+    assert second.reference == f"oci:{tmp_path}/images:docker-way@{second.digest}"
+    subprocess.run(
+        ["skopeo", "copy", "--quiet", f"oci:{tmp_path}/images:docker-way:latest", "docker-daemon:docker-way:again"],
+        check=True,
+    )
+    assert docker_engine.containers.run("docker-way:again", remove=True) == b"second\n"
+    # The image's id is its config's digest: whoever has the engine needs no copy.
+    manifest = json.loads(layout.get_manifest(second.digest)[1])
+    assert docker_engine.images.get("docker-way:export").id == manifest["config"]["digest"]
+
+
+def test_layer_that_was_lost(docker_engine, request_of, tmp_path: Path) -> None:
+    """A remembered layer whose blob somebody removed is made again."""
+    request = request_of({"train.py": uuid4().hex, "Dockerfile": "FROM scratch\nCOPY train.py /a\nCOPY train.py /b\n"})
+    layout = OciLayout(tmp_path / "images", "docker-way")
+    built = build(request, engine=docker_engine, tag="lost", log=lambda _: None)
+
+    def run() -> BuiltImage:
+        return export(built, engine=docker_engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
+
+    first = run()
+    layout.blob_path(first.layers[1].digest).unlink()
+    second = run()
+
+    assert second.digest == first.digest
+    assert layout.is_whole(second.digest)
+
+
+def test_image_that_left_the_engine(docker_engine, tmp_path: Path) -> None:
+    """An image that was removed meanwhile is named; nothing is listed."""
+    gone = BuiltImage(f"docker-daemon:gone@sha256:{'0' * 64}", f"sha256:{'0' * 64}", "", 0, builder="docker")
+    layout = OciLayout(tmp_path / "images", "gone")
+
+    with pytest.raises(DockerError, match="no longer in the engine"):
+        export(gone, engine=docker_engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
+
+    assert layout.head_manifest("a") is None
