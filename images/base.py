@@ -117,6 +117,24 @@ def resolve_base(
     )
 
 
+def base_digest(
+    text: str,
+    *,
+    cache: Path,
+    credentials: Callable[[str], Credentials | None] = docker_login,
+    max_age: float = 3600.0,
+    clock: Callable[[], float] = time.time,
+) -> str:
+    """A base's digest as `resolve_base` finds it, for builders that read nothing else of it; an index has its own.
+
+    Raises:
+        BaseImageError: It isn't there.
+        RegistryError: The registry can't be asked.
+    """
+    reference = parse_reference(text)
+    return reference.digest or _digest_of_tag(reference, _source(reference, credentials), cache, max_age, clock)
+
+
 def _source(reference: Reference | LayoutReference, credentials: Callable[[str], Credentials | None]) -> ImageTarget:
     if isinstance(reference, LayoutReference):
         return OciLayout(reference.folder, reference.name)

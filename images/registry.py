@@ -7,6 +7,7 @@ Blobs go up in one PUT, for Artifact Registry was documented to know no other wa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import BinaryIO, cast
 from urllib.parse import quote, urljoin
@@ -49,6 +50,22 @@ class Repository:
 
     def __repr__(self) -> str:
         return f"Repository({self.host}/{self.repository})"
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who asks."""
+        return self._transport.credentials
+
+    def check_push(self) -> None:
+        """Makes sure that whoever asks may write here: opens an upload, and gives it up.
+
+        Raises:
+            RegistryDenied: Who may not, and the command that grants it.
+            RegistryError: The host is no registry, or has no such repository.
+        """
+        location = self._open_session()
+        with contextlib.suppress(RegistryError):  # a registry that can't give it up forgets it in time
+            self._transport.send_once(Request("DELETE", location, {}, {200, 202, 204, 404, 405}))
 
     def has_blob(self, digest: str) -> bool:
         """Asks for the blob; one request."""
