@@ -58,9 +58,7 @@ def admin(service: LocalService, method: str, request: dict[str, Any] | None = N
             return json.loads(call(json.dumps(request or {}).encode(), timeout=30))
         except grpc.RpcError as error:
             text = error.details() if isinstance(error, grpc.Call) else str(error)
-            raise LocalServiceError(
-                text or "no answer", where=f"local service, process {service.pid}"
-            ) from error
+            raise LocalServiceError(text or "no answer", where=f"local service, process {service.pid}") from error
 
 
 class _Details(grpc.ClientCallDetails):

@@ -147,9 +147,7 @@ class JobsApi:
                 f"({where}) AND create_time <= ?",
                 [*values, self._clock() - self._switches.list_lag_seconds],
             )
-        found = self._store.find(
-            where, values, before=None if place is None else int(place[0]), limit=size + 1
-        )
+        found = self._store.find(where, values, before=None if place is None else int(place[0]), limit=size + 1)
         mask = self._mask(request)
         response = self._schema[f"{_V1}.ListCustomJobsResponse"]()
         for _, record in found[:size]:
@@ -168,9 +166,7 @@ class JobsApi:
         if self._store.request_cancel(record.id):
             self._runner.cancel(record.id)
         elif self._switches.cancel_of_ended_fails:
-            raise ApiError(
-                Code.FAILED_PRECONDITION, "The CustomJob is in a final state and can't be cancelled."
-            )
+            raise ApiError(Code.FAILED_PRECONDITION, "The CustomJob is in a final state and can't be cancelled.")
         return self._schema["google.protobuf.Empty"]()
 
     def delete(self, request: Any) -> Any:  # noqa: ANN401
@@ -198,9 +194,7 @@ class JobsApi:
             raise invalid([Violation(field, f"`{name}` is not a valid resource name.")])
         served = self._switches.endpoint_region or self._environment.region
         if found["location"] != served:
-            text = (
-                f"The provided location ID doesn't match the endpoint. The valid location ID is `{served}`."
-            )
+            text = f"The provided location ID doesn't match the endpoint. The valid location ID is `{served}`."
             raise invalid([Violation(field, text)])
         if found["project"] not in {self._environment.project_id, self._environment.project_number}:
             place = f"//aiplatform.googleapis.com/projects/{found['project']}/locations/{found['location']}"
@@ -246,9 +240,7 @@ class JobsApi:
         if not mask.paths or list(mask.paths) == ["*"]:
             return None
         if not mask.IsValidForDescriptor(self._job.DESCRIPTOR):
-            raise invalid(
-                [Violation("read_mask", f"`{','.join(mask.paths)}` names a field that CustomJob has not.")]
-            )
+            raise invalid([Violation("read_mask", f"`{','.join(mask.paths)}` names a field that CustomJob has not.")])
         return mask
 
     def _message(self, record: JobRecord) -> Any:  # noqa: ANN401

@@ -52,9 +52,7 @@ class LogsApi:
         if place is not None:
             where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *place[:2]]
         size = request.page_size or PAGE_SIZE
-        found = self._store.find_logs(
-            where, values, order=f"timestamp {direction}, seq {direction}", limit=size + 1
-        )
+        found = self._store.find_logs(where, values, order=f"timestamp {direction}, seq {direction}", limit=size + 1)
         response = self._schema[f"{_V2}.ListLogEntriesResponse"]()
         self._fill(response, found[:size])
         if len(found) > size:
@@ -96,9 +94,7 @@ class LogsApi:
             raise ApiError(Code.INVALID_ARGUMENT, "resource_names is required")
         for name in request.resource_names:
             if name not in served:
-                text = (
-                    f"Permission 'logging.logEntries.list' denied on resource '{name}' (or it may not exist)."
-                )
+                text = f"Permission 'logging.logEntries.list' denied on resource '{name}' (or it may not exist)."
                 raise ApiError(Code.PERMISSION_DENIED, text)
         try:
             return queries.compile_logs(request.filter, project)

@@ -50,9 +50,7 @@ def compile_jobs(text: str, states: Sequence[str]) -> Condition:
             return f"create_time {term.operator} ?", [seconds(term.value)]
         if term.field == "labels" or term.field.startswith("labels."):
             return _label(term)
-        raise FilterError(
-            f"can't filter by {term.field!r}: use display_name, state, create_time or labels.KEY"
-        )
+        raise FilterError(f"can't filter by {term.field!r}: use display_name, state, create_time or labels.KEY")
 
     return compile_filter(parse(text), compare)
 
@@ -106,8 +104,9 @@ def compile_logs(text: str, project: str) -> Condition:
 
     def compare(term: Compare) -> Condition:
         if term.field.startswith("jsonPayload."):
+            _allow(term, "=", "!=", ":")  # SQLite would order numbers and texts among each other
             path = "".join(f'."{part}"' for part in term.field.split(".")[1:])
-            return _log_condition("coalesce(json_extract(payload, ?), '')", str, term, [f"${path}"])
+            return _log_condition("coalesce(json_extract(payload, ?), '')", _scalar, term, [f"${path}"])
         if term.field not in fields:
             raise FilterError(f"can't filter by {term.field!r}: use {', '.join(fields)} or jsonPayload.FIELD")
         return _log_condition(*fields[term.field], term, [])
@@ -115,15 +114,21 @@ def compile_logs(text: str, project: str) -> Condition:
     return compile_filter(parse(text), compare)
 
 
-def _log_condition(
-    expression: str, convert: Callable[[str], object], term: Compare, before: list[object]
-) -> Condition:
+def _log_condition(expression: str, convert: Callable[[str], object], term: Compare, before: list[object]) -> Condition:
     _allow(term, ":", *_ORDER)
     if term.operator != ":":
         return f"{expression} {term.operator} ?", [*before, convert(term.value)]
     if term.anything:
         return f"{expression} != ''", before
     return f"instr(lower({expression}), lower(?)) > 0", [*before, term.value]
+
+
+def _scalar(text: str) -> float | str:
+    """What a JSON field is compared with: a number where the text is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _severity(name: str) -> int:
@@ -143,9 +148,7 @@ def _literal(text: str) -> str:
 
 def _allow(term: Compare, *operators: str) -> None:
     if term.operator not in operators:
-        raise FilterError(
-            f"{term.field} can't be compared with {term.operator!r}: use {', '.join(operators)}"
-        )
+        raise FilterError(f"{term.field} can't be compared with {term.operator!r}: use {', '.join(operators)}")
 
 
 class PageTokenError(ValueError):

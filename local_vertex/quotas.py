@@ -26,9 +26,7 @@ class Quotas:
         clock: Seconds, monotonic.
     """
 
-    def __init__(
-        self, switches: Switches, consumer: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, switches: Switches, consumer: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._switches = switches
         self._consumer = consumer
         self._clock = clock

@@ -40,7 +40,8 @@ class RestServer:
 
     def start(self) -> None:
         """Serves from now on."""
-        threading.Thread(target=self._server.serve_forever, name="rest", daemon=True).start()
+        # How long `stop` takes at most, in seconds.
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="rest", daemon=True).start()
 
     def stop(self) -> None:
         """Takes no new calls."""
@@ -98,9 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length") or "0"
         if not length.isdecimal() or int(length) > _MAX_BODY or self.headers.get("Transfer-Encoding"):
             self.close_connection = True
-            raise ApiError(
-                Code.INVALID_ARGUMENT, f"The body needs a Content-Length of at most {_MAX_BODY} bytes"
-            )
+            raise ApiError(Code.INVALID_ARGUMENT, f"The body needs a Content-Length of at most {_MAX_BODY} bytes")
         return self.rfile.read(int(length))
 
     def _route(self, path: str) -> tuple[Method, dict[str, str]]:
@@ -114,15 +113,14 @@ class _Handler(BaseHTTPRequestHandler):
         from google.protobuf.json_format import ParseError
 
         fields: dict[str, Any] = {
-            name: value
-            for name, value in query.items()
-            if not name.startswith("$") and name not in _SYSTEM_PARAMETERS
+            name: value for name, value in query.items() if not name.startswith("$") and name not in _SYSTEM_PARAMETERS
         }
         try:
-            if method.body == "*":
-                fields.update(json.loads(body or b"{}"))
-            elif method.body:
-                fields[method.body] = json.loads(body)
+            if method.body:
+                value = json.loads(body or b"{}")
+                if not isinstance(value, dict):
+                    raise TypeError("The body is no JSON object.")
+                fields.update(value if method.body == "*" else {method.body: value})
             return self.schema.from_json({**fields, **path}, method.request)
         except (ParseError, ValueError, TypeError, RecursionError) as error:
             text = f"Invalid JSON payload received. {error}"

@@ -77,9 +77,7 @@ class Schema:
             self._classes[name] = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))
         return self._classes[name]
 
-    def to_json(
-        self, message: Message, *, proto_names: bool = False, enum_numbers: bool = False
-    ) -> dict[str, Any]:
+    def to_json(self, message: Message, *, proto_names: bool = False, enum_numbers: bool = False) -> dict[str, Any]:
         """A message as the REST API writes it: int64 as strings, durations as "3600s", enums as names.
 
         Args:

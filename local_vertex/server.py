@@ -20,7 +20,7 @@ from typing import Any
 from ..core.errors import LocalServiceError, TrainingError
 from ..core.files import write_atomic
 from ..core.home import Home
-from .service import BUCKET, LocalService, Options, record_path, socket_path
+from .service import BUCKET, LocalService, Options, record_path, socket_path, store_path
 
 _GRACE = 1.0  # seconds for running calls when the service stops
 
@@ -116,7 +116,7 @@ def _assemble(
     switches = Switches()
     switches.update(options.switches)
     environment = ServiceInfo(options.project, options.project_number, options.region)
-    store = Store(home.vertex / "store.db")
+    store = Store(store_path(home))
     stack.callback(store.close)
     executor = (executor_class or Executor)(store, home.vertex, switches, environment=environment)
     (executor.buckets / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -155,6 +155,11 @@ def record_path(home: Home) -> Path:
     return home.vertex / "service.json"
 
 
+def store_path(home: Home) -> Path:
+    """Jobs, states and lines."""
+    return home.vertex / "store.db"
+
+
 def log_path(home: Home) -> Path:
     """What the service itself has to say."""
     return home.vertex / "service.log"

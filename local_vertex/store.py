@@ -135,16 +135,14 @@ class Store:
         StorageError: By every method: the disk is full, read-only or the file is no store.
     """
 
-    def __init__(
-        self, path: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False
-    ) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False) -> None:
         self.path = path
         self._clock = clock
         self._lock = threading.RLock()
         self._appended = threading.Condition()
         self._last_log = 0
         with self._errors():
-            mode = "ro" if read_only else "rwc"
+            mode = "rw" if read_only else "rwc"
             self._db = sqlite3.connect(
                 f"file:{_quoted(path)}?mode={mode}",
                 uri=True,
@@ -153,7 +151,10 @@ class Store:
                 timeout=10,
             )
             self._db.row_factory = sqlite3.Row
-            if not read_only:
+            # Opened for writing even to read: a WAL that a killed service left has to be recovered.
+            if read_only:
+                self._db.execute("PRAGMA query_only=ON")
+            else:
                 self._prepare()
 
     def _prepare(self) -> None:
@@ -192,9 +193,7 @@ class Store:
         names = ", ".join(f":{name}" for name in values)
         with self._write() as db:
             seq = db.execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({names})", values).lastrowid  # noqa: S608
-            db.executemany(
-                "INSERT INTO labels VALUES (?, ?, ?)", [(k, v, seq) for k, v in record.labels.items()]
-            )
+            db.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(k, v, seq) for k, v in record.labels.items()])
 
     def get(self, id: str) -> JobRecord | None:  # noqa: A002
         """The job, or None."""
@@ -228,9 +227,7 @@ class Store:
     def count_by_state(self) -> dict[str, int]:
         """How many jobs are in each state."""
         with self._read() as db:
-            return dict(
-                db.execute("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state").fetchall()
-            )
+            return dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state").fetchall())
 
     def transition(
         self,
@@ -337,9 +334,7 @@ class Store:
         with self._write() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
                 return
-            db.executemany(
-                "INSERT INTO logs (job_id, timestamp, severity, task, payload) VALUES (?, ?, ?, ?, ?)", rows
-            )
+            db.executemany("INSERT INTO logs (job_id, timestamp, severity, task, payload) VALUES (?, ?, ?, ?, ?)", rows)
             if cursor is not None:
                 db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (id, *cursor))
         with self._appended:
@@ -348,9 +343,7 @@ class Store:
     def cursor(self, id: str, stream: str) -> int:  # noqa: A002
         """How far the source was read, bytes; 0 for one that never was."""
         with self._read() as db:
-            row = db.execute(
-                "SELECT position FROM cursors WHERE job_id = ? AND stream = ?", (id, stream)
-            ).fetchone()
+            row = db.execute("SELECT position FROM cursors WHERE job_id = ? AND stream = ?", (id, stream)).fetchone()
             return 0 if row is None else row[0]
 
     def find_logs(
@@ -370,9 +363,7 @@ class Store:
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
         with self._read() as db:
             rows = db.execute(sql, (*parameters, limit)).fetchall()
-        return [
-            StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows
-        ]
+        return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
 
     def last_log(self) -> int:
         """The place of the newest line, 0 without any."""
@@ -413,8 +404,8 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.IntegrityError:
-            raise
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # the caller's mistake, not the disk's
         except sqlite3.DatabaseError as error:
             raise StorageError(
                 f"the store of local jobs can't be used: {error}",

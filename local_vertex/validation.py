@@ -17,7 +17,7 @@ WEEK = 7 * 24 * 3600
 FLEX_START = 6
 
 _C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]*[a-z0-9](?:/[^\r\n]*)?")
+_OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/[^\r\n]*)?")
 # A reference never starts with a dash and holds no blank: it stays one argument, and no option, wherever it goes.
 _IMAGE = re.compile(r"(?:oci:[^\x00-\x20\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
 
@@ -62,9 +62,7 @@ def _is_label(text: str) -> bool:
 def _pools(spec: Any) -> Iterator[Violation]:  # noqa: ANN401
     where = "job_spec.worker_pool_specs"
     if spec.persistent_resource_id:
-        yield Violation(
-            "job_spec.persistent_resource_id", "Persistent resources are not served by local_vertex."
-        )
+        yield Violation("job_spec.persistent_resource_id", "Persistent resources are not served by local_vertex.")
     if not spec.worker_pool_specs or not spec.worker_pool_specs[0].ByteSize():
         yield Violation(where, "The first worker pool is required.")
         return

@@ -56,7 +56,9 @@ class ScriptedRunner:
     def forget(self, job_id: str) -> None:
         self.forgotten.append(job_id)
 
-    def end(self, job_id: str, state: str = "JOB_STATE_SUCCEEDED", code: int | None = None, text: str | None = None) -> None:
+    def end(
+        self, job_id: str, state: str = "JOB_STATE_SUCCEEDED", code: int | None = None, text: str | None = None
+    ) -> None:
         self.store.transition(job_id, "JOB_STATE_RUNNING", expected=["JOB_STATE_PENDING"], start_time=time.time())
         self.store.transition(job_id, state, error_code=code, error_message=text)
 

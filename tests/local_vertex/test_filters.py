@@ -44,7 +44,9 @@ def written(expression: Expression) -> str:
 
 
 comparisons = st.one_of(
-    st.builds(Compare, st.just("display_name"), st.sampled_from(["=", "!=", ":"]), st.sampled_from([*NAMES, "*a", "b*x"])),
+    st.builds(
+        Compare, st.just("display_name"), st.sampled_from(["=", "!=", ":"]), st.sampled_from([*NAMES, "*a", "b*x"])
+    ),
     st.builds(Compare, st.just("state"), st.sampled_from(["=", "!="]), st.sampled_from(STATES)),
     st.builds(
         Compare,
@@ -52,7 +54,9 @@ comparisons = st.one_of(
         st.sampled_from(["=", "!=", "<", "<=", ">", ">="]),
         st.sampled_from([f"1970-01-01T00:00:0{n}Z" for n in range(4)]),
     ),
-    st.builds(Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.sampled_from(["=", "!=", ":"]), st.sampled_from("xy")),
+    st.builds(
+        Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.sampled_from(["=", "!=", ":"]), st.sampled_from("xy")
+    ),
     st.builds(Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.just(":"), st.just("*"), st.just(True)),  # noqa: FBT003
     st.builds(Compare, st.just("labels"), st.just(":"), st.sampled_from(["a", "b-c", "d"])),
 )
@@ -122,7 +126,7 @@ def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord
     assert found == [record.id for record in records if matches(expression, record)]
 
 
-@given(st.text(alphabet='ab ="\'()-:*<>!~.\\\n', max_size=30) | st.text(max_size=30))
+@given(st.text(alphabet="ab =\"'()-:*<>!~.\\\n", max_size=30) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text makes the parser fail in another way."""
     try:
@@ -238,7 +242,10 @@ def test_log_filters(tmp_path: Path, text: str, expected: list[int]) -> None:
     assert [line.seq for line in store.find_logs(where, values)] == expected
 
 
-@pytest.mark.parametrize("text", ["severity=LOUD", "timestamp>soon", "nothing=1", "textPayload=~x", "httpRequest.status=5", "jsonPayload.a>5"])
+@pytest.mark.parametrize(
+    "text",
+    ["severity=LOUD", "timestamp>soon", "nothing=1", "textPayload=~x", "httpRequest.status=5", "jsonPayload.a>5"],
+)
 def test_what_lines_can_not_be_asked_is_refused(text: str) -> None:
     """A filter that is not understood never returns a wrong answer."""
     with pytest.raises(FilterError):

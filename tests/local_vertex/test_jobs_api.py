@@ -291,7 +291,13 @@ def test_a_bad_switch_changes_nothing(local: Any) -> None:
     """All of a change is made, or none."""
     from prefect_vertex_training.core.errors import LocalServiceError
 
-    for bad in ({"nothing": 1}, {"stock_out": -1}, {"stock_out": "many"}, {"quotas": 1}, {"pending_seconds": float("inf")}):
+    for bad in (
+        {"nothing": 1},
+        {"stock_out": -1},
+        {"stock_out": "many"},
+        {"quotas": 1},
+        {"pending_seconds": float("inf")},
+    ):
         with pytest.raises(LocalServiceError, match=next(iter(bad))):
             admin(local.service, "Switches", {"preempt": 1, **bad})
 
@@ -354,6 +360,8 @@ def test_create_time_filters_agree_with_what_was_answered(local: Any, job: Job) 
     moment = datetime.fromtimestamp(made.create_time.timestamp(), timezone.utc)
     text = f'create_time="{moment.isoformat(timespec="microseconds")}"'
 
-    assert [found.name for found in local.jobs().list_custom_jobs({"parent": local.parent, "filter": text})] == [made.name]
+    assert [found.name for found in local.jobs().list_custom_jobs({"parent": local.parent, "filter": text})] == [
+        made.name
+    ]
     assert time.time() - made.create_time.timestamp() < 60
     assert copy.deepcopy(made) == made

@@ -20,7 +20,13 @@ def rest(start_local: Callable[..., Any]) -> Any:
 
 
 def call(
-    rest: Any, verb: str, path: str, body: object = None, *, token: str | None = "", headers: dict[str, str] | None = None
+    rest: Any,
+    verb: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str | None = "",
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
     connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
     sent = dict(headers or {})
@@ -42,7 +48,10 @@ def rest_job() -> Job:
         "machineSpec": {"machineType": "n1-standard-4"},
         "containerSpec": {"imageUri": "oci:/x:y", "args": ["a"]},
     }
-    return {"displayName": "demo", "jobSpec": {"workerPoolSpecs": [pool], "scheduling": {"timeout": "3600s", "strategy": 4}}}
+    return {
+        "displayName": "demo",
+        "jobSpec": {"workerPoolSpecs": [pool], "scheduling": {"timeout": "3600s", "strategy": 4}},
+    }
 
 
 def test_the_life_of_a_job(rest: Any, rest_job: Job) -> None:

@@ -42,7 +42,13 @@ def outcome(runner: Any, job_id: str) -> None:
 def settings(local: Any, **where: str) -> dict[str, Any]:
     service = local.service
     bucket = f"gs://{service.bucket}"
-    return {"project": service.project, "location": service.region, "staging_bucket": bucket, "token": service.token, **where}
+    return {
+        "project": service.project,
+        "location": service.region,
+        "staging_bucket": bucket,
+        "token": service.token,
+        **where,
+    }
 
 
 @pytest.mark.parametrize("check", CONFORMANCE.CHECKS, ids=lambda check: check.__name__)

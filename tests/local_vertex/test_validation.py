@@ -59,7 +59,9 @@ ACCEPTED: dict[str, Callable[[Job], object]] = {
     "flex start": lambda job: flex(job, max_wait_duration={"seconds": 0}, timeout={"seconds": 7 * 24 * 3600}),
     "spot": lambda job: scheduling(job, strategy=Scheduling.Strategy.SPOT),
     "a deprecated strategy": lambda job: scheduling(job, strategy=Scheduling.Strategy.ON_DEMAND),
-    "an output folder": lambda job: job["job_spec"].update(base_output_directory={"output_uri_prefix": "gs://local/a b"}),
+    "an output folder": lambda job: job["job_spec"].update(
+        base_output_directory={"output_uri_prefix": "gs://local/a b"}
+    ),
     "a tag": lambda job: container(job, image_uri="europe-west4-docker.pkg.dev/p/r/image:1.0"),
     "a digest": lambda job: container(job, image_uri="127.0.0.1:5000/a/b@sha256:" + "a" * 64),
     "a layout": lambda job: container(job, image_uri="oci:/home/ü/images:demo@sha256:" + "a" * 64),
