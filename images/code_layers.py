@@ -22,7 +22,10 @@ SOURCE_BUCKETS = 8
 DATA_BUCKETS = 16
 MAX_LAYERS = SOURCE_BUCKETS + DATA_BUCKETS
 
-_SOURCES = tuple(".py .pyi .pyx .ipynb .sh .toml .cfg .ini .conf .yaml .yml .json .md .rst .txt".split())
+_SOURCES = (
+    *(".py", ".pyi", ".pyx", ".ipynb", ".sh", ".md", ".rst", ".txt"),
+    *(".toml", ".cfg", ".ini", ".conf", ".yaml", ".yml", ".json"),
+)
 _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
 _RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart (FAT)
 
@@ -152,7 +155,7 @@ def _write_file(writer: LayerWriter, file: SourceFile, hashes: dict[str, str] | 
 def _checked(path: str) -> str:
     """The path, if a layer can hold it: relative, inside, and no whiteout (a name that deletes what lies below)."""
     parts = path.split("/")
-    if path.startswith("/") or ".." in parts or "" in parts:
+    if path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
         raise ImageError(f"{path!r} lies outside the project", next_step="Use a path relative to the project")
     if ".wh." in path and any(part.startswith(".wh.") for part in parts):
         raise ImageError(f"{path!r} can't be in an image: names with .wh. delete files there", next_step="Rename it")

@@ -6,7 +6,6 @@ cache of a fresh machine; the layer cache, wheel by wheel; the index that has th
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
@@ -116,11 +115,13 @@ class DependencyLayers:
         target = self._shop.target
         if target is None or not found.layers or self._target in found.targets:
             return found
-        for _, layer in found.layers:
-            self._shop.send(layer)
         config = image_config([layer for _, layer in found.layers], {})
         descriptor = blob_descriptor(OCI.config, config)
-        target.put_blob(descriptor, lambda: io.BytesIO(config))
+        for future in (
+            self._shop.send_bytes(descriptor, config),
+            *[self._shop.send(layer) for _, layer in found.layers],
+        ):
+            future.result()
         try:
             target.put_manifest(set_manifest(descriptor, found), OCI.manifest, [set_tag(found.lock, self._alone)])
         except RegistryError as error:

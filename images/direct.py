@@ -26,7 +26,7 @@ from .dependency_layers import DependencyLayers
 from .environment import write_environment
 from .layer import Layer
 from .layout import OciLayout
-from .model import BuiltImage, Descriptor, ImageRequest, LayerReport, Progress
+from .model import BuiltImage, ImageRequest, LayerReport, Progress
 from .target import ImageTarget
 from .workshop import Workshop
 
@@ -155,10 +155,13 @@ def _assemble(
     descriptor = blob_descriptor(types.manifest, manifest)
     tag = image_tag(request.fingerprint)
     known = shop.store.head_manifest(tag)
-    if known is None or known.digest != descriptor.digest:
-        _put_bytes(shop.store, config_descriptor, config)
+    is_new = known is None or known.digest != descriptor.digest
+    if is_new:
+        shop.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
         if shop.target:
-            _put_bytes(shop.target, config_descriptor, config)
+            shop.send_bytes(config_descriptor, config)
+    shop.wait()
+    if is_new:
         shop.store.put_manifest(manifest, types.manifest, [tag])
     base_reports = [LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers]
     return BuiltImage(
@@ -184,7 +187,3 @@ def _labels(request: ImageRequest, base: Base | None, lock: str) -> dict[str, st
 
 def _media_types(base: Base | None) -> MediaTypes:
     return DOCKER if base and base.docker else OCI
-
-
-def _put_bytes(target: ImageTarget, descriptor: Descriptor, data: bytes) -> None:
-    target.put_blob(descriptor, lambda: io.BytesIO(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 from zlib_ng import zlib_ng
 
@@ -12,6 +12,7 @@ try:
 except ImportError:  # pragma: no cover - only where isal has no wheel
     _fast = zlib_ng
 
+_ERROR = cast("type[Exception]", _fast.error)  # isal's stubs call it an instance
 _STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a megabyte
 
 
@@ -83,7 +84,7 @@ def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:
     while not stream.eof:
         try:
             data = stream.decompress(block, _STEP)
-        except _fast.error as error:
+        except _ERROR as error:
             raise CorruptData(str(error)) from error
         if data:
             yield data

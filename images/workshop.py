@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ from ..core.errors import ImageError, RegistryError, storage_errors
 from .config import OCI, layer_descriptor
 from .layer import Layer
 from .layout import OciLayout
-from .model import LayerReport, Progress
+from .model import Descriptor, LayerReport, Progress
 from .target import ImageTarget
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _THREADS = 8  # most wait for a network; `workers` of them compute
 class Workshop:
     """What the parts of one build share.
 
-    Leaving the block waits for what runs and drops what hasn't begun.
+    Leaving the block waits for what runs; after an error, what hasn't begun doesn't begin.
 
     Args:
         store: Gets every layer.
@@ -50,6 +50,9 @@ class Workshop:
         self._scratch = scratch
         self._progress = progress
         self._computing = threading.BoundedSemaphore(max(1, workers))
+        self._lock = threading.Lock()
+        self._sent: dict[str, Future[None]] = {}
+        self._failure: Exception | None = None
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="layer")
 
     def __enter__(self) -> Workshop:
@@ -60,11 +63,29 @@ class Workshop:
     ) -> None:
         if error is not None:
             self.stopped.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        # Nothing is cancelled: whoever waits for a cancelled future with as_completed waits for ever. What hasn't
+        # begun ends as soon as it begins.
+        self._pool.shutdown(wait=True)
+        if error is not None and self._failure is not None and error is not self._failure:
+            raise self._failure
 
     def start(self, action: Callable[..., T], *args: object) -> Future[T]:
-        """Runs `action` in a thread."""
-        return self._pool.submit(action, *args)
+        """Runs `action` in a thread; the first one to fail stops the others, and the build ends with its error.
+
+        Who may not push shall hear it at once, not after gigabytes of downloads.
+        """
+        return self._pool.submit(self._run, action, *args)
+
+    def _run(self, action: Callable[..., T], *args: object) -> T:
+        if self.stopped.is_set():
+            raise ImageError("the build was stopped")
+        try:
+            return action(*args)
+        except Exception as error:
+            with self._lock:
+                self._failure = self._failure or error
+            self.stopped.set()
+            raise
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -91,19 +112,21 @@ class Workshop:
         layer = write(out)
         if self.store.has_blob(layer.digest):
             self.report(layer, "reused", started)
-            return layer
-        self.store.put_blob(layer_descriptor(OCI, layer), lambda: io.BytesIO(out.getvalue()))
-        if self.target:
-            self.send(layer)
-        self.report(layer, "uploaded" if self.target else "built", started)
+        else:
+            self.store.put_blob(layer_descriptor(OCI, layer), lambda: io.BytesIO(out.getvalue()))
+            self._announce(layer, started)
         return layer
 
     def deliver(self, layer: Layer, path: Path, started: float) -> None:
-        """Puts a layer made now, whose bytes lie at `path`, into the store and sends it to the target."""
+        """Puts a layer made now, whose bytes lie at `path`, into the store and on its way to the target."""
         self.keep(layer, path)
+        self._announce(layer, started)
+
+    def _announce(self, layer: Layer, started: float) -> None:
         if self.target:
-            self.send(layer)
-        self.report(layer, "uploaded" if self.target else "built", started)
+            self.send(layer, started)
+        else:
+            self.report(layer, "built", started)
 
     def keep(self, layer: Layer, path: Path) -> None:
         """Puts a layer into the store: as a second name for the same bytes, where the disk can do that."""
@@ -117,13 +140,32 @@ class Workshop:
             except OSError:
                 self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
 
-    def send(self, layer: Layer) -> None:
-        """Sends a layer from the store to the target, unless it is there.
+    def send(self, layer: Layer, started: float | None = None) -> Future[None]:
+        """Sends a layer from the store to the target in a thread, once; with `started` it is reported as uploaded."""
+        with self._lock:
+            if layer.digest not in self._sent:
+                self._sent[layer.digest] = self.start(self._send, layer, started)
+            return self._sent[layer.digest]
+
+    def send_bytes(self, descriptor: Descriptor, data: bytes) -> Future[None]:
+        """Sends a blob that is no layer to the target in a thread."""
+        assert self.target
+        future = self.start(self.target.put_blob, descriptor, lambda: io.BytesIO(data))
+        with self._lock:
+            self._sent[descriptor.digest] = future
+        return future
+
+    def wait(self) -> None:
+        """Waits until all that was sent has arrived.
 
         Raises:
             RegistryError: The target refused.
-            ImageError: The layer was damaged on this disk; transient, for it is removed and gets made anew.
+            ImageError: A layer was damaged on this disk; transient, for it is removed and gets made anew.
         """
+        for future in as_completed(self._sent.values()):
+            future.result()
+
+    def _send(self, layer: Layer, started: float | None) -> None:
         assert self.target
         path = self.store.blob_path(layer.digest)
         try:
@@ -140,6 +182,8 @@ class Workshop:
                 next_step="Run again: it will be made anew",
                 transient=True,
             ) from error
+        if started is not None:
+            self.report(layer, "uploaded", started)
 
     def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
         """Tells what happened to a layer; `started` as `time.perf_counter` had it."""

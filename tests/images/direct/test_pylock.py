@@ -98,8 +98,7 @@ def test_markers() -> None:
             "demo",
         ),
         (
-            HEAD
-            + f'[[packages]]\nname = "demo"\nversion = "1.0"\nsdist = {{ url = "https://index.example/demo-1.0.tar.gz", '
+            HEAD + '[[packages]]\nname = "demo"\nversion = "1.0"\nsdist = { url = "https://a.example/demo-1.0.tar.gz", '
             f'hashes = {{ sha256 = "{HASH}" }} }}\n',
             "demo has no wheel",
         ),
