@@ -1,0 +1,159 @@
+"""Where images go: a registry, the place in it, and who pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from prefect.blocks.core import Block
+from prefect_docker.credentials import DockerRegistryCredentials
+from prefect_gcp.credentials import GcpCredentials
+from pydantic import Field, model_validator
+
+from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ..images.names import Place
+from ..images.reference import DOCKER_HUB, Reference
+from ..images.registry_auth import Credentials, docker_login
+
+if TYPE_CHECKING:
+    from ..images.registry import Repository
+
+LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/14a315b79990200db7341e42553e23650b34bb96-250x250.png"
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_HUB = {DOCKER_HUB, "index.docker.io", "registry-1.docker.io"}
+
+
+class ContainerRegistry(Block):
+    """A container registry and the place in it for images of training code.
+
+    Artifact Registry is the recommended one: `REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE`, in the region in which
+    jobs run. The names of Container Registry work too: `gcr.io`, `us.gcr.io`, `eu.gcr.io` and `asia.gcr.io` with
+    `PROJECT/IMAGE`; Container Registry itself was shut down in 2025, and Artifact Registry serves those names now.
+    Any other registry is named `HOST[:PORT]/[PROJECT/][REPOSITORY/]IMAGE`.
+
+    Example:
+        Load a saved registry and see what an image is called in it:
+        ```python
+        from prefect_vertex_training.blocks.registry import ContainerRegistry
+
+        registry = ContainerRegistry.load("BLOCK_NAME")
+        print(registry.image("my-model"))
+        ```
+    """
+
+    _block_type_name = "Container Registry for Training"
+    _block_type_slug = "container-registry-for-training"
+    _logo_url = LOGO  # pyright: ignore[reportAssignmentType]
+    _documentation_url = "https://cloud.google.com/artifact-registry/docs/docker/names"  # pyright: ignore[reportAssignmentType]
+
+    host: str = Field(
+        description="The registry's host: REGION-docker.pkg.dev, gcr.io and its regions, or any other with its port.",
+        examples=["europe-west4-docker.pkg.dev"],
+    )
+    project: str = Field(
+        default="",
+        description="The Google Cloud project's id; at other registries a folder, or nothing.",
+        examples=["my-project-123"],
+    )
+    repository: str = Field(
+        default="",
+        description="The Artifact Registry repository; nothing for gcr.io; at other registries a folder, or nothing.",
+        examples=["training"],
+    )
+    credentials: GcpCredentials | DockerRegistryCredentials | None = Field(
+        default=None, description="Who pushes; without it this machine's own docker login, or nobody."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> ContainerRegistry:
+        try:
+            place = self._place()
+        except RegistryError as error:
+            raise ValueError(str(error)) from error
+        if isinstance(self.credentials, GcpCredentials) and not place.is_google:
+            raise ValueError(
+                f"credentials: a Google token must not go to {self.host}, which isn't Google's. "
+                "Name DockerRegistryCredentials for it"
+            )
+        if isinstance(self.credentials, DockerRegistryCredentials):
+            url = self.credentials.registry_url
+            theirs = url.partition("://")[2] or url
+            if _same_host(theirs.partition("/")[0]) != _same_host(self.host):
+                raise ValueError(f"credentials: their password is for {theirs}, not for {self.host}. Name others")
+        return self
+
+    def image(self, name: str) -> Reference:
+        """What an image is called here.
+
+        Raises:
+            RegistryError: The name breaks a rule; for capitals it proposes the name in lowercase.
+        """
+        return Reference(self.host, self._place().path(name))
+
+    def target(self, name: str) -> Repository:
+        """Where an image goes: its repository, asked as `get_credentials` says; nothing is sent yet.
+
+        Raises:
+            RegistryError: As `image`; or docker's login on this machine can't be used.
+        """
+        from ..images.registry import Repository
+
+        return Repository(self.image(name), credentials=self.get_credentials())
+
+    def get_credentials(self) -> Credentials | None:
+        """Who asks this registry: the block's credentials, else this machine's docker login; None for nobody.
+
+        Raises:
+            RegistryError: Docker's login on this machine can't be used.
+            RegistryDenied: No Google credentials were found.
+        """
+        if isinstance(self.credentials, GcpCredentials):
+            return _google(self.credentials)
+        if isinstance(self.credentials, DockerRegistryCredentials):
+            return Credentials.fixed(self.credentials.username, self.credentials.password.get_secret_value())
+        return docker_login(self.host)
+
+    def base_credentials(self) -> Callable[[str], Credentials | None]:
+        """Who asks which host for a base image: this registry's credentials here, docker's login elsewhere."""
+        return lambda host: self.get_credentials() if host == self.host else docker_login(host)
+
+    def _place(self) -> Place:
+        return Place(self.host, self.project, self.repository)
+
+
+def _same_host(host: str) -> str:
+    return DOCKER_HUB if host in _HUB else host
+
+
+def _google(block: GcpCredentials) -> Credentials:
+    """Google's registries take an access token as the password of `oauth2accesstoken`.
+
+    https://cloud.google.com/artifact-registry/docs/docker/authentication#token
+    """
+    from google.auth.credentials import with_scopes_if_required
+
+    source: Any = with_scopes_if_required(block.get_credentials_from_service_account(), [_SCOPE])
+    account = getattr(source, "service_account_email", "") or getattr(source, "account", "")
+    return Credentials("oauth2accesstoken", lambda: _fresh_token(source, account), account)
+
+
+def _fresh_token(source: Any, account: str) -> str:  # noqa: ANN401 - google.auth has no common typed interface
+    """A token that is good for minutes at least; Google's own class keeps it for its hour."""
+    from google.auth.exceptions import RefreshError, TransportError
+    from google.auth.transport.requests import Request
+
+    try:
+        if not source.valid:
+            source.refresh(Request())
+    except TransportError as error:
+        raise RegistryUnavailable(
+            f"Google's token service gave no answer: {error}", where=account, next_step="Check your network"
+        ) from error
+    except RefreshError as error:
+        raise RegistryDenied(
+            f"Google refuses a token: {error.args[0] if error.args else error}",
+            where=account or "application default credentials",
+            next_step="Run gcloud auth application-default login, or mend the GcpCredentials block",
+        ) from error
+    return str(source.token)
