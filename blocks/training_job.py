@@ -116,7 +116,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.logger.info("%s | %s", line.task, line.message)
 
 
-def _raise_for(state: State, diagnosis: str, name: str, retryable: bool) -> None:  # noqa: FBT001 - private
+def _raise_for(state: State, diagnosis: str, name: str, retryable: bool) -> None:
     if state != "JOB_STATE_SUCCEEDED":
         raise JobFailed(
             f"the job ended as {state}", where=name, next_step=diagnosis or "Read its log", transient=retryable

@@ -38,7 +38,9 @@ class VertexAI(Block):
     _logo_url = LOGO  # pyright: ignore[reportAssignmentType]
     _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
 
-    project: str = Field(description="The Google Cloud project's id, such as my-project-123.", examples=["my-project-123"])
+    project: str = Field(
+        description="The Google Cloud project's id, such as my-project-123.", examples=["my-project-123"]
+    )
     region: str = Field(
         description="The region in which jobs run; the bucket and the registry belong in the same one.",
         examples=["europe-west4"],
@@ -58,12 +60,16 @@ class VertexAI(Block):
         default=None,
         description="Another address of the API: a private endpoint, or a local service as host:port or unix:/path.",
     )
-    token: SecretStr | None = Field(default=None, description="What a local service on a TCP port asks its clients for.")
+    token: SecretStr | None = Field(
+        default=None, description="What a local service on a TCP port asks its clients for."
+    )
 
     @field_validator("project")
     @classmethod
     def _check_project(cls, value: str) -> str:
-        return _matching(_PROJECT, value, "project", "the project's id (not its name or number), such as my-project-123")
+        return _matching(
+            _PROJECT, value, "project", "the project's id (not its name or number), such as my-project-123"
+        )
 
     @field_validator("region")
     @classmethod

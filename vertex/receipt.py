@@ -13,7 +13,6 @@ from .connection import Connection
 from .model import ModelFile, Receipt
 from .stores import ModelStore, StoredObject
 
-_CHUNK = 1 << 20
 LOOKS = 3
 """How often an empty folder is looked at: object listings are consistent, gcsfuse's writes may come a moment later."""
 
@@ -53,19 +52,28 @@ def receipt(connection: Connection, output: str, *, sleep: Callable[[float], Non
     return Receipt(location, files)
 
 
+class _Checksum:
+    """Adds up bytes instead of keeping them."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        return len(data)
+
+
 def _checked(store: ModelStore, folder: str, item: StoredObject) -> ModelFile:
-    digest = hashlib.sha256()
-    size = 0
     uri = f"{folder}/{item.path}"
-    with store.open(uri) as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    if size != item.size:
+    checksum = _Checksum()
+    store.read(uri, checksum)
+    if checksum.size != item.size:
         raise VertexError(
-            f"a file of the model changed while it was read: {item.size} bytes listed, {size} read",
+            f"a file of the model changed while it was read: {item.size} bytes listed, {checksum.size} read",
             where=uri,
             next_step="Run again when nothing writes to it",
             transient=True,
         )
-    return ModelFile(item.path, size, digest.hexdigest())
+    return ModelFile(item.path, item.size, checksum.sha256.hexdigest())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import VertexError
 from .errors import Scene, mapped
@@ -14,12 +15,24 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 
+_PIECE = 1 << 20
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """One object below a prefix; `path` is relative to it, `size` in bytes."""
 
     path: str
     size: int
+
+
+class Sink(Protocol):
+    """Takes bytes: a file, or a checksum."""
+
+    def write(self, data: bytes, /) -> int:
+        """Takes all of `data`; returns its length."""
+        ...
 
 
 class ModelStore(Protocol):
@@ -33,11 +46,11 @@ class ModelStore(Protocol):
         """
         ...
 
-    def open(self, uri: str) -> BinaryIO:
-        """Opens one object for reading as a stream.
+    def read(self, uri: str, sink: Sink) -> None:
+        """Writes one object's bytes to `sink`, in order and in pieces.
 
         Raises:
-            VertexError: As `objects`.
+            VertexError: As `objects`; or the object changed, or arrived damaged, while it was read (transient).
         """
         ...
 
@@ -53,7 +66,7 @@ def split_uri(uri: str) -> tuple[str, str]:
         VertexError: It has another form.
     """
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    if not uri.startswith("gs://") or not bucket:
+    if not uri.startswith("gs://") or not _BUCKET.fullmatch(bucket):
         raise VertexError("not a Cloud Storage location", where=uri, next_step="Write it as gs://BUCKET/FOLDER")
     return bucket, prefix.strip("/")
 
@@ -77,11 +90,13 @@ class FolderStore:
         found = [_stored(path, folder) for path in folder.rglob("*")]
         return sorted((item for item in found if item), key=lambda item: item.path)
 
-    def open(self, uri: str) -> BinaryIO:
-        """See `ModelStore.open`."""
+    def read(self, uri: str, sink: Sink) -> None:
+        """See `ModelStore.read`."""
         path = self._folder(uri)
         try:
-            return path.open("rb")
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    sink.write(piece)
         except OSError as error:
             raise VertexError(
                 f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
@@ -117,11 +132,11 @@ class CloudStore:
         found = [StoredObject(b.name[len(start) :], int(b.size or 0)) for b in blobs if not b.name.endswith("/")]
         return sorted(found, key=lambda item: item.path)
 
-    def open(self, uri: str) -> BinaryIO:
-        """See `ModelStore.open`; the client checks what arrives against the object's own checksum."""
+    def read(self, uri: str, sink: Sink) -> None:
+        """See `ModelStore.read`; the client compares what arrives with the checksum that the bucket keeps."""
         bucket, name = split_uri(uri)
         with mapped(self._scene("read a file of the model", uri)):
-            return self._client.bucket(bucket).blob(name).open("rb")
+            self._client.bucket(bucket).blob(name).download_to_file(sink)
 
     def location(self, uri: str) -> str:
         """The URI itself."""

