@@ -26,6 +26,11 @@ TARGET = "x86_64-manylinux_2_28"
 
 _VERSION = 1
 _LOCKS_KEPT = 200
+_DECIDING = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
+    *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND"),
+)
+"""Variables on which uv's answer depends; a new value of any other, as of UV_CACHE_DIR, changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,8 @@ def _key(root: Path, requirements: Requirements, python: str, platform: str | No
     """Everything that decides the answer, but for what indexes hold at the time."""
     settings = {**os.environ, **uv.environment(os.environ)}
     facts: list[Any] = [_VERSION, python, platform or sys.platform, sorted(requirements.texts.items())]
-    facts.append(sorted((name, value) for name, value in settings.items() if name.startswith("UV_")))
+    facts.append(uv.options(os.environ))
+    facts.append([(name, settings[name]) for name in _DECIDING if settings.get(name)])
     facts.append(_folders_of_wheels(root, requirements, settings.get("UV_FIND_LINKS", "")))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
@@ -141,14 +147,15 @@ def _folders_of_wheels(root: Path, requirements: Requirements, links: str) -> li
 def _known(store: Path, python: str) -> Lock | None:
     try:
         text = store.read_text(encoding="utf-8")
-        return _lock(text, python)
+        return _lock(text, python) if text else None
     except (OSError, DependencyError):
         return None
 
 
 def _lock(text: str, python: str) -> Lock:
     try:
-        packages: list[dict[str, Any]] = tomllib.loads(text).get("packages", [])
+        document = tomllib.loads(text) if text else {"packages": []}
+        packages: list[dict[str, Any]] = document["packages"]
         versions = tuple(sorted((package["name"], package["version"]) for package in packages))
         hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in package["wheels"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:

@@ -19,11 +19,11 @@ _INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(
 _EDITABLE = re.compile(r"^(-e|--editable)\b")
 _VCS = re.compile(r"(^|@\s*)(git|hg|svn|bzr)\+")
 _LOCAL = re.compile(r"^(\.{0,2}/|~|\.{1,2}$|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
-_CONDA = re.compile(r"^([A-Za-z0-9_.-]+)=([^=\s]+)(=\S+)?$")
+_CONDA = re.compile(r"^([A-Za-z0-9_.-]+)=(\d[^=\s]*)(=\S+)?$")
 
+_CONDA_STEP = "List what the script imports in requirements.txt: pip can't install conda packages"
 _FOREIGN = {
-    "environment.yml": "List what the script imports in requirements.txt: pip can't install conda packages",
-    "environment.yaml": "List what the script imports in requirements.txt: pip can't install conda packages",
+    **dict.fromkeys(("environment.yml", "environment.yaml", "conda.yml", "conda.yaml"), _CONDA_STEP),
     "Pipfile": "Write it out: pipenv requirements > requirements.txt",
     "poetry.lock": "Write it out: poetry export --without-hashes -o requirements.txt",
 }

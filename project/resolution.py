@@ -28,7 +28,7 @@ _HINT_PYTHON = re.compile(
     r" (.*?)(?:$|hint:)"
 )
 _HINT_BUILD = re.compile(r"Wheels are required for `([^`]+)`")
-_DEPENDS = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? depends on " + _PACKAGE)
+_DEPENDS = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? depends? on " + _PACKAGE)
 
 
 def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
@@ -82,7 +82,7 @@ def _no_version(flat: str, lines: Sequence[Line]) -> DependencyError | None:
         return None
     step = "Choose a version that exists: pip index versions " + found[1]
     if "+" in found[2]:
-        step = f"Local versions as {found[2]} need their own index: --extra-index-url URL in requirements.txt"
+        step = "Versions with a + are in indexes of their own: --extra-index-url URL in requirements.txt"
     return DependencyError(
         f"there is no version {found[1]}{found[2]}{_wanted_by(found[1], flat, lines)}",
         where=_place(found[1], flat, lines),
@@ -117,18 +117,17 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
 
 
 def _other(flat: str, lines: Sequence[Line]) -> DependencyError:
-    reason = flat.partition("cause: ")[2] or flat.removeprefix("error: ")
-    reason = reason.split("hint:")[0].strip().rstrip(".")
+    reason = flat.split("hint:", maxsplit=1)[0].removeprefix("error: ").strip().rstrip(".")
     if "No solution found" in flat:
         names = [line.name for line in lines if line.name and re.search(rf"\b{re.escape(line.name)}\b", flat)]
         place = ", ".join(line.place for line in lines if line.name in names[:2])
         return DependencyError(
-            f"the requirements contradict each other: {_shortened(reason)}",
+            f"the requirements contradict each other: {_shortened(reason.partition('cause: ')[2])}",
             where=place or None,
             next_step="Loosen one of them",
         )
     return DependencyError(
-        f"uv can't resolve the requirements: {_shortened(reason)}",
+        f"uv can't resolve the requirements: {_shortened(reason.replace(' cause:', ':'))}",
         where=lines[0].file if lines else None,
         next_step="Correct what it names",
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..core.errors import DependencyError
+from ..core.errors import DependencyError, StorageError
 
 _LIMIT = 3600.0
 """Seconds after which uv is taken for hung; its own requests end after UV_HTTP_TIMEOUT (30 s)."""
@@ -28,12 +29,13 @@ def run(arguments: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[s
 
     Raises:
         DependencyError: uv hung (transient).
+        StorageError: Its disk is full.
     """
     from uv import find_uv_bin
 
-    command = [find_uv_bin(), *arguments, "--quiet", "--color", "never", "--no-progress"]
+    command = [find_uv_bin(), *arguments, *options(os.environ), "--quiet", "--color", "never", "--no-progress"]
     try:
-        return subprocess.run(
+        finished = subprocess.run(
             command,
             cwd=cwd,
             env={**os.environ, **environment(os.environ)},
@@ -46,6 +48,14 @@ def run(arguments: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[s
         )
     except subprocess.TimeoutExpired as error:
         raise DependencyError(f"uv did not end within {_LIMIT:g} s", where=cwd, transient=True) from error
+    if finished.returncode != 0 and "No space left on device" in finished.stderr:
+        raise StorageError(
+            "can't write: no space left on device",
+            where="uv's cache",
+            next_step="Free space there, or set UV_CACHE_DIR to another disk, and run again",
+            detail=finished.stderr.strip(),
+        )
+    return finished
 
 
 def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> dict[str, str]:
@@ -61,7 +71,7 @@ def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None =
     pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
     told: dict[str, str] = {}
     for option, variable in _FROM_PIP.items():
-        values = shlex.split(pip.get(option, ""))
+        values = [value for value in shlex.split(pip.get(option, "")) if option != "find-links" or _usable(value)]
         if values and not any(variables.get(name) for name in _SAME[variable]):
             # Only UV_FIND_LINKS separates by commas: https://docs.astral.sh/uv/reference/environment/
             told[variable] = ("," if variable == "UV_FIND_LINKS" else " ").join(values)
@@ -69,13 +79,22 @@ def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None =
         told["UV_INSECURE_HOST"] = variables.get("UV_INSECURE_HOST") or pip["trusted-host"]
     if pip.get("cert") and not variables.get("SSL_CERT_FILE"):
         told["SSL_CERT_FILE"] = pip["cert"]
-    if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"}:
-        told["UV_NO_INDEX"] = "1"
     if not variables.get("UV_INDEX_STRATEGY"):
         # pip takes the best version of all indexes. uv's default stops at the first that has the name, which
         # hides PyPI's versions behind the few that PyTorch's index mirrors.
         told["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return told
+
+
+def options(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> list[str]:
+    """What uv can be told by an option alone; arguments as for `environment`."""
+    pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
+    return ["--no-index"] if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"} else []
+
+
+def _usable(link: str) -> bool:
+    """Pip passes over a folder of wheels that isn't there; uv stops."""
+    return bool(re.match(r"(?!file:)\w+://", link)) or Path(link.removeprefix("file://")).expanduser().exists()
 
 
 def _pip_settings(variables: Mapping[str, str], files: Sequence[Path]) -> dict[str, str]:

@@ -1,4 +1,6 @@
-from collections.abc import Callable, Mapping
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,43 @@ def make_project(tmp_path: Path) -> MakeProject:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all tests: an environment is made once."""
     return tmp_path_factory.mktemp("cache")
+
+
+class Wheelhouse:
+    """A folder of tiny wheels, which stands for a package index without a network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(
+        self, name: str, version: str, *, requires: Sequence[str] = (), tag: str = "py3-none-any", body: str = ""
+    ) -> Path:
+        """Makes a wheel with one module; the same arguments give the same bytes."""
+        info = f"{name}-{version}.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+        files = {
+            f"{name}.py": body or f"version = {version!r}\n",
+            f"{info}/METADATA": metadata,
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
+        }
+        files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+        wheel = self.folder / f"{name}-{version}-{tag}.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for path, content in files.items():
+                archive.writestr(zipfile.ZipInfo(path), content)
+        return wheel
+
+
+@pytest.fixture
+def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
+    """The only place where uv finds packages, whatever this machine's settings say."""
+    folder = tmp_path / "wheelhouse"
+    folder.mkdir()
+    for name in os.environ:
+        if name.startswith(("PIP_", "UV_")) and name != "UV_CACHE_DIR":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return Wheelhouse(folder)

@@ -1,0 +1,84 @@
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.project.environments import environment
+from prefect_vertex_training.project.files import list_files
+from prefect_vertex_training.project.settings import load
+from prefect_vertex_training.project.verify import verify
+
+DIGITS = Path(__file__).parents[2] / "examples" / "digits"
+
+PREDICTS = """
+import sys, joblib
+from sklearn.datasets import load_digits
+images, labels = load_digits(return_X_y=True)
+print(joblib.load(sys.argv[1]).score(images, labels))
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the example's environment, made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def python(cache: Path) -> Path:
+    """An interpreter with the example's requirements."""
+    return environment(DIGITS, load(DIGITS), cache=cache)
+
+
+def train(python: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs the example as its README says."""
+    command = [python, DIGITS / "train.py", *args]
+    return subprocess.run(command, env=env, cwd=env.get("HOME"), capture_output=True, text=True, check=True)
+
+
+def test_it_learns(python, tmp_path):
+    """Accuracy is printed for each epoch, and the saved model recognises nearly all digits."""
+    finished = train(python, "--epochs", "8", "--model-dir", str(tmp_path / "made" / "here"))
+
+    folder = tmp_path / "made" / "here"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert len([line for line in finished.stdout.splitlines() if line.startswith("epoch ")]) == 8
+    assert metrics["epochs"] == len(metrics["history"]) == 8
+    assert metrics["accuracy"] > 0.9
+    score = subprocess.run([python, "-c", PREDICTS, folder / "model.joblib"], capture_output=True, check=True)
+    assert float(score.stdout) > 0.9
+
+
+def test_the_model_goes_where_the_platform_says(python, tmp_path):
+    """AIP_MODEL_DIR counts when --model-dir is not given; without either it is ./model."""
+    train(python, "--epochs", "1", AIP_MODEL_DIR=f"{tmp_path}/aip/")
+    train(python, "--epochs", "1", HOME=str(tmp_path))
+
+    assert sorted(path.name for path in (tmp_path / "aip").iterdir()) == ["metrics.json", "model.joblib"]
+    assert (tmp_path / "model" / "model.joblib").is_file()
+
+
+def test_a_bucket_is_written_through_its_mount(python):
+    """gs://BUCKET/FOLDER becomes /gcs/BUCKET/FOLDER, where Vertex AI mounts it."""
+    code = f"import sys; sys.path.insert(0, {str(DIGITS)!r}); import train; print(train.local_folder('gs://b/m/'))"
+    shown = subprocess.run([python, "-B", "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert shown == "/gcs/b/m\n"
+
+
+def test_verify_takes_one_epoch_in_a_copy_anywhere(cache, tmp_path):
+    """A copy of the folder needs no configuration; the local run is short and finds the model."""
+    copy = Path(shutil.copytree(DIGITS, tmp_path / "anywhere"))
+    settings = load(copy)
+    lines: list[str] = []
+    report = verify(copy, list_files(copy, settings), settings, ["--epochs", "30"], cache=cache, log=lines.append)
+
+    assert report.model_files == ("metrics.json", "model.joblib")
+    assert report.warnings == ()
+    assert lines[0].startswith("epoch 1/1: ")
+
+
+def test_it_knows_nothing_of_us():
+    """An example that only works with this package would prove nothing."""
+    assert all("prefect" not in path.read_text().lower() for path in DIGITS.iterdir() if path.is_file())

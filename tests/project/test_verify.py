@@ -1,0 +1,311 @@
+import errno
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.core.errors import ProjectError, StorageError, VerifyError
+from prefect_vertex_training.project.files import list_files
+from prefect_vertex_training.project.pythons import this_python
+from prefect_vertex_training.project.settings import load
+from prefect_vertex_training.project.verify import VerifyReport, verify
+
+
+@pytest.fixture
+def run(make_project, cache):
+    """Verifies a project made of `files`; the lines it wrote are in `run.lines`."""
+
+    def start(files, *args, log=None, **options) -> VerifyReport:
+        files = {"train.py": files} if isinstance(files, str) else files
+        root = make_project(files)
+        settings = load(root)
+        start.lines = []
+        start.root = root
+        log = log or start.lines.append
+        return verify(root, list_files(root, settings), settings, args, cache=cache, log=log, **options)
+
+    return start
+
+
+def limit(seconds: float) -> dict[str, str]:
+    """A pyproject.toml that lets the script run so long."""
+    return {"pyproject.toml": f"[tool.vertex-training]\nverify-timeout = {seconds}\n"}
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """What a run left in the cache."""
+    return list((cache / "verify").iterdir())
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ended; it may still be a zombie that init has not collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+SAVES = """
+import os, sys
+print("args", sys.argv[1:])
+os.makedirs(os.environ["AIP_MODEL_DIR"], exist_ok=True)
+open(os.path.join(os.environ["AIP_MODEL_DIR"], "model.bin"), "w").close()
+print("err", file=sys.stderr)
+"""
+
+
+def test_a_script_that_works_is_reported(run, cache):
+    """Its lines arrive in order, its model is listed, nothing is left behind."""
+    report = run(SAVES, "--rate", "0.1")
+
+    assert run.lines == ["args ['--rate', '0.1']", "err"]
+    assert report.command == ("python", "train.py", "--rate", "0.1")
+    assert (report.model_files, report.warnings, report.python) == (("model.bin",), (), this_python())
+    assert report.seconds > 0
+    assert leftovers(cache) == []
+
+
+def test_the_users_folder_stays_untouched(run):
+    """The script works in a copy: what it writes or changes stays there."""
+    script = "open('new.txt', 'w').close(); open('data.txt', 'a').write('more'); import helper"
+    run({"train.py": script, "data.txt": "data", "helper.py": ""})
+
+    assert sorted(path.name for path in run.root.iterdir()) == ["data.txt", "helper.py", "train.py"]
+    assert (run.root / "data.txt").read_text() == "data"
+
+
+def test_what_is_not_in_the_image_is_not_there(run):
+    """A file that the ignore rules leave out is missing here too, and the message says why."""
+    with pytest.raises(VerifyError, match=r'imports helper, which the project\'s ignore rules.*include = \["/helper'):
+        run({"train.py": "import helper", "helper.py": "", ".gitignore": "helper.py"})
+
+
+def test_its_environment_is_that_of_the_cloud(run, monkeypatch):
+    """Own variables are set, this machine's are not; a missing one that is set here is told."""
+    monkeypatch.setenv("ONLY_HERE", "1")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    table = '[tool.vertex-training]\ndirectories = ["out/plots"]\n[tool.vertex-training.env]\nMODE = "fast"\n'
+    script = (
+        "import os, sys\n"
+        "assert os.environ['MODE'] == 'fast' and '/nowhere' not in sys.path and os.path.isdir('out/plots')\n"
+        "assert all(os.environ[f'AIP_{x}'].endswith('/') for x in "
+        "('MODEL_DIR', 'CHECKPOINT_DIR', 'TENSORBOARD_LOG_DIR'))\n"
+        "os.environ['ONLY_HERE']\n"
+    )
+
+    with pytest.raises(VerifyError, match=r"ONLY_HERE, which is set here but not in the cloud \(train\.py:4\)"):
+        run({"train.py": script, "pyproject.toml": table})
+
+
+def test_requirements_are_installed_and_nothing_else(run, wheelhouse):
+    """The environment holds the frozen packages; what only this interpreter has is missing, with the fix."""
+    wheelhouse.add("tiny", "1.5")
+    report = run({"train.py": "import tiny; print(tiny.version)", "requirements.txt": "tiny\n"})
+
+    assert run.lines[0] == "1.5"
+    assert report.python == this_python()
+    with pytest.raises(VerifyError, match=r"imports yaml, which requirements\.txt does not bring.*Add pyyaml to"):
+        run({"train.py": "import yaml", "requirements.txt": "tiny\n"})
+
+
+def test_an_environment_is_made_once(run, wheelhouse, cache, monkeypatch):
+    """The second run with the same requirements starts no uv."""
+    wheelhouse.add("once", "1")
+    files = {"train.py": "import once", "requirements.txt": "once\n"}
+    run(files)
+    monkeypatch.setattr("prefect_vertex_training.project.uv.run", lambda arguments, **_: pytest.fail(f"uv {arguments}"))
+
+    run(files)
+
+    assert not [path for path in (cache / "environments").iterdir() if path.name.startswith(".")]
+
+
+def test_a_broken_environment_is_made_again(run, wheelhouse, cache):
+    """One whose interpreter was removed is noticed."""
+    wheelhouse.add("again", "1")
+    files = {"train.py": "import again", "requirements.txt": "again\n"}
+    run(files)
+    for interpreter in (cache / "environments").glob("*/bin/python"):
+        interpreter.unlink()
+
+    run(files)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("import sys; sys.exit(3)", r"train\.py failed with exit code 3 \("),
+        ("x = 1\ndef f(:\n", r"exit code 1: SyntaxError: .*\(train\.py:2\)"),
+        ("def f():\n    raise ValueError('no rows')\nf()", r"exit code 1: ValueError: no rows \(train\.py:2\)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"was killed by SIGKILL: as when memory runs out"),
+        ("raise SystemExit('no data')", r"exit code 1: no data"),
+        ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", r"exit code 2: .*--x.*verify-args"),
+        ("import json.nothing", r"imports json\.nothing"),
+        ("class MyFailure(Exception): pass\nraise MyFailure('own')", r"__main__\.MyFailure: own|MyFailure: own"),
+    ],
+)
+def test_a_failure_is_one_line(run, cache, script, message):
+    """Exit code, reason and place are in the line, the script's last lines in the detail, the copy's path nowhere."""
+    with pytest.raises(VerifyError, match=message) as caught:
+        run(script)
+
+    assert "\n" not in str(caught.value)
+    assert str(cache) not in f"{caught.value}{caught.value.detail}"
+    assert leftovers(cache) == []
+
+
+def test_the_last_twenty_lines_are_in_the_detail(run):
+    """Not more, in order."""
+    with pytest.raises(VerifyError) as caught:
+        run("for i in range(100): print(i)\nraise SystemExit(1)")
+
+    assert str(caught.value.detail).splitlines() == [str(number) for number in range(80, 100)]
+
+
+def test_a_failure_in_a_module_names_that_module(run):
+    """The deepest line of the project's own counts, not one of a library's."""
+    with pytest.raises(VerifyError, match=r"\(lib/data\.py:3\)"):
+        run({"train.py": "import lib.data", "lib/data.py": "import json\n\njson.loads('{')\n"})
+
+
+HANGS = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(os.getpid(), child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_script_that_hangs_is_ended_with_its_children(run, cache):
+    """The time limit is in the message with the keys that help; no process stays."""
+    with pytest.raises(VerifyError, match=r"did not end within 0\.5 s.*verify-args.*verify-timeout"):
+        run({"train.py": HANGS, **limit(0.5)})
+
+    assert all(gone(int(pid)) for pid in run.lines[0].split())
+    assert leftovers(cache) == []
+
+
+def test_a_script_that_ignores_the_signal_is_killed(run, monkeypatch):
+    """TERM comes first, KILL ends it."""
+    monkeypatch.setattr("prefect_vertex_training.project.process._GRACE", 0.2)
+    script = (
+        "import os, signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('term', flush=True))\n"
+        "print(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
+    )
+
+    with pytest.raises(VerifyError, match="did not end"):
+        run({"train.py": script, **limit(0.5)})
+
+    assert gone(int(run.lines[0]))
+
+
+class Interrupted(BaseException):
+    """As Prefect cancels a task."""
+
+
+def test_an_interruption_ends_the_script_too(run, cache):
+    """Whatever is raised while it runs passes unchanged; its processes and its copy are gone."""
+    pids = []
+
+    def log(line: str) -> None:
+        pids.extend(int(pid) for pid in line.split())
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(HANGS, log=log)
+
+    assert len(pids) == 2
+    assert all(gone(pid) for pid in pids)
+    assert leftovers(cache) == []
+
+
+def test_a_signal_handlers_exception_ends_it_too(run, cache):
+    """An exception raised by a signal while nothing is written arrives at once."""
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    begin = time.monotonic()
+    try:
+        with pytest.raises(Interrupted):
+            run(HANGS)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+    assert time.monotonic() - begin < 60
+    assert leftovers(cache) == []
+
+
+def test_a_child_that_stays_does_not_hold_it_up(run):
+    """A script that ends well but leaves a process with its output open is not waited for for ever."""
+    run(
+        "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\nprint('end')"
+    )
+
+    assert run.lines[0] == "end"
+
+
+def test_odd_output_is_passed_on(run):
+    """Bytes that are not UTF-8, progress bars, a line without an end, a line of a megabyte."""
+    run(
+        "import sys\nwrite = sys.stdout.buffer.write\nwrite(b'caf\\xe9\\n')\nwrite(b'10%\\r50%\\r100%\\n')\n"
+        "write(b'x' * 1000000 + b'\\n')\nwrite(b'last')"
+    )
+
+    assert run.lines[:2] == ["caf\ufffd", "100%"]
+    assert sum(len(line) for line in run.lines if set(line) == {"x"}) == 1_000_000
+    assert "last" in run.lines
+
+
+@pytest.mark.parametrize(
+    ("script", "warning"),
+    [
+        ("open('model.pkl', 'w')", "wrote model.pkl to its working directory, which is lost in the cloud"),
+        ("pass", "saved no model"),
+    ],
+)
+def test_no_model_is_a_warning(run, script, warning):
+    """A model that the cloud would lose is told in the report and in the log."""
+    report = run(script)
+
+    assert report.model_files == ()
+    assert warning in report.warnings[0]
+    assert run.lines[-1] == f"warning: {report.warnings[0]}"
+
+
+def test_a_python_that_is_not_here_is_told(run, tmp_path, make_project, monkeypatch):
+    """The version and both ways out are named."""
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    monkeypatch.setenv("UV_PYTHON_PREFERENCE", "only-managed")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
+
+    with pytest.raises(ProjectError, match=r"Python 3\.98 is not on this machine.*uv python install 3\.98"):
+        run({"train.py": "", "pyproject.toml": '[tool.vertex-training]\npython = "3.98"\n'})
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(run, cache, monkeypatch):
+    """The place is named, and the half-made copy is gone."""
+
+    def full(source: Path, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setattr("shutil.copyfile", full)
+
+    with pytest.raises(StorageError, match=r"can't write: no space left on device.*VERTEX_TRAINING_HOME"):
+        run("pass")
+    assert leftovers(cache) == []
+
+
+def test_executable_bits_and_links_arrive(run):
+    """A helper script can be run; a linked file is a file."""
+    script = "import os, subprocess\nsubprocess.run(['./run.sh'], check=True)\nassert not os.path.islink('link.txt')"
+    run({"train.py": "", "run.sh": "#!/bin/sh\necho ran\n", "real.txt": "1"})
+    (run.root / "run.sh").chmod(0o755)
+    (run.root / "link.txt").symlink_to("real.txt")
+
+    run({"train.py": script})
+
+    assert "ran" in run.lines
