@@ -104,9 +104,15 @@ class DockerError(ImageError):
 
 
 class RegistryError(TrainingError):
-    """The registry or layout in which an image lies; `code` is the registry's own word, as "MANIFEST_UNKNOWN"."""
+    """The registry or layout in which an image lies.
+
+    Attributes:
+        code: The registry's own word, as "MANIFEST_UNKNOWN".
+        status: HTTP's; 0 where no answer was the trouble.
+    """
 
     code: str = ""
+    status: int = 0
 
 
 class RegistryDenied(RegistryError):

@@ -164,9 +164,9 @@ class _Push:
         if self.target.has_blob(blob.digest):
             return "reused"
         source, target = base.source, self.target
-        if isinstance(source, Repository) and isinstance(target, Repository) and source.host == target.host:
-            if target.mount_blob(blob, source.repository):
-                return "mounted"
+        neighbours = isinstance(source, Repository) and isinstance(target, Repository) and source.host == target.host
+        if neighbours and target.mount_blob(blob, source.repository):
+            return "mounted"
         self._send(blob, lambda: base.source.open_blob(blob.digest))
         return "uploaded"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import BinaryIO, cast
 from urllib.parse import quote, urljoin
 
-from ..core.errors import RegistryError
+from ..core.errors import RegistryError, RegistryUnavailable
 from .config import DOCKER, OCI
 from .model import Descriptor
 from .reference import Reference
@@ -26,6 +26,9 @@ INDEXES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _ACCEPT = {"Accept": ", ".join((OCI.manifest, DOCKER.manifest, *INDEXES))}
+_SESSION_LOST = frozenset((200, 202, 400, 404, 405, 416))
+"""Answers to an upload's PUT after which a new session can help: the old one is unknown to the registry, or its address
+came here cut in half. The body has been checked, so it isn't to blame."""
 _SMALL = 256 * 1024
 """Bytes below which a blob is sent in one piece with its request's head."""
 
@@ -97,7 +100,11 @@ class Repository:
             url = f"{location}{separator}digest={quote(descriptor.digest)}"
             headers = {"Content-Type": "application/octet-stream"}
             body = _body(descriptor, open_body)
-            self._transport.send_once(Request("PUT", url, headers, {201}, body=body, size=descriptor.size))
+            try:
+                self._transport.send_once(Request("PUT", url, headers, {201}, body=body, size=descriptor.size))
+            except RegistryError as error:
+                error.transient = error.transient or error.status in _SESSION_LOST
+                raise
 
         self._transport.retrying(attempt)
 
@@ -191,7 +198,7 @@ class Repository:
 
     def _location(self, location: str) -> str:
         if not location:
-            raise RegistryError(
+            raise RegistryUnavailable(
                 "the registry opened an upload and didn't say where", where=self.host, next_step="Check the host's name"
             )
         return urljoin(f"{self._transport.base}{self._path}/blobs/uploads/", location)

@@ -24,9 +24,6 @@ _BLOCK = 256 * 1024
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 _AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 _LONGEST_WAIT = 60.0
-_SENT_BADLY = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"))
-"""An upload that broke on its way: the body was checked here, so sending it anew can help."""
-
 T = TypeVar("T")
 
 Body = bytes | Callable[[], BinaryIO]
@@ -132,7 +129,7 @@ class Transport:
         if stream is not None:
             headers["Content-Length"] = str(request.size)
         try:
-            return self._pool.request(
+            answer = self._pool.request(
                 request.method,
                 url,
                 headers=headers,
@@ -160,6 +157,9 @@ class Transport:
         finally:
             if stream is not None:
                 stream.close()
+        if _is_cut(answer):
+            raise RegistryUnavailable("the registry's answer was cut off", where=self.host, next_step="Run again")
+        return answer
 
     def _authorization(self) -> str | None:
         challenge = self._challenge
@@ -232,9 +232,8 @@ class Transport:
             f"the registry answered {answer.status} to {request.method}{said}",
             where=where,
             next_step="Check the image's name and that the repository exists",
-            transient=code in _SENT_BADLY,
         )
-        error.code = code
+        error.code, error.status = code, answer.status
         return error
 
     def _denied(self, status: int, said: str, where: str) -> RegistryDenied:
@@ -267,6 +266,13 @@ def _said(body: bytes) -> tuple[str, str]:
         return str(first.get("code", "")), " ".join(f"{first.get('code', '')} {first.get('message', '')}".split())
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return "", ""
+
+
+def _is_cut(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether the connection ended before the header that every answer has: http.client takes what came for all."""
+    return answer.status != 204 and not {"Content-Length", "Transfer-Encoding"} & {
+        name.title() for name in answer.headers
+    }
 
 
 def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:

@@ -1,0 +1,190 @@
+"""Whatever a registry does: the right image is there, or nothing is tagged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fixtures.faulty_proxy import Fault, Proxy
+from fixtures.registry_server import RegistryServer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.registry import Repository
+
+from .conftest import make_image
+
+pytestmark = pytest.mark.registry
+
+
+def once(wanted: str, fault: Fault, times: int = 1) -> Callable[[str, str, int], Fault | None]:
+    """Plays the fault for the first requests that begin with `wanted`."""
+    left = [times]
+
+    def choose(method: str, path: str, number: int) -> Fault | None:
+        if f"{method} {path}".startswith(wanted) and left[0] > 0:
+            left[0] -= 1
+            return fault
+        return None
+
+    return choose
+
+
+def assert_whole(repository: Repository, image: BuiltImage) -> None:
+    """Everything that the manifest names can be read, byte for byte."""
+    found = repository.get_manifest("tag")
+    assert found is not None
+    assert found[0].digest == image.digest
+    manifest = json.loads(found[1])
+    for blob in (manifest["config"], *manifest["layers"]):
+        with repository.open_blob(blob["digest"]) as body:
+            assert len(body.read()) == blob["size"]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
+    data: st.DataObject, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer
+) -> None:
+    """Cuts at any byte of requests and answers, refusals to answer, in any order."""
+    image = make_image(layout, 2000, 400_000)
+    repository.repository = f"f{image.digest[7:27]}/thing"
+    repository._path = f"/v2/{repository.repository}"
+    faults = st.one_of(
+        st.none(),
+        st.builds(Fault, status=st.sampled_from([429, 500, 502, 503, 504])),
+        st.builds(Fault, cut_request=st.integers(0, 400_000)),
+        st.builds(Fault, cut_answer=st.integers(0, 600)),
+    )
+    script = data.draw(st.lists(faults, max_size=25))
+    proxy.choose = lambda _method, _path, _number: script.pop() if script else None
+    try:
+        push(image, layout, repository, tags=["tag"])
+    except RegistryError as error:
+        assert error.transient
+        proxy.choose = lambda *_: None
+        push(image, layout, repository, tags=["tag"])
+    proxy.choose = lambda *_: None
+
+    assert_whole(repository, image)
+    assert open_registry.digest(repository.repository, "tag") == image.digest
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_burst_of_refusals_is_waited_out(
+    status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, waits: list[float]
+) -> None:
+    """With back-off; the registry's Retry-After counts where it is longer."""
+    fault = Fault(status=status, headers=(("Retry-After", "7"),))
+    proxy.choose = once("PUT", fault, times=3)
+    push(image, layout, repository, tags=["tag"])
+
+    assert_whole(repository, image)
+    assert len([wait for wait in waits if wait >= 7]) == 3
+
+
+def test_a_registry_that_stays_away_is_given_up(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer
+) -> None:
+    """The error is transient, and nothing is tagged."""
+    proxy.choose = lambda method, *_: Fault(status=503) if method == "PUT" else None
+    with pytest.raises(RegistryUnavailable, match="503"):
+        push(image, layout, repository, tags=["tag"])
+
+    assert open_registry.digest(repository.repository, "tag") is None
+
+
+def test_a_lost_answer_to_an_upload_is_not_sent_again(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """The blob arrived; asking for it is cheaper than sending it."""
+    proxy.choose = once("PUT /v2/", Fault(cut_answer=0), times=3)
+    push(image, layout, repository, tags=["tag"])
+
+    uploads = [request for request in proxy.seen if request.startswith("PUT") and "digest=" in request]
+    assert len(uploads) == 3
+    assert_whole(repository, image)
+
+
+def test_a_token_that_runs_out_in_the_middle_is_renewed(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """Each is good for two requests only; bodies are sent again from their beginning."""
+    proxy.token_uses = 2
+    push(image, layout, repository, tags=["tag"])
+
+    assert len(proxy.tokens) > 2
+    proxy.token_uses = 0
+    assert_whole(repository, image)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_ends_at_once_with_who_and_what_to_do(
+    status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, waits: list[float]
+) -> None:
+    """No waiting: asking again would be the same question."""
+    proxy.choose = lambda method, *_: Fault(status=status) if method == "POST" else None
+    with pytest.raises(RegistryDenied, match=r"nobody.*docker login"):
+        push(image, layout, repository, tags=["tag"])
+
+    assert waits == []
+
+
+def test_a_blob_that_vanished_after_its_record_is_sent_again(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, tmp_path: Path,
+    open_registry: RegistryServer,
+) -> None:  # fmt: skip
+    """The registry names what it lacks; the record is dropped, and the push goes on."""
+    push(image, layout, repository, tags=["tag"], cache=tmp_path / "cache")
+    requests = len(proxy.seen)
+    push(image, layout, repository, tags=["tag"], cache=tmp_path / "cache")
+    assert len(proxy.seen) == requests + 1  # records spare every question but the tag itself
+
+    other = make_image(layout, 10)
+    known = next((tmp_path / "cache" / "known-blobs").glob("*.json"))
+    manifest = json.loads((layout.blob_path(other.digest)).read_bytes())
+    recorded = [*json.loads(known.read_text()), *(b["digest"] for b in (manifest["config"], *manifest["layers"]))]
+    known.write_text(json.dumps(recorded))
+    push(other, layout, repository, tags=["tag"], cache=tmp_path / "cache")
+
+    assert_whole(repository, other)
+
+
+def test_a_damaged_answer_is_noticed(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """Manifests and blobs: what was received isn't what its digest says."""
+    push(image, layout, repository, tags=["tag"])
+    proxy.choose = lambda *_: Fault(flip=True)
+
+    with pytest.raises(RegistryError, match="wanted"):
+        repository.get_manifest(image.digest)
+    with pytest.raises(RegistryError, match="another manifest"):
+        repository.get_manifest("tag")
+    digest = json.loads(layout.blob_path(image.digest).read_bytes())["layers"][0]["digest"]
+    with repository.open_blob(digest) as body, pytest.raises(RegistryError, match="damaged"):
+        body.read()
+
+
+def test_a_registry_that_keeps_another_digest_is_not_trusted(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """A job would run something else."""
+    wrong = f"sha256:{'0' * 64}"
+    proxy.choose = lambda _method, path, _n: Fault(digest=wrong) if path.endswith("/manifests/tag") else None
+
+    with pytest.raises(RegistryError, match="another digest"):
+        push(image, layout, repository, tags=["tag"])
+
+
+def test_a_web_page_is_no_registry(repository: Repository, proxy: Proxy) -> None:
+    """A wrong host name often answers with one."""
+    proxy.choose = lambda *_: Fault(status=404 + 1, headers=(("Content-Type", "text/html"),), body=b"<html>")
+
+    with pytest.raises(RegistryError, match="web page"):
+        repository.has_blob(f"sha256:{'0' * 64}")
