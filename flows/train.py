@@ -62,7 +62,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         registry: Where the image goes; none keeps it in this machine's image layout.
         vertex: Where the job runs; none runs it on this machine, in local_vertex.
         builder: direct, docker, or auto: docker for a project with a Dockerfile.
-        refresh: Verify and freeze again even if nothing changed.
+        refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -82,7 +82,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     steps.run(verify.with_options(refresh_cache=refresh), snapshot, arguments)
     lock = steps.run(freeze.with_options(refresh_cache=refresh), snapshot, refresh)
-    plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)
+    plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=0.0 if refresh else 3600.0)
     image = steps.run(push, plan, steps.run(build, plan))
     key = job_key(str(current_run.id), "submit", image.digest, *arguments)
     job = steps.run(submit, connection, replace(request, image=image.reference), key)

@@ -14,7 +14,7 @@ from ..images import direct
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
 from .log import LogFunction, step_log
-from .plan import ImagePlan
+from .plan import ImagePlan, docker_engine
 from .policy import STEP
 
 
@@ -31,7 +31,7 @@ def build(plan: ImagePlan) -> BuiltImage:
     log = step_log("build")
     home = Home.default()
     with building(plan.request.fingerprint, home) as waited:
-        found = find(plan.target, plan.request.fingerprint)
+        found = plan.confirmed()
         if found is None and waited:
             # Whoever held the lock built it; its push may not have come to an end yet.
             found = find(plan.layout, plan.request.fingerprint)
@@ -40,7 +40,8 @@ def build(plan: ImagePlan) -> BuiltImage:
             return cached(found)
         image = _build_docker(plan, log) if plan.builder == "docker" else _build_direct(plan, log, home)
     log(f"{image.reference} ({image.size:,} bytes)")
-    report_layers(image, "image-build")
+    if image.layers:
+        report_layers(image, "image-build")
     return image
 
 
@@ -56,7 +57,10 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction) -> BuiltImage:
-    raise NotImplementedError
+    from ..images import docker_build
+
+    engine = docker_engine()
+    return docker_build.build(plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases)
 
 
 def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
 from ..images.base import Base, default_base, resolve_base
-from ..images.cache import image_fingerprint, image_tag
+from ..images.cache import find, image_fingerprint, image_tag
 from ..images.layout import OciLayout
-from ..images.model import ImageRequest
+from ..images.model import BuiltImage, ImageRequest
+from ..images.registry_auth import docker_login
 from ..images.target import ImageTarget
 from ..project.freeze import Lock
 from ..project.snapshot import Project
 
 if TYPE_CHECKING:
+    from docker import DockerClient
+
     from ..blocks.registry import ContainerRegistry
 
 Builder = Literal["auto", "direct", "docker"]
@@ -24,44 +28,73 @@ class ImagePlan:
     """A plain class for the reason `Project` is one.
 
     Attributes:
-        request: What the image is made of.
-        base: The resolved base image of a direct build; None for none.
+        request: What the image is made of, with its fingerprint.
         builder: direct or docker.
+        base: Of a direct build: the resolved base image; None for none.
+        bases: Of a Docker build: the images that the Dockerfile names, by digest.
         layout: This machine's own image layout.
         target: Where the image must lie: a registry's repository, or the layout itself.
-        tag: The content's fingerprint as a tag; another machine finds the image by it.
     """
-
-    __slots__ = ("base", "builder", "layout", "request", "tag", "target")
 
     def __init__(
         self,
         request: ImageRequest,
-        base: Base | None,
         builder: Literal["direct", "docker"],
         layout: OciLayout,
         target: ImageTarget,
+        *,
+        base: Base | None = None,
+        bases: Mapping[str, str] | None = None,
     ) -> None:
         self.request = request
-        self.base = base
-        self.builder = builder
+        self.builder: Literal["direct", "docker"] = builder
         self.layout = layout
         self.target = target
-        self.tag = image_tag(request.fingerprint)
+        self.base = base
+        self.bases = bases or {}
 
     @property
     def remote(self) -> bool:
         """Whether the image goes to a registry."""
         return self.target is not self.layout
 
+    @property
+    def tags(self) -> list[str]:
+        """The content's fingerprint, by which another machine finds the image, and one for people."""
+        return [image_tag(self.request.fingerprint), "latest"]
+
+    def confirmed(self) -> BuiltImage | None:
+        """The image as its target confirms it now; None if it has to be made."""
+        found = find(self.target, self.request.fingerprint)
+        if found and not self.remote and not self.layout.is_whole(found.digest):
+            return None
+        return found
+
 
 def plan_image(
-    project: Project, lock: Lock, *, registry: ContainerRegistry | None, builder: Builder, home: Home
+    project: Project,
+    lock: Lock,
+    *,
+    registry: ContainerRegistry | None,
+    builder: Builder,
+    home: Home,
+    max_age: float = 3600.0,
 ) -> ImagePlan:
     """Decides builder, base and target.
 
-    Without a Dockerfile the direct builder is taken. Without a registry and without a base of the project's
-    own, the image has no base: it runs in local_vertex with this machine's Python, and needs no download.
+    Without a Dockerfile the direct builder is taken. Without a registry and without a base of the project's own, the
+    image has no base: it runs in local_vertex with this machine's Python, and needs no download.
+
+    Args:
+        project: What is trained.
+        lock: Its frozen dependencies.
+        registry: Where the image goes; None for this machine's layout.
+        builder: As asked for.
+        home: Where caches lie.
+        max_age: Seconds for which a base's tag is not asked again.
+
+    Raises:
+        BaseImageError, RegistryError: The base can't be used or can't be asked.
     """
     settings = project.settings
     layout = OciLayout(home.images, settings.name)
@@ -70,9 +103,6 @@ def plan_image(
     chosen = settings.builder if builder == "auto" else builder
     chosen = chosen or ("docker" if dockerfile.is_file() else "direct")
     wanted = settings.base or (default_base(settings.python) if registry or chosen == "docker" else None)
-    base = None
-    if chosen == "direct" and wanted:
-        base = resolve_base(wanted, credentials=registry.base_credentials() if registry else None, cache=home.cache)
     request = ImageRequest(
         name=settings.name,
         root=project.root,
@@ -83,9 +113,44 @@ def plan_image(
         base=wanted,
         directories=settings.directories,
         env=settings.env,
-        dockerfile=dockerfile if dockerfile.is_file() else None,
+        dockerfile=dockerfile if chosen == "docker" and dockerfile.is_file() else None,
     )
-    print_ = image_fingerprint(
-        project.fingerprint, lock.digest, base_digest=base.digest if base else "", builder=chosen
+
+    def resolve(text: str, python: str | None = None) -> Base:
+        credentials = registry.base_credentials() if registry else docker_login
+        return resolve_base(text, python=python, cache=home.cache, max_age=max_age, credentials=credentials)
+
+    if chosen == "docker":
+        from ..images.docker_build import resolve_bases
+
+        bases = resolve_bases(request, lambda text: resolve(text).digest, docker_engine)
+        fingerprint = _docker_fingerprint(project, lock, request, bases)
+        return ImagePlan(replace(request, fingerprint=fingerprint), "docker", layout, target, bases=bases)
+    base = resolve(wanted, settings.python) if wanted else None
+    fingerprint = image_fingerprint(
+        project.fingerprint, lock.digest, base_digest=base.digest if base else "", builder="direct"
     )
-    return ImagePlan(replace(request, fingerprint=print_), base, chosen, layout, target)
+    return ImagePlan(replace(request, fingerprint=fingerprint), "direct", layout, target, base=base)
+
+
+def _docker_fingerprint(project: Project, lock: Lock, request: ImageRequest, bases: Mapping[str, str]) -> str:
+    from ..images.docker_context import context_digest
+
+    content = [context_digest(request), *(f"{name}={digest}" for name, digest in sorted(bases.items()))]
+    return image_fingerprint(project.fingerprint, lock.digest, base_digest="", builder="docker", content=content)
+
+
+def docker_engine() -> DockerClient:
+    """The Docker engine of prefect-docker's DockerHost block, which reads DOCKER_HOST as docker does.
+
+    Raises:
+        DockerError: None answers.
+    """
+    from prefect_docker.host import DockerHost
+
+    from ..images.docker_engine import engine_errors
+
+    with engine_errors():
+        engine = DockerHost().get_client()
+        engine.ping()
+        return engine

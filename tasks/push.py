@@ -7,11 +7,11 @@ from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
 from ..images import push as engine
-from ..images.cache import building, find
-from ..images.model import BuiltImage
+from ..images.cache import building
+from ..images.model import BuiltImage, LayerReport
 from .build import cached, layer_line, report_layers
-from .log import step_log
-from .plan import ImagePlan
+from .log import LogFunction, step_log
+from .plan import ImagePlan, docker_engine
 from .policy import STEP
 
 
@@ -24,21 +24,33 @@ def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
         RegistryUnavailable: Transient.
     """
     log = step_log("push")
-    with building(plan.request.fingerprint, Home.default()):
-        if not image.layers:  # nothing was built in this run
-            found = find(plan.target, plan.request.fingerprint)
-            if found is not None and found.digest == image.digest:
-                log(f"unchanged: {found.reference}")
-                return cached(found)
-        pushed = engine.push(
-            image,
-            plan.layout,
-            plan.target,
-            tags=[plan.tag, "latest"],
-            base=plan.base,
-            progress=lambda layer: log(layer_line(layer)),
-        )
+    home = Home.default()
+    with building(plan.request.fingerprint, home):
+        found = None if image.layers else plan.confirmed()
+        if found is not None and (found.digest == image.digest or image.builder == "docker"):
+            log(f"unchanged: {found.reference}")
+            return cached(found)
+        pushed = _push_docker(plan, image, log, home) if image.builder == "docker" else _push(plan, image, log, home)
     log(pushed.reference)
     if plan.remote:
         report_layers(pushed, "image-push")
     return pushed
+
+
+def _push(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
+    def progress(layer: LayerReport) -> None:
+        log(layer_line(layer))
+
+    return engine.push(
+        image, plan.layout, plan.target, tags=plan.tags, base=plan.base, cache=home.cache, progress=progress
+    )
+
+
+def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
+    from ..images import docker_export, docker_push
+    from ..images.registry import Repository
+
+    docker = docker_engine()
+    if isinstance(plan.target, Repository):
+        return docker_push.push(image, engine=docker, target=plan.target, tags=plan.tags, log=log)
+    return docker_export.export(image, engine=docker, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)
