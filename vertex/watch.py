@@ -74,10 +74,10 @@ class _Watch:
                 lambda: get(self.connection, self.name), self.connection, clock=self.clock, sleep=self.sleep
             )
             log = self._log(job)
-            self._see(state_of(job))
             if elder := self._elder(job):
                 self._follow(elder)
                 continue
+            self._see(state_of(job))
             if state_of(job) in TERMINAL:
                 return self._ended(job, log)
             log.pump()

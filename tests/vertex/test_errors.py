@@ -89,7 +89,8 @@ MISTAKES = [
     pytest.param(
         grpc.StatusCode.INVALID_ARGUMENT,
         "List of found errors:\t1.Field: job_spec.worker_pool_specs[0].machine_spec.accelerator_type; Message: Both "
-        "`accelerator_type` and `accelerator_count` should be specified or none.\t 2.Field: display_name; Message: bad.\t ",
+        "`accelerator_type` and `accelerator_count` should be specified or none.\t "
+        "2.Field: display_name; Message: bad.\t ",
         ["accelerator_type: Both `accelerator_type`", "display_name: bad."],
         id="fields",
     ),
@@ -108,8 +109,8 @@ MISTAKES = [
         "You do not have permission to act as service_account: t@p.iam.gserviceaccount.com. (or it may not exist).",
         [
             "no permission iam.serviceAccounts.actAs on the service account t@p.iam.gserviceaccount.com,",
-            "gcloud iam service-accounts add-iam-policy-binding t@p.iam.gserviceaccount.com --project=my-project"
-            " --member=serviceAccount:ci@my-project.iam.gserviceaccount.com --role=roles/iam.serviceAccountUser",
+            "gcloud iam service-accounts add-iam-policy-binding t@p.iam.gserviceaccount.com --project=my-project",
+            "--member=serviceAccount:ci@my-project.iam.gserviceaccount.com --role=roles/iam.serviceAccountUser",
         ],
         id="actAs",
     ),
@@ -118,9 +119,9 @@ MISTAKES = [
         "Permission 'aiplatform.customJobs.create' denied on resource "
         "'//aiplatform.googleapis.com/projects/my-project/locations/europe-west4' (or it may not exist).",
         [
-            "has no aiplatform.customJobs.create on aiplatform.googleapis.com/projects/my-project/locations/europe-west4",
-            "gcloud projects add-iam-policy-binding my-project"
-            " --member=serviceAccount:ci@my-project.iam.gserviceaccount.com --role=roles/aiplatform.user",
+            "has no aiplatform.customJobs.create on aiplatform.googleapis.com/projects/my-project/locations/europe",
+            "gcloud projects add-iam-policy-binding my-project --member=serviceAccount:ci@my-project.iam",
+            "--role=roles/aiplatform.user",
         ],
         id="IAM",
     ),
@@ -133,16 +134,16 @@ MISTAKES = [
     ),
     pytest.param(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus",
+        "The following quota metrics exceed quota limits: aiplatform.googleapis.com/custom_model_training_l4_gpus",
         [
-            "quota aiplatform.googleapis.com/custom_model_training_nvidia_l4_gpus of project my-project",
+            "quota aiplatform.googleapis.com/custom_model_training_l4_gpus of project my-project",
             "iam-admin/quotas",
         ],
         id="quota",
     ),
     pytest.param(
         grpc.StatusCode.FAILED_PRECONDITION,
-        "The Cloud Storage bucket of `gs://b` is in location `us`. It must be in the same regional location as the service",
+        "The Cloud Storage bucket of `gs://b` is in location `us`. It must be in the same regional location as ...",
         ["not in the job's region europe-west4", "--location=europe-west4"],
         id="bucket region",
     ),

