@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 
 def make() -> tuple[bytes, bytes]:
@@ -15,7 +15,7 @@ def make() -> tuple[bytes, bytes]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "vertex-training local")])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     hosts = [x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -61,13 +61,16 @@ def admin(service: LocalService, method: str, request: dict[str, Any] | None = N
             raise LocalServiceError(text or "no answer", where=f"local service, process {service.pid}") from error
 
 
+Untyped: TypeAlias = Any  # gRPC's interceptors have no static types
+
+
 class _Details(grpc.ClientCallDetails):
     """A call's details with other metadata; gRPC offers no way to copy them."""
 
-    def __init__(self, details: Any, metadata: list[tuple[str, str]]) -> None:  # noqa: ANN401
+    def __init__(self, details: Untyped, metadata: list[tuple[str, str]]) -> None:
         self.method = details.method
         self.timeout = details.timeout
-        self.metadata = metadata
+        self.metadata = tuple(metadata)
         self.credentials = details.credentials
         self.wait_for_ready = details.wait_for_ready
         self.compression = details.compression
@@ -82,13 +85,10 @@ class _Token(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientIntercepto
     def _with_token(self, details: grpc.ClientCallDetails) -> _Details:
         return _Details(details, [*(getattr(details, "metadata", None) or ()), self._header])
 
-    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:  # noqa: ANN401
+    def intercept_unary_unary(self, continuation: Untyped, client_call_details: Untyped, request: Untyped) -> Untyped:
         return continuation(self._with_token(client_call_details), request)
 
     def intercept_stream_stream(
-        self,
-        continuation: Any,
-        client_call_details: Any,
-        request_iterator: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        self, continuation: Untyped, client_call_details: Untyped, request_iterator: Untyped
+    ) -> Untyped:
         return continuation(self._with_token(client_call_details), request_iterator)

@@ -12,7 +12,7 @@ import grpc
 
 from .logs_api import LogsApi
 from .methods import LOGGING, Dispatcher, Method
-from .schema import Schema
+from .schema import Generated, Schema
 from .status import ApiError, Code
 
 ADMIN = "prefect_vertex_training.local.Admin"
@@ -95,9 +95,7 @@ class GrpcServer:
             except ApiError as error:
                 self._abort(context, error)
 
-        return grpc.unary_unary_rpc_method_handler(
-            handle, self._schema[method.request].FromString, lambda message: message.SerializeToString()
-        )
+        return grpc.unary_unary_rpc_method_handler(handle, self._schema[method.request].FromString, _serialize)
 
     def _tail(self) -> grpc.RpcMethodHandler:
         def handle(requests: Iterator[object], context: grpc.ServicerContext) -> Iterator[object]:
@@ -109,9 +107,7 @@ class GrpcServer:
                 self._abort(context, error)
 
         message = self._schema["google.logging.v2.TailLogEntriesRequest"]
-        return grpc.stream_stream_rpc_method_handler(
-            handle, message.FromString, lambda response: response.SerializeToString()
-        )
+        return grpc.stream_stream_rpc_method_handler(handle, message.FromString, _serialize)
 
     def _admin(self, handler: Admin) -> grpc.RpcMethodHandler:
         def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -133,6 +129,10 @@ class GrpcServer:
         status: Any = error.status(self._schema)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         context.abort(_CODES[int(error.code)], error.message)
+
+
+def _serialize(message: Generated) -> bytes:
+    return message.SerializeToString()
 
 
 def check_token(header: str | bytes | None, token: str | None) -> None:

@@ -10,11 +10,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from . import queries
 from .filters import FilterError
-from .schema import Schema
+from .schema import Generated, Schema
 from .status import ApiError, Code, Violation, invalid
 from .store import TERMINAL, JobRecord, Store
 from .switches import Switches
@@ -102,7 +102,7 @@ class JobsApi:
 
     # Methods
 
-    def create(self, request: Any) -> Any:  # noqa: ANN401 - generated classes have no static type
+    def create(self, request: Generated) -> Generated:
         """CreateCustomJob: answers PENDING; the job exists before the caller hears of it."""
         self._match(_LOCATION, request.parent, "parent", "aiplatform.customJobs.create")
         job = request.custom_job
@@ -110,12 +110,14 @@ class JobsApi:
             job.ClearField(field)
         check(job)
         self._refuse(job)
+        now = round(self._clock(), 6)
         record = JobRecord(
             id=str(secrets.randbelow(9 * 10**18) + 10**18),
             display_name=job.display_name,
             labels=dict(job.labels),
             spec=self._schema.to_json(job.job_spec, proto_names=True),
-            create_time=round(self._clock(), 6),
+            create_time=now,
+            update_time=now,
             message=job.SerializeToString(),
         )
         self._store.create(record)
@@ -124,11 +126,11 @@ class JobsApi:
             raise ApiError(Code.UNAVAILABLE, "The service is currently unavailable.")
         return self._message(record)
 
-    def get(self, request: Any) -> Any:  # noqa: ANN401
+    def get(self, request: Generated) -> Generated:
         """GetCustomJob."""
         return self._message(self._find(request.name, "aiplatform.customJobs.get"))
 
-    def list(self, request: Any) -> Any:  # noqa: ANN401
+    def list(self, request: Generated) -> Generated:
         """ListCustomJobs: newest first."""
         self._match(_LOCATION, request.parent, "parent", "aiplatform.customJobs.list")
         if request.page_size < 0:
@@ -160,7 +162,7 @@ class JobsApi:
             response.next_page_token = queries.page_token([found[size - 1][0]], query)
         return response
 
-    def cancel(self, request: Any) -> Any:  # noqa: ANN401
+    def cancel(self, request: Generated) -> Generated:
         """CancelCustomJob: best effort; the job is CANCELLING when this returns, and ends soon after."""
         record = self._find(request.name, "aiplatform.customJobs.cancel")
         if self._store.request_cancel(record.id):
@@ -169,7 +171,7 @@ class JobsApi:
             raise ApiError(Code.FAILED_PRECONDITION, "The CustomJob is in a final state and can't be cancelled.")
         return self._schema["google.protobuf.Empty"]()
 
-    def delete(self, request: Any) -> Any:  # noqa: ANN401
+    def delete(self, request: Generated) -> Generated:
         """DeleteCustomJob: an operation that is done when it is answered."""
         record = self._find(request.name, "aiplatform.customJobs.delete")
         if record.state not in TERMINAL:
@@ -181,7 +183,7 @@ class JobsApi:
             self._runner.forget(record.id)
         return self._deletion(name)
 
-    def get_operation(self, request: Any) -> Any:  # noqa: ANN401
+    def get_operation(self, request: Generated) -> Generated:
         """Operations.GetOperation, of deletions."""
         self._match(_OPERATION, request.name, "name", "aiplatform.operations.get")
         return self._deletion(request.name)
@@ -210,7 +212,7 @@ class JobsApi:
             raise ApiError(Code.NOT_FOUND, f'The CustomJob "{name}" does not exist.')
         return record
 
-    def _refuse(self, job: Any) -> None:  # noqa: ANN401
+    def _refuse(self, job: Generated) -> None:
         """The refusals that a cloud project has and this machine has not: only where a switch asks for them."""
         spec = job.job_spec
         account = spec.service_account
@@ -234,7 +236,7 @@ class JobsApi:
                 f"The following quota metrics exceed quota limits: aiplatform.googleapis.com/{metric}",
             )
 
-    def _mask(self, request: Any) -> Any:  # noqa: ANN401
+    def _mask(self, request: Generated) -> Generated:
         """The read mask, or None when every field is wanted."""
         mask = request.read_mask
         if not mask.paths or list(mask.paths) == ["*"]:
@@ -243,12 +245,12 @@ class JobsApi:
             raise invalid([Violation("read_mask", f"`{','.join(mask.paths)}` names a field that CustomJob has not.")])
         return mask
 
-    def _message(self, record: JobRecord) -> Any:  # noqa: ANN401
+    def _message(self, record: JobRecord) -> Generated:
         job = self._job.FromString(record.message)
         job.name = f"{self._location}/customJobs/{record.id}"
         job.state = self._states[record.state].number
         for field in ("create_time", "update_time"):
-            _set_time(getattr(job, field), getattr(record, field) or record.create_time)
+            _set_time(getattr(job, field), getattr(record, field))
         # The real service tells these in whole seconds, so a short job ends before it was created.
         for field in ("start_time", "end_time"):
             value = getattr(record, field)
@@ -259,7 +261,7 @@ class JobsApi:
             job.error.message = record.error_message or ""
         return job
 
-    def _deletion(self, name: str) -> Any:  # noqa: ANN401
+    def _deletion(self, name: str) -> Generated:
         made = self._store.operation(name)
         if made is None:
             raise ApiError(Code.NOT_FOUND, f'The operation "{name}" does not exist.')
@@ -272,5 +274,5 @@ class JobsApi:
         return operation
 
 
-def _set_time(field: Any, seconds: float) -> None:  # noqa: ANN401
-    field.FromMicroseconds(round(seconds * 1_000_000))
+def _set_time(field: Generated, seconds: float | None) -> None:
+    field.FromMicroseconds(round((seconds or 0.0) * 1_000_000))

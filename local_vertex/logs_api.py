@@ -13,7 +13,7 @@ from typing import Any
 from . import queries
 from .filters import Condition, FilterError
 from .jobs_api import ServiceInfo
-from .schema import Schema
+from .schema import Generated, Schema
 from .status import ApiError, Code
 from .store import Store, StoredEntry
 from .switches import Switches
@@ -36,7 +36,7 @@ class LogsApi:
         self._tailing = 0
         self._lock = threading.Lock()
 
-    def list(self, request: Any) -> Any:  # noqa: ANN401 - generated classes have no static type
+    def list(self, request: Generated) -> Generated:
         """ListLogEntries: oldest first, or newest first with order_by "timestamp desc"."""
         if not 0 <= request.page_size <= MAX_PAGE_SIZE:
             raise ApiError(Code.INVALID_ARGUMENT, f"page_size must be between 0 and {MAX_PAGE_SIZE}")
@@ -87,7 +87,7 @@ class LogsApi:
                         yield response
                     seen = new[-1].seq if len(new) == MAX_PAGE_SIZE else newest
 
-    def _condition(self, request: Any) -> Condition:  # noqa: ANN401
+    def _condition(self, request: Generated) -> Condition:
         project = self._environment.project_id
         served = {f"projects/{project}", f"projects/{self._environment.project_number}"}
         if not request.resource_names:
@@ -115,7 +115,7 @@ class LogsApi:
             with self._lock:
                 self._tailing -= 1
 
-    def _fill(self, response: Any, lines: Iterable[StoredEntry]) -> None:  # noqa: ANN401
+    def _fill(self, response: Generated, lines: Iterable[StoredEntry]) -> None:
         project = self._environment.project_id
         for line in lines:
             entry = response.entries.add(

@@ -10,6 +10,7 @@ from ..core.errors import TrainingError
 from .jobs_api import JobsApi
 from .logs_api import LogsApi
 from .quotas import Quotas
+from .schema import Generated
 from .status import ApiError, Code
 from .switches import Switches
 
@@ -87,7 +88,7 @@ class Dispatcher:
         self._quotas = quotas
         self._report = report
 
-    def call(self, method: Method, request: object) -> Any:  # noqa: ANN401 - generated classes have no static type
+    def call(self, method: Method, request: object) -> Generated:
         """The response message, or `ApiError` for whatever went wrong."""
         self.before(method.name, method.quota)
         try:

@@ -10,13 +10,16 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.errors import LocalServiceError
 from ..core.files import write_atomic
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+Generated: TypeAlias = Any
+"""A message or descriptor of Google's: these classes are made at run time and have no static type."""
 
 _PACKAGES = ("google-cloud-aiplatform", "google-cloud-logging", "googleapis-common-protos", "protobuf")
 _FORMAT = 1
@@ -94,7 +97,7 @@ class Schema:
             descriptor_pool=self.pool,
         )
 
-    def from_json(self, value: object, name: str) -> Any:  # noqa: ANN401 - generated classes have no static type
+    def from_json(self, value: dict[str, Generated], name: str) -> Generated:
         """The message of that full name from its JSON form.
 
         Raises:
@@ -161,7 +164,7 @@ def _read_descriptors() -> bytes:
     return result.SerializeToString(deterministic=True)
 
 
-def _follow(descriptor: Any, needed: dict[str, Any]) -> None:  # noqa: ANN401 - message or enum descriptor
+def _follow(descriptor: Generated, needed: dict[str, Generated]) -> None:
     """Adds the top-level type that holds `descriptor`, and every type it refers to."""
     while descriptor.containing_type is not None:
         descriptor = descriptor.containing_type
@@ -182,7 +185,7 @@ def _ordered(files: dict[str, Any]) -> list[Any]:
     """Dependencies before those who need them."""
     ordered: dict[str, Any] = {}
 
-    def add(file: Any) -> None:  # noqa: ANN401 - a file descriptor
+    def add(file: Generated) -> None:
         for dependency in file.dependencies:
             if dependency.name in files and dependency.name not in ordered:
                 add(dependency)
@@ -193,16 +196,16 @@ def _ordered(files: dict[str, Any]) -> list[Any]:
     return list(ordered.values())
 
 
-def _cut(file: Any, needed: dict[str, Any]) -> Any:  # noqa: ANN401 - a file descriptor and its proto
+def _cut(file: Generated, needed: dict[str, Generated]) -> Generated:
     from google.protobuf import descriptor_pb2
 
     proto = descriptor_pb2.FileDescriptorProto()
     file.CopyToProto(proto)
     kept = {top.file.name for top in needed.values()}
     dependencies = [name for name in proto.dependency if name in kept]
-    prefix = f"{proto.package}."
-    for kind in (proto.message_type, proto.enum_type):
-        wanted = [item for item in kind if prefix + item.name in needed]
+    kinds: tuple[Any, ...] = (proto.message_type, proto.enum_type)
+    for kind in kinds:
+        wanted = [item for item in kind if f"{proto.package}.{item.name}" in needed]
         del kind[:]
         kind.extend(wanted)
     for part in ("dependency", "public_dependency", "weak_dependency", "service", "extension", "options"):

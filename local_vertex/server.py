@@ -1,4 +1,4 @@
-"""The service's own process: `python -m prefect_vertex_training.local_vertex.server OPTIONS`, started by `service.py`."""
+"""The service's own process, started by `service.py` with `python -m`."""
 
 from __future__ import annotations
 

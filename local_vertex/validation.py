@@ -1,13 +1,16 @@
-"""What CreateCustomJob refuses. The limits are the documented ones; where no text of the real service is known, the
-text is ours (README.md lists which)."""
+"""What CreateCustomJob refuses.
+
+The limits are the documented ones; where no text of the real service is known, the text is ours (README.md lists
+which).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from . import machines
+from .schema import Generated
 from .status import ApiError, Code, Violation, invalid
 
 MAX_POOLS = 4
@@ -22,7 +25,7 @@ _OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/[^\r\n]*)?")
 _IMAGE = re.compile(r"(?:oci:[^\x00-\x20\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
 
 
-def check(job: Any) -> None:  # noqa: ANN401 - generated classes have no static type
+def check(job: Generated) -> None:
     """Raises `ApiError` when a CustomJob can't be created, naming every bad field.
 
     Args:
@@ -39,7 +42,7 @@ def check(job: Any) -> None:  # noqa: ANN401 - generated classes have no static 
                 raise ApiError(Code.INVALID_ARGUMENT, problem)
 
 
-def _head(job: Any) -> Iterator[Violation]:  # noqa: ANN401
+def _head(job: Generated) -> Iterator[Violation]:
     if not job.display_name:
         yield Violation("display_name", "The display name is required.")
     elif len(job.display_name) > 128:
@@ -59,7 +62,7 @@ def _is_label(text: str) -> bool:
     return len(text) <= 63 and all((c.isalnum() and c == c.lower()) or c in "_-" for c in text)
 
 
-def _pools(spec: Any) -> Iterator[Violation]:  # noqa: ANN401
+def _pools(spec: Generated) -> Iterator[Violation]:
     where = "job_spec.worker_pool_specs"
     if spec.persistent_resource_id:
         yield Violation("job_spec.persistent_resource_id", "Persistent resources are not served by local_vertex.")
@@ -79,7 +82,7 @@ def _pools(spec: Any) -> Iterator[Violation]:  # noqa: ANN401
         yield Violation(place, f"`{output}` is not a Cloud Storage path of the form gs://bucket/path.")
 
 
-def _pool(pool: Any, where: str) -> Iterator[Violation]:  # noqa: ANN401
+def _pool(pool: Generated, where: str) -> Iterator[Violation]:
     if pool.replica_count < 1:
         yield Violation(f"{where}.replica_count", "The replica count must be positive.")
     if pool.WhichOneof("task") == "python_package_spec":
@@ -96,7 +99,7 @@ def _pool(pool: Any, where: str) -> Iterator[Violation]:  # noqa: ANN401
         yield Violation(f"{where}.disk_spec.boot_disk_size_gb", "The boot disk size must be 100 to 64000 GB.")
 
 
-def _container(container: Any, where: str) -> Iterator[Violation]:  # noqa: ANN401
+def _container(container: Generated, where: str) -> Iterator[Violation]:
     if not _IMAGE.fullmatch(container.image_uri):
         yield Violation(f"{where}.image_uri", f"`{container.image_uri}` is not a container image.")
     if sum(map(len, container.args)) > MAX_ARGS:
@@ -108,7 +111,7 @@ def _container(container: Any, where: str) -> Iterator[Violation]:  # noqa: ANN4
             yield Violation(f"{where}.env[{number}].name", f"`{variable.name}` is not a valid C identifier.")
 
 
-def _machine(machine: Any, where: str) -> Iterator[Violation]:  # noqa: ANN401
+def _machine(machine: Generated, where: str) -> Iterator[Violation]:
     if not machine.machine_type:
         yield Violation(f"{where}.machine_type", "The machine type is required.")
     elif machine.machine_type not in machines.MACHINE_TYPES:
@@ -120,7 +123,7 @@ def _machine(machine: Any, where: str) -> Iterator[Violation]:  # noqa: ANN401
         yield Violation(f"{where}.accelerator_count", "The accelerator count must be positive.")
 
 
-def _scheduling(spec: Any) -> Iterator[Violation]:  # noqa: ANN401
+def _scheduling(spec: Generated) -> Iterator[Violation]:
     scheduling, where = spec.scheduling, "job_spec.scheduling"
     if scheduling.timeout.ToNanoseconds() < 0:
         yield Violation(f"{where}.timeout", "The timeout must not be negative.")
@@ -140,7 +143,7 @@ def _scheduling(spec: Any) -> Iterator[Violation]:  # noqa: ANN401
         yield Violation(f"{where}.strategy", text)
 
 
-def _accelerator(machine: Any) -> str:  # noqa: ANN401
+def _accelerator(machine: Generated) -> str:
     """The accelerator's name; empty for none, the number for one this schema does not know."""
     if not machine.accelerator_type:
         return ""

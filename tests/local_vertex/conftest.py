@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import schema as schemas
 from prefect_vertex_training.local_vertex import server
@@ -38,27 +37,32 @@ class ScriptedRunner:
 
     @property
     def buckets(self) -> Path:
+        """Where buckets would lie."""
         return self.folder / "buckets"
 
     def start(self) -> None:
-        pass
+        """Has nothing to find again."""
 
     def stop(self) -> None:
-        pass
+        """Has nothing to end."""
 
     def submit(self, job_id: str) -> None:
+        """Does what the test chose."""
         self.on_submit(self, job_id)
 
     def cancel(self, job_id: str) -> None:
+        """Ends the job at once."""
         self.cancelled.append(job_id)
         self.end(job_id, "JOB_STATE_CANCELLED", 1, "The job was cancelled.")
 
     def forget(self, job_id: str) -> None:
+        """Remembers that it was told."""
         self.forgotten.append(job_id)
 
     def end(
         self, job_id: str, state: str = "JOB_STATE_SUCCEEDED", code: int | None = None, text: str | None = None
     ) -> None:
+        """Lets a job run and end."""
         self.store.transition(job_id, "JOB_STATE_RUNNING", expected=["JOB_STATE_PENDING"], start_time=time.time())
         self.store.transition(job_id, state, error_code=code, error_message=text)
 
@@ -74,22 +78,27 @@ class Local:
 
     @property
     def store(self) -> Store:
+        """What the service remembers."""
         return self.runner.store
 
     @property
     def parent(self) -> str:
+        """What jobs are created in."""
         return self.service.parent
 
     def channel(self, *, tcp: bool = False) -> Any:
+        """A channel, closed after the test."""
         return self.stack.enter_context(open_channel(self.service, tcp=tcp))
 
     def jobs(self, *, tcp: bool = False) -> Any:
+        """Google's own client."""
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
         return JobServiceClient(transport=JobServiceGrpcTransport(channel=self.channel(tcp=tcp)))
 
     def logs(self) -> Any:
+        """Google's own client for lines."""
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
         from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
 

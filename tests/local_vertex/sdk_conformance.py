@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import pytest
+from google.api_core.exceptions import NotFound
 from google.cloud import aiplatform
 from google.cloud.aiplatform_v1.types import JobState
 
@@ -53,6 +55,7 @@ def deleted(job: aiplatform.CustomJob) -> Iterator[aiplatform.CustomJob]:
 
 
 def run_returns_when_the_job_succeeded(image: str) -> None:
+    """A blocking run ends with the job."""
     with deleted(make(image, SUCCEED)) as job:
         job.run(timeout=3600, restart_job_on_worker_restart=True)
         assert job.state == JobState.JOB_STATE_SUCCEEDED
@@ -62,18 +65,16 @@ def run_returns_when_the_job_succeeded(image: str) -> None:
 
 
 def run_raises_when_the_job_failed(image: str) -> None:
+    """With the service's own words."""
     with deleted(make(image, FAIL)) as job:
-        try:
+        with pytest.raises(RuntimeError, match="workerpool0-0"):
             job.run()
-        except RuntimeError as error:
-            assert "workerpool0-0" in str(error), error
-        else:
-            raise AssertionError("no RuntimeError")
         assert job.state == JobState.JOB_STATE_FAILED
         assert job.error.code == 3
 
 
 def a_submitted_job_is_found_by_label_and_name(image: str) -> None:
+    """By label, in order, and by name or id."""
     key = uuid.uuid4().hex
     jobs = [make(image, SUCCEED, labels={"key": key}) for _ in range(2)]
     for job in jobs:
@@ -88,6 +89,7 @@ def a_submitted_job_is_found_by_label_and_name(image: str) -> None:
 
 
 def a_cancelled_job_ends_cancelled(image: str) -> None:
+    """With the code of a cancel."""
     with deleted(make(image, HANG)) as job:
         job.submit(disable_retries=True, scheduling_strategy=4)
         job.cancel()
@@ -97,16 +99,13 @@ def a_cancelled_job_ends_cancelled(image: str) -> None:
 
 
 def a_deleted_job_is_gone(image: str) -> None:
+    """Its name is NotFound."""
     job = make(image, SUCCEED)
     job.run()
     name = job.resource_name
     job.delete()
-    try:
+    with pytest.raises(NotFound):
         aiplatform.CustomJob.get(name)
-    except Exception as error:
-        assert type(error).__name__ == "NotFound", repr(error)
-    else:
-        raise AssertionError("still there")
 
 
 CHECKS: list[Callable[[str], None]] = [

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import itertools
 import json
+import operator
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from prefect_vertex_training.local_vertex.filters import (
     And,
     Compare,
@@ -30,6 +33,7 @@ NAMES = ["alpha", "beta x", 'quo"te', "st*r", "ümlaut", ""]
 
 
 def quoted(text: str) -> str:
+    """A value in quotes."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -57,7 +61,7 @@ comparisons = st.one_of(
     st.builds(
         Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.sampled_from(["=", "!=", ":"]), st.sampled_from("xy")
     ),
-    st.builds(Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.just(":"), st.just("*"), st.just(True)),  # noqa: FBT003
+    st.builds(Compare, st.sampled_from(["labels.a", "labels.b-c"]), st.just(":"), st.just("*"), st.just(True)),
     st.builds(Compare, st.just("labels"), st.just(":"), st.sampled_from(["a", "b-c", "d"])),
 )
 expressions = st.recursive(
@@ -73,27 +77,37 @@ expressions = st.recursive(
 
 def matches(expression: Expression, job: JobRecord) -> bool:
     """What the filter means, said once more in Python."""
-    if isinstance(expression, Not):
-        return not matches(expression.term, job)
-    if isinstance(expression, And):
-        return all(matches(term, job) for term in expression.terms)
-    if isinstance(expression, Or):
-        return any(matches(term, job) for term in expression.terms)
-    field, operator, value = expression.field, expression.operator, expression.value
-    if field == "labels":
-        return value in job.labels
-    if field.startswith("labels."):
-        found = job.labels.get(field.removeprefix("labels."))
-        if expression.anything:
-            return found is not None
-        return (found == value) != (operator == "!=")
-    if field == "display_name" and operator == ":":
-        return fnmatch.fnmatchcase(job.display_name, value.replace("[", "[[]").replace("?", "[?]"))
-    left = {"display_name": job.display_name, "state": job.state, "create_time": job.create_time}[field]
-    right = seconds(value) if field == "create_time" else value
-    return {"=": left == right, "!=": left != right}.get(operator) or (
-        operator not in {"=", "!="} and eval(f"left {operator} right")
-    )
+    match expression:
+        case Not(term):
+            found = not matches(term, job)
+        case And(terms):
+            found = all(matches(term, job) for term in terms)
+        case Or(terms):
+            found = any(matches(term, job) for term in terms)
+        case Compare("labels", _, key):
+            found = key in job.labels
+        case Compare("display_name", ":", value):
+            found = fnmatch.fnmatchcase(job.display_name, value.replace("[", "[[]").replace("?", "[?]"))
+        case Compare(field, _, _, True):
+            found = field.removeprefix("labels.") in job.labels
+        case Compare("create_time", operator, value):
+            found = OPERATORS[operator](job.create_time, seconds(value))
+        case Compare(field, operator, value):
+            known = {"display_name": job.display_name, "state": job.state}
+            left = known.get(field, job.labels.get(field.removeprefix("labels.")))
+            found = OPERATORS[operator](left, value)
+    return found
+
+
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    ":": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +143,8 @@ def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord
 @given(st.text(alphabet="ab =\"'()-:*<>!~.\\\n", max_size=30) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text makes the parser fail in another way."""
-    try:
+    with contextlib.suppress(FilterError):
         parse(text)
-    except FilterError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize(

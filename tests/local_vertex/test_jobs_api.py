@@ -7,7 +7,7 @@ import copy
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,7 +15,6 @@ from google.api_core import exceptions
 from google.cloud.aiplatform_v1 import JobServiceAsyncClient, JobServiceClient
 from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcAsyncIOTransport
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
-
 from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.local_vertex.connect import OPTIONS, admin, open_aio_channel
 
@@ -23,10 +22,12 @@ Job = dict[str, Any]
 
 
 def create(local: Any, job: Job, **changes: Any) -> CustomJob:
+    """Creates the job with some fields changed."""
     return local.jobs().create_custom_job(parent=local.parent, custom_job={**job, **changes})
 
 
 def last(name: str) -> str:
+    """The last part of a name."""
     return name.rpartition("/")[2]
 
 
@@ -357,7 +358,7 @@ def test_tcp_needs_the_token(start_local: Callable[..., Any], job: Job) -> None:
 def test_create_time_filters_agree_with_what_was_answered(local: Any, job: Job) -> None:
     """A time that the service told selects the job when it is sent back."""
     made = create(local, job)
-    moment = datetime.fromtimestamp(made.create_time.timestamp(), timezone.utc)
+    moment = datetime.fromtimestamp(made.create_time.timestamp(), UTC)
     text = f'create_time="{moment.isoformat(timespec="microseconds")}"'
 
     assert [found.name for found in local.jobs().list_custom_jobs({"parent": local.parent, "filter": text})] == [

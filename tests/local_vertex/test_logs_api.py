@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-
 from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry, Store
 
 PROJECT = ["projects/local"]
 
 
 def write(store: Store, job: str, *texts: str, task: str = "workerpool0-0", timestamp: float | None = None) -> None:
+    """Lines as a job writes them."""
     moment = time.time() if timestamp is None else timestamp
     store.append_logs(job, [LogEntry(moment, "INFO", task, text) for text in texts])
 
@@ -118,6 +118,7 @@ class Tail:
                     self.arrived.notify_all()
 
     def wait_for(self, *texts: str) -> None:
+        """Waits until all these have arrived."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: set(texts) <= set(self.texts), 30), self.texts
 

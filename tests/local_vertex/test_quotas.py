@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from prefect_vertex_training.local_vertex.quotas import Quotas
 from prefect_vertex_training.local_vertex.status import ApiError, Code
 from prefect_vertex_training.local_vertex.switches import Switches
@@ -17,14 +16,15 @@ class Clock:
     now = 0.0
 
     def __call__(self) -> float:
+        """The time."""
         return self.now
 
 
 def spends(quotas: Quotas, quota: str) -> bool:
+    """Whether there was a token left."""
     try:
         quotas.spend(quota)
-    except ApiError as error:
-        assert error.code == Code.RESOURCE_EXHAUSTED
+    except ApiError:
         return False
     return True
 
@@ -74,5 +74,8 @@ def test_without_the_switch_nothing_is_counted() -> None:
 def test_the_text_names_metric_and_project() -> None:
     """As every Google API words it."""
     quotas = Quotas(Switches(quotas=True, log_reads_per_minute=0.0), "42", Clock())
-    with pytest.raises(ApiError, match=r"Quota exceeded for quota metric 'Read requests' .*'project_number:42'"):
+    with pytest.raises(
+        ApiError, match=r"Quota exceeded for quota metric 'Read requests' .*'project_number:42'"
+    ) as failure:
         quotas.spend("log_reads")
+    assert failure.value.code == Code.RESOURCE_EXHAUSTED

@@ -28,6 +28,7 @@ def call(
     token: str | None = "",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
+    """One request; its status and the JSON that came back."""
     connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
     sent = dict(headers or {})
     if token is not None:

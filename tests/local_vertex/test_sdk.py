@@ -40,6 +40,7 @@ def outcome(runner: Any, job_id: str) -> None:
 
 
 def settings(local: Any, **where: str) -> dict[str, Any]:
+    """How the SDK is pointed at the service."""
     service = local.service
     bucket = f"gs://{service.bucket}"
     return {

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from prefect_vertex_training.core.errors import LocalServiceError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import command, service
@@ -229,7 +228,7 @@ def test_start_says_how_to_connect(home: Home) -> None:
 
 def test_a_bad_switch_starts_nothing(home: Home) -> None:
     """It is named with those that exist."""
-    with pytest.raises(LocalServiceError, match="no switch is named 'stockout'.*stock_out"):
+    with pytest.raises(LocalServiceError, match=r"no switch is named 'stockout'.*stock_out"):
         command.start(home, switches={"stockout": 1})
 
     assert service.find(home) is None
@@ -308,7 +307,6 @@ def test_the_service_imports_none_of_googles_clients(home: Home) -> None:
 def test_the_schema_is_that_of_the_installed_packages(local: Any, job: dict[str, Any]) -> None:
     """A message that fills every field in reach comes back as it was, so no field is missing."""
     from google.cloud.aiplatform_v1.types import CreateCustomJobRequest
-
     from prefect_vertex_training.local_vertex import schema as schemas
 
     ours = schemas.load(local.home.cache)

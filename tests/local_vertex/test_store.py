@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from prefect_vertex_training.core.errors import LocalServiceError, StorageError
 from prefect_vertex_training.local_vertex.store import TERMINAL, JobRecord, LogEntry, Store
 
@@ -25,6 +24,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def line(text: str, timestamp: float = 1.0) -> LogEntry:
+    """A line as a job writes it."""
     return LogEntry(timestamp, "INFO", "workerpool0-0", text)
 
 
@@ -153,9 +153,13 @@ def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
     """What was stored stays readable, and writing goes on when there is room again."""
     store.create(JobRecord(id="1"))
     store._db.execute(f"PRAGMA max_page_count={store._db.execute('PRAGMA page_count').fetchone()[0] + 2}")
-    with pytest.raises(StorageError) as failure:
+
+    def fill() -> None:
         for number in range(1000):
             store.append_logs("1", [line("x" * 500)] * 10, ("stdout", number))
+
+    with pytest.raises(StorageError) as failure:
+        fill()
     kept = store.find_logs(limit=10_000)
 
     assert "full" in str(failure.value)

@@ -15,32 +15,39 @@ L4 = {"machine_type": "g2-standard-4", "accelerator_type": "NVIDIA_L4", "acceler
 
 
 def pool(job: Job) -> Job:
+    """The first pool."""
     return job["job_spec"]["worker_pool_specs"][0]
 
 
 def container(job: Job, **fields: Any) -> None:
+    """Changes the first pool's container."""
     pool(job)["container_spec"].update(fields)
 
 
 def machine(job: Job, *spec: Any) -> None:
+    """Sets type, accelerator and count."""
     pool(job)["machine_spec"] = dict(zip(("machine_type", "accelerator_type", "accelerator_count"), spec, strict=False))
 
 
 def scheduling(job: Job, **fields: Any) -> None:
+    """Sets the scheduling."""
     job["job_spec"]["scheduling"] = fields
 
 
 def flex(job: Job, *machines: Job, **fields: Any) -> None:
+    """Asks for FLEX_START on these machines."""
     first = pool(job)
     job["job_spec"]["worker_pool_specs"] = [{**first, "machine_spec": spec} for spec in machines or [L4]]
     scheduling(job, strategy=Scheduling.Strategy.FLEX_START, **fields)
 
 
 def pools(job: Job, *counts: int) -> None:
+    """Makes pools of these sizes; 0 skips one."""
     job["job_spec"]["worker_pool_specs"] = [{**pool(job), "replica_count": count} if count else {} for count in counts]
 
 
 def submit(local: Any, job: Job) -> CustomJob:
+    """Creates the job."""
     return local.jobs().create_custom_job(parent=local.parent, custom_job=job)
 
 
@@ -243,7 +250,7 @@ def test_all_bad_fields_are_told_at_once(local: Any, job: Job) -> None:
     """Numbered, and each in the details."""
     machine(job, "c3-standard-4")
     job["display_name"] = ""
-    with pytest.raises(exceptions.InvalidArgument, match="1.Field: display_name.*2.Field: job_spec") as failure:
+    with pytest.raises(exceptions.InvalidArgument, match=r"1\.Field: display_name.*2\.Field: job_spec") as failure:
         submit(local, job)
 
     assert len(failure.value.details[0].field_violations) == 2
