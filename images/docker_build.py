@@ -16,7 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 from docker.errors import ImageNotFound, create_api_error_from_http_exception
 from requests.exceptions import HTTPError
 
-from ..core.errors import DockerError, RegistryError, storage_errors
+from ..core.errors import BaseImageError, DockerError, RegistryError, storage_errors
+from .config import DOCKER
 from .docker_context import dockerfile_name, dockerfile_text, write_context
 from .docker_engine import engine_errors
 from .docker_output import BuildOutput, json_lines
@@ -67,10 +68,14 @@ def build(
     with engine_errors():
         attributes = engine.api.inspect_image(image_id)
     _check_platform(attributes, name)
+    return _built(request, attributes)
+
+
+def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
     return BuiltImage(
-        reference=f"docker-daemon:{request.name}@{image_id}",
-        digest=image_id,
-        media_type="application/vnd.docker.container.image.v1+json",
+        reference=f"docker-daemon:{request.name}@{attributes['Id']}",
+        digest=attributes["Id"],
+        media_type=DOCKER.config,
         size=attributes["Size"],
         builder="docker",
     )
@@ -158,6 +163,16 @@ def _other_platform(platform: str, name: str) -> DockerError:
     )
 
 
+def built_before(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
+    """The image that an earlier `build` left in the engine under this tag; None without one."""
+    with engine_errors():
+        try:
+            attributes = engine.api.inspect_image(f"{request.name}:{tag}")
+        except ImageNotFound:
+            return None
+    return _built(request, attributes)
+
+
 def resolve_bases(
     request: ImageRequest,
     resolve: Callable[[str], str],
@@ -167,30 +182,36 @@ def resolve_bases(
 
     Args:
         request: With or without a Dockerfile of its own.
-        resolve: A reference's digest as its registry gives it, from `images.base`.
-        engine: Asked for an image that no registry gives: one that exists on this machine alone.
+        resolve: A reference's digest as its registry gives it: `images.base.base_digest`.
+        engine: Asked for an image that was built on this machine and lies in no registry.
 
     Raises:
-        RegistryError: An image that neither has.
+        BaseImageError: An image that neither has.
+        RegistryError: A registry that can't be asked about an image that the engine doesn't have.
     """
     found: dict[str, str] = {}
     for reference in named_images(dockerfile_text(request), request.build_args).all:
+        local = _local(engine, reference)
+        if local and not local["RepoDigests"]:  # made here: no registry knows it
+            found[reference] = local["Id"]
+            continue
         try:
             found[reference] = resolve(reference)
-        except RegistryError:
-            local = _local_id(engine(), reference) if engine else None
+        except (BaseImageError, RegistryError):
             if local is None:
                 raise
-            found[reference] = local
+            found[reference] = local["Id"]
     return found
 
 
-def _local_id(engine: DockerClient, reference: str) -> str | None:
-    with engine_errors():
-        try:
-            return engine.api.inspect_image(reference)["Id"]
-        except ImageNotFound:
-            return None
+def _local(engine: Callable[[], DockerClient] | None, reference: str) -> dict[str, Any] | None:
+    if engine is None:
+        return None
+    try:
+        with engine_errors():
+            return engine().api.inspect_image(reference)
+    except DockerError:  # no such image, or no engine: the registry may still know
+        return None
 
 
 def _provide(engine: DockerClient, reference: str, digest: str, log: Log) -> None:

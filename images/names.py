@@ -93,7 +93,10 @@ class Place:
 def _check_host(host: str) -> None:
     if "://" in host:
         raise _wrong(
-            "host", host, "it is an address", f"Write it without the scheme: {host.split('://')[1].split('/', maxsplit=1)[0]}"
+            "host",
+            host,
+            "it is an address",
+            f"Write it without the scheme: {host.split('://')[1].split('/', maxsplit=1)[0]}",
         )
     name, slash, rest = host.partition("/")
     if slash:

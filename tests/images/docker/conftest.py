@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,24 @@ class File:
 
 
 RequestOf = Callable[..., ImageRequest]
+
+
+# Images of this process: other workers have their own, which are still in use.
+LABEL = {"docker-way-tests": str(os.getpid())}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_images_left() -> Iterator[None]:
+    """Removes what these tests built, if there is an engine."""
+    import docker
+    from docker.errors import DockerException
+
+    yield
+    with contextlib.suppress(DockerException), contextlib.closing(docker.from_env()) as engine:
+        filters = {"label": [f"{name}={value}" for name, value in LABEL.items()]}
+        for image in engine.images.list(all=True, filters=filters):
+            with contextlib.suppress(DockerException):
+                engine.images.remove(image.id, force=True)
 
 
 @pytest.fixture
@@ -41,6 +61,7 @@ def request_of(tmp_path: Path) -> RequestOf:
             script="train.py",
             lock="",
             python="3.11",
+            labels=LABEL,
             dockerfile=dockerfile if "Dockerfile" in files else None,
         )
         return replace(request, **fields)

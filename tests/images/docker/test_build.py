@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.docker_build import build, resolve_bases
+from prefect_vertex_training.images.docker_build import build, built_before, resolve_bases
 from prefect_vertex_training.images.docker_engine import engine_errors
 
 
@@ -35,8 +35,8 @@ def test_own_dockerfile_with_arguments_and_a_stage(docker_engine, docker_base, r
         },
         build_args={"WORD": word},
         target="first",
-        labels={"org.opencontainers.image.revision": "abc"},
     )
+    request = replace(request, labels={**request.labels, "org.opencontainers.image.revision": "abc"})
     lines: list[str] = []
 
     image = build(request, engine=docker_engine, tag="arguments", log=lines.append)
@@ -155,6 +155,15 @@ def test_no_engine(request_of) -> None:
         engine_errors(),
     ):
         DockerHost(base_url="unix:///nowhere/docker.sock").get_client()
+
+
+def test_built_before(docker_engine, request_of) -> None:
+    """An image that is in the engine already is found by its tag."""
+    request = request_of({"train.py": "", "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
+
+    assert built_before(request, engine=docker_engine, tag="never") is None
+    image = build(request, engine=docker_engine, tag="before", log=lambda _: None)
+    assert built_before(request, engine=docker_engine, tag="before") == image
 
 
 def test_bases_by_digest(docker_engine, docker_base, python_base, request_of) -> None:
