@@ -134,14 +134,23 @@ def _key(root: Path, requirements: Requirements, python: str, platform: str | No
     facts.append(uv.options(os.environ))
     facts.append([(name, settings[name]) for name in _DECIDING if settings.get(name)])
     facts.append(_folders_of_wheels(root, requirements, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_uv_settings(root))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def _folders_of_wheels(root: Path, requirements: Requirements, links: str) -> list[list[str]]:
-    """The names in local folders of wheels: a wheel that is put there must be seen."""
+def _folders_of_wheels(root: Path, requirements: Requirements, links: str) -> list[tuple[str, int, int]]:
+    """What lies in local folders of wheels: one that is put or changed there must be seen."""
     written = re.findall(r"(?m)^(?:-f|--find-links)[ =]*(\S+)", "\n".join(requirements.texts.values()))
     folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
-    return [sorted(os.listdir(folder)) for folder in folders if folder.is_dir()]  # noqa: PTH208 - names are enough
+    entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
+    return sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
+
+
+def _uv_settings(root: Path) -> list[str]:
+    """The project's own settings of uv, which name indexes too: https://docs.astral.sh/uv/reference/settings/."""
+    own, shared = root / "uv.toml", root / "pyproject.toml"
+    tool = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {}) if shared.is_file() else {}
+    return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
 
 
 def _known(store: Path, python: str) -> Lock | None:

@@ -1,0 +1,165 @@
+"""How long it takes to list and fingerprint a project of 5,000 files / 200 MB, beside git doing the same.
+
+    python benchmarks/project/scan.py [--files 5000] [--megabytes 200] [--rounds 7]
+
+"cold" reads every byte (from the page cache), "unchanged" finds that nothing changed, "one edit" that one file did.
+git's column is `git add --all` followed by `git write-tree`, with an empty index, and again with a full one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect_vertex_training.project.files import list_files
+from prefect_vertex_training.project.fingerprint import fingerprint
+from prefect_vertex_training.project.settings import Settings, load
+
+_GITIGNORE = """*.log
+*.tmp
+*.bak
+*.ckpt
+*.pt
+*.h5
+*.onnx
+*.so
+*.egg
+*.orig
+*.rej
+.coverage
+htmlcov/
+build/
+dist/
+out/
+target/
+/data/raw/
+docs/_build/
+!keep.log
+"""
+
+
+def make_project(root: Path, files: int, size: int) -> None:
+    """A project of random files in 350 folders, all older than the 2 s within which a file is read again."""
+    source = random.Random(0)
+    root.mkdir()
+    (root / "train.py").write_text("")
+    (root / ".gitignore").write_text(_GITIGNORE)
+    for number in range(files):
+        folder = root / f"part{number % 50}" / f"group{number % 7}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"sample{number}.bin").write_bytes(source.randbytes(size))
+
+
+def median(action: Callable[[], object], rounds: int, before: Callable[[], object] = lambda: None) -> float:
+    """Milliseconds."""
+    times: list[float] = []
+    for _ in range(rounds):
+        before()
+        begin = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times) * 1000
+
+
+def walk(root: Path) -> int:
+    """The least any scan does: list and stat everything."""
+    total = 0
+    folders = [str(root)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def git(root: Path) -> None:
+    """What git does to know the tree's hash."""
+    for command in (["add", "--all"], ["write-tree"]):
+        subprocess.run(["git", "-C", root, *command], check=True, stdout=subprocess.DEVNULL)
+
+
+def forget(root: Path) -> None:
+    """An empty git repository."""
+    shutil.rmtree(root / ".git", ignore_errors=True)
+    subprocess.run(["git", "-C", root, "init", "--quiet"], check=True)
+
+
+def edit(root: Path) -> Callable[[], None]:
+    """Changes one byte of one file, another at each call."""
+    numbers = iter(range(1000))
+
+    def change() -> None:
+        number = next(numbers)
+        path = root / f"part{number % 50}" / f"group{number % 7}" / f"sample{number}.bin"
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+
+    return change
+
+
+def measure(root: Path, cache: Path, rounds: int) -> list[tuple[str, float, float | None]]:
+    """Rows: what, ours and git's in milliseconds."""
+    settings: Settings = load(root)
+    later = time.time_ns() + 10**10
+
+    def ours() -> str:
+        return fingerprint(list_files(root, settings), settings, cache=cache, clock=lambda: later)
+
+    def clean() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+
+    has_git = shutil.which("git") is not None
+    rows: list[tuple[str, float, float | None]] = [
+        ("walk and stat alone", median(lambda: walk(root), rounds), None),
+        ("list the files", median(lambda: list_files(root, settings), rounds), None),
+        (
+            "list and fingerprint, cold",
+            median(ours, rounds, clean),
+            median(lambda: git(root), 3, lambda: forget(root)) if has_git else None,
+        ),
+        (
+            "list and fingerprint, unchanged",
+            median(ours, rounds),
+            median(lambda: git(root), rounds) if has_git else None,
+        ),
+    ]
+    change = edit(root)
+    mine = median(ours, rounds, change)
+    rows.append(
+        ("list and fingerprint, one edit", mine, median(lambda: git(root), rounds, change) if has_git else None)
+    )
+    return rows
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=5000)
+    parser.add_argument("--megabytes", type=float, default=200)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve() / "project"
+        make_project(root, arguments.files, int(arguments.megabytes * 1e6 / arguments.files))
+        rows = measure(root, Path(folder) / "cache", arguments.rounds)
+    print(
+        f"{arguments.files} files, {arguments.megabytes:g} MB, Python {platform.python_version()}, {os.cpu_count()} CPUs"
+    )
+    print(f"{'medians, milliseconds':34} {'here':>8} {'git':>8}")
+    for what, here, other in rows:
+        print(f"{what:34} {here:8.0f} {'' if other is None else f'{other:.0f}':>8}")
+
+
+if __name__ == "__main__":
+    main()
