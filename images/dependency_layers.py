@@ -7,7 +7,7 @@ cache of a fresh machine; the layer cache, wheel by wheel; the index that has th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import BinaryIO
@@ -28,8 +28,8 @@ from .dependencies import (
     wheel_key,
 )
 from .download import Downloader
-from .inflate import CorruptData
-from .layer import CHUNK, END_MEMBER, Layer, LayerWriter
+from .join import join_layers
+from .layer import Layer
 from .layer_cache import CachedLayer, LayerCache
 from .model import ImageRequest
 from .pylock import LockedWheel, lock_hash, read_lock
@@ -54,7 +54,7 @@ class DependencyLayers:
         self._request = request
         self._alone = alone
         self._cache = LayerCache(cache / "wheels")
-        self._records = DependencyRecords(cache / "locks")
+        self._records = DependencyRecords(cache / "sets")
         self._downloader = Downloader(cache / "downloads", stopped=shop.stopped)
         self._target = shop.target.reference("") if shop.target else ""
 
@@ -173,10 +173,7 @@ class DependencyLayers:
 
         def write(out: BinaryIO) -> Layer:
             with self._shop.computing():
-                writer = LayerWriter(out)
-                for cached in small.values():
-                    writer.append(_body(cached))
-                return writer.finish(title)
+                return join_layers(out, [cached.path for cached in small.values()], title)
 
         joined = self._cache.get_or_make(key, write)
         self._deliver(joined, started)
@@ -188,15 +185,3 @@ class DependencyLayers:
         else:
             self._shop.keep(cached.layer, cached.path)
             self._shop.report(cached.layer, "reused", started)
-
-
-def _body(cached: CachedLayer) -> Iterator[bytes]:
-    """A layer's bytes without its end."""
-    left = cached.layer.size - len(END_MEMBER)
-    with cached.path.open("rb") as file:
-        while left:
-            block = file.read(min(CHUNK, left))
-            if not block:
-                raise CorruptData("cut short")
-            left -= len(block)
-            yield block

@@ -71,9 +71,10 @@ def build(
     alone = _check(request, base)
     # Taken before any file is looked at: what is touched later than this looks touched to the next build.
     now = time.time_ns()
-    with Workshop(store, upload_to, cache / "scratch", progress, workers) as shop:
-        dependencies = shop.start(DependencyLayers(shop, cache, request, alone).resolve)
-        state = CodeState(cache / "code", request.root)
+    folder = cache / "layers"
+    with Workshop(store, upload_to, folder / "scratch", progress, workers) as shop:
+        dependencies = shop.start(DependencyLayers(shop, folder, request, alone).resolve)
+        state = CodeState(folder / "code", request.root)
         buckets = code_layers.split(request.files, now)
         code = [_bucket_layer(shop, state, bucket) for bucket in buckets]
         environment = _environment(shop, request, base)

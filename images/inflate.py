@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol, cast
 
 from zlib_ng import zlib_ng
@@ -60,23 +60,6 @@ class Inflater:
             raise CorruptData(f"{self._seen} bytes where {self._size} were announced")
         if self._seen_crc != self._crc:
             raise CorruptData(f"CRC {self._seen_crc:08x} where {self._crc:08x} was announced")
-
-
-def inflate_gzip(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of a gzip file of any number of members."""
-    stream: _Stream | None = None
-    for block in blocks:
-        rest = block
-        while rest:
-            stream = stream or _fast.decompressobj(31)
-            yield from _drain(stream, rest)
-            rest = stream.unused_data
-            if stream.eof:
-                stream = None
-            else:
-                break
-    if stream is not None:
-        raise CorruptData("the compressed data ends early")
 
 
 def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:

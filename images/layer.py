@@ -8,38 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from zlib_ng import zlib_ng
 
 from . import tar
-from .inflate import CorruptData, Inflater, inflate_gzip
+from .inflate import CorruptData, Inflater
 
 CHUNK = 256 * 1024
 """Bytes read at a time; what bounds the memory."""
 
-COMPRESSION = "zlib-ng-1.1.0-1"
+COMPRESSION = "zlib-ng 1.1.0"
 """What compresses; part of every key under which layers are remembered, because it decides their bytes."""
 
-_LEVEL = 1
 _SAMPLE = 64 * 1024
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
 
 
-def deflate_member(data: bytes) -> bytes:
-    """`data` as one gzip member."""
-    squeeze = zlib_ng.compressobj(_LEVEL, zlib_ng.DEFLATED, -15)
-    return b"".join((_MEMBER, squeeze.compress(data), squeeze.flush(), _trailer(zlib_ng.crc32(data), len(data))))
-
-
 def _trailer(crc: int, size: int) -> bytes:
     return struct.pack("<II", crc, size & 0xFFFFFFFF)
-
-
-END_MEMBER = deflate_member(tar.END)
-"""Ends every layer. Without it a layer can be continued: how small wheels' layers are joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +51,21 @@ class Layer:
 class LayerWriter:
     """Writes entries to `out` in the order given; parent folders are added before their first entry.
 
-    Memory stays flat: at most `CHUNK` bytes of any entry are held.
+    Memory stays flat: at most `CHUNK` bytes of any entry are held. No path may be added twice: engines refuse that.
+
+    Args:
+        out: Gets the compressed layer.
+        level: How hard to compress what isn't compressed yet: 1 for speed, 6 for what is made rarely.
     """
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, level: int = 1) -> None:
         self._out = out
+        self._level = self._wanted_level = level
         self._compressed = hashlib.sha256()
         self._uncompressed = hashlib.sha256()
         self._size = 0
         self._folders: set[str] = set()
         self._squeeze = None
-        self._level = _LEVEL
         self._crc = 0
         self._length = 0
 
@@ -96,12 +89,12 @@ class LayerWriter:
         for number, block in enumerate(blocks):
             if number == 0 and size >= _SAMPLE:
                 # zlib-ng's fastest level makes incompressible data 5 % larger at 100 MB/s; storing it costs nothing.
-                self._use_level(_LEVEL if _compressible(block) else 0)
+                self._use_level(self._wanted_level if _compressible(block) else 0)
             written += len(block)
             self._write(block)
         if written != size:
             raise CorruptData(f"{written} bytes where {size} were announced")
-        self._use_level(_LEVEL)
+        self._use_level(self._wanted_level)
         self._write(tar.padding(size))
 
     def add_deflated(
@@ -145,17 +138,10 @@ class LayerWriter:
         self._emit(_trailer(crc, size))
         self._write(tar.padding(size))
 
-    def append(self, body: Iterable[bytes]) -> None:
-        """The entries of another layer: its bytes without `END_MEMBER`."""
-        self._end_member()
-        for data in inflate_gzip(self._passed_on(body)):
-            self._uncompressed.update(data)
-
     def finish(self, title: str) -> Layer:
         """Ends the layer; nothing can be added afterwards."""
+        self._write(tar.END)
         self._end_member()
-        self._uncompressed.update(tar.END)
-        self._emit(END_MEMBER)
         return Layer(
             title, f"sha256:{self._compressed.hexdigest()}", f"sha256:{self._uncompressed.hexdigest()}", self._size
         )
@@ -166,11 +152,6 @@ class LayerWriter:
             self._add_parents(parent)
             self._folders.add(parent)
             self._write(tar.directory_header(parent))
-
-    def _passed_on(self, body: Iterable[bytes]) -> Iterator[bytes]:
-        for block in body:
-            self._emit(block)
-            yield block
 
     def _emit(self, data: bytes) -> None:
         """Compressed bytes: out they go."""
@@ -206,4 +187,4 @@ class LayerWriter:
 
 def _compressible(block: bytes) -> bool:
     sample = block[:_SAMPLE]
-    return len(zlib_ng.compress(sample, _LEVEL)) < 0.95 * len(sample)
+    return len(zlib_ng.compress(sample, 1)) < 0.95 * len(sample)

@@ -179,7 +179,7 @@ class Bench:
         for path in (self.store.folder / "blobs/sha256").iterdir():
             if not path.name.startswith("."):
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
-        for record in (self.cache / "wheels").glob("*.json"):
+        for record in (self.cache / "layers/wheels").glob("*.json"):
             layer = json.loads(record.read_bytes())["layer"]
             data = record.with_suffix(".layer").read_bytes()
             assert f"sha256:{hashlib.sha256(data).hexdigest()}" == layer["digest"]
@@ -209,7 +209,7 @@ def _lock(wheels: list[Path]) -> str:
     for wheel in wheels:
         name, version = wheel.name.split("-")[:2]
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-        lines += ["[[packages]]", f'name = "{name}"', f'version = "{version}"']
+        lines += ["[[packages]]", f'name = "{name.replace("_", "-")}"', f'version = "{version}"']
         lines += [f'wheels = [{{ path = "{wheel}", hashes = {{ sha256 = "{digest}" }} }}]']
     return "\n".join(lines) if wheels else ""
 

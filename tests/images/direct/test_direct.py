@@ -180,18 +180,18 @@ def test_layers_that_are_only_in_the_registry(bench, tmp_path: Path) -> None:
     assert fresh.store.is_whole(image.digest)
 
     shutil.rmtree(fresh.store.folder)
-    shutil.rmtree(fresh.cache / "wheels")
+    shutil.rmtree(fresh.cache / "layers/wheels")
     image = fresh.build()
     assert fresh.store.is_whole(image.digest)
     assert expected != ""
 
 
-@pytest.mark.parametrize("lost", ["wheels", "locks", "code", "images", "everything"])
+@pytest.mark.parametrize("lost", ["wheels", "sets", "code", "images", "everything"])
 def test_lost_caches(lost: str, bench) -> None:
     """Whatever is deleted between two builds, the next one makes the same image again, whole."""
     expected = bench.build().digest
-    for name in ("wheels", "locks", "code") if lost == "everything" else (lost,):
-        shutil.rmtree(bench.store.folder if name == "images" else bench.cache / name)
+    for name in ("wheels", "sets", "code") if lost == "everything" else (lost,):
+        shutil.rmtree(bench.store.folder if name == "images" else bench.cache / "layers" / name)
 
     image = bench.build()
 
@@ -290,7 +290,7 @@ def test_two_processes_at_once(bench, tmp_path: Path) -> None:
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     assert digest == bench.clean(tmp_path / "clean").build().digest
     bench.check_blobs()
-    made = sorted(path.stem for path in (bench.cache / "wheels").glob("*.layer"))
+    made = sorted(path.stem for path in (bench.cache / "layers/wheels").glob("*.layer"))
     assert len(made) == 4
     assert not list(bench.cache.rglob(".*"))
 
