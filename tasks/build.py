@@ -38,7 +38,7 @@ def build(plan: ImagePlan) -> BuiltImage:
         if found is not None:
             log(f"unchanged: {found.reference}")
             return cached(found)
-        image = _build_docker(plan, log) if plan.builder == "docker" else _build_direct(plan, log, home)
+        image = _build_docker(plan, log, waited=waited) if plan.builder == "docker" else _build_direct(plan, log, home)
     log(f"{image.reference} ({image.size:,} bytes)")
     if image.layers:
         report_layers(image, "image-build")
@@ -56,10 +56,12 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
     )
 
 
-def _build_docker(plan: ImagePlan, log: LogFunction) -> BuiltImage:
+def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
     from ..images import docker_build
 
     engine = docker_engine()
+    if waited and (built := docker_build.built_before(plan.request, engine=engine, tag=plan.tags[0])):
+        return built
     return docker_build.build(plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases)
 
 

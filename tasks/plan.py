@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
-from ..images.base import Base, default_base, resolve_base
+from ..images.base import Base, base_digest, default_base, resolve_base
 from ..images.cache import find, image_fingerprint, image_tag
 from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
@@ -116,17 +116,19 @@ def plan_image(
         dockerfile=dockerfile if chosen == "docker" and dockerfile.is_file() else None,
     )
 
-    def resolve(text: str, python: str | None = None) -> Base:
-        credentials = registry.base_credentials() if registry else docker_login
-        return resolve_base(text, python=python, cache=home.cache, max_age=max_age, credentials=credentials)
-
+    asking = registry.base_credentials() if registry else docker_login
     if chosen == "docker":
         from ..images.docker_build import resolve_bases
 
-        bases = resolve_bases(request, lambda text: resolve(text).digest, docker_engine)
+        def digest(text: str) -> str:
+            return base_digest(text, cache=home.cache, max_age=max_age, credentials=asking)
+
+        bases = resolve_bases(request, digest, docker_engine)
         fingerprint = _docker_fingerprint(project, lock, request, bases)
         return ImagePlan(replace(request, fingerprint=fingerprint), "docker", layout, target, bases=bases)
-    base = resolve(wanted, settings.python) if wanted else None
+    base = None
+    if wanted:
+        base = resolve_base(wanted, python=settings.python, cache=home.cache, max_age=max_age, credentials=asking)
     fingerprint = image_fingerprint(
         project.fingerprint, lock.digest, base_digest=base.digest if base else "", builder="direct"
     )
