@@ -89,7 +89,7 @@ def submit(
     check_label_value(key)
     wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
     desk = _Desk(connection, key, clock, sleep)
-    before = desk.look(until=intent_time(recorded, clock()) + connection.settle)
+    before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=_counts)
     if kept := desk.keep_one(before):
         return submitted(connection, kept, adopted=True)
     known = {job.name for job in before}
@@ -153,15 +153,15 @@ class _Desk:
         self.clock = clock
         self.sleep = sleep
 
-    def look(self, *, until: float, known: frozenset[str] | set[str] = frozenset()) -> list[CustomJob]:
-        """The key's jobs, as soon as one is not known; at the latest from a look that began after `until`."""
+    def look(self, *, until: float, enough: Callable[[CustomJob], bool]) -> list[CustomJob]:
+        """The key's jobs: as soon as one is `enough`, at the latest from a look that began after `until`."""
         waits = backoff(base=max(self.connection.poll, 0.01), limit=max(self.connection.settle / 4, 0.01))
         while True:
             began = self.clock()
             jobs = patiently(
                 lambda: listed(self.connection, self.key), self.connection, clock=self.clock, sleep=self.sleep
             )
-            if began >= until or any(job.name not in known for job in jobs):
+            if began >= until or any(map(enough, jobs)):
                 return jobs
             self.sleep(min(next(waits), max(until - self.clock(), 0.001)))
 
@@ -170,25 +170,29 @@ class _Desk:
 
     def appeared(self, known: set[str]) -> CustomJob | None:
         """The job of a create whose answer was lost, in any state; None when the settle window passed without it."""
-        jobs = self.look(until=self.clock() + self.connection.settle, known=known)
+        jobs = self.look(until=self.clock() + self.connection.settle, enough=lambda job: job.name not in known)
         new = [job for job in jobs if job.name not in known]
         return self.keep_one(new) or (new[0] if new else None)
 
     def settled(self, created: CustomJob) -> SubmittedJob:
         """The job to go on with: the one just created, or an older one that another submitter created meanwhile."""
-        jobs = self.look(until=self.clock())
+        jobs = self.look(until=self.clock(), enough=_counts)
         if created.name not in {job.name for job in jobs}:
-            jobs = sorted([*jobs, created], key=age)
+            jobs = [*jobs, created]
         kept = self.keep_one(jobs) or created
         return submitted(self.connection, kept, adopted=kept.name != created.name)
 
 
+def _counts(job: CustomJob) -> bool:
+    """Whether a job answers for its key, now or when it ends: it lives, or it succeeded."""
+    return is_live(job) or state_of(job) == "JOB_STATE_SUCCEEDED"
+
+
 def _keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:
     """Cancels every live job but the one that counts: the oldest that succeeded, else the oldest that lives."""
-    live = [job for job in jobs if is_live(job)]
-    done = [job for job in jobs if state_of(job) == "JOB_STATE_SUCCEEDED"]
-    kept = next(iter([*done, *live]), None)
-    for job in live:
-        if kept is not None and job.name != kept.name:
+    counting = sorted(filter(_counts, jobs), key=lambda job: (is_live(job), age(job)))
+    kept = next(iter(counting), None)
+    for job in counting[1:]:
+        if is_live(job):
             cancel_quietly(connection, job.name)
     return kept

@@ -56,6 +56,7 @@ def test_the_intent_is_recorded_before_the_create(submitting, vertex: TinyVertex
     assert vertex.jobs() == []
 
 
+@pytest.mark.filterwarnings("ignore:Unrecognized JobState")
 @pytest.mark.parametrize(
     "state", [JobState.JOB_STATE_PENDING, JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_PAUSED, 77]
 )
@@ -200,6 +201,17 @@ def test_a_recorded_intent_makes_the_next_attempt_wait_for_an_unlisted_job(
     assert (first.name, True) == (second.name, second.adopted)
     assert vertex.calls.count("create") == 1
     assert sum(clock.slept) >= 40
+
+
+def test_a_failed_job_does_not_hide_one_that_is_not_listed_yet(submitting, vertex: TinyVertex, book: list[str]) -> None:
+    """The look for a crashed attempt's job goes on although an older one, which failed, is listed."""
+    vertex.add(KEY, JobState.JOB_STATE_FAILED)
+    vertex.fates = [Fate(lag=40)]
+    first = submitting()
+
+    second = submitting(recorded=book[-1])
+
+    assert (second.name, second.adopted) == (first.name, True)
 
 
 def test_an_old_intent_costs_no_time(submitting, clock: Clock) -> None:
