@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 Generated: TypeAlias = Any
 """A message or descriptor of Google's: these classes are made at run time and have no static type."""
 
-_PACKAGES = ("google-cloud-aiplatform", "google-cloud-logging", "googleapis-common-protos", "protobuf")
+_PACKAGES = ("aiplatform_v1", "logging_v2")
 _FORMAT = 1
 
 # Modules to read, and the messages that are served; whatever these refer to comes along.
@@ -118,8 +117,7 @@ def load(cache: Path) -> Schema:
         LocalServiceError: Google's packages are missing or not as expected.
         StorageError: The disk is full.
     """
-    versions = "_".join(version(package) for package in _PACKAGES)
-    path = cache / "vertex-schema" / f"{_FORMAT}_{versions}.binpb"
+    path = cache / "vertex-schema" / f"{_FORMAT}_{'_'.join(_versions())}.binpb"
     try:
         return Schema(path.read_bytes())
     except Exception:  # noqa: BLE001 - missing, cut short, or refused by protobuf: make it again
@@ -127,12 +125,26 @@ def load(cache: Path) -> Schema:
         return Schema(path.read_bytes())
 
 
+def _versions() -> list[str]:
+    """The versions of what the schema is made from. `importlib.metadata` would take as long as all the rest."""
+    import google.cloud
+    import google.protobuf
+
+    texts = [
+        path.read_text()
+        for package in _PACKAGES
+        for folder in google.cloud.__path__
+        if (path := Path(folder, package, "gapic_version.py")).is_file()
+    ]
+    return [*(text.partition('__version__ = "')[2].partition('"')[0] for text in texts), google.protobuf.__version__]
+
+
 def _derive() -> bytes:
     done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, check=False)
     if done.returncode:
         raise LocalServiceError(
             "the API's messages can't be read from Google's packages",
-            where=", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+            where=", ".join(map(" ".join, zip(_PACKAGES, _versions(), strict=False))),
             next_step="Install google-cloud-aiplatform and google-cloud-logging again",
             detail=done.stderr.decode(errors="replace"),
         )
