@@ -58,8 +58,11 @@ def _make(final: Path, lock: Lock, root: Path) -> None:
             finished = uv.run(arguments, cwd=root)
             if finished.returncode != 0:
                 raise _not_installed(finished.stderr, root)
-        with contextlib.suppress(OSError):  # another run was first
+        try:
             made.rename(final)
+        except OSError:
+            if not final.is_dir():  # else another run was first
+                raise
 
 
 def _not_installed(output: str, root: Path) -> DependencyError:

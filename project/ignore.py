@@ -7,11 +7,13 @@ that a project gives the same list wherever it lies.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pathspec import GitIgnoreSpec
+from pathspec.pattern import RegexPattern
 
+from ..core.errors import ProjectError
 from .settings import Settings
 
 VCS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
@@ -52,7 +54,14 @@ class IgnoreRules:
         """The rules inside `folder` ("" for the project, else ending in "/"), which has this .gitignore."""
         rules = object.__new__(IgnoreRules)
         rules._include, rules._exclude, rules._prefixes = self._include, self._exclude, self._prefixes
-        lines = gitignore.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        try:
+            lines = gitignore.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        except IsADirectoryError:
+            lines = []
+        except OSError as error:
+            raise ProjectError(
+                f"can't read {folder}.gitignore: {error.strerror}", where=gitignore, next_step="Make it readable"
+            ) from error
         rules._levels = ((len(folder), _Patterns(lines)), *self._levels)
         return rules
 
@@ -83,17 +92,27 @@ class _Patterns:
     __slots__ = ("_any", "_each")
 
     def __init__(self, lines: Iterable[str]) -> None:
-        patterns = [pattern for pattern in GitIgnoreSpec.from_lines(lines).patterns if pattern.regex is not None]
-        sources = [_direct(str(pattern.regex.pattern)) for pattern in patterns if pattern.regex is not None]
+        patterns = [pattern for line in lines for pattern in _translated(line)]
+        sources = [source for source, _ in patterns]
         self._any = re.compile(_joined(sources)).search if sources else None
-        decisions = zip(sources, (bool(pattern.include) for pattern in patterns), strict=True)
-        self._each = [(re.compile(source).search, ignore) for source, ignore in decisions][::-1]
+        self._each = [(re.compile(source).search, ignore) for source, ignore in reversed(patterns)]
 
     def decide(self, path: str) -> bool | None:
         """True where the last pattern that matches ignores `path`, False where it is a `!` pattern, else None."""
         if self._any is None or self._any(path) is None:
             return None
         return next((ignore for matches, ignore in self._each if matches(path)), None)
+
+
+def _translated(line: str) -> Iterator[tuple[str, bool]]:
+    """A line's expression, and whether it ignores; nothing for a line that says nothing."""
+    try:
+        patterns = GitIgnoreSpec.from_lines([line]).patterns
+    except ValueError:  # as "!" alone; git passes over it
+        return
+    for pattern in patterns:
+        if isinstance(pattern, RegexPattern) and pattern.regex is not None:
+            yield _direct(str(pattern.regex.pattern)), bool(pattern.include)
 
 
 def _direct(source: str) -> str:

@@ -95,7 +95,9 @@ def _of_pyproject(root: Path) -> Requirements:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     project = tomllib.loads(text).get("project", {})
     dependencies = project.get("dependencies")
-    if dependencies is None:
+    if not isinstance(dependencies, list) or not all(isinstance(item, str) for item in dependencies):
+        if dependencies is not None:
+            raise DependencyError("dependencies must be a list of texts", where=path, next_step="Correct that list")
         for name, step in _FOREIGN.items():
             if (root / name).is_file():
                 raise DependencyError(f"{name} can't be frozen by pip", where=root, next_step=step)

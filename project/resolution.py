@@ -12,7 +12,7 @@ from .requirements import Line
 
 _NETWORK = re.compile(
     r"error sending request|[Rr]equest failed after|[Cc]onnection (?:refused|reset)|dns error|timed? ?out"
-    r"|operation timed out|HTTP status server error|429 Too Many Requests"
+    r"|[Cc]ould not connect|failed to lookup address|HTTP status server error|429 Too Many Requests"
 )
 _DENIED = re.compile(r"HTTP status client error \((401|403)[^)]*\)(?: for url \(([^)]*)\))?")
 _PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..core.errors import ProjectError
@@ -68,4 +69,4 @@ def _checked(root: Path, name: str) -> str:
         raise ProjectError(f"there is no script {name}", where=root, next_step=f"Add it, or {SET_SCRIPT}")
     if path.suffix != ".py":
         raise ProjectError(f"the script {name} is not a .py file", where=root, next_step="Name a .py file")
-    return Path(name).as_posix()
+    return os.path.normpath(name)

@@ -153,9 +153,8 @@ def main() -> None:
         root = Path(folder).resolve() / "project"
         make_project(root, arguments.files, int(arguments.megabytes * 1e6 / arguments.files))
         rows = measure(root, Path(folder) / "cache", arguments.rounds)
-    print(
-        f"{arguments.files} files, {arguments.megabytes:g} MB, Python {platform.python_version()}, {os.cpu_count()} CPUs"
-    )
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"{arguments.files} files, {arguments.megabytes:g} MB; {machine}")
     print(f"{'medians, milliseconds':34} {'here':>8} {'git':>8}")
     for what, here, other in rows:
         print(f"{what:34} {here:8.0f} {'' if other is None else f'{other:.0f}':>8}")

@@ -73,6 +73,13 @@ def test_gitignore_files_count_at_every_level(make_project):
     assert paths(root) == ["notes.txt", "sub/keep.csv", "train.py"]
 
 
+def test_what_git_passes_over_is_passed_over(make_project):
+    """Lines that are no pattern change nothing, nor does a folder of that name."""
+    root = make_project({".gitignore": "!\n\\\n[\na\\\n*.log\n", "x.log": "", "sub/.gitignore/file": ""})
+
+    assert paths(root) == ["train.py"]
+
+
 def test_settings_decide_over_gitignore(make_project):
     """`exclude` removes what git keeps; `include` brings back what git ignores, also below an ignored folder."""
     root = make_project(

@@ -145,6 +145,12 @@ def test_two_candidates_are_both_named(make_project):
     assert load(make_project({"main.py": "", **table('script = "main.py"')})).script == "main.py"
 
 
+@pytest.mark.parametrize("written", ["./jobs/fit.py", "jobs/../jobs/fit.py", "jobs//fit.py"])
+def test_a_scripts_path_is_written_one_way(make_project, written):
+    """However the setting writes it, it is the path that is listed."""
+    assert load(make_project({"jobs/fit.py": "", **table(f'script = "{written}"')})).script == "jobs/fit.py"
+
+
 def test_a_script_at_the_root_wins_over_one_below(make_project):
     """A train.py may import src/train.py without being ambiguous."""
     assert load(make_project({"src/train.py": ""})).script == "train.py"

@@ -1,10 +1,13 @@
 import errno
 import signal
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ProjectError, StorageError, VerifyError
+from prefect_vertex_training.project.environments import environment
 from prefect_vertex_training.project.files import list_files
 from prefect_vertex_training.project.pythons import this_python
 from prefect_vertex_training.project.settings import load
@@ -117,6 +120,20 @@ def test_an_environment_is_made_once(run, wheelhouse, cache, monkeypatch):
 
     run(files)
 
+    assert not [path for path in (cache / "environments").iterdir() if path.name.startswith(".")]
+
+
+def test_an_environment_made_twice_at_once_is_whole(wheelhouse, make_project, cache):
+    """Runs that need the same environment at the same time all get one that works."""
+    wheelhouse.add("race", "1")
+    root = make_project({"requirements.txt": "race\n"})
+    settings = load(root)
+
+    with ThreadPoolExecutor(4) as pool:
+        made = set(pool.map(lambda _: environment(root, settings, cache=cache), range(4)))
+
+    assert len(made) == 1
+    subprocess.run([made.pop(), "-c", "import race"], check=True)
     assert not [path for path in (cache / "environments").iterdir() if path.name.startswith(".")]
 
 
