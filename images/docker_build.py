@@ -23,6 +23,8 @@ from .docker_engine import engine_errors
 from .docker_output import BuildOutput, json_lines
 from .dockerfile_syntax import named_images
 from .model import PLATFORM, BuiltImage, ImageRequest
+from .reference import Reference
+from .registry_auth import Credentials, docker_login
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,6 +41,7 @@ def build(
     tag: str,
     log: Log,
     bases: Mapping[str, str] | None = None,
+    credentials: Callable[[str], Credentials | None] = docker_login,
 ) -> BuiltImage:
     """Builds the image in the engine, and tags it `NAME:TAG` there; nothing is pushed.
 
@@ -48,6 +51,7 @@ def build(
         tag: Of the image in the engine.
         log: Called with each line of the build's output.
         bases: Images that the Dockerfile names -> the digest or image id they must have, from `resolve_bases`.
+        credentials: Who asks which host for a base that the engine doesn't have.
 
     Returns:
         The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it lies in a registry.
@@ -58,7 +62,7 @@ def build(
     """
     with engine_errors("to provide a base image"):
         for reference, digest in (bases or {}).items():
-            _provide(engine, reference, digest, log)
+            _provide(engine, reference, digest, credentials, log)
         _check_origin(engine, request)
     name = f"{request.name}:{tag}"
     with tempfile.TemporaryFile() as context:
@@ -214,26 +218,23 @@ def _local(engine: Callable[[], DockerClient] | None, reference: str) -> dict[st
         return None
 
 
-def _provide(engine: DockerClient, reference: str, digest: str, log: Log) -> None:
+def _provide(
+    engine: DockerClient,
+    reference: str,
+    digest: str,
+    credentials: Callable[[str], Credentials | None],
+    log: Log,
+) -> None:
     """Makes `reference` mean the image with `digest` in the engine, as `docker pull` would."""
-    try:
+    with contextlib.suppress(ImageNotFound):
         known = engine.api.inspect_image(reference)
         pinned = any(name.endswith(f"@{digest}") for name in known["RepoDigests"] or ())
         # An index's digest says nothing about which of its platforms lies here.
         if digest == known["Id"] or (pinned and known["Architecture"] == "amd64"):
             return
-    except ImageNotFound:
-        pass
-    repository, tag = _split(reference)
-    log(f"pulling {repository}@{digest}")
-    image = engine.images.pull(f"{repository}@{digest}", platform=PLATFORM)
-    if tag:
-        image.tag(repository, tag)
-
-
-def _split(reference: str) -> tuple[str, str]:
-    name, _, pinned = reference.partition("@")
-    repository, colon, tag = name.rpartition(":")
-    if not colon or "/" in tag:
-        repository, tag = name, ""
-    return repository, "" if pinned else tag or "latest"
+    wanted = Reference.parse(reference)
+    asker = credentials(wanted.host)
+    log(f"pulling {wanted.at(digest)}")
+    image = engine.images.pull(str(wanted.at(digest)), platform=PLATFORM, auth_config=asker and asker.pair())
+    if wanted.tag:
+        image.tag(wanted.name, wanted.tag)

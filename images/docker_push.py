@@ -66,8 +66,7 @@ def push(
 
 
 def _push_tag(engine: DockerClient, name: str, tag: str, target: Repository, progress: _Progress) -> str:
-    credentials = target.credentials
-    auth = {"username": credentials.username, "password": credentials.password()} if credentials else None
+    auth = target.credentials and target.credentials.pair()
     with engine_errors("the push"):
         answers = engine.api.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
         for answer in _until_error(answers, target):

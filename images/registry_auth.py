@@ -51,6 +51,10 @@ class Credentials:
         """For messages."""
         return self.account or self.username
 
+    def pair(self) -> dict[str, str]:
+        """What a Docker engine is given."""
+        return {"username": self.username, "password": self.password()}
+
     def basic(self) -> str:
         """The value of an Authorization header."""
         pair = f"{self.username}:{self.password()}".encode()

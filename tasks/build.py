@@ -62,7 +62,9 @@ def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltIm
     engine = docker_engine()
     if waited and (built := docker_build.built_before(plan.request, engine=engine, tag=plan.tags[0])):
         return built
-    return docker_build.build(plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases)
+    return docker_build.build(
+        plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
+    )
 
 
 def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,7 @@ from ..images.base import Base, base_digest, default_base, resolve_base
 from ..images.cache import find, image_fingerprint, image_tag
 from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
-from ..images.registry_auth import docker_login
+from ..images.registry_auth import Credentials, docker_login
 from ..images.target import ImageTarget
 from ..project.freeze import Lock
 from ..project.snapshot import Project
@@ -32,6 +32,7 @@ class ImagePlan:
         builder: direct or docker.
         base: Of a direct build: the resolved base image; None for none.
         bases: Of a Docker build: the images that the Dockerfile names, by digest.
+        credentials: Who asks which host for them.
         layout: This machine's own image layout.
         target: Where the image must lie: a registry's repository, or the layout itself.
     """
@@ -45,6 +46,7 @@ class ImagePlan:
         *,
         base: Base | None = None,
         bases: Mapping[str, str] | None = None,
+        credentials: Callable[[str], Credentials | None] = docker_login,
     ) -> None:
         self.request = request
         self.builder: Literal["direct", "docker"] = builder
@@ -52,6 +54,7 @@ class ImagePlan:
         self.target = target
         self.base = base
         self.bases = bases or {}
+        self.credentials = credentials
 
     @property
     def remote(self) -> bool:
@@ -125,7 +128,9 @@ def plan_image(
 
         bases = resolve_bases(request, digest, docker_engine)
         fingerprint = _docker_fingerprint(project, lock, request, bases)
-        return ImagePlan(replace(request, fingerprint=fingerprint), "docker", layout, target, bases=bases)
+        return ImagePlan(
+            replace(request, fingerprint=fingerprint), "docker", layout, target, bases=bases, credentials=asking
+        )
     base = None
     if wanted:
         base = resolve_base(wanted, python=settings.python, cache=home.cache, max_age=max_age, credentials=asking)

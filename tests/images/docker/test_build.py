@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import tarfile
 from dataclasses import replace
 from uuid import uuid4
@@ -12,6 +13,7 @@ import pytest
 from prefect_vertex_training.core.errors import DockerError
 from prefect_vertex_training.images.docker_build import build, built_before, resolve_bases
 from prefect_vertex_training.images.docker_engine import engine_errors
+from prefect_vertex_training.images.registry_auth import Credentials
 
 
 def _containers(engine) -> set[str]:
@@ -176,6 +178,25 @@ def test_bases_by_digest(docker_engine, docker_base, python_base, request_of) ->
     build(request, engine=docker_engine, tag="bases", log=lambda _: None, bases=bases)
 
     assert bases == {f"{repository}:moved": python_base.digest}
+
+
+def test_base_behind_a_password(docker_engine, docker_registry, python_base, request_of, monkeypatch) -> None:
+    """A base that the engine doesn't have is pulled by digest, by whoever may read it."""
+    host = docker_registry.host
+    subprocess.run(
+        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"dir:{python_base.folder}", f"docker://{host}/private:1",
+         "--dest-creds", f"{docker_registry.username}:{docker_registry.password}"],
+        check=True,
+    )  # fmt: skip
+    request = request_of({"train.py": "", "Dockerfile": f"FROM {host}/private:1\nCOPY train.py /\n"})
+    bases = {f"{host}/private:1": python_base.digest}
+    asker = Credentials.fixed(docker_registry.username, docker_registry.password)
+
+    with pytest.raises(DockerError, match="refused to provide a base image"):
+        build(request, engine=docker_engine, tag="private", log=lambda _: None, bases=bases, credentials=lambda _: None)
+    build(request, engine=docker_engine, tag="private", log=lambda _: None, bases=bases, credentials=lambda _: asker)
+
+    assert f"{host}/private:1" in docker_engine.images.get(f"{host}/private@{python_base.digest}").tags
 
 
 def test_base_on_this_machine_alone(docker_engine, docker_base, request_of) -> None:
