@@ -18,6 +18,7 @@ SHOWN = 20
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
 _MODULE = re.compile(r"No module named '([\w.]+)'")
+_NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
 _DISTRIBUTIONS = {
@@ -65,13 +66,32 @@ def _advice(exception: str, code: int, settings: Settings, paths: Collection[str
     """What to say instead of the exception, if anything, and the next step."""
     if module := _MODULE.search(exception):
         return _missing_module(module[1], settings, paths)
+    if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
+        return _missing_file(path[1], settings)
+    if "attempted relative import with no known parent" in exception:
+        return "", "Import from the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
         return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    if code == 2 and not exception:
-        return "", "Correct the arguments, or set verify-args under [tool.vertex-training]"
-    if code == -signal.SIGKILL:
-        return "as when memory runs out", "Give the local run less to do with verify-args"
-    return "", "Correct the script and run again"
+    return _BY_CODE.get(code if not exception else 1, ("", "Correct the script and run again"))
+
+
+_BY_CODE = {
+    2: ("", "Correct the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
+    -signal.SIGKILL: ("as when memory runs out", "Give the local run less to do with verify-args"),
+}
+
+
+def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
+    """A file that is there in the user's folder, and not in the copy."""
+    if not (settings.root / path).resolve().is_relative_to(settings.root):
+        return (
+            f"it reads {path}, which lies outside the project",
+            "Move it into the project, or read it from a bucket: only the project's folder travels to the cloud",
+        )
+    return (
+        f"it reads {path}, which the project's ignore rules leave out",
+        f'Add include = ["/{path}"] under [tool.vertex-training], or read it from a bucket',
+    )
 
 
 def _provide(variable: str) -> str:

@@ -48,7 +48,7 @@ def run(
 ) -> Ended:
     """Runs `command` in a process group of its own and gives each line it writes to `log`, in this thread.
 
-    When this returns or raises, whatever the reason, the whole group is gone.
+    When this returns or raises, whatever the reason, the program is gone and the rest of its group was killed.
 
     Args:
         command: The program and its arguments.

@@ -40,6 +40,7 @@ def choose_script(root: Path, wanted: str | None) -> str:
 def _no_script(root: Path) -> ProjectError:
     notebooks = sorted(path.name for path in root.glob("*.ipynb"))
     scripts = sorted(path.name for path in root.glob("*.py"))
+    scripts += sorted(path.relative_to(root).as_posix() for path in root.glob("[!.]*/[!.]*/train.py"))
     if scripts:
         step = f"There is {', '.join(scripts[:5])}: {SET_SCRIPT}"
     elif notebooks:

@@ -42,11 +42,19 @@ def smoke_arguments(root: Path, settings: Settings, args: Sequence[str], outputs
 
 def declared_flags(script: Path) -> frozenset[str]:
     """The flags that a script declares with argparse, click, typer or absl, read without running it."""
+    return frozenset(flag for node in _nodes(script) if isinstance(node, ast.Call) for flag in _flags(node))
+
+
+def texts_of(script: Path) -> list[str]:
+    """The literal texts in a script, in no order."""
+    return [node.value for node in _nodes(script) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _nodes(script: Path) -> Iterator[ast.AST]:
     try:
-        tree = ast.parse(script.read_bytes())
+        return ast.walk(ast.parse(script.read_bytes()))
     except (OSError, SyntaxError, ValueError):
-        return frozenset()  # running it says what is wrong
-    return frozenset(flag for node in ast.walk(tree) if isinstance(node, ast.Call) for flag in _flags(node))
+        return iter(())  # running it says what is wrong
 
 
 def _flags(call: ast.Call) -> Iterator[str]:

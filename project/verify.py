@@ -16,7 +16,7 @@ from . import diagnosis, process
 from .environments import environment
 from .files import ProjectFile
 from .settings import Settings
-from .smoke import smoke_arguments
+from .smoke import smoke_arguments, texts_of
 
 _KEPT = re.compile(
     r"^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -154,7 +154,7 @@ def _report(
         command=("python", settings.script, *shown),
         python=settings.python,
         model_files=model,
-        warnings=() if model else (_no_model(settings, files, copy),),
+        warnings=(*(() if model else (_no_model(settings, files, copy),)), *_only_here(settings, arguments, outputs)),
     )
 
 
@@ -170,6 +170,28 @@ def _no_model(settings: Settings, files: Sequence[ProjectFile], copy: Path) -> s
             "[tool.vertex-training]"
         )
     return f"{settings.script} saved no model: save it in the folder that AIP_MODEL_DIR names"
+
+
+def _only_here(settings: Settings, arguments: Sequence[str], outputs: Path) -> tuple[str, ...]:
+    """Warns of files of this machine that the script or its arguments name: they worked here alone."""
+    texts = [*texts_of(settings.root / settings.script), *(text.rpartition("=")[2] for text in arguments)]
+    paths = [Path(text).expanduser() for text in dict.fromkeys(texts) if text.startswith(("/", "~/"))]
+    return tuple(
+        f"{path} is on this machine only: put it into the project or a bucket"
+        for path in paths
+        if not path.is_relative_to(outputs) and path.parts[1:2] not in _EVERYWHERE and _exists(path)
+    )
+
+
+_EVERYWHERE = {(), ("dev",), ("tmp",), ("proc",), ("sys",), ("etc",), ("usr",), ("bin",), ("gcs",)}
+"""Top folders of any machine that runs containers."""
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a text that only looks like a path, longer than one may be
+        return False
 
 
 def _files_in(folder: Path) -> tuple[str, ...]:

@@ -129,6 +129,15 @@ def test_no_script_names_what_was_looked_for(tmp_path: Path):
         load(tmp_path)
 
 
+def test_a_script_deep_in_a_package_is_suggested(tmp_path: Path):
+    """In a src layout the message already has the setting's value."""
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    (tmp_path / "src" / "pkg" / "train.py").write_text("")
+
+    with pytest.raises(ProjectError, match=r"There is src/pkg/train\.py: set script = "):
+        load(tmp_path)
+
+
 def test_a_notebook_alone_gets_the_command_that_converts_it(tmp_path: Path):
     """A project that is a notebook is told how to become a script."""
     (tmp_path / "Model.ipynb").write_text("{}")

@@ -41,11 +41,16 @@ def leftovers(cache: Path) -> list[Path]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ended; it may still be a zombie that init has not collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+    """Whether a process ends within 10 s of its KILL; it may stay a zombie that init has not collected."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
 
 
 SAVES = """
@@ -291,6 +296,46 @@ def test_no_model_is_a_warning(run, script, warning):
     assert report.model_files == ()
     assert warning in report.warnings[0]
     assert run.lines[-1] == f"warning: {report.warnings[0]}"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"data/x.csv": "", ".gitignore": "data/\n"}, r"reads data/x\.csv, which the project's ignore rules leave out"),
+        ({"../data/x.csv": ""}, r"reads \.\./data/x\.csv, which lies outside the project.*bucket"),
+        ({}, r"FileNotFoundError: .*nowhere\.csv"),
+    ],
+)
+def test_a_file_that_stays_behind_is_told(run, files, message):
+    """A data file that lies here but doesn't travel is told from one that is nowhere."""
+    path = next(iter(files), "nowhere.csv")
+
+    with pytest.raises(VerifyError, match=message):
+        run({"train.py": f"open({path!r})", **files})
+
+
+def test_paths_of_this_machine_are_a_warning(run, tmp_path):
+    """A script that reads them works here and would fail in the cloud."""
+    (tmp_path / "data.csv").write_text("")
+    home = Path.home() / ".."
+    script = f"{SAVES}\nopen('{Path(__file__)}').close()\nopen('/dev/null').close()\nx = '/' * 10000\n"
+    report = run(script, f"--data={home}", "--out", "/tmp", "--rate", "1")
+
+    assert report.warnings == (
+        f"{Path(__file__)} is on this machine only: put it into the project or a bucket",
+        f"{home} is on this machine only: put it into the project or a bucket",
+    )
+
+
+def test_a_relative_import_gets_its_fix(run):
+    """A script inside a package is run by its path, as in the image."""
+    table = '[tool.vertex-training]\nscript = "pkg/fit.py"\n'
+    files = {"pkg/__init__.py": "", "pkg/data.py": "", "pyproject.toml": table}
+
+    with pytest.raises(VerifyError, match=r"relative import.*\(pkg/fit\.py:1\)\. Import from the package's name"):
+        run({"pkg/fit.py": "from .data import x", **files})
+
+    run({"pkg/fit.py": "import pkg.data", **files})
 
 
 def test_a_python_that_is_not_here_is_told(run, tmp_path, make_project, monkeypatch):
