@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import grpc
 
+from ..core.errors import LocalServiceError
 from .logs_api import LogsApi
 from .methods import LOGGING, Dispatcher, Method
 from .schema import Generated, Schema
@@ -72,11 +73,16 @@ class GrpcServer:
             The port; 1 for a socket.
 
         Raises:
-            RuntimeError: The address can't be had.
+            LocalServiceError: The address can't be had.
         """
-        if credentials is None:
-            return self._server.add_insecure_port(address)
-        return self._server.add_secure_port(address, credentials)
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise LocalServiceError(
+                "can't listen", where=address, next_step="Set VERTEX_TRAINING_HOME to another folder"
+            ) from error
 
     def start(self) -> None:
         """Serves from now on."""

@@ -168,14 +168,14 @@ def log_path(home: Home) -> Path:
 def socket_path(home: Home) -> Path:
     """The unix socket, in a folder that only its owner can enter.
 
-    A socket's path is short by law of the kernel; a home that lies too deep gets a folder in the run-time or
-    temporary directory.
+    A socket's path is short by law of the kernel, and gRPC reads it as part of a URI; a home that lies too deep, or
+    whose name holds a sign that means something there, gets a folder in the run-time or temporary directory.
 
     Raises:
         LocalServiceError: That folder belongs to somebody else.
     """
     path = home.vertex / "api.sock"
-    if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+    if len(os.fsencode(path)) > _MAX_SOCKET_PATH or set("%?#") & set(str(path)):
         digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
         base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         path = base / f"vertex-training-{os.getuid()}-{digest}" / "api.sock"

@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS logs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL, timestamp REAL NOT NULL,
     severity TEXT NOT NULL, task TEXT NOT NULL, payload TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS logs_by_job ON logs (job_id, timestamp, seq);
+CREATE INDEX IF NOT EXISTS logs_by_time ON logs (timestamp, seq);
 CREATE TABLE IF NOT EXISTS cursors (
     job_id TEXT NOT NULL, stream TEXT NOT NULL, position INTEGER NOT NULL,
     PRIMARY KEY (job_id, stream)) WITHOUT ROWID;

@@ -167,6 +167,27 @@ def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, monkeypat
         service.stop(deep)
 
 
+@pytest.mark.parametrize("name", ["a b", "ü'\"", "a%41b", "a?b", "a#b"])
+def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The socket's path is read as part of a URI; no name of a folder is mistaken for one."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    home = Home(tmp_path / name)
+    local_home.cache.rename(home.cache)
+    try:
+        assert admin(service.ensure_running(home), "Switches")
+    finally:
+        service.stop(home)
+
+
+def test_a_signal_ends_it_in_order(home: Home) -> None:
+    """SIGTERM is as good as `stop`: no record is left behind."""
+    running = service.ensure_running(home)
+    os.kill(running.pid, signal.SIGTERM)
+    gone(running.pid)
+
+    assert not service.record_path(home).exists()
+
+
 def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link in the temporary directory could lead anywhere."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
