@@ -1,0 +1,244 @@
+"""The Docker way with a real engine and a real registry behind a password, as Prefect runs it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fixtures.faulty_proxy import Fault, faulty_proxy
+from fixtures.registry_server import RegistryServer
+from prefect import flow
+from prefect_docker.credentials import DockerRegistryCredentials
+from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.core.errors import RegistryDenied
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.steps import Steps
+from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.project.snapshot import Project
+from prefect_vertex_training.tasks.build import build
+from prefect_vertex_training.tasks.freeze import freeze
+from prefect_vertex_training.tasks.plan import plan_image
+from prefect_vertex_training.tasks.push import push
+
+pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.registry]
+
+
+@flow(name="image")
+def make_image(
+    project: Path, registry: ContainerRegistry | None, builder: str = "auto"
+) -> tuple[BuiltImage, dict[str, str]]:
+    """Steps 2 to 4 of the road: the image, and each step's final state."""
+    home = Home.default()
+    snapshot = Project.open(project, home)
+    steps = Steps()
+    lock = steps.run(freeze, snapshot, False)
+    plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)  # pyright: ignore[reportArgumentType]
+    image = steps.run(push, plan, steps.run(build, plan))
+    return image, {report.name: report.state for report in steps.reports}
+
+
+def block(server: RegistryServer, host: str | None = None, password: str | None = None) -> ContainerRegistry:
+    """The registry as a person would describe it."""
+    host = host or server.host
+    credentials = DockerRegistryCredentials(
+        username=server.username, password=password or server.password, registry_url=host
+    )
+    return ContainerRegistry(host=host, project="team", credentials=credentials)
+
+
+@pytest.fixture
+def own(project: Path, docker_base: str) -> Path:
+    """The tiny project with a Dockerfile of its own, and a name that no other test has."""
+    named = project.parent / f"tiny-{uuid4().hex[:8]}"
+    project.rename(named)
+    text = f'FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\nENTRYPOINT ["python3", "train.py"]\n'
+    (named / "Dockerfile").write_text(text)
+    return named
+
+
+@pytest.fixture
+def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Forgets everything that was built here: home, and images of that name in the engine."""
+
+    def forget(name: str) -> None:
+        monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / f"home-{uuid4().hex}"))
+        for image in docker_engine.images.list():
+            for tag in image.tags:
+                if name in tag:
+                    docker_engine.images.remove(tag, force=True)
+
+    return forget
+
+
+@pytest.fixture(autouse=True)
+def engine_as_it_was(docker_engine) -> Iterator[None]:
+    """Removes the images that these tests tag."""
+    yield
+    for image in docker_engine.images.list():
+        for tag in image.tags:
+            if tag.startswith("tiny-"):
+                docker_engine.images.remove(tag, force=True)
+
+
+def test_built_pushed_confirmed(
+    home: Home, own: Path, docker_registry: RegistryServer, docker_engine, fresh_machine
+) -> None:
+    """Built once; Cached while the registry confirms it, also for a machine that knows nothing; made again if deleted."""
+    registry = block(docker_registry)
+    repository = f"team/{own.name}"
+
+    first, states = make_image(own, registry)
+
+    assert states["build"] == states["push"] == "Completed"
+    assert first.reference == f"{docker_registry.host}/{repository}@{first.digest}"
+    assert docker_registry.digest(repository, "latest") == first.digest
+    assert [tag for tag in docker_registry.tags(repository) if tag.startswith("fp-")]
+    out = docker_engine.containers.run(
+        first.reference, ["--epochs", "7"], environment={"AIP_MODEL_DIR": "/tmp/m"}, remove=True
+    )
+    assert out == b"trained 7\n"
+
+    second, states = make_image(own, registry)
+    assert states["build"] == states["push"] == "Cached"
+    assert second.reference == first.reference
+
+    fresh_machine(own.name)
+    third, states = make_image(own, registry)
+    assert states["build"] == states["push"] == "Cached"
+    assert third.reference == first.reference
+
+    docker_registry.delete(repository, first.digest)
+    fourth, states = make_image(own, registry)
+    assert states["build"] == states["push"] == "Completed"
+    assert docker_registry.digest(repository, "latest") == fourth.digest
+
+
+def test_what_changes_the_image(
+    home: Home, own: Path, docker_registry: RegistryServer, docker_engine, docker_base
+) -> None:
+    """A changed line, a changed Dockerfile and another base image give another image; nothing else does."""
+    registry = block(docker_registry)
+    moving = f"{docker_base.rpartition(':')[0]}-{uuid4().hex[:8]}"
+    docker_engine.images.get(docker_base).tag(moving, "1")
+    auth = {"username": docker_registry.username, "password": docker_registry.password}
+    docker_engine.images.push(moving, tag="1", auth_config=auth)
+    dockerfile = (own / "Dockerfile").read_text().replace(docker_base, f"{moving}:1")
+    (own / "Dockerfile").write_text(dockerfile)
+
+    first, _ = make_image(own, registry)
+    (own / "notes.tmp").touch()
+    (own / "train.py").write_text((own / "train.py").read_text() + "\n# edited\n")
+    edited, _ = make_image(own, registry)
+    (own / "Dockerfile").write_text(dockerfile + "ENV MORE=1\n")
+    changed, _ = make_image(own, registry)
+
+    assert len({first.digest, edited.digest, changed.digest}) == 3
+
+    # Somebody pushes another base under the same tag; the hour in which a tag isn't asked again is over.
+    built, _ = docker_engine.images.build(fileobj=_dockerfile(f"FROM {docker_base}\nENV NEWER=1\n"), rm=True)
+    built.tag(moving, "1")
+    docker_engine.images.push(moving, tag="1", auth_config=auth)
+    docker_engine.images.get(docker_base).tag(moving, "1")  # this machine still has the old one
+    shutil.rmtree(home.cache / "bases")
+    rebased, states = make_image(own, registry)
+
+    assert states["build"] == "Completed"
+    assert rebased.digest != changed.digest
+    assert "NEWER=1" in docker_engine.images.get(rebased.reference).attrs["Config"]["Env"]
+
+
+def _dockerfile(text: str):
+    import io
+
+    return io.BytesIO(text.encode())
+
+
+def test_without_a_dockerfile(
+    home: Home, project: Path, docker_registry: RegistryServer, docker_engine, docker_base
+) -> None:
+    """--builder docker makes the Dockerfile of a project that has none; --builder direct needs none."""
+    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    (named / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{docker_base}"\npython = "3.11"\n')
+    registry = block(docker_registry)
+
+    by_docker, states = make_image(named, registry, "docker")
+    directly, direct_states = make_image(named, registry, "direct")
+
+    assert states["build"] == direct_states["build"] == "Completed"
+    for image in (by_docker, directly):
+        auth = {"username": docker_registry.username, "password": docker_registry.password}
+        docker_engine.images.pull(image.reference, auth_config=auth)
+        out = docker_engine.containers.run(image.reference, environment={"AIP_MODEL_DIR": "/tmp/m"}, remove=True)
+        assert out == b"trained 1\n"
+
+
+def test_without_a_registry(home: Home, own: Path) -> None:
+    """The image of a project with a Dockerfile lies in this machine's layout, whole; a second run is Cached."""
+    first, states = make_image(own, None)
+    second, again = make_image(own, None)
+
+    assert states["build"] == states["push"] == "Completed"
+    assert again["build"] == again["push"] == "Cached"
+    assert first.reference == second.reference
+    shown = subprocess.run(
+        ["skopeo", "inspect", "--raw", first.reference.partition("@")[0] + ":latest"], check=True, capture_output=True
+    )
+    assert b"application/vnd.oci.image.layer.v1.tar+gzip" in shown.stdout
+
+
+def test_refused(home: Home, own: Path, docker_registry: RegistryServer) -> None:
+    """A wrong password stops before anything is built: the host, the account, the next step."""
+    with pytest.raises(RegistryDenied, match=rf"trainer.*{docker_registry.host}.*docker login"):
+        make_image(own, block(docker_registry, password="wrong"))
+
+
+def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer) -> None:
+    """Answers of 503 and cut connections in a push pass by."""
+    (own / "Dockerfile").write_text("FROM scratch\nCOPY train.py /\n")
+    faults = [Fault(status=503), Fault(cut_answer=20)]
+    with faulty_proxy(docker_registry.host) as proxy:
+        proxy.choose = lambda method, path, _: faults.pop() if faults and "tiny" in path else None
+        image, states = make_image(own, block(docker_registry, host=proxy.host))
+
+    assert not faults
+    assert states["push"] == "Completed"
+    assert docker_registry.digest(f"team/{own.name}", "latest") == image.digest
+
+
+def _one_run(project: Path, server: RegistryServer, api: str, home: str, answers) -> None:
+    os.environ.update(PREFECT_API_URL=api, VERTEX_TRAINING_HOME=home)
+    image, states = make_image(project, block(server))
+    answers.put((image.reference, states["push"]))
+
+
+def test_two_runs_at_once(home: Home, own: Path, docker_registry: RegistryServer, prefect_server: str) -> None:
+    """Two flow runs of one project in two processes: one build, one push, the same digest in both."""
+    slow = (own / "Dockerfile").read_text() + "RUN sleep 2\n"
+    (own / "Dockerfile").write_text(slow)
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+    runs = [
+        context.Process(target=_one_run, args=(own, docker_registry, prefect_server, str(home.root), answers))
+        for _ in range(2)
+    ]
+    for run in runs:
+        run.start()
+    results = [answers.get(timeout=120) for _ in runs]
+    for run in runs:
+        run.join()
+
+    assert results[0][0] == results[1][0]
+    assert sorted(state for _, state in results) == ["Cached", "Completed"]
+    tag = next(tag for tag in docker_registry.tags(f"team/{own.name}") if tag.startswith("fp-"))
+    puts = [
+        line
+        for line in docker_registry.log.read_text().splitlines()
+        if f'"PUT /v2/team/{own.name}/manifests/{tag}' in line
+    ]
+    assert len(puts) == 1
