@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -157,3 +158,23 @@ def test_lines_can_be_listed(rest: Any) -> None:
 
     assert status == 200
     assert [entry["jsonPayload"] for entry in answer["entries"]] == [{"message": "m"}]
+
+
+def test_the_logging_library_reads_lines(rest: Any) -> None:
+    """google-cloud-logging's own client over HTTP, page by page; it asks for the last 24 hours."""
+    import google.cloud.logging
+    from google.oauth2.credentials import Credentials
+    from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry
+
+    rest.store.create(JobRecord(id="1"))
+    rest.store.append_logs("1", [LogEntry(time.time(), "INFO", "workerpool0-0", f"line {n}") for n in range(5)])
+    client = google.cloud.logging.Client(
+        project=rest.service.project,
+        credentials=Credentials(rest.service.token),
+        client_options={"api_endpoint": rest.service.rest_url},
+        _use_grpc=False,
+    )
+    found = list(client.list_entries(filter_='resource.labels.job_id="1"', page_size=2))
+
+    assert [entry.payload for entry in found] == [f"line {n}" for n in range(5)]
+    assert found[0].resource.labels["task_name"] == "workerpool0-0"
