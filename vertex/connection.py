@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.home import Home
-from .errors import Scene
 from .places import GooglePlace, Place, PlainPlace, is_plain, local_place
+from .refusals import Scene
 from .stores import ModelStore
 
 if TYPE_CHECKING:

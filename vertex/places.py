@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import VertexError
 from ..core.home import Home
-from .errors import LOG_IN, Scene
+from .refusals import LOG_IN, Scene
 from .stores import CloudStore, FolderStore, ModelStore
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import VertexError
-from .errors import Scene, mapped
+from .errors import mapped
+from .refusals import Scene
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
