@@ -63,6 +63,18 @@ def run(
 
 
 @app.command
+def dockerfile(project: Path, /) -> None:
+    """Print the Dockerfile that `run --builder docker` uses for a PROJECT without one.
+
+    Args:
+        project: The project's folder.
+    """
+    from .dockerfile import dockerfile_of
+
+    print(dockerfile_of(project), end="")
+
+
+@app.command
 def deploy(
     project: Path,
     /,

@@ -1,0 +1,31 @@
+"""`vertex-training dockerfile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.home import Home
+from ..images.base import default_base
+from ..images.dockerfile import render
+from ..images.model import ImageRequest
+from ..project.freeze import freeze
+from ..project.snapshot import Project
+
+
+def dockerfile_of(project: Path) -> str:
+    """The Dockerfile that the Docker way uses for a project without one of its own."""
+    home = Home.default()
+    snapshot = Project.open(project, home)
+    settings = snapshot.settings
+    request = ImageRequest(
+        name=settings.name,
+        root=snapshot.root,
+        files=snapshot.files,
+        script=settings.script,
+        lock=freeze(snapshot.root, settings, cache=home.cache).text,
+        python=settings.python,
+        base=settings.base or default_base(settings.python),
+        directories=settings.directories,
+        env=settings.env,
+    )
+    return render(request)
