@@ -70,3 +70,13 @@ def test_harmless_files_pass(make_project, path, content):
     root = make_project({path: content})
 
     assert path in [file.path for file in list_files(root, load(root))]
+
+
+def test_an_environment_file_stays_out_unless_it_is_included(make_project):
+    """`.env` never travels by itself; whoever includes it must allow it too."""
+    root = make_project({".env": "TOKEN=1"})
+    assert [file.path for file in list_files(root, load(root))] == ["train.py"]
+
+    (root / "pyproject.toml").write_text('[tool.vertex-training]\ninclude = [".env"]\n')
+    with pytest.raises(ProjectError, match=r"\.env looks like a secret \(environment file\)"):
+        list_files(root, load(root))
