@@ -14,6 +14,7 @@ from ..core.retry import backoff, is_transient
 from .connection import Connection
 from .errors import AMBIGUOUS, code_of, is_call_error, mapped
 from .model import TERMINAL, State
+from .spec import check_label_value
 
 if TYPE_CHECKING:
     import grpc
@@ -68,9 +69,10 @@ def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> lis
     strangers' jobs.
 
     Raises:
-        VertexError: The listing was refused.
+        VertexError: The value can't be a label's, or the listing was refused.
         VertexUnavailable, LocalServiceError: No answer.
     """
+    check_label_value(value)
     with calling(connection, "list the training jobs", connection.parent):
         pager = connection.jobs.list_custom_jobs(
             request={

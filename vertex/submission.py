@@ -28,7 +28,7 @@ from .cancellation import cancel, cancel_by_key, cancel_quietly
 from .connection import Connection
 from .intent import intent_text, intent_time
 from .model import JobRequest, State, SubmittedJob
-from .spec import check_label_value, to_custom_job
+from .spec import to_custom_job
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
@@ -86,7 +86,6 @@ def submit(
         VertexError: The request is not valid, or was refused; nothing was created.
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
-    check_label_value(key)
     wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
     desk = _Desk(connection, key, clock, sleep)
     before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=_counts)
