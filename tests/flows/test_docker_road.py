@@ -89,7 +89,7 @@ def engine_as_it_was(docker_engine) -> Iterator[None]:
 def test_built_pushed_confirmed(
     home: Home, own: Path, docker_registry: RegistryServer, docker_engine, fresh_machine
 ) -> None:
-    """Built once; Cached while the registry confirms it, also for a machine that knows nothing; made again if deleted."""
+    """Built once; Cached while the registry confirms it, also on a machine that knows nothing; deleted, made again."""
     registry = block(docker_registry)
     repository = f"team/{own.name}"
 
@@ -211,34 +211,30 @@ def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer)
     assert docker_registry.digest(f"team/{own.name}", "latest") == image.digest
 
 
-def _one_run(project: Path, server: RegistryServer, api: str, home: str, answers) -> None:
+def _other_run(project: Path, server: RegistryServer, api: str, home: str, ready, answer) -> None:
+    """A flow run in a process of its own, begun when the test's own run begins."""
     os.environ.update(PREFECT_API_URL=api, VERTEX_TRAINING_HOME=home)
-    image, states = make_image(project, block(server))
-    answers.put((image.reference, states["push"]))
+    registry = block(server)
+    ready.wait()
+    image, states = make_image(project, registry)
+    answer.put((image.reference, states["push"]))
 
 
 def test_two_runs_at_once(home: Home, own: Path, docker_registry: RegistryServer, prefect_server: str) -> None:
     """Two flow runs of one project in two processes: one build, one push, the same digest in both."""
-    slow = (own / "Dockerfile").read_text() + "RUN sleep 2\n"
-    (own / "Dockerfile").write_text(slow)
+    (own / "Dockerfile").write_text((own / "Dockerfile").read_text() + "RUN sleep 2\n")
     context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    runs = [
-        context.Process(target=_one_run, args=(own, docker_registry, prefect_server, str(home.root), answers))
-        for _ in range(2)
-    ]
-    for run in runs:
-        run.start()
-    results = [answers.get(timeout=120) for _ in runs]
-    for run in runs:
-        run.join()
+    ready, answer = context.Barrier(2), context.Queue()
+    arguments = (own, docker_registry, prefect_server, str(home.root), ready, answer)
+    other = context.Process(target=_other_run, args=arguments)
+    other.start()
+    ready.wait(timeout=120)
+    image, states = make_image(own, block(docker_registry))
+    results = [(image.reference, states["push"]), answer.get(timeout=120)]
+    other.join()
 
     assert results[0][0] == results[1][0]
     assert sorted(state for _, state in results) == ["Cached", "Completed"]
     tag = next(tag for tag in docker_registry.tags(f"team/{own.name}") if tag.startswith("fp-"))
-    puts = [
-        line
-        for line in docker_registry.log.read_text().splitlines()
-        if f'"PUT /v2/team/{own.name}/manifests/{tag}' in line
-    ]
-    assert len(puts) == 1
+    log = docker_registry.log.read_text().splitlines()
+    assert len([line for line in log if f'"PUT /v2/team/{own.name}/manifests/{tag} ' in line]) == 1
