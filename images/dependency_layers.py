@@ -12,30 +12,26 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import BinaryIO
 
-from ..core.errors import RegistryError
-from .config import OCI, blob_descriptor, image_config
 from .dependencies import (
     SMALL,
     DependencyRecords,
     DependencySet,
     joined_key,
-    read_set,
     record_name,
     select_alone,
-    set_manifest,
-    set_tag,
-    tagged_in,
     wheel_key,
 )
 from .download import Downloader
 from .join import join_layers
 from .layer import Layer
-from .layer_cache import CachedLayer, LayerCache
+from .layer_cache import STALE, CachedLayer, LayerCache, remove_old
 from .model import ImageRequest
 from .pylock import LockedWheel, lock_hash, read_lock
+from .shared_sets import SharedSets
 from .wheel_layer import write_wheel_layer
 from .workshop import Workshop
 
+_FORGOTTEN = 90 * 24 * 3600.0  # seconds after which a project that isn't built any more is forgotten
 _UNKNOWN = 1 << 40  # bytes: a lock without sizes, so send each big layer as soon as it is made
 
 
@@ -53,10 +49,11 @@ class DependencyLayers:
         self._shop = shop
         self._request = request
         self._alone = alone
+        self._folder = cache
         self._cache = LayerCache(cache / "wheels")
         self._records = DependencyRecords(cache / "sets")
         self._downloader = Downloader(cache / "downloads", stopped=shop.stopped)
-        self._target = shop.target.reference("") if shop.target else ""
+        self._shared = SharedSets(shop, shop.target, alone) if shop.target else None
 
     def resolve(self) -> DependencySet:
         """The lock's layers, each in the store or already in the target.
@@ -68,13 +65,9 @@ class DependencyLayers:
         request = self._request
         name = record_name(request.lock, request.python, self._alone)
         known = self._records.load(name)
-        if known is not None and self._at_hand(known):
-            found = known
-        else:
-            wheels = read_lock(request.lock, request.python, request.root)
-            lock = lock_hash(wheels, request.python)
-            found = self._from_target(lock) or DependencySet(lock, self._make(wheels))
-        found = self._tag(found)
+        found = known if known is not None and self._at_hand(known) else self._find_or_make()
+        if self._shared:
+            found = self._shared.publish(found)
         if found != known:
             self._records.save(name, found)
         return found
@@ -82,53 +75,28 @@ class DependencyLayers:
     def _at_hand(self, found: DependencySet) -> bool:
         """Whether every layer is where it is needed; those in the cache are put into the store."""
         started = time.perf_counter()
-        missing = [(key, layer) for key, layer in found.layers if not self._shop.store.has_blob(layer.digest)]
-        for key, layer in missing:
-            cached = self._cache.get(key)
-            if cached and cached.layer.digest == layer.digest:
-                self._shop.keep(layer, cached.path)
-            elif not self._is_tagged(found):
-                return False
+        absent = [layer for key, layer in found.layers if not self._in_store(key, layer)]
+        if absent and not (self._shared and self._shared.holds(found)):
+            return False
         for _, layer in found.layers:
             self._shop.report(layer, "reused", started)
         return True
 
-    def _is_tagged(self, found: DependencySet) -> bool:
-        target = self._shop.target
-        if target is None or self._target not in found.targets:
+    def _in_store(self, key: str, layer: Layer) -> bool:
+        if self._shop.store.has_blob(layer.digest):
+            return True
+        cached = self._cache.get(key)
+        if cached is None or cached.layer.digest != layer.digest:
             return False
-        return target.head_manifest(set_tag(found.lock, self._alone)) is not None
+        self._shop.keep(layer, cached.path)
+        return True
 
-    def _from_target(self, lock: str) -> DependencySet | None:
-        target = self._shop.target
-        if target is None:
-            return None
-        started = time.perf_counter()
-        answer = target.get_manifest(set_tag(lock, self._alone))
-        found = read_set(answer[1], lock, self._target) if answer else None
-        for _, layer in found.layers if found else ():
-            self._shop.report(layer, "reused", started)
-        return found
-
-    def _tag(self, found: DependencySet) -> DependencySet:
-        """Leaves the set in the target under its tag, so that another machine needs to make nothing."""
-        target = self._shop.target
-        if target is None or not found.layers or self._target in found.targets:
-            return found
-        config = image_config([layer for _, layer in found.layers], {})
-        descriptor = blob_descriptor(OCI.config, config)
-        for future in (
-            self._shop.send_bytes(descriptor, config),
-            *[self._shop.send(layer) for _, layer in found.layers],
-        ):
-            future.result()
-        try:
-            target.put_manifest(set_manifest(descriptor, found), OCI.manifest, [set_tag(found.lock, self._alone)])
-        except RegistryError as error:
-            if error.transient:
-                raise
-            return found  # a registry that takes no such tag only makes another machine build
-        return tagged_in(found, self._target)
+    def _find_or_make(self) -> DependencySet:
+        request = self._request
+        wheels = read_lock(request.lock, request.python, request.root)
+        lock = lock_hash(wheels, request.python)
+        found = self._shared.find(lock) if self._shared and wheels else None
+        return found or DependencySet(lock, self._make(wheels))
 
     def _make(self, wheels: Sequence[LockedWheel]) -> list[tuple[str, Layer]]:
         """One layer each for the big wheels, one for the rest."""
@@ -147,8 +115,14 @@ class DependencyLayers:
         small = {key: cached for key, cached in made.items() if key not in alone}
         if small:
             layers.append(self._join(small))
-        self._cache.prune(frozenset(made))
+        self._tidy(frozenset(made))
         return layers
+
+    def _tidy(self, used: frozenset[str]) -> None:
+        """Forgets what was used longest ago, and what killed processes left."""
+        self._cache.prune(used)
+        for name, age in (("downloads", STALE), ("scratch", STALE), ("sets", _FORGOTTEN), ("code", _FORGOTTEN)):
+            remove_old(self._folder / name, "*", age)
 
     def _make_wheel(self, wheel: LockedWheel, key: str, likely: bool) -> CachedLayer:
         started = time.perf_counter()

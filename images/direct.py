@@ -71,10 +71,9 @@ def build(
     alone = _check(request, base)
     # Taken before any file is looked at: what is touched later than this looks touched to the next build.
     now = time.time_ns()
-    folder = cache / "layers"
-    with Workshop(store, upload_to, folder / "scratch", progress, workers) as shop:
-        dependencies = shop.start(DependencyLayers(shop, folder, request, alone).resolve)
-        state = CodeState(folder / "code", request.root)
+    with Workshop(store, upload_to, cache, progress, workers) as shop:
+        dependencies = shop.start(DependencyLayers(shop, cache / "layers", request, alone).resolve)
+        state = CodeState(cache / "layers" / "code", request.root)
         buckets = code_layers.split(request.files, now)
         code = [_bucket_layer(shop, state, bucket) for bucket in buckets]
         environment = _environment(shop, request, base)
@@ -99,6 +98,7 @@ def _check(request: ImageRequest, base: Base | None) -> int:
             next_step="Name the script that trains in [tool.vertex-training], and don't ignore it",
         )
     if base is None:
+        assert request.base is None, "the base has to be resolved first"
         return MAX_ALONE
     if base.python_version and base.python_version != request.python:
         raise BaseImageError(
@@ -181,6 +181,8 @@ def _labels(request: ImageRequest, base: Base | None, lock: str) -> dict[str, st
         f"{PREFIX}.lock": lock,
         f"{PREFIX}.base": base.digest if base else "none",
     }
+    if base:
+        labels["org.opencontainers.image.base.digest"] = base.digest
     if request.fingerprint:
         labels[f"{PREFIX}.fingerprint"] = request.fingerprint
     return labels

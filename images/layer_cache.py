@@ -29,7 +29,8 @@ from .layer import Layer
 DEFAULT_LIMIT = 10 * 1024**3
 """Bytes; a handful of torch versions beside everything else."""
 
-_STALE = 24 * 3600.0  # seconds after which an unfinished file belongs to a dead process
+STALE = 24 * 3600.0
+"""Seconds after which an unfinished file belongs to a dead process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +94,16 @@ class LayerCache:
 
     def prune(self, keep: frozenset[str] = frozenset()) -> None:
         """Removes what was used longest ago until the rest fits the limit, never the keys in `keep`."""
+        remove_old(self._folder, ".*", STALE)
         entries: list[tuple[float, int, str]] = []
         total = 0
-        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+        for path in self._folder.glob("*.layer"):
             with contextlib.suppress(FileNotFoundError):
-                stat = path.stat()
-                if path.name.startswith(".") and time.time() - stat.st_mtime > _STALE:
-                    path.unlink()
-                elif path.suffix == ".layer":
-                    total += stat.st_size
-                    record = path.with_suffix(".json")
-                    used = record.stat().st_mtime if record.exists() else 0.0
-                    entries.append((used, stat.st_size, path.stem))
+                stat, record = path.stat(), path.with_suffix(".json")
+                # One without a record was left by a dead process, or is being written just now.
+                used = record.stat().st_mtime if record.exists() else stat.st_mtime
+                entries.append((used, stat.st_size, path.stem))
+                total += stat.st_size
         for _, size, key in sorted(entries):
             if total <= self._limit:
                 return
@@ -126,6 +125,14 @@ class LayerCache:
             yield
         finally:
             os.close(handle)
+
+
+def remove_old(folder: Path, pattern: str, age: float) -> None:
+    """Removes the files in `folder` that match `pattern` and weren't touched for `age` seconds."""
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and time.time() - path.stat().st_mtime > age:
+                path.unlink()
 
 
 def _check_digest(path: Path, digest: str) -> None:

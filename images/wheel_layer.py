@@ -103,7 +103,10 @@ class _Transcoder:
         self._writer.add_file(target.lstrip("/"), len(content), [content], executable=executable)
 
     def _relative(self, target: str) -> str:
-        return posixpath.relpath(target, self._wheel.site_packages)
+        site = f"{self._wheel.site_packages}/"
+        if target.startswith(site):
+            return target[len(site) :]
+        return posixpath.relpath(target, site)
 
 
 def _teed(blocks: Iterator[bytes], digest: hashlib._Hash | None) -> Iterator[bytes]:

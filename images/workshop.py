@@ -8,7 +8,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +20,13 @@ from .config import OCI, layer_descriptor
 from .layer import Layer
 from .layout import OciLayout
 from .model import Descriptor, LayerReport, Progress
-from .target import ImageTarget
+from .push import KnownBlobs
+from .registry import Repository
+from .target import ImageTarget, OpenBody
 
 T = TypeVar("T")
 
+_UNASKED = 256 * 1024  # bytes below which sending a blob made now costs less than asking for it
 _THREADS = 8  # most wait for a network; `workers` of them compute
 
 
@@ -35,19 +38,21 @@ class Workshop:
     Args:
         store: Gets every layer.
         target: Gets every layer made now; None for no target beside the store.
-        scratch: A folder for unfinished files.
+        cache: The folder that builds share.
         progress: Hears of each layer.
         workers: Threads that compute at a time.
     """
 
     def __init__(
-        self, store: OciLayout, target: ImageTarget | None, scratch: Path, progress: Progress | None, workers: int
+        self, store: OciLayout, target: ImageTarget | None, cache: Path, progress: Progress | None, workers: int
     ) -> None:
         self.store = store
         self.target = target
+        self._known = KnownBlobs(target, cache) if target else None
+        self._learned = False
         self.reports: dict[str, LayerReport] = {}
         self.stopped = threading.Event()
-        self._scratch = scratch
+        self._scratch = cache / "layers" / "scratch"
         self._progress = progress
         self._computing = threading.BoundedSemaphore(max(1, workers))
         self._lock = threading.Lock()
@@ -137,6 +142,13 @@ class Workshop:
                 target.hardlink_to(path)
             except FileExistsError:
                 return
+            except FileNotFoundError as error:
+                raise ImageError(
+                    f"the layer of {layer.title} was removed from the cache by another process",
+                    where=path,
+                    next_step="Run again: it will be made anew",
+                    transient=True,
+                ) from error
             except OSError:
                 self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
 
@@ -147,10 +159,23 @@ class Workshop:
                 self._sent[layer.digest] = self.start(self._send, layer, started)
             return self._sent[layer.digest]
 
+    def has_all(self, layers: Iterable[Layer]) -> bool:
+        """Whether the target has these layers; asked side by side."""
+        asked = [self.start(self._has, layer.digest) for layer in layers]
+        return all(future.result() for future in asked)
+
+    def _has(self, digest: str) -> bool:
+        assert self.target
+        assert self._known
+        if digest not in self._known:
+            if not self.target.has_blob(digest):
+                return False
+            self._learn(digest)
+        return True
+
     def send_bytes(self, descriptor: Descriptor, data: bytes) -> Future[None]:
         """Sends a blob that is no layer to the target in a thread."""
-        assert self.target
-        future = self.start(self.target.put_blob, descriptor, lambda: io.BytesIO(data))
+        future = self.start(self._put, descriptor, lambda: io.BytesIO(data))
         with self._lock:
             self._sent[descriptor.digest] = future
         return future
@@ -164,12 +189,29 @@ class Workshop:
         """
         for future in as_completed(self._sent.values()):
             future.result()
+        if self._known and self._learned:
+            self._known.save()
+
+    def _put(self, descriptor: Descriptor, open_body: OpenBody) -> None:
+        assert self.target
+        assert self._known
+        if descriptor.digest in self._known:
+            return
+        if isinstance(self.target, Repository) and descriptor.size < _UNASKED:
+            self.target.upload_blob(descriptor, open_body)
+        else:
+            self.target.put_blob(descriptor, open_body)
+        self._learn(descriptor.digest)
+
+    def _learn(self, digest: str) -> None:
+        assert self._known
+        self._known.add(digest)
+        self._learned = True
 
     def _send(self, layer: Layer, started: float | None) -> None:
-        assert self.target
         path = self.store.blob_path(layer.digest)
         try:
-            self.target.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+            self._put(layer_descriptor(OCI, layer), lambda: path.open("rb"))
         except RegistryError as error:
             if _is_intact(path, layer.digest):
                 raise

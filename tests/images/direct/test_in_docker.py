@@ -6,10 +6,12 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import ContainerError
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images.base import Base, resolve_base
 from prefect_vertex_training.images.model import BuiltImage
@@ -32,7 +34,7 @@ def base(python_base: Any, docker_registry: Any, tmp_path: Path) -> Base:
 def publish(docker_registry: Any, base: Base) -> Callable[..., tuple[BuiltImage, str]]:
     """Builds a project on the base and pushes it; returns the image and its name."""
 
-    def run(bench: Any, name: str, **changes: Any) -> tuple[BuiltImage, str]:
+    def run(bench: Any, name: str, *, base: Base = base, **changes: Any) -> tuple[BuiltImage, str]:
         user = Credentials.fixed(docker_registry.username, docker_registry.password)
         target = Repository(Reference(docker_registry.host, name), credentials=user)
         image = bench.build(upload_to=target, base=base, **changes)
@@ -127,10 +129,14 @@ def test_digits_trains(bench, publish, run, tmp_path: Path) -> None:
     assert {"scipy", "numpy", "scikit-learn"} <= {layer.title.split()[0] for layer in image.layers}
 
 
-def test_wrong_python(bench, base: Base, publish, run, make_wheel, tmp_path: Path) -> None:
-    """Packages for another Python than the base's are refused; where the base can't tell, the job's first line does."""
+def test_wrong_python(bench, base: Base, publish, run) -> None:
+    """Packages for another Python than the base's are refused; should the base lie, the job's first line says it."""
     with pytest.raises(BaseImageError, match=r"the base has Python 3\.11, and the dependencies are frozen for 3\.12"):
         bench.build(base=base, python="3.12")
+
+    _, name = publish(bench, "lying", base=replace(base, python_version="3.12"), python="3.12")
+    with pytest.raises(ContainerError, match=r"for Python 3\.12, and its base has another version"):
+        run(name)
 
 
 def _tool(*command: str) -> str:

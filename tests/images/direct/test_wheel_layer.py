@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -102,6 +104,32 @@ def test_equals_installer(data: st.DataObject, entry_points: str, piped: bool, m
         assert layer.digest == f"sha256:{hashlib.sha256(blob).hexdigest()}"
         assert layer.size == len(blob)
         assert layer.diff_id == f"sha256:{hashlib.sha256(_gunzip(blob)).hexdigest()}"
+
+
+def test_memory_is_flat(make_wheel, member, tmp_path: Path) -> None:
+    """A wheel with files of hundreds of megabytes takes as much memory as any other: below 100 MB above the start."""
+    wheel = make_wheel(tmp_path, {"zeros": bytes(250_000_000), "noise": member(os.urandom(120_000_000), stored=True)})
+
+    output = subprocess.run([sys.executable, "-c", MEASURE, wheel], capture_output=True, text=True, check=True).stdout
+
+    assert 0 < int(output) < 100_000
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from prefect_vertex_training.images.wheel_layer import write_wheel_layer
+
+def peak():
+    # getrusage's figure would be the parent's: it survives exec.
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+before, wheel = peak(), Path(sys.argv[1])
+with open("/dev/null", "wb") as out:
+    layer = write_wheel_layer(out, wheel, wheel.name, "3.11", "demo")
+assert layer.size > 120_000_000
+print(peak() - before)
+"""
 
 
 def _layer(wheel: Path, python: str = "3.11") -> tuple[Layer, bytes]:

@@ -1,0 +1,72 @@
+"""The registry as the cache of a fresh machine: a lock's layers under a tag, found by whoever has the same lock."""
+
+from __future__ import annotations
+
+import time
+
+from ..core.errors import RegistryError
+from .config import OCI, blob_descriptor, image_config
+from .dependencies import DependencySet, read_set, set_manifest, set_tag, tagged_in
+from .target import ImageTarget
+from .workshop import Workshop
+
+
+class SharedSets:
+    """The sets in one target.
+
+    Args:
+        shop: Where requests run side by side.
+        target: The registry's repository.
+        alone: How many wheels may have a layer of their own; part of the tag, for it decides the layers.
+    """
+
+    def __init__(self, shop: Workshop, target: ImageTarget, alone: int) -> None:
+        self._shop = shop
+        self._target = target
+        self._alone = alone
+        self._name = target.reference("")
+
+    def find(self, lock: str) -> DependencySet | None:
+        """The layers of a lock, if the target has them all.
+
+        Raises:
+            RegistryUnavailable: Transient.
+        """
+        started = time.perf_counter()
+        try:
+            answer = self._target.get_manifest(set_tag(lock, self._alone))
+        except RegistryError as error:
+            if error.transient:
+                raise
+            return None  # some registries refuse to read what doesn't exist yet
+        found = read_set(answer[1], lock, self._name) if answer else None
+        if found is None or not self._shop.has_all(layer for _, layer in found.layers):
+            return None
+        for _, layer in found.layers:
+            self._shop.report(layer, "reused", started)
+        return found
+
+    def holds(self, found: DependencySet) -> bool:
+        """Whether the target still has the set that it had; one request, none if it never had it."""
+        return self._name in found.targets and self._target.head_manifest(set_tag(found.lock, self._alone)) is not None
+
+    def publish(self, found: DependencySet) -> DependencySet:
+        """Sends what the target lacks of a set that lies in the store, and tags it.
+
+        Raises:
+            RegistryError: A layer was refused. That the tag was is no error: it only makes another machine build.
+        """
+        if not found.layers or self._name in found.targets:
+            return found
+        layers = [layer for _, layer in found.layers]
+        config = image_config(layers, {})
+        descriptor = blob_descriptor(OCI.config, config)
+        for future in (self._shop.send_bytes(descriptor, config), *map(self._shop.send, layers)):
+            future.result()
+        try:
+            self._target.put_manifest(set_manifest(descriptor, found), OCI.manifest, [set_tag(found.lock, self._alone)])
+        except RegistryError as error:
+            if error.transient:
+                raise
+            return found
+        return tagged_in(found, self._name)
