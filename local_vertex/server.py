@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
@@ -15,14 +14,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..core.errors import LocalServiceError, TrainingError
 from ..core.files import write_atomic
 from ..core.home import Home
-from .service import BUCKET, LocalService, Options, record_path, socket_path, store_path
+from .service import BUCKET, LocalService, Options, is_listening, record_path, socket_path, store_path
 
 _GRACE = 1.0  # seconds for running calls when the service stops
+_ENDING = 15.0  # seconds that an earlier service may take to end
+
+Untyped: TypeAlias = Any  # parts that are imported late, for a fast start
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def serving(options: Options, stopped: threading.Event, executor: Any = None) -> Iterator[LocalService]:  # noqa: ANN401
+def serving(options: Options, stopped: threading.Event, executor: Untyped = None) -> Iterator[LocalService]:
     """The service, in this process, until the block ends.
 
     Args:
@@ -79,27 +81,32 @@ def serving(options: Options, stopped: threading.Event, executor: Any = None) ->
 
 @contextmanager
 def _only_one(home: Home) -> Iterator[None]:
-    """Holds the store's lock. A POSIX lock, for a child must not inherit it: jobs outlive the service."""
+    """Holds the store's lock. A POSIX lock, for a child must not inherit it: jobs outlive the service.
+
+    A service that is just ending, or was just killed, may hold it a little longer; one that listens keeps it.
+    """
     import fcntl
 
+    deadline, listens = time.monotonic() + _ENDING, 0
     with (home.vertex / "service.lock").open("a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LocalServiceError(
-                "another service already runs on this store",
-                where=home.vertex,
-                next_step="Use it, or end it with `vertex-training local stop`",
-            ) from error
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                listens = listens + 1 if is_listening(socket_path(home)) else 0
+                if listens >= 10 or time.monotonic() > deadline:
+                    raise LocalServiceError(
+                        "another service already runs on this store",
+                        where=home.vertex,
+                        next_step="Use it, or end it with `vertex-training local stop`",
+                    ) from error
+                time.sleep(0.02)
         yield
 
 
 def _assemble(
-    home: Home,
-    options: Options,
-    stopped: threading.Event,
-    executor_class: Any,  # noqa: ANN401
-    stack: ExitStack,
+    home: Home, options: Options, stopped: threading.Event, executor_class: Untyped, stack: ExitStack
 ) -> LocalService:
     """Starts every part, each with its end on the stack; nothing listens before the old jobs were found again."""
     from . import schema as schemas
@@ -111,6 +118,14 @@ def _assemble(
     from .quotas import Quotas
     from .store import Store
     from .switches import Switches
+
+    def switch(changes: dict[str, Any]) -> dict[str, Any]:
+        switches.update(changes)
+        return switches.values()
+
+    def stop(_: dict[str, Any]) -> dict[str, Any]:
+        stopped.set()
+        return {}
 
     schema = schemas.load(home.cache)
     switches = Switches()
@@ -124,18 +139,15 @@ def _assemble(
     stack.callback(executor.stop)
     logs = LogsApi(store=store, switches=switches, environment=environment, schema=schema)
     jobs = JobsApi(store=store, runner=executor, switches=switches, environment=environment, schema=schema)
-    dispatcher = Dispatcher(table(jobs, logs), switches, Quotas(switches, options.project_number), _report)
+    quotas = Quotas(switches, options.project_number)
+    dispatcher = Dispatcher(table(jobs, logs), switches, quotas, traceback.print_exception)
     token = secrets.token_urlsafe(32) if options.tcp else None
-    admin = {"Switches": lambda changes: _switch(switches, changes), "Stop": lambda _: _stop(stopped)}
-    server = GrpcServer(dispatcher, logs, schema, admin, token)
+    server = GrpcServer(dispatcher, logs, schema, {"Switches": switch, "Stop": stop}, token)
     socket = socket_path(home)
     socket.unlink(missing_ok=True)
     server.listen(f"unix:{socket}")
-    tcp, rest_url, certificate = None, None, None
-    if token is not None:
-        tcp = f"127.0.0.1:{server.listen('127.0.0.1:0')}"
-        rest_url = _rest(dispatcher, schema, token, stack)
-        certificate = _tls(server, home) if options.tls else None
+    tcp = _listen_on_tcp(server, home, options.tls) if options.tcp else {}
+    rest_url = _serve_rest(dispatcher, schema, token, stack) if token else None
     server.start()
     stack.callback(server.stop, _GRACE)
     return LocalService(
@@ -148,14 +160,28 @@ def _assemble(
         bucket=BUCKET,
         buckets=executor.buckets,
         pid=os.getpid(),
-        tcp_target=tcp,
-        tls_target=None if certificate is None else certificate[0],
-        tls_certificate=None if certificate is None else certificate[1],
         started=time.time(),
+        **tcp,
     )
 
 
-def _rest(dispatcher: Any, schema: Any, token: str, stack: ExitStack) -> str:  # noqa: ANN401 - imported late
+def _listen_on_tcp(server: Untyped, home: Home, tls: bool) -> dict[str, str]:
+    """Listens on loopback, with TLS too where that is wanted; the addresses as fields of `LocalService`."""
+    found = {"tcp_target": f"127.0.0.1:{server.listen('127.0.0.1:0')}"}
+    if tls:
+        import grpc
+
+        from .certificate import make
+
+        key, certificate = make()
+        path = home.vertex / "certificate.pem"
+        write_atomic(path, certificate)
+        port = server.listen("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
+        found |= {"tls_target": f"localhost:{port}", "tls_certificate": str(path)}
+    return found
+
+
+def _serve_rest(dispatcher: Untyped, schema: Untyped, token: str, stack: ExitStack) -> str:
     from .rest_server import RestServer
 
     rest = RestServer(dispatcher, schema, token)
@@ -164,33 +190,5 @@ def _rest(dispatcher: Any, schema: Any, token: str, stack: ExitStack) -> str:  #
     return rest.url
 
 
-def _tls(server: Any, home: Home) -> tuple[str, str]:  # noqa: ANN401 - imported late
-    """Listens with TLS too; the address, and the file with the certificate that a client has to trust."""
-    import grpc
-
-    from .certificate import make
-
-    key, certificate = make()
-    path = home.vertex / "certificate.pem"
-    write_atomic(path, certificate)
-    port = server.listen("127.0.0.1:0", grpc.ssl_server_credentials([(key, certificate)]))
-    return f"localhost:{port}", str(path)
-
-
-def _switch(switches: Any, changes: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - imported late
-    switches.update(changes)
-    return switches.values()
-
-
-def _stop(stopped: threading.Event) -> dict[str, Any]:
-    stopped.set()
-    return {}
-
-
-def _report(error: Exception) -> None:
-    traceback.print_exception(error)
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

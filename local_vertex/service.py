@@ -123,7 +123,7 @@ def find(home: Home) -> LocalService | None:
         service = LocalService(**{**values, "buckets": Path(values["buckets"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return service if _answers(service) else None
+    return service if is_listening(Path(service.target.removeprefix("unix:"))) else None
 
 
 def stop(home: Home) -> bool:
@@ -198,11 +198,11 @@ def _own(folder: Path) -> None:
         folder.chmod(0o700)
 
 
-def _answers(service: LocalService) -> bool:
-    """Whether somebody listens: a socket that a killed service left behind refuses."""
+def is_listening(path: Path) -> bool:
+    """Whether somebody listens on a unix socket: one that a killed service left behind refuses."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
-            probe.connect(service.target.removeprefix("unix:"))
+            probe.connect(str(path))
         except OSError:
             return False
     return True
