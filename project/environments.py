@@ -41,7 +41,7 @@ def environment(root: Path, settings: Settings, *, cache: Path) -> Path:
         if not interpreter.exists():  # a link to the base interpreter, which may have been removed
             shutil.rmtree(final, ignore_errors=True)
             _make(final, lock, root)
-            _forget_unused(home, final)
+            forget_unused(home, seconds=_KEPT_SECONDS)
         os.utime(final)
     return interpreter
 
@@ -98,8 +98,9 @@ def _key(lock: Lock) -> str:
     return hashlib.sha256(base.encode()).hexdigest()[:32]
 
 
-def _forget_unused(home: Path, keep: Path) -> None:
+def forget_unused(home: Path, *, seconds: float) -> None:
+    """Removes folders that were not touched for so long: old ones, and those of runs that were killed."""
     for folder in home.iterdir():
         with contextlib.suppress(FileNotFoundError):
-            if folder != keep and folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            if folder.stat().st_mtime < time.time() - seconds:
                 shutil.rmtree(folder, ignore_errors=True)

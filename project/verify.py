@@ -7,13 +7,14 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import ProjectError, storage_errors
 from . import diagnosis, process
-from .environments import environment
+from .environments import environment, forget_unused
 from .files import ProjectFile
 from .settings import Settings
 from .smoke import smoke_arguments, texts_of
@@ -75,10 +76,7 @@ def verify(
     """
     root = root.resolve()
     interpreter = environment(root, settings, cache=cache)
-    with storage_errors(cache):
-        (cache / "verify").mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=cache / "verify")).resolve()
-    try:
+    with storage_errors(cache), _work_folder(cache / "verify") as folder:
         copy, outputs = folder / "project", folder / "outputs"
         _copy(files, settings, copy)
         arguments = smoke_arguments(root, settings, args, outputs)
@@ -95,27 +93,28 @@ def verify(
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _work_folder(parent: Path) -> Iterator[Path]:
+    """A folder that goes when the block ends; those of runs that were killed go a day later."""
+    parent.mkdir(parents=True, exist_ok=True)
+    forget_unused(parent, seconds=24 * 3600)
+    with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
+        yield Path(folder).resolve()
 
 
 def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> None:
     """Copies, because a script may change its own files; a hard link would pass that on to the user's."""
-    made: set[str] = set()
-    with storage_errors(folder):
-        for file in files:
-            target = f"{folder}/{file.path}"
-            parent = target.rpartition("/")[0]
-            if parent not in made:
-                Path(parent).mkdir(parents=True, exist_ok=True)
-                made.add(parent)
-            try:
-                shutil.copyfile(file.source, target)
-            except FileNotFoundError as error:
-                raise ProjectError(f"{file.path} vanished meanwhile", where=settings.root) from error
-            Path(target).chmod(0o755 if file.executable else 0o644)
-        for name in settings.directories:
-            (folder / name).mkdir(parents=True, exist_ok=True)
+    for parent in {file.path.rpartition("/")[0] for file in files} | set(settings.directories):
+        (folder / parent).mkdir(parents=True, exist_ok=True)
+    for file in files:
+        target = folder / file.path
+        try:
+            shutil.copyfile(file.source, target)
+        except FileNotFoundError as error:
+            raise ProjectError(f"{file.path} vanished meanwhile", where=settings.root) from error
+        target.chmod(0o755 if file.executable else 0o644)
 
 
 def _variables(variables: Mapping[str, str], settings: Settings, interpreter: Path, outputs: Path) -> dict[str, str]:

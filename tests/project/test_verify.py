@@ -1,4 +1,6 @@
 import errno
+import os
+import shutil
 import signal
 import subprocess
 import time
@@ -359,6 +361,19 @@ def test_a_full_disk_is_told_and_leaves_nothing(run, cache, monkeypatch):
     with pytest.raises(StorageError, match=r"can't write: no space left on device.*VERTEX_TRAINING_HOME"):
         run("pass")
     assert leftovers(cache) == []
+
+
+def test_what_killed_runs_left_goes_a_day_later(run, cache):
+    """A run that was killed could not clean up; a later one does."""
+    old, new = cache / "verify" / "old", cache / "verify" / "new"
+    for folder in (old, new):
+        (folder / "project").mkdir(parents=True)
+    os.utime(old, (1, 1))
+
+    run("pass")
+
+    assert leftovers(cache) == [new]
+    shutil.rmtree(new)
 
 
 def test_executable_bits_and_links_arrive(run):
