@@ -78,6 +78,10 @@ def local_place(home: Home) -> Place:
     return PlainPlace(service.project, service.region, service.bucket, service.target, None, service.buckets)
 
 
+# The server is near, or gone: a new connection is tried at once.
+_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.initial_reconnect_backoff_ms", 50))
+
+
 @dataclass(slots=True)
 class PlainPlace:
     """A server on this machine: local_vertex, or a stand-in in a test."""
@@ -92,9 +96,18 @@ class PlainPlace:
     local: bool = True
 
     def _channel(self) -> grpc.Channel:
-        from .channel import plain_channel
+        """A channel without TLS that no proxy setting leads astray: gRPC obeys http_proxy even for 127.0.0.1.
 
-        return plain_channel(self.target, self.token)
+        A token is sent with local credentials, for which gRPC itself makes sure that it never leaves this machine.
+        """
+        import grpc
+
+        if self.token is None:
+            return grpc.insecure_channel(self.target, options=_OPTIONS)
+        kinds = grpc.LocalConnectionType
+        local = grpc.local_channel_credentials(kinds.UDS if self.target.startswith("unix:") else kinds.LOCAL_TCP)
+        token = grpc.access_token_call_credentials(self.token)
+        return grpc.secure_channel(self.target, grpc.composite_channel_credentials(local, token), options=_OPTIONS)
 
     def jobs(self) -> JobServiceClient:
         """See `Place`."""
