@@ -165,10 +165,20 @@ class Bench:
         }
         return ImageRequest(**values)
 
-    def build(self, *, upload_to: Any = None, base: Any = None, workers: int = 2, **changes: Any) -> BuiltImage:
+    def build(
+        self, *, upload_to: Any = None, base: Any = None, workers: int = 2, progress: Any = None, **changes: Any
+    ) -> BuiltImage:
         """Builds the project as it is now."""
         request = self.request(**changes)
-        return build(request, self.store, cache=self.cache, base=base, upload_to=upload_to, workers=workers)
+        return build(
+            request,
+            self.store,
+            cache=self.cache,
+            base=base,
+            upload_to=upload_to,
+            workers=workers,
+            progress=progress,
+        )
 
     def clean(self, folder: Path) -> Bench:
         """The same project, with nothing built yet."""
