@@ -22,9 +22,10 @@ def intent_time(recorded: str | None, now: float) -> float:
     if recorded is None:
         return 0.0
     try:
-        return min(float(json.loads(recorded)["at"]), now)
+        at = float(json.loads(recorded)["at"])
     except (ValueError, TypeError, KeyError):
         return now
+    return at if at <= now else now  # also for NaN, which is neither
 
 
 class IntentFile:

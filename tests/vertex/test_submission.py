@@ -221,7 +221,7 @@ def test_an_old_intent_costs_no_time(submitting, clock: Clock) -> None:
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("text", ["not json", "[]", '{"at": null}', '{"at": 1e300}', "{}"])
+@pytest.mark.parametrize("text", ["not json", "[]", '{"at": null}', '{"at": 1e300}', '{"at": NaN}', "{}"])
 def test_an_unreadable_intent_counts_as_a_fresh_one(submitting, clock: Clock, text: str) -> None:
     """A record that can't be read costs one settle window and nothing else."""
     submitting(recorded=text)
