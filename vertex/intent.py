@@ -25,7 +25,7 @@ def intent_time(recorded: str | None, now: float) -> float:
         at = float(json.loads(recorded)["at"])
     except (ValueError, TypeError, KeyError):
         return now
-    return at if at <= now else now  # also for NaN, which is neither
+    return min(now, at)  # in this order NaN is now, too
 
 
 class IntentFile:
