@@ -99,10 +99,10 @@ def resolve_base(
     reference = parse_reference(text)
     source = _source(reference, credentials)
     digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
-    record = cache / "bases" / f"{digest.removeprefix('sha256:')}.json"
+    record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
     facts = _known(record)
     if facts is None:
-        facts = _look_into(str(reference), source, digest)
+        facts = _look_into(str(reference), source, digest, python)
         write_atomic(record, json.dumps(facts))
     path, version = _choose(facts, python, text)
     return Base(
@@ -169,7 +169,7 @@ def _known(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _look_into(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
+def _look_into(text: str, source: ImageTarget, digest: str, python: str | None) -> dict[str, Any]:
     media_type, manifest = _manifest(text, source, digest)
     if media_type in INDEXES:
         digest = _amd64(text, manifest)
@@ -189,7 +189,7 @@ def _look_into(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
         "docker": media_type == DOCKER.manifest,
         "layers": [asdict(layer) for layer in layers],
         "config": config,
-        "pythons": _pythons(source, layers, config),
+        "pythons": _pythons(source, layers, config, python),
     }
 
 
@@ -219,8 +219,13 @@ def _wrong_platform(text: str, platforms: str) -> BaseImageError:
     )
 
 
-def _pythons(source: ImageTarget, layers: Iterable[Descriptor], config: dict[str, Any]) -> dict[str, str]:
-    """Minor version -> interpreter: as Docker's official images say of themselves, else by reading the layers."""
+def _pythons(
+    source: ImageTarget, layers: Iterable[Descriptor], config: dict[str, Any], wanted: str | None
+) -> dict[str, str]:
+    """Minor version -> interpreter: as Docker's official images say of themselves, else by reading the layers.
+
+    Reading ends at the wanted one in a folder of PATH; usr/bin comes early in a layer that is sorted.
+    """
     env = dict(item.split("=", 1) for item in config.get("config", {}).get("Env") or [] if "=" in item)
     if match := re.match(r"3\.\d+", env.get("PYTHON_VERSION", "")):
         return {match[0]: f"/usr/local/bin/python{match[0]}"}
@@ -230,6 +235,8 @@ def _pythons(source: ImageTarget, layers: Iterable[Descriptor], config: dict[str
         for name in _names(source, layer):
             if match := _INTERPRETER.fullmatch(name):
                 found.setdefault(match[2], []).append(f"/{match[1]}/python{match[2]}")
+                if match[2] == wanted and f"/{match[1]}" in folders:
+                    return {wanted: f"/{match[1]}/python{wanted}"}
     return {version: min(paths, key=lambda path: _rank(path, folders)) for version, paths in found.items()}
 
 

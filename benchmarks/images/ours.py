@@ -1,0 +1,75 @@
+"""This project's way: direct layers, in this process."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from prefect_vertex_training.images import direct
+from prefect_vertex_training.images.base import resolve_base
+from prefect_vertex_training.images.cache import find, image_fingerprint, image_tag
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import BuiltImage, ImageRequest
+from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.reference import Reference
+from prefect_vertex_training.images.registry import Repository
+from prefect_vertex_training.project.files import list_files
+from prefect_vertex_training.project.fingerprint import fingerprint
+from prefect_vertex_training.project.freeze import freeze
+from prefect_vertex_training.project.settings import load
+from projects import Project
+from rivals import Rival
+
+
+class Ours(Rival):
+    """What the flow does between verify and submit: scan, lock, ask, build, push."""
+
+    name = "direct layers"
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.base = ""
+        self.sent = 0
+
+    def prepare(self, project: Project, base: str) -> None:
+        self.base = base
+        shutil.rmtree(project.folder / ".uv", ignore_errors=True)
+        (project.folder / "Dockerfile").unlink(missing_ok=True)
+        freeze(project.folder, load(project.folder), cache=self.home / "locks")  # resolving is not what is compared
+
+    def forget(self, base: str) -> None:  # noqa: ARG002 - a base is never pulled
+        shutil.rmtree(self.home / "cache", ignore_errors=True)
+        shutil.rmtree(self.home / "images", ignore_errors=True)
+
+    def build_and_push(self, project: Project, image: str) -> None:
+        self.build_and_push_project(project.folder, image, self.base)
+
+    def build_and_push_project(self, folder: Path, image: str, base_name: str) -> BuiltImage:
+        """As `tasks.build` and `tasks.push` do it."""
+        cache = self.home / "cache"
+        settings = load(folder)
+        files = list_files(folder, settings)
+        lock = freeze(folder, settings, cache=self.home / "locks")
+        base = resolve_base(base_name, cache=cache, python=settings.python)
+        content = image_fingerprint(
+            fingerprint(files, settings, cache=cache), lock.digest, base_digest=base.digest, builder="direct"
+        )
+        target = Repository(Reference.parse(image))
+        found = find(target, content)
+        if found is not None:
+            self.sent = 0
+            return found
+        request = ImageRequest(
+            name=settings.name,
+            root=folder,
+            files=files,
+            script=settings.script,
+            lock=lock.text,
+            python=settings.python,
+            base=base_name,
+            fingerprint=content,
+        )
+        layout = OciLayout(self.home / "images", settings.name)
+        built = direct.build(request, layout, cache=cache, base=base, upload_to=target)
+        self.sent = sum(layer.size for layer in built.layers if layer.action == "uploaded")
+        return push(built, layout, target, tags=[image_tag(content), "latest"], base=base, cache=cache)

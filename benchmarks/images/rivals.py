@@ -1,0 +1,189 @@
+"""How the others build and push: the commands that their users type."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from projects import DOCKERFILE, DOCKERFILE_UV, Project
+
+# What lets pip and uv in a build see the indexes that this machine uses.
+PASSED_ON = [name for name in os.environ if name.startswith(("PIP_INDEX", "PIP_EXTRA", "UV_INDEX", "UV_DEFAULT"))]
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> None:
+    """Runs a command; what it printed is shown if it fails."""
+    done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{command}: {(done.stdout + done.stderr)[-1500:]}")
+
+
+class Rival:
+    """One way to build and push.
+
+    Attributes:
+        name: In the table.
+    """
+
+    name = ""
+
+    def missing(self) -> str:
+        """What this machine lacks for it; empty if nothing."""
+        return ""
+
+    def prepare(self, project: Project, base: str) -> None:
+        """Writes the Dockerfile."""
+        (project.folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
+
+    def forget(self, base: str) -> None:
+        """Empties every cache; the base stays."""
+        raise NotImplementedError
+
+    def build_and_push(self, project: Project, image: str) -> None:
+        """What is timed."""
+        raise NotImplementedError
+
+
+def _docker() -> str:
+    """A docker client that can speak to BuildKit by itself: 20.10's, or a newer one with buildx."""
+    for path in ("/usr/bin/docker", shutil.which("docker") or ""):
+        if Path(path).exists():
+            version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+            if "version 20." in version or "version 19." in version:
+                return path
+            if subprocess.run([path, "buildx", "version"], capture_output=True, check=False).returncode == 0:
+                return path
+    return ""
+
+
+def build_arguments() -> list[str]:
+    """Build arguments for pip's and uv's settings."""
+    return [word for name in PASSED_ON for word in ("--build-arg", name)]
+
+
+class Docker(Rival):
+    """The engine's own builders."""
+
+    def __init__(self, *, buildkit: bool) -> None:
+        self.name = "BuildKit" if buildkit else "docker classic"
+        self.env = {"DOCKER_BUILDKIT": "1" if buildkit else "0"}
+        self.docker = _docker()
+
+    def missing(self) -> str:
+        if not self.docker:
+            return "a docker client of version 20.10, or one with buildx"
+        if subprocess.run([self.docker, "version"], capture_output=True, check=False).returncode:
+            return "a running Docker engine"
+        return ""
+
+    def forget(self, base: str) -> None:
+        run(self.docker, "image", "prune", "--all", "--force")
+        run(self.docker, "builder", "prune", "--all", "--force")
+        run(self.docker, "pull", base)
+
+    def build_and_push(self, project: Project, image: str) -> None:
+        words = ["build", "--network", "host", *build_arguments(), "--tag", image, str(project.folder)]
+        run(self.docker, *words, env=self.env)
+        run(self.docker, "push", image)
+
+
+class BuildKitUv(Docker):
+    """BuildKit with uv in pip's place: what the quickest Dockerfiles do."""
+
+    def __init__(self) -> None:
+        super().__init__(buildkit=True)
+        self.name = "BuildKit + uv"
+
+    def prepare(self, project: Project, base: str) -> None:
+        import uv
+
+        folder = project.folder / ".uv"
+        folder.mkdir(exist_ok=True)
+        if not (folder / "uv").exists():
+            shutil.copy(uv.find_uv_bin(), folder / "uv")
+        (project.folder / ".dockerignore").write_text("Dockerfile*\n")
+        (project.folder / "Dockerfile").write_text(DOCKERFILE_UV.format(base=base))
+
+
+class Buildah(Rival):
+    """Buildah, with a layer an instruction."""
+
+    name = "buildah"
+
+    def missing(self) -> str:
+        return "" if shutil.which("buildah") else "buildah"
+
+    def forget(self, base: str) -> None:
+        run("buildah", "rm", "--all")
+        run("buildah", "rmi", "--all", "--force")
+        run("buildah", "pull", "--tls-verify=false", base)
+
+    def build_and_push(self, project: Project, image: str) -> None:
+        words = ["--layers", "--tls-verify=false", "--isolation", "chroot", "--network", "host", *build_arguments()]
+        run("buildah", "build", *words, "--tag", image, project.folder)
+        run("buildah", "push", "--tls-verify=false", image)
+
+
+class PrefectDocker(Docker):
+    """prefect-docker's deployment steps, in a process as `prefect deploy` is one; its imports are not counted."""
+
+    def __init__(self) -> None:
+        super().__init__(buildkit=False)
+        self.name = "prefect-docker"
+
+    def missing(self) -> str:
+        return super().missing() or ("" if _importable("prefect_docker") else "prefect-docker")
+
+    def build_and_push(self, project: Project, image: str) -> None:
+        from prefect_docker.deployments.steps import build_docker_image, push_docker_image
+
+        name, _, tag = image.rpartition(":")
+        here = Path.cwd()
+        os.chdir(project.folder)  # the step has no other way to name the context
+        options: dict[str, Any] = {
+            "buildargs": {name: os.environ[name] for name in PASSED_ON},
+            "network_mode": "host",
+            "rm": True,
+        }
+        try:
+            build_docker_image(dockerfile="Dockerfile", image_name=name, tag=tag, ignore_cache=True, **options)
+            push_docker_image(image_name=name, tag=tag, ignore_cache=True)
+        finally:
+            os.chdir(here)
+
+
+def _importable(module: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(module) is not None
+
+
+def rivals() -> list[Rival]:
+    """All of them, in the table's order."""
+    return [Docker(buildkit=False), Docker(buildkit=True), BuildKitUv(), Buildah(), PrefectDocker()]
+
+
+OURS = """
+import json, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from ours import Ours
+ours = Ours(Path(sys.argv[2]))
+ours.build_and_push_project(Path(sys.argv[3]), sys.argv[4], sys.argv[5])
+"""
+
+
+def whole_process(home: Path, folder: Path, image: str, base: str) -> Sequence[str]:
+    """The command that does what `Ours` does, in a process of its own."""
+    return [sys.executable, "-c", OURS, str(Path(__file__).parent), str(home), str(folder), image, base]
+
+
+def as_json(value: object) -> str:
+    """For files of results."""
+    return json.dumps(value, indent=1)
