@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -211,21 +210,30 @@ def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer)
     assert docker_registry.digest(f"team/{own.name}", "latest") == image.digest
 
 
-def _other_run(project: Path, server: RegistryServer, api: str, home: str, ready, answer) -> None:
+def _other_run(project: Path, server: RegistryServer, ready, answer) -> None:
     """A flow run in a process of its own, begun when the test's own run begins."""
-    os.environ.update(PREFECT_API_URL=api, VERTEX_TRAINING_HOME=home)
     registry = block(server)
     ready.wait()
     image, states = make_image(project, registry)
     answer.put((image.reference, states["push"]))
 
 
-def test_two_runs_at_once(home: Home, own: Path, docker_registry: RegistryServer, prefect_server: str) -> None:
+def test_two_runs_at_once(
+    home: Home,
+    own: Path,
+    docker_registry: RegistryServer,
+    docker_base: str,
+    prefect_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Two flow runs of one project in two processes: one build, one push, the same digest in both."""
-    (own / "Dockerfile").write_text((own / "Dockerfile").read_text() + "RUN sleep 2\n")
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # for the other process, before it imports Prefect
+    word = uuid4().hex  # not cached from another day
+    slow = f"FROM {docker_base} AS slow\nRUN sleep 2 && echo {word} > /made\nFROM scratch\nCOPY --from=slow /made /\n"
+    (own / "Dockerfile").write_text(slow)
     context = multiprocessing.get_context("spawn")
     ready, answer = context.Barrier(2), context.Queue()
-    arguments = (own, docker_registry, prefect_server, str(home.root), ready, answer)
+    arguments = (own, docker_registry, ready, answer)
     other = context.Process(target=_other_run, args=arguments)
     other.start()
     ready.wait(timeout=120)
