@@ -333,7 +333,7 @@ class Store:
             entries: In the order in which they were written.
             cursor: The source's name and the new position in it, bytes.
         """
-        rows = [(id, round(e.timestamp, 6), e.severity, e.task, json.dumps(e.payload)) for e in entries]
+        rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload)) for e in entries]
         with self._write() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
                 return
@@ -423,6 +423,14 @@ def _record(row: sqlite3.Row) -> JobRecord:
         values[name] = json.loads(values[name])
     values["cancel_requested"] = bool(values["cancel_requested"])
     return JobRecord(**values)
+
+
+def _payload(payload: str | dict[str, Any]) -> str:
+    try:
+        return json.dumps(payload, allow_nan=False)
+    except ValueError:
+        # {"loss": NaN} is no JSON, whatever Python says: SQLite and every client would refuse it. It stays readable.
+        return json.dumps(json.dumps(payload))
 
 
 def _quoted(path: Path) -> str:

@@ -124,6 +124,15 @@ def test_lines_and_their_cursor_are_one_write(store: Store) -> None:
     assert store.cursor("1", "stderr") == 0
 
 
+def test_a_line_that_is_no_json_after_all_is_text(store: Store) -> None:
+    """NaN and infinity, which diverging trainings write, would break every reader."""
+    store.create(JobRecord(id="1"))
+    payload = {"loss": float("nan"), "grad": [float("inf")]}
+    store.append_logs("1", [LogEntry(1.0, "INFO", "workerpool0-0", payload)])
+
+    assert store.find_logs("json_type(payload) = 'text'")[0].entry.payload == '{"loss": NaN, "grad": [Infinity]}'
+
+
 def test_a_deleted_job_leaves_nothing(store: Store) -> None:
     """No lines, no cursor, and a late writer can't bring them back."""
     store.create(JobRecord(id="1", labels={"a": "b"}))
