@@ -62,18 +62,19 @@ class LogReader:
         return self.clock() >= self._due and self._read()
 
     def drain(self, quiet: float, sleep: Callable[[float], None]) -> None:
-        """Reads what is still to come, until nothing came for `quiet` seconds (one last empty read when 0).
+        """Reads what is there, and what still comes until nothing came for `quiet` seconds.
 
         Ends after a minute in any case: a process that outlives its job may talk for ever.
         """
-        end = self.clock() + quiet
+        if self._refused:
+            return
         limit = self.clock() + DRAIN_LIMIT
-        while not self._refused and self.clock() < limit:
-            sleep(max(0.0, min(self._due - self.clock(), self.connection.pace.log_poll)))
+        end = self.clock() + quiet
+        self._read()
+        while not self._refused and self.clock() < limit and (self.clock() < end or self._failures):
+            sleep(max(0.0, self._due - self.clock()))
             if self._read():
                 end = self.clock() + quiet
-            elif self.clock() >= end:
-                return
 
     def _read(self) -> bool:
         pace = self.connection.pace

@@ -174,11 +174,22 @@ def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVer
     assert not outcome.retryable
 
 
+def test_a_log_that_gives_no_answer_at_the_end_is_asked_again(watching, vertex: TinyVertex, seen: Seen) -> None:
+    """The lines of a job that ended are not lost to a burst of UNAVAILABLE."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    vertex.say("the last words")
+    vertex.refusals = {"log": [grpc.StatusCode.UNAVAILABLE] * 2}
+
+    watching(job.name)
+
+    assert seen.messages == ["the last words"]
+
+
 def test_more_lines_than_a_page_holds(watching, vertex: TinyVertex, seen: Seen, clock: Clock) -> None:
     """2,500 lines arrive whole and in order, and only the last ones are kept for the outcome."""
     job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
     for i in range(2500):
-        vertex.say(f"line {i}", at=clock() + i / 1e6)
+        vertex.say(f"line {i}", at=clock() - 1 + i / 1e6)
 
     outcome = watching(job.name)
 
