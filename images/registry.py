@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 from urllib.parse import quote, urljoin
 
@@ -169,17 +170,22 @@ class Repository:
             RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or it is kept under another digest.
         """
         descriptor = Descriptor(media_type, sha256(data), len(data))
-        for name in tags or (descriptor.digest,):
-            headers = {"Content-Type": media_type}
-            answer = self._transport.send(Request("PUT", f"{self._path}/manifests/{name}", headers, {201}, body=data))
-            kept = answer.headers.get("Docker-Content-Digest", descriptor.digest)
-            if kept != descriptor.digest:
-                raise RegistryError(
-                    f"the registry keeps the image under another digest: wanted {descriptor.digest}, got {kept}",
-                    where=f"{self.host}/{self.repository}",
-                    next_step="Ask who runs the registry; nothing of it can be trusted by digest",
-                )
+        names = tags or (descriptor.digest,)
+        with ThreadPoolExecutor(len(names)) as pool:
+            for done in [pool.submit(self._put_manifest_as, name, data, descriptor) for name in names]:
+                done.result()
         return descriptor
+
+    def _put_manifest_as(self, name: str, data: bytes, descriptor: Descriptor) -> None:
+        headers = {"Content-Type": descriptor.media_type}
+        answer = self._transport.send(Request("PUT", f"{self._path}/manifests/{name}", headers, {201}, body=data))
+        kept = answer.headers.get("Docker-Content-Digest", descriptor.digest)
+        if kept != descriptor.digest:
+            raise RegistryError(
+                f"the registry keeps the image under another digest: wanted {descriptor.digest}, got {kept}",
+                where=f"{self.host}/{self.repository}",
+                next_step="Ask who runs the registry; nothing of it can be trusted by digest",
+            )
 
     def delete_manifest(self, tag_or_digest: str) -> None:
         """Removes an image by its digest; no error if it isn't there."""
