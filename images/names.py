@@ -90,6 +90,31 @@ class Place:
         return path
 
 
+@dataclass(frozen=True, slots=True)
+class ArtifactRepository:
+    """A repository as `gcloud artifacts repositories` knows it."""
+
+    project: str
+    location: str
+    name: str
+
+    @classmethod
+    def of(cls, host: str, path: str) -> ArtifactRepository | None:
+        """Which one an image lies in; None at hosts that aren't Google's.
+
+        Args:
+            host: The registry's.
+            path: What follows the host in the image's name.
+        """
+        first, *rest = path.split("/")
+        if "." in first and rest:  # a domain-scoped project: its id has a colon where image names have a slash
+            first, rest = f"{first}:{rest[0]}", rest[1:]
+        if host in GCR_LOCATIONS:
+            return cls(first, GCR_LOCATIONS[host], host)
+        match = _PKG_DEV.fullmatch(host)
+        return cls(first, match[1], rest[0]) if match and rest else None
+
+
 def _check_host(host: str) -> None:
     if "://" in host:
         raise _wrong(

@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from ..core.retry import backoff, is_transient
+from .names import ArtifactRepository
 from .reference import DOCKER_HUB
 from .registry_auth import Challenge, Credentials, TokenCache
 
@@ -247,16 +248,15 @@ class Transport:
 
 def grant(host: str, repository: str, who: str) -> str:
     """The next step for whoever was refused: the command that grants the right, or the login."""
-    if host.endswith("-docker.pkg.dev"):
-        project, _, rest = repository.partition("/")
-        member = f"serviceAccount:{who}" if who.endswith(".gserviceaccount.com") else f"user:{who}"
-        return (
-            f"Run: gcloud artifacts repositories add-iam-policy-binding {rest.split('/')[0]} --project {project} "
-            f"--location {host.removesuffix('-docker.pkg.dev')} --member {member} --role roles/artifactregistry.writer"
-        )
-    if host == "gcr.io" or host.endswith(".gcr.io"):
-        return f"Grant roles/artifactregistry.writer on the project {repository.split('/', maxsplit=1)[0]!r} to {who}"
-    return f"Run: docker login {host}, or name a block with credentials that may push there"
+    place = ArtifactRepository.of(host, repository)
+    if place is None:
+        return f"Run: docker login {host}, or name a block with credentials that may push there"
+    kind = "serviceAccount" if who.endswith(".gserviceaccount.com") else "user"
+    member = f"{kind}:{who}" if "@" in who else "user:YOUR_ACCOUNT (gcloud auth list shows it)"
+    return (
+        f"Run: gcloud artifacts repositories add-iam-policy-binding {place.name} --project {place.project} "
+        f"--location {place.location} --role roles/artifactregistry.writer --member {member}"
+    )
 
 
 def _said(body: bytes) -> tuple[str, str]:

@@ -43,6 +43,8 @@ class Settings:
         accelerator_type: As "NVIDIA_L4"; None for none.
         accelerator_count: GPUs a replica.
         builder: How the image is built; None decides by whether there is a Dockerfile.
+        build_args: Arguments of the Dockerfile's ARG lines.
+        build_target: The Dockerfile's stage to build; None for the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may go in although they look like secrets.
     """
@@ -65,6 +67,8 @@ class Settings:
     accelerator_type: str | None = None
     accelerator_count: int = 0
     builder: Builder | None = None
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    build_target: str | None = None
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
 
@@ -240,6 +244,8 @@ _KEYS: dict[str, tuple[str, Callable[[object], object]]] = {
     "accelerator-type": ('an accelerator, as "NVIDIA_L4"', _matching(r"[A-Z][A-Z0-9_]+")),
     "accelerator-count": ("a whole number, 0 or more", _count),
     "builder": ('"direct" or "docker"', _matching("direct|docker")),
+    "build-args": ("a table of names and texts", _environment),
+    "build-target": ("a stage's name", _text),
     "size-limit-mb": ("a number of megabytes above 0", _number),
     "allow-secrets": ("a list of patterns", _patterns),
 }

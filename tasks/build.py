@@ -58,10 +58,13 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
     from ..images import docker_build
+    from ..images.registry import Repository
 
     engine = docker_engine()
     if waited and (built := docker_build.built_before(plan.request, engine=engine, tag=plan.tags[0])):
         return built
+    if isinstance(plan.target, Repository):
+        plan.target.check_push()  # who may not push learns it before the build, not after
     return docker_build.build(
         plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
     )

@@ -117,6 +117,8 @@ def plan_image(
         directories=settings.directories,
         env=settings.env,
         dockerfile=dockerfile if chosen == "docker" and dockerfile.is_file() else None,
+        build_args=settings.build_args,
+        target=settings.build_target if dockerfile.is_file() else None,
     )
 
     asking = registry.base_credentials() if registry else docker_login
