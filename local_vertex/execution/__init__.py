@@ -1,0 +1,5 @@
+"""Runs the jobs of the store: replicas as Docker containers, or as processes over unpacked layers."""
+
+from .executor import Executor, ServiceInfo
+
+__all__ = ["Executor", "ServiceInfo"]

@@ -1,0 +1,52 @@
+"""What all jobs of a service share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..store import Store
+from ..switches import Switches
+from .logs import Tails
+from .supervision import Supervision
+from .trees import Trees
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInfo:
+    """Which project and region the service stands for.
+
+    Attributes:
+        project_id: As "local".
+        project_number: Digits.
+        region: As "us-central1".
+    """
+
+    project_id: str
+    project_number: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The parts that a job is run with.
+
+    Attributes:
+        store: Jobs and lines.
+        switches: What a test or a lesson has turned.
+        info: Project and region.
+        runs: Holds a folder for each job that is being run.
+        buckets: Holds a folder for each bucket.
+        trees: Unpacked images.
+        supervision: Starts processes.
+        tails: Follows their output.
+    """
+
+    store: Store
+    switches: Switches
+    info: ServiceInfo
+    runs: Path
+    buckets: Path
+    trees: Trees
+    supervision: Supervision
+    tails: Tails

@@ -1,0 +1,162 @@
+"""Runs every live job of a store, in one thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import traceback
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import StorageError, storage_errors
+from ..store import Store
+from ..switches import Switches
+from .context import Context, ServiceInfo
+from .job import Job
+from .logs import Tails
+from .processes import trees_in_use
+from .supervision import Supervision
+from .trees import Trees
+
+__all__ = ["Executor", "ServiceInfo"]
+
+_TAIL_SECONDS = 0.1
+_STOP_SECONDS = 5.0
+
+
+class Executor:
+    """What runs the jobs.
+
+    Jobs don't depend on it: when it is gone they go on, and the next one on the same folder finds them.
+
+    Args:
+        store: The jobs. One executor at a time runs those of a store.
+        folder: For runs, unpacked images and buckets.
+        switches: What a test or a lesson has turned.
+        environment: Project and region.
+    """
+
+    def __init__(self, store: Store, folder: Path, switches: Switches, *, environment: ServiceInfo) -> None:
+        self._store = store
+        self._runs = folder / "runs"
+        self._trees = folder / "trees"
+        self._buckets = folder / "buckets"
+        self._switches = switches
+        self._info = environment
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
+        self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
+        self._context: Context | None = None
+
+    @property
+    def buckets(self) -> Path:
+        """The folder whose folders are the buckets."""
+        return self._buckets
+
+    def start(self) -> None:
+        """Finds every job again that has not ended, and goes on with it.
+
+        Raises:
+            StorageError: The folder can't be written.
+        """
+        for folder in (self._runs, self._trees, self._buckets):
+            with storage_errors(folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        live = self._store.live()
+        self._thread.start()
+        for record in live:
+            self._soon(self._run(record.id))
+        self._soon(self._sweep({record.id for record in live}))
+
+    def submit(self, job_id: str) -> None:
+        """Runs a job that is in the store; returns at once."""
+        self._soon(self._run(job_id))
+
+    def cancel(self, job_id: str) -> None:
+        """Ends a job whose cancellation is in the store; returns at once."""
+
+        def cancel() -> None:
+            if found := self._jobs.get(job_id):
+                found[0].cancel(found[1])
+
+        self._loop.call_soon_threadsafe(cancel)
+
+    def forget(self, job_id: str) -> None:
+        """Removes what a deleted job left on disk; its buckets stay."""
+        shutil.rmtree(self._runs / job_id, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Ends this executor; its jobs go on."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_STOP_SECONDS)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._context = Context(
+            store=self._store,
+            switches=self._switches,
+            info=self._info,
+            runs=self._runs,
+            buckets=self._buckets,
+            trees=Trees(self._trees, lambda: trees_in_use(self._runs)),
+            supervision=Supervision(self._runs),
+            tails=Tails(),
+        )
+        tailing = self._loop.create_task(self._tail(self._context.tails))
+        try:
+            self._loop.run_forever()
+        finally:
+            tailing.cancel()
+            self._loop.run_until_complete(self._leave(self._context))
+            self._loop.close()
+
+    async def _leave(self, context: Context) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await context.supervision.close()
+
+    async def _run(self, job_id: str) -> None:
+        assert self._context is not None
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            record = self._store.get(job_id)
+            if record is None:
+                return
+            job = Job(self._context, record)
+            self._jobs[job_id] = (job, task)
+            await job.run()
+        except StorageError:
+            # The store can't even be read now; a service that can read it goes on.
+            traceback.print_exc()
+        finally:
+            self._jobs.pop(job_id, None)
+
+    async def _tail(self, tails: Tails) -> None:
+        while True:
+            tails.read()
+            await asyncio.sleep(_TAIL_SECONDS)
+
+    async def _sweep(self, live: set[str]) -> None:
+        """Removes the folders of jobs that ended just before their service was killed."""
+
+        def sweep() -> None:
+            for folder in self._runs.iterdir():
+                if folder.is_dir() and folder.name not in live and self._is_over(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+        await asyncio.to_thread(sweep)
+
+    def _is_over(self, job_id: str) -> bool:
+        from ..store import TERMINAL
+
+        record = self._store.get(job_id)
+        return record is None or record.state in TERMINAL

@@ -1,0 +1,101 @@
+"""A job's spec as the store keeps it, read into plain values.
+
+https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+WEEK = 7 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A worker pool that is not skipped.
+
+    Attributes:
+        index: Its position: 0 primary, 1 workers, 2 parameter servers, 3 evaluators.
+        replicas: How many.
+        image: As the client wrote it.
+        command: Replaces the image's entry point; empty keeps it.
+        args: Replaces the image's arguments; empty keeps them.
+        env: In the client's order.
+    """
+
+    index: int
+    replicas: int
+    image: str
+    command: Sequence[str] = ()
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As in log lines: "workerpool0"."""
+        return f"workerpool{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What is to run.
+
+    Attributes:
+        pools: At least the primary.
+        output: `gs://BUCKET/PREFIX` without a final slash; empty for none.
+        timeout: Seconds that it may be RUNNING.
+        retries: False with `disable_retries`.
+        restart_together: A replica's restart restarts the whole job.
+        raw: As stored.
+    """
+
+    pools: Sequence[Pool]
+    output: str
+    timeout: float
+    retries: bool
+    restart_together: bool
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> JobSpec:
+        """Reads the stored form, in which a skipped pool is empty and what has its default is left out."""
+        scheduling = raw.get("scheduling") or {}
+        retries = not scheduling.get("disable_retries", False)
+        output = (raw.get("base_output_directory") or {}).get("output_uri_prefix", "")
+        return cls(
+            pools=[_pool(i, pool) for i, pool in enumerate(raw["worker_pool_specs"]) if pool.get("container_spec")],
+            output=output.rstrip("/"),
+            timeout=_seconds(scheduling.get("timeout")) or WEEK,
+            retries=retries,
+            restart_together=retries and bool(scheduling.get("restart_job_on_worker_restart")),
+            raw=raw,
+        )
+
+    def replicas(self) -> Iterator[tuple[Pool, int, str]]:
+        """Every replica in the order of ranks: its pool, its index there, its name as "workerpool1-0"."""
+        for pool in self.pools:
+            for index in range(pool.replicas):
+                yield pool, index, f"{pool.name}-{index}"
+
+    @property
+    def primary(self) -> str:
+        """The replica whose end is the job's."""
+        return f"{self.pools[0].name}-0"
+
+
+def _pool(index: int, raw: Mapping[str, Any]) -> Pool:
+    container = raw["container_spec"]
+    return Pool(
+        index=index,
+        replicas=int(raw.get("replica_count") or 1),
+        image=container["image_uri"],
+        command=tuple(container.get("command", ())),
+        args=tuple(container.get("args", ())),
+        env={variable["name"]: variable.get("value", "") for variable in container.get("env", ())},
+    )
+
+
+def _seconds(duration: str | None) -> float:
+    return float(duration.removesuffix("s")) if duration else 0.0

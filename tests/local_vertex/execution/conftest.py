@@ -1,0 +1,185 @@
+"""An executor on a store of its own, and images made by hand."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect_vertex_training.images.config import OCI, PREFIX
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import Descriptor
+from prefect_vertex_training.images.verify import sha256
+from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
+from prefect_vertex_training.local_vertex.store import TERMINAL, JobRecord, Store
+from prefect_vertex_training.local_vertex.switches import Switches
+
+Entry = tuple[str, bytes | None]
+
+
+def tar(entries: Sequence[tarfile.TarInfo | Entry]) -> bytes:
+    """A tar of entries: (path, content), (path/, None) for a folder, or any TarInfo."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            if isinstance(entry, tarfile.TarInfo):
+                archive.addfile(entry)
+                continue
+            path, content = entry
+            member = tarfile.TarInfo(path.rstrip("/"))
+            member.mode = 0o755
+            if content is None:
+                member.type = tarfile.DIRTYPE
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+@dataclass
+class Images:
+    """Makes images in a layout."""
+
+    layout: OciLayout
+
+    def blob(self, data: bytes, media_type: str = OCI.layer) -> Descriptor:
+        descriptor = Descriptor(media_type, sha256(data), len(data))
+        self.layout.put_blob(descriptor, lambda: io.BytesIO(data))
+        return descriptor
+
+    def layer(self, entries: Sequence[tarfile.TarInfo | Entry]) -> Descriptor:
+        return self.blob(gzip.compress(tar(entries), mtime=0))
+
+    def image(
+        self,
+        layers: Sequence[Sequence[tarfile.TarInfo | Entry]] = (),
+        *,
+        base: str = "none",
+        python: str = "",
+        **config: Any,
+    ) -> str:
+        labels = {f"{PREFIX}.base": base, f"{PREFIX}.python": python}
+        tars = [tar(layer) for layer in layers]
+        document = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Labels": labels, **config},
+            "rootfs": {"type": "layers", "diff_ids": [sha256(data) for data in tars]},
+        }
+        blobs = [self.blob(gzip.compress(data, mtime=0)) for data in tars]
+        described = self.blob(json.dumps(document).encode(), OCI.config)
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": OCI.manifest,
+            "config": _plain(described),
+            "layers": [_plain(blob) for blob in blobs],
+        }
+        made = self.layout.put_manifest(json.dumps(manifest).encode(), OCI.manifest)
+        return self.layout.reference(made.digest)
+
+    def script(self, text: str, **config: Any) -> str:
+        """An image that runs a Python script with this machine's Python."""
+        return self.image(
+            [[("opt/venv/", None)], [("app/", None), ("app/train.py", text.encode())]],
+            python="3.11",
+            WorkingDir="/app",
+            Entrypoint=["/opt/venv/bin/python", "/app/train.py"],
+            Env=["PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1"],
+            **config,
+        )
+
+
+def _plain(descriptor: Descriptor) -> dict[str, Any]:
+    return {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Images:
+    """Images in a fresh layout."""
+    return Images(OciLayout(tmp_path / "images", "demo"))
+
+
+def pool(image: str, replicas: int = 1, **container: Any) -> dict[str, Any]:
+    """A worker pool's spec."""
+    env = [{"name": name, "value": value} for name, value in container.pop("env", {}).items()]
+    return {
+        "container_spec": {"image_uri": image, "env": env, **container},
+        "replica_count": str(replicas),
+        "machine_spec": {"machine_type": "n1-standard-4"},
+    }
+
+
+@dataclass
+class Bench:
+    """An executor and its store."""
+
+    store: Store
+    executor: Executor
+    switches: Switches
+    folder: Path
+
+    def submit(self, *pools: Mapping[str, Any], job_id: str = "", **spec: Any) -> str:
+        job_id = job_id or str(time.time_ns())
+        self.store.create(JobRecord(id=job_id, spec={"worker_pool_specs": list(pools), **spec}))
+        self.executor.submit(job_id)
+        return job_id
+
+    def run(self, *pools: Mapping[str, Any], **spec: Any) -> JobRecord:
+        return self.ended(self.submit(*pools, **spec))
+
+    def ended(self, job_id: str, seconds: float = 60) -> JobRecord:
+        return self.reached(job_id, lambda record: record.state in TERMINAL, seconds)
+
+    def reached(self, job_id: str, condition: Callable[[JobRecord], bool], seconds: float = 60) -> JobRecord:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            record = self.store.get(job_id)
+            assert record is not None
+            if condition(record):
+                return record
+            time.sleep(0.01)
+        pytest.fail(f"job {job_id} is {record.state}, {record.error_message}, {self.lines(job_id)}")
+
+    def lines(self, job_id: str, task: str | None = None) -> list[Any]:
+        found = self.store.find_logs("job_id = ?", [job_id], limit=100_000)
+        return [line.entry.payload for line in found if task in {None, line.entry.task}]
+
+    def cancel(self, job_id: str) -> None:
+        assert self.store.request_cancel(job_id)
+        self.executor.cancel(job_id)
+
+    def restart(self) -> None:
+        """Another service on the same store."""
+        self.executor.stop()
+        self.executor = Executor(self.store, self.folder, self.switches, environment=INFO)
+        self.executor.start()
+
+
+INFO = ServiceInfo("local", "123456", "us-central1")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A running executor."""
+    folder = tmp_path / "vertex"
+    folder.mkdir()
+    store = Store(folder / "store.db")
+    switches = Switches(grace_seconds=2.0)
+    made = Bench(store, Executor(store, folder, switches, environment=INFO), switches, folder)
+    made.executor.start()
+    yield made
+    for record in store.live():
+        if store.request_cancel(record.id):
+            made.executor.cancel(record.id)
+    for record in store.live():
+        made.ended(record.id)
+    made.executor.stop()
+    store.close()
