@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ USER trainer
 ENTRYPOINT {entrypoint}
 """
 
-_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.txt", "requirements.txt")
+_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.txt")
 # "numpy=1.26.4=py311h64a7726_0", as `conda list --export` writes; pip writes two equal signs.
 _CONDA_LINE = re.compile(r"^([\w.-]+)=([^=\s]+)=([^=\s]+)$", re.MULTILINE)
 
@@ -87,7 +87,7 @@ def render(request: ImageRequest) -> str:
         DockerError: A setting that a Dockerfile can't express.
     """
     assert request.base
-    conda = conda_freeze(request)
+    conda = None if request.lock.strip() else conda_freeze(request.files)
     frozen = Frozen() if conda else freeze(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
     directories = " ".join(shlex.quote(folder) for folder in (".", *request.directories))
@@ -116,16 +116,16 @@ def _conda(name: str) -> str:
     return _CONDA.format(file=name, create="env create" if name.endswith((".yml", ".yaml")) else "create")
 
 
-def conda_freeze(request: ImageRequest) -> str | None:
-    """The project's file with a conda freeze, which counts where no lock for pip is given; None without one.
+def conda_freeze(files: Sequence[SourceFile]) -> str | None:
+    """The project's file with a conda freeze; None without one, or beside requirements for pip, which come first.
 
     Raises:
         DependencyError: The file lists pip's packages in a way that conda can't install.
     """
-    if request.lock.strip():
-        return None
-    files = {file.path: file for file in request.files}
-    return next((name for name in _CONDA_FILES if name in files and _is_conda(files[name])), None)
+    known = {file.path: file for file in files}
+    if "requirements.txt" in known:
+        return "requirements.txt" if _is_conda(known["requirements.txt"]) else None
+    return next((name for name in _CONDA_FILES if name in known and _is_conda(known[name])), None)
 
 
 def _is_conda(file: SourceFile) -> bool:

@@ -116,8 +116,11 @@ def test_conda_freeze(request_of, files: dict[str, str], command: str) -> None:
 
 
 def test_pip_requirements_are_no_conda_freeze(request_of) -> None:
-    """A requirements.txt of pip's isn't taken for conda's."""
-    text = render(request_of({"train.py": "", "requirements.txt": "numpy==1.26.4\n"}, base="x"))
+    """A requirements.txt of pip's isn't taken for conda's, and comes before an environment.yml."""
+    environment = "dependencies:\n  - numpy\n"
+    files = {"train.py": "", "requirements.txt": "numpy==1.26.4\n", "environment.yml": environment}
+
+    text = render(request_of(files, base="x"))
 
     assert "conda" not in text
 
