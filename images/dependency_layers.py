@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,8 +51,8 @@ class DependencyLayers:
         self._folder = cache
         self._cache = LayerCache(cache / "wheels")
         self._records = DependencyRecords(cache / "sets")
-        self._downloader = Downloader(cache / "downloads", stopped=shop.stopped)
-        self._shared = SharedSets(shop, shop.target, alone) if shop.target else None
+        self._downloader = Downloader(cache / "downloads", stopped=shop.crew.stopped)
+        self._shared = SharedSets(shop, shop.uploads, alone) if shop.uploads else None
 
     def resolve(self) -> DependencySet:
         """The lock's layers, each in the store or already in the target.
@@ -104,10 +103,11 @@ class DependencyLayers:
         by_key = {wheel_key(wheel, python): wheel for wheel in wheels}
         # The lock's sizes only tell what is worth sending at once; what is joined is decided by the layers.
         likely = select_alone({key: wheel.size or _UNKNOWN for key, wheel in by_key.items()}, self._alone)
-        running = {key: self._shop.start(self._make_wheel, wheel, key, key in likely) for key, wheel in by_key.items()}
-        for future in as_completed(running.values()):
-            future.result()  # the first failure ends the build, not the last
-        made = {key: future.result() for key, future in running.items()}
+        running = {
+            key: self._shop.crew.make(self._make_wheel, wheel, key, key in likely)
+            for key, wheel in sorted(by_key.items(), key=lambda item: -item[1].size)  # the longest way first
+        }
+        made = {key: running[key].result() for key in by_key}
         alone = select_alone({key: cached.layer.size for key, cached in made.items()}, self._alone)
         for key in alone - likely:
             self._deliver(made[key], time.perf_counter())

@@ -21,6 +21,7 @@ from .cache import image_tag
 from .code_layers import Bucket
 from .code_state import CodeState
 from .config import DOCKER, OCI, PREFIX, MediaTypes, blob_descriptor, image_config, image_manifest, layer_descriptor
+from .crew import Crew
 from .dependencies import MAX_ALONE
 from .dependency_layers import DependencyLayers
 from .environment import write_environment
@@ -28,6 +29,7 @@ from .layer import Layer
 from .layout import OciLayout
 from .model import BuiltImage, ImageRequest, LayerReport, Progress
 from .target import ImageTarget
+from .uploads import Uploads
 from .workshop import Workshop
 
 MAX_LAYERS = 125
@@ -71,9 +73,12 @@ def build(
     alone = _check(request, base)
     # Taken before any file is looked at: what is touched later than this looks touched to the next build.
     now = time.time_ns()
-    with Workshop(store, upload_to, cache, progress, workers) as shop:
-        dependencies = shop.start(DependencyLayers(shop, cache / "layers", request, alone).resolve)
-        state = CodeState(cache / "layers" / "code", request.root)
+    with Crew() as crew:
+        uploads = Uploads(crew, store, upload_to, cache) if upload_to else None
+        folder = cache / "layers"
+        shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
+        state = CodeState(folder / "code", request.root)
         buckets = code_layers.split(request.files, now)
         code = [_bucket_layer(shop, state, bucket) for bucket in buckets]
         environment = _environment(shop, request, base)
@@ -127,7 +132,7 @@ def _bucket_layer(shop: Workshop, state: CodeState, bucket: Bucket) -> Layer | F
         state.remember(bucket, layer, racy)
         return layer
 
-    return shop.start(shop.make, write)
+    return shop.crew.make(shop.make, write)
 
 
 def _environment(shop: Workshop, request: ImageRequest, base: Base | None) -> list[Layer]:
@@ -159,9 +164,10 @@ def _assemble(
     is_new = known is None or known.digest != descriptor.digest
     if is_new:
         shop.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
-        if shop.target:
-            shop.send_bytes(config_descriptor, config)
-    shop.wait()
+        if shop.uploads:
+            shop.uploads.send_bytes(config_descriptor, config)
+    if shop.uploads:
+        shop.uploads.wait()
     if is_new:
         shop.store.put_manifest(manifest, types.manifest, [tag])
     base_reports = [LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers]

@@ -7,7 +7,7 @@ import time
 from ..core.errors import RegistryError
 from .config import OCI, blob_descriptor, image_config
 from .dependencies import DependencySet, read_set, set_manifest, set_tag, tagged_in
-from .target import ImageTarget
+from .uploads import Uploads
 from .workshop import Workshop
 
 
@@ -15,16 +15,17 @@ class SharedSets:
     """The sets in one target.
 
     Args:
-        shop: Where requests run side by side.
-        target: The registry's repository.
+        shop: Hears what is reused.
+        uploads: The way to the target.
         alone: How many wheels may have a layer of their own; part of the tag, for it decides the layers.
     """
 
-    def __init__(self, shop: Workshop, target: ImageTarget, alone: int) -> None:
+    def __init__(self, shop: Workshop, uploads: Uploads, alone: int) -> None:
         self._shop = shop
-        self._target = target
+        self._uploads = uploads
+        self._target = uploads.target
         self._alone = alone
-        self._name = target.reference("")
+        self._name = uploads.target.reference("")
 
     def find(self, lock: str) -> DependencySet | None:
         """The layers of a lock, if the target has them all.
@@ -40,7 +41,7 @@ class SharedSets:
                 raise
             return None  # some registries refuse to read what doesn't exist yet
         found = read_set(answer[1], lock, self._name) if answer else None
-        if found is None or not self._shop.has_all(layer for _, layer in found.layers):
+        if found is None or not self._uploads.has_all(layer for _, layer in found.layers):
             return None
         for _, layer in found.layers:
             self._shop.report(layer, "reused", started)
@@ -61,7 +62,7 @@ class SharedSets:
         layers = [layer for _, layer in found.layers]
         config = image_config(layers, {})
         descriptor = blob_descriptor(OCI.config, config)
-        for future in (self._shop.send_bytes(descriptor, config), *map(self._shop.send, layers)):
+        for future in (self._uploads.send_bytes(descriptor, config), *map(self._uploads.send, layers)):
             future.result()
         try:
             self._target.put_manifest(set_manifest(descriptor, found), OCI.manifest, [set_tag(found.lock, self._alone)])
