@@ -21,8 +21,8 @@ CONDA_BASE = "condaforge/miniforge3:latest"
 """Has conda and no Python of the project's: a conda freeze brings its own."""
 
 _HEADER = """\
-# What `vertex-training run --builder docker` builds for this project; {frozen} is added to
-# its context. Saved as the project's Dockerfile it does the same, and is yours to change.
+# What `vertex-training run --builder docker` builds for this project{added}.
+# Saved as the project's Dockerfile it does the same, and is yours to change.
 {code}FROM {base}
 """
 
@@ -33,6 +33,8 @@ WORKDIR /opt/app
 
 # Wheels from this machine are lent to the step that installs them: a copy would stay in a layer.
 _CODE_STAGE = f"""\
+
+# Wheels from this machine come with the code; this stage keeps them out of the image.
 FROM {{base}} AS code
 COPY . /code
 RUN rm -r /code/{WHEELS}
@@ -55,7 +57,7 @@ ENV PATH=/opt/training/bin:$PATH
 
 _CODE = """\
 # Training needs no root; the directories that it writes to are its own.
-RUN useradd --create-home trainer && mkdir -p {directories} && chown trainer: {directories}
+RUN useradd --create-home trainer && {directories}
 COPY {copy} .
 USER trainer
 ENTRYPOINT {entrypoint}
@@ -90,17 +92,17 @@ def render(request: ImageRequest) -> str:
     conda = None if request.lock.strip() else conda_freeze(request.files)
     frozen = Frozen() if conda else freeze(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
-    directories = " ".join(shlex.quote(folder) for folder in (".", *request.directories))
+    folders = " ".join(map(shlex.quote, request.directories))
     parts = [
         _HEADER.format(
-            frozen=conda or REQUIREMENTS,
+            added=f"; {REQUIREMENTS} is added to its context" if frozen.text else "",
             code=_CODE_STAGE.format(base=request.base) if frozen.wheels else "",
             base=request.base,
         ),
         _WORK.format(env="\n".join(f"ENV {name}={_quoted(value)}" for name, value in env.items())),
         _conda(conda) if conda else _pip(frozen),
         _CODE.format(
-            directories=directories,
+            directories=f"mkdir -p {folders} && chown trainer: . {folders}" if folders else "chown trainer: .",
             copy="--from=code /code" if frozen.wheels else ".",
             entrypoint=json.dumps(["python3", request.script]),
         ),

@@ -48,8 +48,8 @@ def test_text(request_of) -> None:
     assert (
         render(request)
         == """\
-# What `vertex-training run --builder docker` builds for this project; requirements.frozen.txt is added to
-# its context. Saved as the project's Dockerfile it does the same, and is yours to change.
+# What `vertex-training run --builder docker` builds for this project; requirements.frozen.txt is added to its context.
+# Saved as the project's Dockerfile it does the same, and is yours to change.
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED="1"
@@ -61,7 +61,7 @@ COPY requirements.frozen.txt ./
 RUN python3 -m pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.frozen.txt
 
 # Training needs no root; the directories that it writes to are its own.
-RUN useradd --create-home trainer && mkdir -p . outputs 'tmp files' && chown trainer: . outputs 'tmp files'
+RUN useradd --create-home trainer && mkdir -p outputs 'tmp files' && chown trainer: . outputs 'tmp files'
 COPY . .
 USER trainer
 ENTRYPOINT ["python3", "train.py"]
