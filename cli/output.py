@@ -12,10 +12,16 @@ from ..flows.result import TrainingResult
 
 
 class StepHandler(logging.Handler):
-    """Prints the steps' own lines to stderr, and none of Prefect's."""
+    """Prints the steps' own lines to stderr, and none of Prefect's; its server still gets everything.
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(logging.INFO)
+    Args:
+        level: The lowest level that is shown.
+        stream: Where to.
+        options: What Prefect's logging settings give its own console handler.
+    """
+
+    def __init__(self, level: int = logging.INFO, stream: TextIO = sys.stderr, **options: object) -> None:  # noqa: ARG002
+        super().__init__(level)
         self._stream = stream
         self._bold = stream.isatty() and "NO_COLOR" not in os.environ
 
@@ -32,9 +38,11 @@ class StepHandler(logging.Handler):
 
 
 def show_only_steps() -> None:
-    """Replaces Prefect's console output by the steps' lines; its server still gets everything."""
-    logger = logging.getLogger("prefect")
-    logger.handlers = [StepHandler(sys.stderr)]
+    """Puts the steps' lines in the place of Prefect's console output; to be called before Prefect is imported.
+
+    Prefect sets up its logging anew at several moments, and takes its handlers' classes from the environment each time.
+    """
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS"] = f"{__name__}.{StepHandler.__name__}"
 
 
 def print_summary(result: TrainingResult, stream: TextIO) -> None:

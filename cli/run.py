@@ -29,13 +29,13 @@ def run_project(
 ) -> int:
     """Runs the flow `train` in this process and prints its result; returns the exit code."""
     Project.open(project, Home.default())  # a wrong folder is said at once, before anything slow is imported
+    show_only_steps()
     # A first start of Prefect's own server migrates its database, which takes longer than its default patience.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     from ..blocks.registry import ContainerRegistry
     from ..blocks.vertex_ai import VertexAI
     from ..flows.train import train
 
-    show_only_steps()
     result = train(
         project=project,
         args=args,
