@@ -65,7 +65,7 @@ class Campaign:
             (self.root / f"part{number}.bin").write_bytes(chance.randbytes(20_000))
         wheels = [_wheel(folder / "wheels", f"pkg{number}", chance, size) for number, size in enumerate(SIZES)]
         handler = functools.partial(_Quiet, directory=str(folder / "wheels"))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.lock = _lock(wheels, f"http://127.0.0.1:{self.server.server_port}")
         (self.root / "train.py").write_text("print(0)\n")
@@ -112,6 +112,11 @@ class Campaign:
 
 
 SIZES = (3_000_000, 2_000_000, 1_000_000, 500_000, 50_000, 20_000, 5_000)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is what this is about."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -11,7 +11,7 @@ from prefect_vertex_training.images.crew import Crew
 
 def test_first_failure_counts() -> None:
     """The block ends with the first failure, though the caller waits for another thread, which was only stopped."""
-    with pytest.raises(KeyError, match="first"), Crew() as crew:
+    with pytest.raises(KeyError, match="first"), Crew() as crew:  # noqa: PT012
 
         def patient() -> None:
             crew.stopped.wait(30)
