@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from docker.errors import ContainerError
+from fixtures.parts import missing
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images.base import Base, resolve_base
 from prefect_vertex_training.images.model import BuiltImage
@@ -19,6 +20,7 @@ from prefect_vertex_training.images.push import push
 from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
 from prefect_vertex_training.images.registry_auth import Credentials
+from uv import find_uv_bin
 
 DIGITS = Path(__file__).parents[3] / "examples/digits"
 
@@ -96,7 +98,7 @@ def test_every_tool_reads_it(bench, publish, docker_registry, tmp_path: Path) ->
     """Skopeo copies it, umoci unpacks what skopeo copied, buildah pulls it."""
     for tool in ("skopeo", "umoci", "buildah"):
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+            missing("registry", f"{tool} is not here; apt-get install {tool}")
     image, name = publish(bench, "tools", directories=["output"])
     user = f"{docker_registry.username}:{docker_registry.password}"
     copied = f"oci:{tmp_path}/copied:v1"
@@ -117,7 +119,17 @@ def test_digits_trains(bench, publish, run, tmp_path: Path) -> None:
     for name in ("train.py", "requirements.txt"):
         bench.write(name, (DIGITS / name).read_bytes())
     lock = _tool(
-        *("uv", "pip", "compile", "--format", "pylock.toml", "--python-version", "3.11", "--only-binary", ":all:"),
+        *(
+            find_uv_bin(),
+            "pip",
+            "compile",
+            "--format",
+            "pylock.toml",
+            "--python-version",
+            "3.11",
+            "--only-binary",
+            ":all:",
+        ),
         *("--python-platform", "x86_64-manylinux_2_28", "--no-header", str(DIGITS / "requirements.txt")),
     )
     image, name = publish(bench, "digits", lock=lock, directories=["model"])
