@@ -10,6 +10,8 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
 from . import queries
@@ -39,23 +41,19 @@ _OUTPUT_ONLY = (
 )
 
 
-class ServiceInfo(Protocol):
-    """Which project and region the service stands for."""
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Which project and region the service stands for.
 
-    @property
-    def project_id(self) -> str:
-        """As "local"."""
-        ...
+    Attributes:
+        project_id: As "local".
+        project_number: Digits; what names in answers hold.
+        region: As "us-central1".
+    """
 
-    @property
-    def project_number(self) -> str:
-        """Digits; what names in answers hold."""
-        ...
-
-    @property
-    def region(self) -> str:
-        """As "us-central1"."""
-        ...
+    project_id: str
+    project_number: str
+    region: str
 
 
 class Runner(Protocol):
@@ -75,15 +73,24 @@ class Runner(Protocol):
 
 
 class JobsApi:
-    """The methods; each takes a request message and returns a response message or raises `ApiError`."""
+    """The methods; each takes a request message and returns a response message or raises `ApiError`.
+
+    Args:
+        store: The jobs.
+        runner: Who runs them; may still be starting, which only those wait for who change a job.
+        switches: The faults of the methods here.
+        environment: The project and region that are served.
+        schema: The messages.
+        clock: Seconds since 1970.
+    """
 
     def __init__(
         self,
         *,
         store: Store,
-        runner: Runner,
+        runner: Future[Runner],
         switches: Switches,
-        environment: ServiceInfo,
+        environment: Environment,
         schema: Schema,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -105,6 +112,7 @@ class JobsApi:
     def create(self, request: Generated) -> Generated:
         """CreateCustomJob: answers PENDING; the job exists before the caller hears of it."""
         self._match(_LOCATION, request.parent, "parent", "aiplatform.customJobs.create")
+        runner = self._runner.result()
         job = request.custom_job
         for field in _OUTPUT_ONLY:
             job.ClearField(field)
@@ -121,7 +129,7 @@ class JobsApi:
             message=job.SerializeToString(),
         )
         self._store.create(record)
-        self._runner.submit(record.id)
+        runner.submit(record.id)
         if self._switches.take("create_lost"):
             raise ApiError(Code.UNAVAILABLE, "The service is currently unavailable.")
         return self._message(record)
@@ -165,8 +173,9 @@ class JobsApi:
     def cancel(self, request: Generated) -> Generated:
         """CancelCustomJob: best effort; the job is CANCELLING when this returns, and ends soon after."""
         record = self._find(request.name, "aiplatform.customJobs.cancel")
+        runner = self._runner.result()
         if self._store.request_cancel(record.id):
-            self._runner.cancel(record.id)
+            runner.cancel(record.id)
         elif self._switches.cancel_of_ended_fails:
             raise ApiError(Code.FAILED_PRECONDITION, "The CustomJob is in a final state and can't be cancelled.")
         return self._schema["google.protobuf.Empty"]()
@@ -174,13 +183,14 @@ class JobsApi:
     def delete(self, request: Generated) -> Generated:
         """DeleteCustomJob: an operation that is done when it is answered."""
         record = self._find(request.name, "aiplatform.customJobs.delete")
+        runner = self._runner.result()
         if record.state not in TERMINAL:
             raise ApiError(
                 Code.FAILED_PRECONDITION, f'The CustomJob "{request.name}" is still running: cancel it first.'
             )
         name = f"{self._location}/operations/{secrets.randbelow(9 * 10**18) + 10**18}"
         if self._store.delete(record.id, operation=name):
-            self._runner.forget(record.id)
+            runner.forget(record.id)
         return self._deletion(name)
 
     def get_operation(self, request: Generated) -> Generated:

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import queries
 from .filters import Condition, FilterError
-from .jobs_api import ServiceInfo
+from .jobs_api import Environment
 from .schema import Generated, Schema
 from .status import ApiError, Code
 from .store import Store, StoredEntry
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.5  # how soon an idle stream notices that its client is gone
 class LogsApi:
     """The methods; each takes a request message and returns response messages or raises `ApiError`."""
 
-    def __init__(self, *, store: Store, switches: Switches, environment: ServiceInfo, schema: Schema) -> None:
+    def __init__(self, *, store: Store, switches: Switches, environment: Environment, schema: Schema) -> None:
         self._store = store
         self._switches = switches
         self._environment = environment

@@ -10,16 +10,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..core.errors import LocalServiceError, TrainingError
+from ..core.errors import LocalServiceError, TrainingError, storage_errors
 from ..core.files import write_atomic
 from ..core.home import Home
-from .service import BUCKET, LocalService, Options, is_listening, record_path, socket_path, store_path
+from .service import BUCKET, LocalService, Options, buckets_path, is_listening, record_path, socket_path, store_path
 
 _GRACE = 1.0  # seconds for running calls when the service stops
 _ENDING = 15.0  # seconds that an earlier service may take to end
@@ -33,20 +34,23 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: The options as JSON, and the number of an open file that hears "ok" or an error's line.
     """
-    options, ready = Options(**json.loads(arguments[0])), int(arguments[1])
+    options, pipe = Options(**json.loads(arguments[0])), int(arguments[1])
     # The parent waits for this process only until here: the service outlives whoever started it.
     if os.fork():
         os._exit(0)
-    os.set_inheritable(ready, False)
-    with os.fdopen(ready, "w") as answer:
+    os.set_inheritable(pipe, False)
+    with os.fdopen(pipe, "w") as answer:
         try:
             with ExitStack() as stack:
                 stopped = threading.Event()
                 for number in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(number, lambda *_: stopped.set())
-                stack.enter_context(serving(options, stopped))
-                answer.write("ok")
-                answer.close()
+
+                def ready() -> None:
+                    answer.write("ok")
+                    answer.close()
+
+                stack.enter_context(serving(options, stopped, ready))
                 stopped.wait()
         except TrainingError as error:
             if answer.closed:
@@ -57,13 +61,19 @@ def main(arguments: list[str]) -> int:
 
 
 @contextmanager
-def serving(options: Options, stopped: threading.Event, executor: Untyped = None) -> Iterator[LocalService]:
+def serving(
+    options: Options,
+    stopped: threading.Event,
+    ready: Callable[[], None] = lambda: None,
+    make_executor: Untyped = None,
+) -> Iterator[LocalService]:
     """The service, in this process, until the block ends.
 
     Args:
         options: How to start it.
         stopped: Set when a client asks the service to stop.
-        executor: Instead of `execution.Executor`: called as that class, gives what runs the jobs.
+        ready: Called when it answers; calls that change a job wait a moment longer, until old jobs were found again.
+        make_executor: Instead of `execution.Executor`: called as that class, gives what runs the jobs.
 
     Raises:
         LocalServiceError: Another service runs on this home.
@@ -72,10 +82,17 @@ def serving(options: Options, stopped: threading.Event, executor: Untyped = None
     home = Home(Path(options.home))
     with ExitStack() as stack:
         stack.enter_context(_only_one(home))
-        service = _assemble(home, options, stopped, executor, stack)
+        runner: Future[Untyped] = Future()
+        service, start = _assemble(home, options, stopped, runner, stack)
         record = record_path(home)
         write_atomic(record, json.dumps({**asdict(service), "buckets": str(service.buckets)}))
         stack.callback(record.unlink, missing_ok=True)
+        ready()
+        try:
+            runner.set_result(start(make_executor))
+        except Exception as error:  # noqa: BLE001 - whoever changes a job is told; looking at jobs goes on
+            traceback.print_exception(error)
+            runner.set_exception(error)
         yield service
 
 
@@ -106,13 +123,12 @@ def _only_one(home: Home) -> Iterator[None]:
 
 
 def _assemble(
-    home: Home, options: Options, stopped: threading.Event, executor_class: Untyped, stack: ExitStack
-) -> LocalService:
-    """Starts every part, each with its end on the stack; nothing listens before the old jobs were found again."""
+    home: Home, options: Options, stopped: threading.Event, runner: Future[Untyped], stack: ExitStack
+) -> tuple[LocalService, Callable[[Untyped], Untyped]]:
+    """Starts every part that answers, each with its end on the stack; also gives what starts the executor."""
     from . import schema as schemas
-    from .execution import Executor, ServiceInfo
     from .grpc_server import GrpcServer
-    from .jobs_api import JobsApi
+    from .jobs_api import Environment, JobsApi
     from .logs_api import LogsApi
     from .methods import Dispatcher, table
     from .quotas import Quotas
@@ -123,6 +139,15 @@ def _assemble(
         switches.update(changes)
         return switches.values()
 
+    def start_executor(make: Untyped) -> Untyped:
+        # Late, for it takes as long to import as a third of all the rest.
+        from .execution import Executor, ServiceInfo
+
+        info = ServiceInfo(options.project, options.project_number, options.region)
+        executor = (make or Executor)(store, home.vertex, switches, environment=info)
+        executor.start()
+        return executor
+
     def stop(_: dict[str, Any]) -> dict[str, Any]:
         stopped.set()
         return {}
@@ -130,15 +155,15 @@ def _assemble(
     schema = schemas.load(home.cache)
     switches = Switches()
     switches.update(options.switches)
-    environment = ServiceInfo(options.project, options.project_number, options.region)
+    environment = Environment(options.project, options.project_number, options.region)
     store = Store(store_path(home))
     stack.callback(store.close)
-    executor = (executor_class or Executor)(store, home.vertex, switches, environment=environment)
-    (executor.buckets / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)
-    executor.start()
-    stack.callback(executor.stop)
+    stack.callback(_end, runner)
+    buckets = buckets_path(home)
+    with storage_errors(buckets):
+        (buckets / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)
     logs = LogsApi(store=store, switches=switches, environment=environment, schema=schema)
-    jobs = JobsApi(store=store, runner=executor, switches=switches, environment=environment, schema=schema)
+    jobs = JobsApi(store=store, runner=runner, switches=switches, environment=environment, schema=schema)
     quotas = Quotas(switches, options.project_number)
     dispatcher = Dispatcher(table(jobs, logs), switches, quotas, traceback.print_exception)
     token = secrets.token_urlsafe(32) if options.tcp else None
@@ -150,7 +175,7 @@ def _assemble(
     rest_url = _serve_rest(dispatcher, schema, token, stack) if token else None
     server.start()
     stack.callback(server.stop, _GRACE)
-    return LocalService(
+    service = LocalService(
         target=f"unix:{socket}",
         token=token,
         rest_url=rest_url,
@@ -158,11 +183,17 @@ def _assemble(
         project_number=options.project_number,
         region=options.region,
         bucket=BUCKET,
-        buckets=executor.buckets,
+        buckets=buckets,
         pid=os.getpid(),
         started=time.time(),
         **tcp,
     )
+    return service, start_executor
+
+
+def _end(runner: Future[Untyped]) -> None:
+    if runner.done() and not runner.exception():
+        runner.result().stop()
 
 
 def _listen_on_tcp(server: Untyped, home: Home, tls: bool) -> dict[str, str]:

@@ -160,6 +160,11 @@ def store_path(home: Home) -> Path:
     return home.vertex / "store.db"
 
 
+def buckets_path(home: Home) -> Path:
+    """The folder whose folders are the buckets; `execution` keeps them there."""
+    return home.vertex / "buckets"
+
+
 def log_path(home: Home) -> Path:
     """What the service itself has to say."""
     return home.vertex / "service.log"

@@ -134,7 +134,7 @@ def start_local(local_home: Home) -> Iterator[Callable[..., Local]]:
                 return runners[0]
 
             chosen = Options(home=str(local_home.root), **options)
-            service = stack.enter_context(server.serving(chosen, threading.Event(), runner))
+            service = stack.enter_context(server.serving(chosen, threading.Event(), make_executor=runner))
             return Local(service, runners[0], local_home, stack)
 
         yield start
