@@ -3,7 +3,7 @@
     python sdk_conformance.py '{"image": "python:3.12-slim", "init": {"project": "P", "location": "us-central1",
         "staging_bucket": "gs://B"}}'
 
-prints one line a check, or a traceback. `token` makes credentials of a local service's token.
+prints one line a check, or a traceback. In `init`, `token` makes credentials of a local service's token.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ CHECKS: list[Callable[[str], None]] = [
 
 if __name__ == "__main__":
     chosen = json.loads(sys.argv[1])
+    # Seconds between two looks at a job that runs: 5 in the SDK.
+    aiplatform.jobs._JOB_WAIT_TIME = chosen.get("poll", 5)
     init(**chosen["init"])
     for check in CHECKS:
         check(chosen["image"])

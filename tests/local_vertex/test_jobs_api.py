@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import re
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,10 +14,16 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.cloud.aiplatform_v1 import JobServiceAsyncClient, JobServiceClient
-from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcAsyncIOTransport
+from google.cloud.aiplatform_v1.services.job_service.transports import (
+    JobServiceGrpcAsyncIOTransport,
+    JobServiceGrpcTransport,
+)
 from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from prefect_vertex_training.core.errors import StorageError
-from prefect_vertex_training.local_vertex.connect import OPTIONS, admin, open_aio_channel
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import server
+from prefect_vertex_training.local_vertex.connect import OPTIONS, admin, open_aio_channel, open_channel
+from prefect_vertex_training.local_vertex.service import Options
 
 Job = dict[str, Any]
 
@@ -333,13 +340,26 @@ def test_an_unexpected_error_is_internal(local: Any, job: Job, monkeypatch: pyte
     assert "ZeroDivisionError: oops" in capfd.readouterr().err
 
 
+def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
+    """To who wants to change a job; looking at jobs goes on."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise StorageError("can't write", where="/full")
+
+    options = Options(home=str(local_home.root))
+    with server.serving(options, threading.Event(), make_executor=broken) as service, open_channel(service) as channel:
+        jobs = JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
+        assert list(jobs.list_custom_jobs(parent=service.parent)) == []
+        with pytest.raises(exceptions.FailedPrecondition, match=r"can't write \(/full\)"):
+            jobs.create_custom_job(parent=service.parent, custom_job={"display_name": "x"})
+
+
 # Over TCP
 
 
 def test_tcp_needs_the_token(start_local: Callable[..., Any], job: Job) -> None:
     """Without it, or with another one, every call is UNAUTHENTICATED; the unix socket needs none."""
     import grpc
-    from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
     local = start_local(tcp=True)
     assert local.service.tcp_target.startswith("127.0.0.1:")

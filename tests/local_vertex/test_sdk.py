@@ -1,4 +1,4 @@
-"""Google's unmodified SDK against the service: REST, and gRPC with TLS."""
+"""Google's unmodified SDK against the service: REST, and gRPC with TLS; scripted jobs, and real ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import service as services
+from prefect_vertex_training.local_vertex.service import LocalService
 
 SCRIPT = Path(__file__).with_name("sdk_conformance.py")
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 
 
-def load() -> Any:
-    """The script as a module: test folders are no packages."""
-    spec = importlib.util.spec_from_file_location("sdk_conformance", SCRIPT)
+def load(path: Path) -> Any:
+    """A script as a module: test folders are no packages."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -26,7 +30,7 @@ def load() -> Any:
     return module
 
 
-CONFORMANCE = load()
+CONFORMANCE = load(SCRIPT)
 
 
 def outcome(runner: Any, job_id: str) -> None:
@@ -39,9 +43,8 @@ def outcome(runner: Any, job_id: str) -> None:
         runner.end(job_id, "JOB_STATE_FAILED", 3, text)
 
 
-def settings(local: Any, **where: str) -> dict[str, Any]:
+def settings(service: LocalService, **where: Any) -> dict[str, Any]:
     """How the SDK is pointed at the service."""
-    service = local.service
     bucket = f"gs://{service.bucket}"
     return {
         "project": service.project,
@@ -57,28 +60,35 @@ def test_over_rest(start_local: Callable[..., Any], check: Callable[[str], None]
     """With the token as an OAuth access token."""
     local = start_local(tcp=True)
     local.runner.on_submit = outcome
-    CONFORMANCE.init(**settings(local, api_endpoint=local.service.rest_url, api_transport="rest"))
+    CONFORMANCE.init(**settings(local.service, api_endpoint=local.service.rest_url, api_transport="rest"))
 
     check("oci:/images:demo")
 
 
-def test_over_grpc_with_tls(start_local: Callable[..., Any]) -> None:
-    """With the certificate that the service made; in a process of its own, for gRPC reads its roots once."""
-    local = start_local(tcp=True, tls=True)
-    local.runner.on_submit = outcome
-    chosen = settings(local, api_endpoint=local.service.tls_target, api_transport="grpc")
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), json.dumps({"image": "oci:/images:demo", "init": chosen})],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={
-            **os.environ,
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": local.service.tls_certificate,
-            "no_grpc_proxy": "localhost",
-        },
-        check=False,
-    )
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+def test_with_real_jobs(local_home: Home, tmp_path: Path, transport: str) -> None:
+    """The service as a process, jobs that run; gRPC with TLS and the certificate that the service made."""
+    image = load(BENCHMARKS / "images.py").tiny_image(local_home, tmp_path / "project")
+    service = services.ensure_running(local_home, tcp=True, tls=True)
+    endpoint = service.tls_target if transport == "grpc" else service.rest_url
+    chosen = settings(service, api_endpoint=endpoint, api_transport=transport)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), json.dumps({"image": image, "init": chosen, "poll": 0.1})],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            # gRPC reads its roots once in a process, and would ask a proxy even for loopback.
+            env={
+                **os.environ,
+                "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(service.tls_certificate),
+                "no_grpc_proxy": "localhost",
+            },
+            check=False,
+        )
+    finally:
+        services.stop(local_home)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"passed {CONFORMANCE.CHECKS[-1].__name__}"
+    passed = [line for line in done.stdout.splitlines() if line.startswith("passed")]
+    assert passed == [f"passed {check.__name__}" for check in CONFORMANCE.CHECKS]
