@@ -22,7 +22,6 @@ from .attempt import Attempt
 from .container_images import bring
 from .context import Context
 from .environment import command_line, output_folders
-from .image import find_image
 from .logs import Stream
 from .paths import bucket_folder
 from .replica import Exit, Replica
@@ -117,7 +116,7 @@ class _Container:
         self._api: Any = backend.engine.api
         self._name = name
         self._container = f"{backend.prefix}-{name}-{number}"
-        self._run = f"{backend.attempt.number}/{name}.{number}"
+        self._run = f"{backend.attempt.number}-{name}.{number}"
         self._readers: list[threading.Thread] = []
         self._is_left = threading.Event()
         self._exit: asyncio.Future[Exit] | None = None
@@ -168,7 +167,7 @@ class _Container:
         from docker.errors import APIError
 
         pool = self._attempt.pool(self._name)
-        image = find_image(pool.image)
+        image = self._context.images.find(pool.image)
         variables = self._attempt.env(self._name)
         for uri in output_folders(self._attempt.spec):
             bucket_folder(self._context.buckets, uri)
@@ -202,7 +201,7 @@ class _Container:
             init=True,  # as process 1 a program would not hear SIGTERM unless it asks for it
             network_mode=network,
             # Whatever the engine's own choice is: this one can be read back, and is never cut off.
-            log_config={"Type": "json-file", "Config": {"max-size": "-1"}},
+            log_config={"Type": "json-file", "Config": {"max-size": "1000g"}},  # docker 20.10 refuses "-1"
             **options,
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..store import Store
 from ..switches import Switches
+from .image import Images
 from .logs import Tails
 from .supervision import Supervision
 from .trees import Trees
@@ -37,9 +38,11 @@ class Context:
         info: Project and region.
         runs: Holds a folder for each job that is being run.
         buckets: Holds a folder for each bucket.
+        images: Finds images.
         trees: Unpacked images.
         supervision: Starts processes.
         tails: Follows their output.
+        garbage: Folders that somebody removes soon.
     """
 
     store: Store
@@ -47,6 +50,8 @@ class Context:
     info: ServiceInfo
     runs: Path
     buckets: Path
+    images: Images
     trees: Trees
     supervision: Supervision
     tails: Tails
+    garbage: list[Path]

@@ -72,7 +72,7 @@ class Crew:
                 return Ending("succeeded", time=primary.result().time)
             for name, life in self._lives.items():
                 if life in done and life.result().code != 0:
-                    return endings.exited(name, life.result(), self._job_id)
+                    return endings.exited(name, life.result(), self._job_id, restarts_job=self._spec.restart_together)
             if self._all_up in done:
                 return None
 

@@ -38,8 +38,8 @@ class Ending:
     time: float = 0.0
 
 
-def exited(replica: str, end: Exit, job_id: str) -> Ending:
-    """A replica ended that should not have."""
+def exited(replica: str, end: Exit, job_id: str, *, restarts_job: bool) -> Ending:
+    """A replica ended that should not have; a crash is the whole job's affair only if it asked for that."""
     if end.reason == "Lost":
         return internal_error()
     if end.reason == "OOMKilled":
@@ -49,7 +49,7 @@ def exited(replica: str, end: Exit, job_id: str) -> Ending:
         f"The replica {replica} exited with a non-zero status of {end.code}. Termination reason: {end.reason}. {said}"
         f"To find out more about why your job exited please check the logs: vertex-training local logs {job_id}"
     )
-    return Ending("crashed" if end.code in CRASHES else "failed", INVALID_ARGUMENT, text)
+    return Ending("crashed" if restarts_job and end.code in CRASHES else "failed", INVALID_ARGUMENT, text)
 
 
 def stock_out(region: str) -> Ending:

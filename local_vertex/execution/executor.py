@@ -6,14 +6,15 @@ import asyncio
 import shutil
 import threading
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import StorageError, storage_errors
-from ..store import Store
+from ..store import TERMINAL, Store
 from ..switches import Switches
 from .context import Context, ServiceInfo
+from .image import Images
 from .job import Job
 from .logs import Tails
 from .processes import trees_in_use
@@ -22,7 +23,7 @@ from .trees import Trees
 
 __all__ = ["Executor", "ServiceInfo"]
 
-_TAIL_SECONDS = 0.1
+_CHORE_SECONDS = 0.1
 _STOP_SECONDS = 5.0
 
 
@@ -104,15 +105,17 @@ class Executor:
             info=self._info,
             runs=self._runs,
             buckets=self._buckets,
+            images=Images(),
             trees=Trees(self._trees, lambda: trees_in_use(self._runs)),
             supervision=Supervision(self._runs),
             tails=Tails(),
+            garbage=[],
         )
-        tailing = self._loop.create_task(self._tail(self._context.tails))
+        chores = self._loop.create_task(self._do_chores(self._context))
         try:
             self._loop.run_forever()
         finally:
-            tailing.cancel()
+            chores.cancel()
             self._loop.run_until_complete(self._leave(self._context))
             self._loop.close()
 
@@ -140,23 +143,33 @@ class Executor:
         finally:
             self._jobs.pop(job_id, None)
 
-    async def _tail(self, tails: Tails) -> None:
+    async def _do_chores(self, context: Context) -> None:
+        """What is done for all jobs together: reading what they write, removing what they leave."""
         while True:
-            tails.read()
-            await asyncio.sleep(_TAIL_SECONDS)
+            context.tails.read()
+            if context.garbage:
+                doomed = list(context.garbage)
+                context.garbage.clear()
+                await asyncio.to_thread(_remove, doomed)
+            await asyncio.sleep(_CHORE_SECONDS)
 
     async def _sweep(self, live: set[str]) -> None:
         """Removes the folders of jobs that ended just before their service was killed."""
 
         def sweep() -> None:
-            for folder in self._runs.iterdir():
-                if folder.is_dir() and folder.name not in live and self._is_over(folder.name):
-                    shutil.rmtree(folder, ignore_errors=True)
+            _remove(
+                folder
+                for folder in self._runs.iterdir()
+                if folder.is_dir() and folder.name not in live and self._is_over(folder.name)
+            )
 
         await asyncio.to_thread(sweep)
 
     def _is_over(self, job_id: str) -> bool:
-        from ..store import TERMINAL
-
         record = self._store.get(job_id)
         return record is None or record.state in TERMINAL
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

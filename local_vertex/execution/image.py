@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ...images.reference import LayoutReference, parse_reference
 from ...images.target import ImageTarget
 
 _INDEX_KEY = "manifests"
+_REMEMBERED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,31 @@ class Image:
         return (self.config.get("Labels") or {}).get(f"{PREFIX}.{name}", "")
 
 
-def find_image(uri: str) -> Image:
-    """Reads manifest and config, from the layout on this machine or from the registry.
+class Images:
+    """Finds images, and remembers those that are named by digest: they never change. Safe to use from many threads."""
 
-    Raises:
-        ImageError: There is no such image, or none for linux/amd64.
-        RegistryError: The name or a blob is wrong, or the registry refused.
-    """
-    reference = parse_reference(uri)
-    return _read(uri) if reference.digest is None else _read_once(uri)
+    def __init__(self) -> None:
+        self._known: dict[str, Image] = {}
+
+    def known(self, uri: str) -> Image | None:
+        """An image that was found before, without asking anybody."""
+        return self._known.get(uri)
+
+    def find(self, uri: str) -> Image:
+        """Reads manifest and config, from the layout on this machine or from the registry.
+
+        Raises:
+            ImageError: There is no such image, or none for linux/amd64.
+            RegistryError: The name or a blob is wrong, or the registry refused.
+        """
+        image = self._known.get(uri)
+        if image is None:
+            image = _read(uri)
+            if parse_reference(uri).digest is not None:
+                if len(self._known) >= _REMEMBERED:
+                    self._known.clear()
+                self._known[uri] = image
+        return image
 
 
 def _read(uri: str) -> Image:
@@ -107,9 +123,6 @@ def _read(uri: str) -> Image:
         raise ImageError(
             "the image's manifest or config can't be read", where=uri, next_step="Build it again"
         ) from error
-
-
-_read_once = functools.lru_cache(maxsize=64)(_read)  # what a digest names never changes
 
 
 def _manifest(uri: str, source: ImageTarget, wanted: str) -> tuple[Descriptor, dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 import traceback
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from .attempt import Attempt, container_addresses, process_addresses
 from .context import Context
 from .crew import Crew
 from .endings import Ending
-from .image import find_image
 from .logs import service_line
 from .processes import Processes
 from .replica import Backend
@@ -155,7 +153,7 @@ class Job:
 
     async def _gather(self) -> Crew:
         if not self._was_planned:
-            self._plan = {"attempt": self._attempt, **await asyncio.to_thread(self._make_plan)}
+            self._plan = {"attempt": self._attempt, **await self._make_plan()}
             await self._note(plan=self._plan)
         info = self._context.info
         attempt = Attempt(
@@ -169,15 +167,19 @@ class Job:
             lambda key, text: self._say(f"{prefix}/{key}", text, "WARNING"),
         )
 
-    def _make_plan(self) -> dict[str, Any]:
+    async def _make_plan(self) -> dict[str, Any]:
         """Decides by the images how the replicas run."""
-        have_base = {find_image(pool.image).has_base for pool in self._spec.pools}
+        images = self._context.images
+        have_base = set()
+        for pool in self._spec.pools:
+            image = images.known(pool.image) or await asyncio.to_thread(images.find, pool.image)
+            have_base.add(image.has_base)
         if have_base == {False}:
             return {"containers": False, "addresses": process_addresses(self._spec)}
         if have_base == {True}:
             from .containers import connect
 
-            connect().close()
+            (await asyncio.to_thread(connect)).close()
             return {"containers": True, "addresses": container_addresses(self._spec)}
         raise ImageError(
             "some images of the job bring a base system and some don't, so its replicas can't reach each other",
@@ -216,7 +218,8 @@ class Job:
         code, message = (ending.code, ending.message) if ending.code else (None, None)
         store = self._context.store
         await self._durably(lambda: store.transition(self._id, state, error_code=code, error_message=message))
-        await asyncio.to_thread(shutil.rmtree, self._context.runs / self._id, ignore_errors=True)
+        if self._plan:
+            self._context.garbage.append(self._context.runs / self._id)
 
     async def _move(self, state: str, **values: Any) -> None:  # noqa: ANN401 - `Store.transition`'s
         expected = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")

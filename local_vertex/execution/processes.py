@@ -11,7 +11,6 @@ from ...core.errors import StorageError, storage_errors
 from .attempt import Attempt
 from .context import Context
 from .environment import command_line, output_folders
-from .image import find_image
 from .logs import FileTail, Stream
 from .paths import Translator, bucket_folder
 from .replica import Exit, Replica
@@ -41,7 +40,7 @@ class _Process:
         self._context = context
         self._attempt = attempt
         self._name = name
-        self._run = f"{attempt.job_id}/{attempt.number}/{name}.{number}"
+        self._run = f"{attempt.job_id}/{attempt.number}-{name}.{number}"
         self._folder = context.runs / self._run
         self._tails: list[FileTail] = []
 
@@ -98,7 +97,7 @@ class _Process:
     def _prepare(self) -> tuple[list[str], dict[str, str], str]:
         """Unpacks the image; gives the command line, the environment and the working directory."""
         pool = self._attempt.pool(self._name)
-        image = find_image(pool.image)
+        image = self._context.images.find(pool.image)
         # A name of its own each time: a service that was killed may have asked for a start that is still to come.
         code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
@@ -126,4 +125,4 @@ class _Process:
 
 def trees_in_use(runs: Path) -> set[Path]:
     """The trees of all replicas that were not cleaned away yet."""
-    return {link.readlink() for link in runs.glob("*/*/*/*.tree") if link.is_symlink()}
+    return {link.readlink() for link in runs.glob("*/*/*.tree") if link.is_symlink()}

@@ -2,7 +2,7 @@
 
 One runs for each folder of runs. The service speaks to it over a unix socket, one JSON object a line:
 
-    {"op": "start", "run": "JOB/1/workerpool0-0.0", "argv": [...], "env": {...}, "cwd": "..."}
+    {"op": "start", "run": "JOB/1-workerpool0-0.0", "argv": [...], "env": {...}, "cwd": "..."}
     {"op": "stop", "run": "...", "grace": 10.0}
 
 and hears `{"event": "started" | "exited", "run": ..., "code": ..., "reason": ..., "time": ...}`.
@@ -85,7 +85,7 @@ class Supervisor:
 
     def recover(self) -> None:
         """Gives an end to every run that the supervisor before this one left without."""
-        for claim in self._root.glob("*/*/*/claim"):
+        for claim in self._root.glob("*/*/claim"):
             if not (claim.parent / "exit").exists():
                 _end_lost(claim)
                 name = str(claim.parent.relative_to(self._root))

@@ -51,11 +51,13 @@ class Images:
     layout: OciLayout
 
     def blob(self, data: bytes, media_type: str = OCI.layer) -> Descriptor:
+        """Adds a blob."""
         descriptor = Descriptor(media_type, sha256(data), len(data))
         self.layout.put_blob(descriptor, lambda: io.BytesIO(data))
         return descriptor
 
     def layer(self, entries: Sequence[tarfile.TarInfo | Entry]) -> Descriptor:
+        """Adds a compressed layer."""
         return self.blob(gzip.compress(tar(entries), mtime=0))
 
     def image(
@@ -66,6 +68,7 @@ class Images:
         python: str = "",
         **config: Any,
     ) -> str:
+        """Adds an image; gives its reference."""
         labels = {f"{PREFIX}.base": base, f"{PREFIX}.python": python}
         tars = [tar(layer) for layer in layers]
         document = {
@@ -101,6 +104,15 @@ def _plain(descriptor: Descriptor) -> dict[str, Any]:
     return {"mediaType": descriptor.media_type, "digest": descriptor.digest, "size": descriptor.size}
 
 
+Pool = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(name="pool")
+def pool_fixture() -> Pool:
+    """Makes a worker pool's spec."""
+    return pool
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Images:
     """Images in a fresh layout."""
@@ -127,18 +139,22 @@ class Bench:
     folder: Path
 
     def submit(self, *pools: Mapping[str, Any], job_id: str = "", **spec: Any) -> str:
+        """Creates a job and gives it to the executor."""
         job_id = job_id or str(time.time_ns())
         self.store.create(JobRecord(id=job_id, spec={"worker_pool_specs": list(pools), **spec}))
         self.executor.submit(job_id)
         return job_id
 
     def run(self, *pools: Mapping[str, Any], **spec: Any) -> JobRecord:
+        """A job from its creation to its end."""
         return self.ended(self.submit(*pools, **spec))
 
     def ended(self, job_id: str, seconds: float = 60) -> JobRecord:
+        """Waits for a terminal state."""
         return self.reached(job_id, lambda record: record.state in TERMINAL, seconds)
 
     def reached(self, job_id: str, condition: Callable[[JobRecord], bool], seconds: float = 60) -> JobRecord:
+        """Waits until a job is as wanted."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             record = self.store.get(job_id)
@@ -149,10 +165,12 @@ class Bench:
         pytest.fail(f"job {job_id} is {record.state}, {record.error_message}, {self.lines(job_id)}")
 
     def lines(self, job_id: str, task: str | None = None) -> list[Any]:
+        """Payloads in the order of arrival."""
         found = self.store.find_logs("job_id = ?", [job_id], limit=100_000)
         return [line.entry.payload for line in found if task in {None, line.entry.task}]
 
     def cancel(self, job_id: str) -> None:
+        """As the API does it."""
         assert self.store.request_cancel(job_id)
         self.executor.cancel(job_id)
 

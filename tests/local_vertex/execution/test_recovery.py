@@ -1,0 +1,224 @@
+"""A service that dies at any moment: every job is found again, none runs twice, no line is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect_vertex_training.core.errors import StorageError
+from prefect_vertex_training.local_vertex.store import TERMINAL, JobRecord, LogEntry, Store
+
+KILLS = 100
+
+# The part of the service that matters here, in a process that can be killed: it runs the store's jobs, and creates and
+# submits the jobs that are named on its input.
+SERVICE = """
+import json, sys
+from pathlib import Path
+from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
+from prefect_vertex_training.local_vertex.store import JobRecord, Store
+from prefect_vertex_training.local_vertex.switches import Switches
+
+folder = Path(sys.argv[1])
+store = Store(folder / "store.db")
+executor = Executor(store, folder, Switches(), environment=ServiceInfo("local", "1", "us-central1"))
+executor.start()
+for line in sys.stdin:
+    job = json.loads(line)
+    store.create(JobRecord(id=job["id"], spec=job["spec"]))
+    print(job["id"], flush=True)
+    executor.submit(job["id"])
+"""
+
+
+class Service:
+    """A service in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVICE, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def create(self, job_id: str, spec: dict[str, Any]) -> None:
+        """Asks for a job, without waiting for it to exist."""
+        import json
+
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"id": job_id, "spec": spec}) + "\n")
+
+    def kill(self) -> set[str]:
+        """Ends it with SIGKILL; gives the jobs that it had confirmed."""
+        self.process.send_signal(signal.SIGKILL)
+        assert self.process.stdout is not None
+        confirmed = {line.strip() for line in self.process.stdout if line.endswith("\n")}
+        self.process.wait()
+        return confirmed
+
+
+def test_a_hundred_kills_lose_no_job_and_run_none_twice(tmp_path: Path, images: Any, pool: Any) -> None:
+    """Jobs are created, run and end while their service is killed at random moments."""
+    folder = tmp_path / "v"
+    folder.mkdir()
+    store = Store(folder / "store.db")
+    ran = tmp_path / "ran"
+    # One line a run, in one write, which the kernel keeps whole; then some lines over some time.
+    program = f"echo $CLOUD_ML_JOB_ID >> {ran}; for i in 1 2 3; do echo line $i; sleep 0.0$1; done; exit $2"
+    image = images.image(Entrypoint=["/bin/sh", "-c", program, "sh"])
+    chance = random.Random(7)
+    created = 0
+    confirmed: set[str] = set()
+    for _ in range(KILLS):
+        service = Service(folder)
+        for _ in range(2):
+            created += 1
+            arguments = [str(chance.randrange(10)), str(int(created % 5 == 0))]
+            service.create(str(created), {"worker_pool_specs": [pool(image, args=arguments)]})
+        # From "still importing" over "creating" and "starting" to "ended", as fast or slow as this machine is.
+        if chance.random() < 0.8:
+            assert service.process.stdout is not None
+            confirmed.add(service.process.stdout.readline().strip())
+        time.sleep(chance.random() * 0.1)
+        confirmed |= service.kill()
+    last = Service(folder)
+    deadline = time.monotonic() + 60
+    while store.live() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    last.kill()
+    records = {record.id: record for _, record in store.find(limit=10_000)}
+
+    assert confirmed <= records.keys()
+    assert len(confirmed) > KILLS / 2
+    assert {record.state for record in records.values()} == {"JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED"}
+    assert all((record.state == "JOB_STATE_FAILED") == (int(record.id) % 5 == 0) for record in records.values())
+    assert sorted(ran.read_text().split()) == sorted(records)
+    for job in records:
+        said = [line.entry.payload for line in store.find_logs("job_id = ? AND task = 'workerpool0-0'", [job])]
+        assert said == ["line 1", "line 2", "line 3"]
+    store.close()
+
+
+def test_a_running_job_outlives_its_service_and_is_found(bench: Any, images: Any, pool: Any) -> None:
+    """The same process, all its lines, its success."""
+    image = images.script(
+        "import os, pathlib, sys, time\nprint(os.getpid(), flush=True)\n"
+        "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\nprint(os.getpid(), flush=True)\n"
+    )
+    job = bench.submit(pool(image, args=["/gcs/b/go"]))
+    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
+    bench.executor.stop()
+    (bench.folder / "buckets" / "b" / "go").touch()
+    bench.restart()
+    record = bench.ended(job)
+    first, second = bench.lines(job, "workerpool0-0")
+
+    assert record.state == "JOB_STATE_SUCCEEDED"
+    assert first == second
+
+
+def test_a_cancel_that_the_service_died_over_is_done_by_the_next(bench: Any, images: Any, pool: Any) -> None:
+    """CANCELLING in the store is enough."""
+    job = bench.submit(pool(images.script("import os, time; print(os.getpid(), flush=True); time.sleep(1000)")))
+    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
+    bench.executor.stop()
+    bench.store.request_cancel(job)
+    bench.restart()
+
+    assert bench.ended(job).state == "JOB_STATE_CANCELLED"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(bench.lines(job, "workerpool0-0")[0]), 0)
+
+
+def test_what_ended_an_attempt_is_decided_once(bench: Any, images: Any, pool: Any) -> None:
+    """A service that died while it stopped the replicas: their SIGTERM is not taken for the job's failure."""
+    job = bench.submit(pool(images.script("import time; print('up', flush=True); time.sleep(1000)")))
+    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
+    bench.executor.stop()
+    ending = {"kind": "failed", "code": 8, "message": "Replicas low on memory: workerpool0."}
+    bench.store.note(job, ending=ending)
+    bench.restart()
+
+    assert bench.ended(job).error_message == "Replicas low on memory: workerpool0."
+
+
+def test_folders_of_jobs_that_ended_are_swept(bench: Any) -> None:
+    """Also those that a killed service left, and those of deleted jobs."""
+    left = bench.folder / "runs" / "42"
+    left.mkdir()
+    bench.store.create(JobRecord(id="42", state="JOB_STATE_SUCCEEDED"))
+    bench.restart()
+    deadline = time.monotonic() + 10
+    while left.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert not left.exists()
+
+
+def test_a_full_disk_holds_a_job_up_and_loses_nothing(bench: Any, images: Any, pool: Any) -> None:
+    """While the store can't be written the job waits; afterwards all of it is there."""
+    failing = True
+    transition, append = bench.store.transition, bench.store.append_logs
+
+    def refuse(*_: object, **__: object) -> bool:
+        raise StorageError("database or disk is full")
+
+    def maybe(action: Any) -> Any:
+        def call(*args: object, **values: object) -> Any:
+            return (refuse if failing else action)(*args, **values)
+
+        return call
+
+    bench.store.transition, bench.store.append_logs = maybe(transition), maybe(append)
+    job = bench.submit(pool(images.image(Entrypoint=["echo", "said"])))
+    exit_file = bench.folder / "runs" / job / "1-workerpool0-0.0" / "exit"
+    bench.reached(job, lambda _: exit_file.exists())
+    assert bench.store.get(job).state not in TERMINAL
+    failing = False
+
+    assert bench.ended(job).state == "JOB_STATE_SUCCEEDED"
+    assert bench.lines(job, "workerpool0-0") == ["said"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted, which only root may")
+def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any, pool: Any) -> None:
+    """One line that says so; the store, on another disk here, stays sound, and the next job runs once there is room."""
+    from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
+    from prefect_vertex_training.local_vertex.switches import Switches
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
+    try:
+        store = Store(tmp_path / "store.db")
+        executor = Executor(store, disk, Switches(), environment=ServiceInfo("local", "1", "us-central1"))
+        executor.start()
+        big = images.image(
+            [[("data/x", os.urandom(400_000))], [("app/x", b"")]], WorkingDir="/app", Entrypoint=["true"]
+        )
+        small = images.image(Entrypoint=["true"])
+        for number, image in enumerate([big, small]):
+            store.create(JobRecord(id=str(number), spec={"worker_pool_specs": [pool(image)]}))
+            executor.submit(str(number))
+            deadline = time.monotonic() + 30
+            while store.get(str(number)).state not in TERMINAL and time.monotonic() < deadline:
+                time.sleep(0.01)
+        executor.stop()
+        failed, fine = store.get("0"), store.get("1")
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+    assert failed.state == "JOB_STATE_FAILED"
+    assert "no space left on device" in failed.error_message
+    assert fine.state == "JOB_STATE_SUCCEEDED"
+    store.append_logs("1", [LogEntry(0.0, "INFO", "t", "sound")])
+    store.close()

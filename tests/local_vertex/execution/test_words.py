@@ -1,0 +1,191 @@
+"""The small laws: variables, paths, addresses, lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect_vertex_training.local_vertex.execution.environment import expand, platform_env
+from prefect_vertex_training.local_vertex.execution.logs import MAX_LINE, FileTail, Stream, service_line
+from prefect_vertex_training.local_vertex.execution.paths import Translator
+from prefect_vertex_training.local_vertex.execution.spec import JobSpec
+from prefect_vertex_training.local_vertex.execution.trees import Root
+from prefect_vertex_training.local_vertex.store import JobRecord, Store
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("$(A)", "1"),
+        ("x$(A)y$(B)", "x1y$(A)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$(NO) $A ${A} $(", "$(NO) $A ${A} $("),
+        ("100$$", "100$"),
+    ],
+)
+def test_references_expand_as_in_kubernetes(text: str, expected: str) -> None:
+    """Known names expand once, unknown ones stay, `$$` escapes."""
+    assert expand(text, {"A": "1", "B": "$(A)"}) == expected
+
+
+@given(st.text())
+def test_text_without_a_dollar_is_left_alone(text: str) -> None:
+    """Expansion changes nothing else."""
+    plain = text.replace("$", "")
+
+    assert expand(plain, {"A": "1"}) == plain
+
+
+@pytest.fixture
+def translator(tmp_path: Path) -> Translator:
+    """An image with /app and /opt/venv."""
+    (tmp_path / "root" / "opt" / "venv" / "bin").mkdir(parents=True)
+    return Translator(Root(tmp_path / "root", "/app", tmp_path / "code"), tmp_path / "buckets")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/app/train.py", "T/code/train.py"),
+        ("/app", "T/code"),
+        ("/apple", "/apple"),
+        ("--data=/app/d", "--data=T/code/d"),
+        ("/opt/venv/bin:/usr/bin", "T/root/opt/venv/bin:/usr/bin"),
+        ("gs://b/x/", "T/buckets/b/x/"),
+        ("gs://b", "T/buckets/b"),
+        ("gs://b/../../etc", "T/buckets/b/etc"),
+        ("/gcs/b/x", "T/buckets/b/x"),
+        ('{"to": "gs://b/x"}', '{"to": "T/buckets/b/x"}'),
+        ("http://host/app/x", "http://host/app/x"),
+        ("http://host:80/app", "http://host:80/app"),
+        ("/", "/"),
+        ("a/app", "a/app"),
+        ("gs://b/with space/x", "T/buckets/b/with space/x"),
+    ],
+)
+def test_paths_of_the_image_and_of_buckets_are_found(
+    translator: Translator, tmp_path: Path, text: str, expected: str
+) -> None:
+    """In words, options and lists; everything else stays as it is."""
+    assert translator.text(text) == expected.replace("T/", f"{tmp_path}/")
+
+
+def spec(*replicas: int) -> JobSpec:
+    """Pools by size; 0 skips one."""
+    pools = [{"container_spec": {"image_uri": "x"}, "replica_count": str(n)} if n else {} for n in replicas]
+    return JobSpec.parse({"worker_pool_specs": pools, "scheduling": {"timeout": "1.5s"}})
+
+
+def test_ranks_go_by_pools() -> None:
+    """The primary is 0; every replica knows all addresses."""
+    job = spec(1, 2, 0, 1)
+    addresses = {name: f"{name}:2222" for _, _, name in job.replicas()}
+    env = platform_env(job, job_id="1", project_number="2", region="r", addresses=addresses, replica="workerpool3-0")
+
+    assert (env["RANK"], env["WORLD_SIZE"], env["MASTER_ADDR"], env["MASTER_PORT"]) == (
+        *("3", "4"),
+        *("workerpool0-0", "2222"),
+    )
+    assert json.loads(env["TF_CONFIG"]) == {
+        "cluster": {
+            "chief": ["workerpool0-0:2222"],
+            "worker": ["workerpool1-0:2222", "workerpool1-1:2222"],
+            "evaluator": ["workerpool3-0:2222"],
+        },
+        "environment": "cloud",
+        "task": {"type": "evaluator", "index": 0},
+        "job": json.dumps(job.raw),
+    }
+    assert job.timeout == 1.5
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A store with the job "1"."""
+    store = Store(tmp_path / "store.db")
+    store.create(JobRecord(id="1"))
+    return store
+
+
+def payloads(store: Store) -> list[Any]:
+    """What the job's lines hold."""
+    return [line.entry.payload for line in store.find_logs("job_id = '1'", limit=100_000)]
+
+
+@pytest.mark.parametrize(
+    ("line", "severity", "payload"),
+    [
+        ("plain", "INFO", "plain"),
+        ('{"severity": "warning", "message": "m", "x": 1}', "WARNING", {"message": "m", "x": 1}),
+        ('{"severity": "odd"}', "INFO", {"severity": "odd"}),
+        ('{"message": ', "INFO", '{"message": '),
+        ("[1]", "INFO", "[1]"),
+        ('{"a": "\\ud800"}', "INFO", '{"a": "\\ud800"}'),
+        ('{"a": ' * 40 + "1" + "}" * 40, "INFO", '{"a": ' * 40 + "1" + "}" * 40),
+        ("\x00\udcff", "INFO", "\x00\ufffd"),
+    ],
+)
+def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str, payload: object) -> None:
+    """With its severity; what can't be one stays text."""
+    Stream(store, "1", "workerpool0-0", "1", "stdout").take(line.encode("utf-8", "surrogateescape") + b"\n")
+    (found,) = store.find_logs()
+
+    assert (found.entry.severity, found.entry.payload) == (severity, payload)
+
+
+def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> None:
+    """Until its newline comes, or nothing more can come."""
+    path = tmp_path / "stdout"
+    tail = FileTail(path, Stream(store, "1", "t", "1", "stdout"))
+    path.write_text("one\ntw")
+    tail.read()
+    assert payloads(store) == ["one"]
+    path.write_text("one\ntwo\nthree")
+    tail.read()
+    assert payloads(store) == ["one", "two"]
+    tail.read(final=True)
+    assert payloads(store) == ["one", "two", "three"]
+
+
+def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
+    """An entry of Cloud Logging holds 256 KiB."""
+    Stream(store, "1", "t", "1", "stdout").take(b"x" * (MAX_LINE + 5) + b"\n")
+
+    assert [len(payload) for payload in payloads(store)] == [MAX_LINE, 5]
+
+
+@given(st.data())
+def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """A new reader goes on where the store says that the last one was."""
+    folder = tmp_path_factory.mktemp("tail")
+    store = Store(folder / "store.db")
+    store.create(JobRecord(id="1"))
+    lines = data.draw(st.lists(st.text(st.characters(exclude_characters="\r\n{", codec="utf-8")), max_size=20))
+    content = "\n".join(lines).encode()
+    path = folder / "stdout"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=5)))
+    for cut in cuts:
+        path.write_bytes(content[:cut])
+        FileTail(path, Stream(store, "1", "t", "1", "stdout")).read()
+    path.write_bytes(content)
+    FileTail(path, Stream(store, "1", "t", "1", "stdout")).read(final=True)
+    found = payloads(store)
+    store.close()
+
+    assert found == content.decode().split("\n")[: len(found)]
+    assert "\n".join(found).rstrip("\n") == content.decode().rstrip("\n")
+
+
+def test_a_line_of_the_platforms_is_said_once(store: Store) -> None:
+    """By its key, also by a service that starts anew."""
+    for _ in range(2):
+        service_line(store, "1", "running", "Job is running.")
+
+    assert payloads(store) == ["Job is running."]
