@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import service
+from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry, Store
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 
@@ -41,3 +42,29 @@ def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:
     assert report.is_clean, report
     assert report.kills == 5
     assert report.jobs >= 5
+
+
+@pytest.mark.parametrize(
+    ("spoil", "finding"),
+    [
+        (lambda store, witness: store.delete("1"), "lost"),
+        (lambda store, witness: witness.remove("begin k0"), "lost"),
+        (lambda store, witness: witness.append("begin k0"), "doubled"),
+        (lambda store, witness: witness.remove("end k0"), "unfinished"),
+        (lambda store, witness: store.append_logs("1", [LogEntry(9.0, "INFO", "workerpool0-0", "x")]), "wrong_lines"),
+        (lambda store, witness: None, None),
+    ],
+)
+def test_the_comparison_notices(tmp_path: Path, spoil: Callable[[Store, list[str]], None], finding: str | None) -> None:
+    """What the campaign looks for, made on purpose."""
+    store = Store(tmp_path / "store.db")
+    store.create(JobRecord(id="1", labels={"key": "k0"}))
+    store.append_logs("1", [LogEntry(n, "INFO", "workerpool0-0", f"k0 line {n}") for n in range(3)])
+    store.transition("1", "JOB_STATE_SUCCEEDED")
+    witness = ["begin k0", "end k0"]
+    spoil(store, witness)
+    report = load("kills").compare(store, {"k0": "projects/1/locations/r/customJobs/1"}, witness)
+
+    found = [name for name in ("lost", "doubled", "unfinished", "wrong_lines") if getattr(report, name)]
+    assert found == ([finding] if finding else [])
+    assert report.is_clean == (finding is None)
