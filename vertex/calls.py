@@ -141,9 +141,10 @@ def patiently(
     *,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    patience: float | None = None,
 ) -> T:
-    """Calls `action` until it answers; transient errors are waited out for the connection's patience, in seconds."""
-    end = clock() + connection.pace.patience
+    """Calls `action` until it answers; transient errors are waited out for `patience` seconds, or the connection's."""
+    end = clock() + (connection.pace.patience if patience is None else patience)
     waits = backoff(base=connection.poll, limit=20.0)
     while True:
         try:

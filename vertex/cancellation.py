@@ -13,6 +13,9 @@ from .errors import Code
 from .intent import intent_time
 from .model import TERMINAL, State, SubmittedJob
 
+_HASTE = 5.0
+"""Seconds for which even the hastiest cancel asks again when it gets no answer."""
+
 
 def cancel(
     connection: Connection,
@@ -40,14 +43,15 @@ def cancel(
     """
     end = clock() + wait
     waits = backoff(base=connection.poll, limit=5.0)
+    patience = min(connection.pace.patience, max(wait, _HASTE))
     asked = False
     while True:
-        job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep)
+        job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
         state = state_of(job)
         if state in TERMINAL:
             return state
         if not asked and state != "JOB_STATE_CANCELLING":
-            patiently(lambda: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
+            patiently(lambda: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
             asked = True
             if wait > 0:
                 continue

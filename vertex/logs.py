@@ -128,7 +128,8 @@ class LogReader:
             new = True
             line = _line(entry)
             self._seen[mark] = None
-            self._newest = max(self._newest, line.timestamp)
+            # A program may date its lines itself; one from the future must not hide those that follow.
+            self._newest = max(self._newest, min(line.timestamp, self.clock()))
             self.tail.append(line)
             self.on_line(line)
         oldest = self._newest - 2 * self.connection.pace.log_overlap

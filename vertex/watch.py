@@ -103,15 +103,22 @@ class _Watch:
         """The job that counts instead of this one, if there is one; looked for now and then, and at the end.
 
         A job may be listed late, so one look after the create is not enough. Trouble with this look never ends a
-        watch: the next one makes up for it.
+        watch: the next one makes up for it, and the last one is patient.
         """
         key = job.labels.get(KEY_LABEL)
         ended = state_of(job) in TERMINAL
         if not key or not (ended or self.clock() >= self.reconciled + self.connection.settle):
             return None
         self.reconciled = self.clock()
+        patience = None if ended else 0.0
         try:
-            kept = reconcile(self.connection, key)
+            kept = patiently(
+                lambda: reconcile(self.connection, key),
+                self.connection,
+                clock=self.clock,
+                sleep=self.sleep,
+                patience=patience,
+            )
         except TrainingError:
             return None
         if kept is None or kept.name == job.name or (ended and state_of(job) != "JOB_STATE_CANCELLED"):

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
-from prefect_vertex_training.core.errors import VertexError, VertexUnavailable
+from prefect_vertex_training.core.errors import LocalServiceError, VertexError, VertexUnavailable
 from prefect_vertex_training.vertex.connection import Connection
 from prefect_vertex_training.vertex.submission import cancel, cancel_by_key, job_key
 
@@ -85,6 +85,19 @@ def test_without_waiting_one_request_is_sent(connection: Connection, vertex: Tin
 
     assert vertex.calls == ["get", "cancel"]
     assert vertex.live() == []
+
+
+def test_without_waiting_no_answer_is_an_error_within_seconds(
+    connection: Connection, vertex: TinyVertex, clock: Clock
+) -> None:
+    """A dying process has no ten minutes."""
+    job = vertex.add()
+    vertex.refusals = {"get": [grpc.StatusCode.UNAVAILABLE] * 100}
+
+    with pytest.raises(LocalServiceError):
+        cancel(connection, job.name, wait=0, clock=clock, sleep=clock.sleep)
+
+    assert sum(clock.slept) <= 15
 
 
 def test_a_cancel_that_is_not_allowed_says_so(connection: Connection, vertex: TinyVertex) -> None:

@@ -185,6 +185,27 @@ def test_a_log_that_gives_no_answer_at_the_end_is_asked_again(watching, vertex: 
     assert seen.messages == ["the last words"]
 
 
+def test_a_line_from_the_future_hides_no_other(watching, script, vertex: TinyVertex, clock: Clock, seen: Seen) -> None:
+    """A program that dates its own lines wrongly does not silence the rest of its log."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    vertex.say("from tomorrow", at=clock() + 86400, late=-86400)
+    script(job, lambda: None, lambda: vertex.say("today"), lambda: None, JobState.JOB_STATE_SUCCEEDED)
+
+    watching(job.name)
+
+    assert seen.messages == ["from tomorrow", "today"]
+
+
+def test_the_last_look_for_duplicates_is_patient(watching, vertex: TinyVertex, clock: Clock) -> None:
+    """A burst of UNAVAILABLE at the end of the job does not leave its duplicate running."""
+    job = vertex.add(KEY, JobState.JOB_STATE_SUCCEEDED)
+    vertex.add(KEY, JobState.JOB_STATE_RUNNING)
+    vertex.refusals = {"list": [grpc.StatusCode.UNAVAILABLE] * 5}
+
+    assert watching(job.name).name == job.name
+    assert vertex.live() == []
+
+
 def test_more_lines_than_a_page_holds(watching, vertex: TinyVertex, seen: Seen, clock: Clock) -> None:
     """2,500 lines arrive whole and in order, and only the last ones are kept for the outcome."""
     job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
