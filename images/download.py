@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import netrc
 import os
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -89,15 +90,20 @@ class Downloader:
                 if start and response.status != 206:  # a server without ranges, or one that has fewer bytes
                     file.truncate(0)
                     digest = hashlib.sha256()
-                for block in response.stream(_BLOCK, decode_content=False):
-                    if self._stopped.is_set():
-                        raise WheelError(f"the download of {wheel.filename} was stopped")
+                for block in self._blocks(wheel, response):
                     file.write(block)
                     digest.update(block)
-                response.release_conn()
             except urllib3.exceptions.HTTPError as error:
-                raise _unreachable(wheel, url, type(error).__name__) from error
+                problem = getattr(error, "reason", None) or error
+                raise _unreachable(wheel, url, type(problem).__name__) from error
         return digest.hexdigest()
+
+    def _blocks(self, wheel: LockedWheel, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        with contextlib.closing(response):  # a no-op once all was read: the connection is kept then
+            for block in response.stream(_BLOCK, decode_content=False):
+                if self._stopped.is_set():
+                    raise WheelError(f"the download of {wheel.filename} was stopped")
+                yield block
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
         """Asks for the bytes from `start` on; 200 for the whole file, 206 for the rest."""
@@ -111,11 +117,11 @@ class Downloader:
             headers=headers,
             preload_content=False,
             timeout=_TIMEOUT,
-            retries=urllib3.Retry(0, redirect=5),
+            retries=urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=5),
         )
         if response.status in {200, 206}:
             return response
-        response.release_conn()
+        response.close()
         if response.status == 416 and start:
             return self._request(wheel, url, 0)
         if response.status in _RETRYABLE:

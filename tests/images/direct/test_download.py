@@ -37,6 +37,12 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
         def do_GET(self) -> None:
             state.requests.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
             fault = state.faults.pop(0) if state.faults else ""
+            if fault == "elsewhere":
+                self.send_response(302)
+                self.send_header("Location", "/files/demo.whl")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if fault.isdigit():
                 self.send_response(int(fault))
                 self.send_header("Content-Length", "0")
@@ -152,9 +158,32 @@ def test_netrc(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert index.requests[0]["authorization"].startswith("Basic ")
 
 
+def test_redirect(index: Index, tmp_path: Path) -> None:
+    """An index may keep its files elsewhere."""
+    index.faults = ["elsewhere"]
+
+    assert _downloader(tmp_path).fetch(_wheel(index.url)).read_bytes() == CONTENT
+    assert [request["path"] for request in index.requests] == ["/demo-1.0-py3-none-any.whl", "/files/demo.whl"]
+
+
+def test_proxy(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxy is asked for hosts that NO_PROXY doesn't name."""
+    monkeypatch.setenv("http_proxy", index.url.rpartition("/")[0])
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    downloader = _downloader(tmp_path)
+
+    downloader.done_with(downloader.fetch(_wheel("http://index.example/demo.whl")))
+    downloader.done_with(downloader.fetch(_wheel(index.url)))
+
+    assert [request["path"] for request in index.requests] == [
+        "http://index.example/demo.whl",
+        "/demo-1.0-py3-none-any.whl",
+    ]
+
+
 def test_no_server(tmp_path: Path) -> None:
     """An index that nobody serves is a transient, one-line error."""
-    with pytest.raises(WheelError, match="can't download demo") as caught:
+    with pytest.raises(WheelError, match=r"can't download demo.*: NewConnectionError") as caught:
         _downloader(tmp_path).fetch(_wheel("http://127.0.0.1:9/demo-1.0-py3-none-any.whl"))
 
     assert caught.value.transient
