@@ -77,9 +77,9 @@ class _Watch:
             if elder := self._elder(job):
                 self._follow(elder)
                 continue
-            self._see(state_of(job))
             if state_of(job) in TERMINAL:
                 return self._ended(job, log)
+            self._see(state_of(job))
             log.pump()
             self.sleep(self._interval())
 
@@ -135,6 +135,7 @@ class _Watch:
         state = state_of(job)
         # A minute lies between the program's end and this state; only a failure's last words are worth more waiting.
         log.drain(0.0 if state == "JOB_STATE_SUCCEEDED" else self.connection.pace.log_drain, self.sleep)
+        self._see(state)  # after its last lines, as a person reads it
         text = "" if job.error is None else str(job.error.message)
         code = 0 if job.error is None else int(job.error.code)
         found = diagnose(state, code, text, list(log.tail))

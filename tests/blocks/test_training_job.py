@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from prefect import flow
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.images.direct import build
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import ImageRequest
+from prefect_vertex_training.local_vertex import service
+from prefect_vertex_training.project.files import ProjectFile
 
 IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
 
@@ -160,3 +167,35 @@ def test_all_of_it_works_in_async_code(job: VertexTrainingJob, vertex: TinyVerte
     import asyncio
 
     assert asyncio.run(_use(job, vertex)) == "JOB_STATE_CANCELLED"
+
+
+def test_without_a_vertex_block_the_job_runs_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same block, no account: local_vertex runs it, and the model is a folder here."""
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / "home"))
+    home = Home.default()
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import os, pathlib\n"
+        "folder = pathlib.Path(os.environ['AIP_MODEL_DIR'])\n"
+        "folder.mkdir(parents=True, exist_ok=True)\n"
+        "(folder / 'm.bin').write_bytes(b'weights')\n"
+    )
+    request = ImageRequest(
+        name="tiny",
+        root=tmp_path,
+        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
+        script="train.py",
+        lock="",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        fingerprint="0" * 64,
+    )
+    image = build(request, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    try:
+        run = VertexTrainingJob(image=image).trigger()
+        run.wait_for_completion()
+        model = run.fetch_result()
+    finally:
+        service.stop(home)
+
+    assert (Path(model.model) / "m.bin").read_bytes() == b"weights"
+    assert Path(model.model).is_relative_to(home.vertex)
