@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ _TIMEOUT = 300  # seconds for one answer; a stream may be silent for longer
 _RETRY_SECONDS = 1.0
 _JOB, _ATTEMPT = f"{PREFIX}.job", f"{PREFIX}.attempt"
 _NEVER = "0001-01-01"
+_NO_PROGRAM = frozenset((126, 127))
 
 
 def connect() -> DockerClient:
@@ -117,8 +119,6 @@ class _Container:
         self._name = name
         self._container = f"{backend.prefix}-{name}-{number}"
         self._run = f"{backend.attempt.number}-{name}.{number}"
-        self._readers: list[threading.Thread] = []
-        self._is_left = threading.Event()
         self._exit: asyncio.Future[Exit] | None = None
 
     async def start(self) -> bool:
@@ -200,8 +200,9 @@ class _Container:
             binds={str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}},
             init=True,  # as process 1 a program would not hear SIGTERM unless it asks for it
             network_mode=network,
-            # Whatever the engine's own choice is: this one can be read back, and is never cut off.
-            log_config={"Type": "json-file", "Config": {"max-size": "1000g"}},  # docker 20.10 refuses "-1"
+            # Whatever the engine's own choice is: this log can be read back, and is never cut off. "-1", which the
+            # documents give for no limit, is refused by Docker 20.10 when the container starts.
+            log_config={"Type": "json-file", "Config": {"max-size": "1000g"}},
             **options,
         )
 
@@ -247,6 +248,8 @@ class _Container:
             errors.start()
             self._read("stdout")
             errors.join()
+            if self._context.left.is_set():
+                return
             end = self._end()
             with contextlib.suppress(RuntimeError):  # the service ends meanwhile
                 loop.call_soon_threadsafe(tell, end)
@@ -256,12 +259,12 @@ class _Container:
     def _read(self, output: str) -> None:
         """Until the container has ended and all that it wrote is in the store."""
         stream = Stream(self._context.store, self._attempt.job_id, self._name, self._run, output)
-        while True:
+        while not self._context.left.is_set():
             rest = bytearray()
             with contextlib.suppress(DockerError, StorageError):
                 is_over = not self._is_running()
                 self._read_once(stream, output, rest)
-                if is_over:
+                if is_over and not self._context.left.is_set():
                     stream.take(bytes(rest), final=True)
                     return
                 continue
@@ -278,6 +281,8 @@ class _Container:
                     self._container, stream=True, follow=True, stdout=output == "stdout", stderr=output == "stderr"
                 )
                 for piece in pieces:
+                    if self._context.left.is_set():
+                        return
                     skipped = min(known, len(piece))
                     known -= skipped
                     rest += piece[skipped:]
@@ -291,6 +296,13 @@ class _Container:
         state = self._state()
         return state is not None and (state["Running"] or state["Status"] == "created")
 
+    def _init_said(self) -> str:
+        """The words of the init that could not start the program; empty if it was the program that ended so."""
+        with _engine_errors():
+            last: bytes = self._api.logs(self._container, stdout=False, stderr=True, tail=1)
+        found = re.match(r"\[FATAL tini \(\d+\)\] exec (.+) failed: (.+)", last.decode("utf-8", "replace"))
+        return f'exec: "{found[1]}": {found[2].lower()}' if found else ""
+
     def _end(self) -> Exit:
         while True:
             with contextlib.suppress(DockerError):
@@ -300,6 +312,8 @@ class _Container:
                 if state["OOMKilled"]:
                     return Exit(state["ExitCode"], "OOMKilled", "", time.time())
                 code = state["ExitCode"]
+                if code in _NO_PROGRAM and (said := self._init_said()):
+                    return Exit(128, "StartError", said, time.time())
                 return Exit(code, "Error" if code else "Completed", "", time.time())
             time.sleep(_RETRY_SECONDS)
 

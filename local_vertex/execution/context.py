@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Context:
         supervision: Starts processes.
         tails: Follows their output.
         garbage: Folders that somebody removes soon.
+        left: Set when the service ends: threads that are still reading must store nothing more.
     """
 
     store: Store
@@ -55,3 +57,4 @@ class Context:
     supervision: Supervision
     tails: Tails
     garbage: list[Path]
+    left: threading.Event

@@ -110,6 +110,7 @@ class Executor:
             supervision=Supervision(self._runs),
             tails=Tails(),
             garbage=[],
+            left=threading.Event(),
         )
         chores = self._loop.create_task(self._do_chores(self._context))
         try:
@@ -120,6 +121,7 @@ class Executor:
             self._loop.close()
 
     async def _leave(self, context: Context) -> None:
+        context.left.set()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
