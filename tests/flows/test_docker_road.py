@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +20,7 @@ from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.core.errors import RegistryDenied
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.steps import Steps
+from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.images.model import BuiltImage
 from prefect_vertex_training.project.snapshot import Project
 from prefect_vertex_training.tasks.build import build
@@ -246,3 +249,37 @@ def test_two_runs_at_once(
     tag = next(tag for tag in docker_registry.tags(f"team/{own.name}") if tag.startswith("fp-"))
     log = docker_registry.log.read_text().splitlines()
     assert len([line for line in log if f'"PUT /v2/team/{own.name}/manifests/{tag} ' in line]) == 1
+
+
+@pytest.mark.timeout(600)
+def test_digits_to_its_model(
+    home: Home, docker_base: str, docker_registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project with a Dockerfile of its own, from the folder to the model: by way of a registry and without one.
+
+    Everybody here asks the registry by the machine's own docker login: the flow, the engine and the local service.
+    """
+    auth = b64encode(f"{docker_registry.username}:{docker_registry.password}".encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {docker_registry.host: {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    project = tmp_path / f"tiny-digits-{uuid4().hex[:8]}"
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "digits", project)
+    (project / "Dockerfile").write_text(
+        f"FROM {docker_base}\n"
+        "WORKDIR /app\n"
+        "COPY requirements.txt .\n"
+        "RUN python3 -m pip install --no-cache-dir --requirement requirements.txt\n"
+        "COPY . .\n"
+        'ENTRYPOINT ["python3", "train.py"]\n'
+    )
+
+    pushed = train(
+        project, args=["--epochs", "2"], registry=ContainerRegistry(host=docker_registry.host, project="team")
+    )
+    local = train(project, args=["--epochs", "2"])
+
+    assert pushed.image.startswith(f"{docker_registry.host}/team/{project.name}@sha256:")
+    assert local.image.startswith("oci:")
+    for result in (pushed, local):
+        assert result.state == "JOB_STATE_SUCCEEDED"
+        assert {file["path"] for file in result.files} == {"model.joblib", "metrics.json"}
