@@ -11,7 +11,7 @@ from .saved import load_block
 
 def deploy_project(
     project: Path,
-    args: list[str] | None,
+    args: list[str],
     *,
     name: str | None,
     cron: str | None,

@@ -53,7 +53,7 @@ def run(
 
     return run_project(
         project,
-        list(script_args) if script_args else None,
+        list(script_args),
         registry=registry,
         vertex=vertex,
         builder=builder,
@@ -97,7 +97,7 @@ def deploy(
     """
     from .deploy import deploy_project
 
-    return deploy_project(project, list(script_args) or None, name=name, cron=cron, registry=registry, vertex=vertex)
+    return deploy_project(project, list(script_args), name=name, cron=cron, registry=registry, vertex=vertex)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

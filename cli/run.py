@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run_project(
     project: Path,
-    args: list[str] | None,
+    args: list[str],
     *,
     registry: str | None,
     vertex: str | None,

@@ -15,7 +15,7 @@ def serve(
     project: Path,
     *,
     name: str,
-    args: list[str] | None,
+    args: list[str],
     registry: Block | None = None,
     vertex: Block | None = None,
     cron: str | None = None,
@@ -27,14 +27,12 @@ def serve(
     Args:
         project: The project's folder on this machine.
         name: The deployment's name.
-        args: The script's arguments; None takes the project's own.
+        args: The script's arguments, after those of the project's own settings.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
         cron: When to run, in the server's time zone; None runs only what is triggered.
     """
-    parameters: dict[str, Any] = {"project": str(project.expanduser().absolute())}
-    if args is not None:
-        parameters["args"] = args
+    parameters: dict[str, Any] = {"project": str(project.expanduser().absolute()), "args": args}
     for key, block in (("registry", registry), ("vertex", vertex)):
         if block is not None:
             parameters[key] = {"$ref": {"block_document_id": str(block._block_document_id)}}  # noqa: SLF001 - no public name

@@ -1,6 +1,6 @@
 """The road: from a project's folder to a model that a cloud job made."""
 
-from __future__ import annotations
+# Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -48,7 +48,7 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
 def train(  # noqa: PLR0917 - Prefect names every parameter
     project: Path,
-    args: list[str] | None = None,
+    args: list[str] = [],  # noqa: B006 - never changed; a list makes the better field in the run form
     registry: ContainerRegistry | None = None,
     vertex: VertexAI | None = None,
     builder: Builder = "auto",
@@ -75,7 +75,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             next_step="Name a ContainerRegistry block: --registry BLOCK",
         )
     snapshot = Project.open(Path(project), home)
-    arguments = [*snapshot.settings.args, *(args or [])]
+    arguments = [*snapshot.settings.args, *args]
     connection = connect(vertex)
     request = job_request(snapshot, arguments, connection, vertex)
     check(request, local=vertex is None)  # an impossible job is refused before anything is built
