@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -63,11 +63,16 @@ def find(target: ImageTarget, fingerprint: str) -> BuiltImage | None:
 
 
 @contextmanager
-def building(fingerprint: str, home: Home) -> Iterator[bool]:
+def building(fingerprint: str, home: Home, waiting: Callable[[str], None] = lambda _: None) -> Iterator[bool]:
     """One process of this machine at a time is in here for one fingerprint; others wait.
 
     Yields whether it had to wait, that is whether another run may have made the image meanwhile. The lock is the
     kernel's own and ends with its process, however that ended: nothing stale is left.
+
+    Args:
+        fingerprint: Of the image.
+        home: Where the lock lies.
+        waiting: Told once, before a wait, for whom it is.
     """
     path = home.cache / "building" / f"{fingerprint[:32]}.lock"
     with storage_errors(path):
@@ -76,15 +81,10 @@ def building(fingerprint: str, home: Home) -> Iterator[bool]:
     with file:
         waited = not _try_lock(file)
         if waited:
+            waiting(f"waiting for {path.read_text() or 'another run'}, which makes the same image")
             fcntl.flock(file, fcntl.LOCK_EX)
         _sign(file)
         yield waited
-
-
-def owner(fingerprint: str, home: Home) -> str:
-    """Who built or builds this last, for a person who waits: "process 123 on HOST"; empty if nobody did."""
-    path = home.cache / "building" / f"{fingerprint[:32]}.lock"
-    return path.read_text() if path.exists() else ""
 
 
 def _try_lock(file: IO[str]) -> bool:

@@ -30,7 +30,7 @@ def build(plan: ImagePlan) -> BuiltImage:
     """
     log = step_log("build")
     home = Home.default()
-    with building(plan.request.fingerprint, home) as waited:
+    with building(plan.request.fingerprint, home, log) as waited:
         found = plan.confirmed()
         if found is None and waited:
             # Whoever held the lock built it; its push may not have come to an end yet.

@@ -25,7 +25,7 @@ def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
     """
     log = step_log("push")
     home = Home.default()
-    with building(plan.request.fingerprint, home):
+    with building(plan.request.fingerprint, home, log):
         found = None if image.layers else plan.confirmed()
         if found is not None and (found.digest == image.digest or image.builder == "docker"):
             log(f"unchanged: {found.reference}")
