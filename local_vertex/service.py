@@ -179,11 +179,13 @@ def socket_path(home: Home) -> Path:
     Raises:
         LocalServiceError: That folder belongs to somebody else.
     """
-    path = home.vertex / "api.sock"
-    if len(os.fsencode(path)) > _MAX_SOCKET_PATH or set("%?#") & set(str(path)):
-        digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-        path = base / f"vertex-training-{os.getuid()}-{digest}" / "api.sock"
+    digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
+    bases = [os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), tempfile.gettempdir(), "/tmp"]  # noqa: S108
+    others = [Path(base, f"vertex-training-{os.getuid()}-{digest}") for base in bases]
+    for folder in (home.vertex, *others):
+        path = folder / "api.sock"
+        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH and not set("%?#") & set(str(path)):
+            break
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, exist_ok=True)
     _own(path.parent)

@@ -77,8 +77,11 @@ def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) ->
     witness.touch()
     creator = Creator(home, image, witness, seed)
     creator.start()
-    for _ in range(kills):
+    creator.wait_for_one_more()
+    for number in range(kills):
         running = service.ensure_running(home)
+        if number % 2:
+            creator.wait_for_one_more()  # or a slow machine would be killed before it created anything
         time.sleep(random_moments.uniform(0.0, 0.5))
         os.kill(running.pid, signal.SIGKILL)
     creator.enough.set()
@@ -101,6 +104,7 @@ class Creator(threading.Thread):
         super().__init__(daemon=True)
         self.created: dict[str, str] = {}
         self.enough = threading.Event()
+        self._one_more = threading.Event()
         self._home, self._image, self._witness = home, image, witness
         self._random = random.Random(seed + 1)
 
@@ -109,7 +113,13 @@ class Creator(threading.Thread):
         while not self.enough.is_set():
             key = f"k{len(self.created)}"
             self.created[key] = self._create(key)
+            self._one_more.set()
             time.sleep(self._random.uniform(0.0, 0.05))
+
+    def wait_for_one_more(self) -> None:
+        """Until a job was created, at most half a minute."""
+        self._one_more.clear()
+        self._one_more.wait(30)
 
     def _create(self, key: str) -> str:
         from google.api_core.exceptions import GoogleAPICallError

@@ -10,6 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,14 @@ def home(local_home: Home) -> Iterator[Home]:
     """A home whose service is ended after the test."""
     yield local_home
     service.stop(local_home)
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A run-time directory with a short name: a socket's path has few bytes."""
+    with tempfile.TemporaryDirectory(prefix="run-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield Path(folder)
 
 
 def kill(running: service.LocalService) -> None:
@@ -152,31 +161,41 @@ def test_each_start_makes_a_new_token(home: Home) -> None:
     assert first != second
 
 
-def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, runtime: Path) -> None:
     """The socket goes to the run-time directory, in a folder of 0700."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     deep = Home(tmp_path / ("d" * 120))
     local_home.cache.rename(deep.cache)
     running = service.ensure_running(deep)
     folder = Path(running.target.removeprefix("unix:")).parent
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert folder.parent == tmp_path
+        assert folder.parent == runtime
         assert admin(running, "Switches")
     finally:
         service.stop(deep)
 
 
 @pytest.mark.parametrize("name", ["a b", "ü'\"", "a%41b", "a?b", "a#b"])
-def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.usefixtures("runtime")
+def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, name: str) -> None:
     """The socket's path is read as part of a URI; no name of a folder is mistaken for one."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     home = Home(tmp_path / name)
     local_home.cache.rename(home.cache)
     try:
         assert admin(service.ensure_running(home), "Switches")
     finally:
         service.stop(home)
+
+
+def test_a_run_time_directory_that_lies_deep_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that nobody can bind is of no use."""
+    deep = tmp_path / ("r" * 120)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    folder = service.socket_path(Home(tmp_path / ("d" * 120))).parent
+    folder.rmdir()
+
+    assert folder.parent == Path(tempfile.gettempdir())
 
 
 def test_a_signal_ends_it_in_order(home: Home) -> None:
@@ -188,14 +207,13 @@ def test_a_signal_ends_it_in_order(home: Home) -> None:
     assert not service.record_path(home).exists()
 
 
-def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, runtime: Path) -> None:
     """A link in the temporary directory could lead anywhere."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     deep = Home(tmp_path / ("d" * 120))
     wanted = service.socket_path(deep).parent
     wanted.rmdir()
-    (tmp_path / "trap").mkdir()
-    wanted.symlink_to(tmp_path / "trap")
+    (runtime / "trap").mkdir()
+    wanted.symlink_to(runtime / "trap")
     with pytest.raises(LocalServiceError, match="somebody else"):
         service.socket_path(deep)
 
