@@ -49,8 +49,8 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         thread = threading.Thread(target=second)
         thread.start()
         assert told.get(timeout=30).startswith(f"waiting for process {os.getpid()} on ")
-        with building("cd" * 32, home) as had_to_wait:
-            assert not had_to_wait
+        with building("cd" * 32, home) as other_had_to_wait:
+            assert not other_had_to_wait
         assert waited == []
     thread.join()
 
