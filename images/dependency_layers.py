@@ -82,7 +82,7 @@ class DependencyLayers:
         return True
 
     def _in_store(self, key: str, layer: Layer) -> bool:
-        if self._shop.store.has_blob(layer.digest):
+        if self._shop.has(layer):
             return True
         cached = self._cache.get(key)
         if cached is None or cached.layer.digest != layer.digest:

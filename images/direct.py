@@ -123,7 +123,7 @@ def _check(request: ImageRequest, base: Base | None) -> int:
 
 def _bucket_layer(shop: Workshop, state: CodeState, bucket: Bucket) -> Layer | Future[Layer]:
     known = state.layer(bucket)
-    if known is not None and shop.store.has_blob(known.digest):
+    if known is not None and shop.has(known):
         shop.report(known, "reused", time.perf_counter())
         return known
 

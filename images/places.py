@@ -6,7 +6,7 @@ APP = "/app"
 """The project's files; also the working directory."""
 
 VENV = "/opt/venv"
-"""The dependencies: a virtual environment of its own, so that a base's packages are neither changed nor mixed in."""
+"""The dependencies: a virtual environment of its own, so that a base's packages are neither changed nor hidden."""
 
 INTERPRETER = f"{VENV}/bin/python"
 """What runs the script; console scripts name it in their first line."""

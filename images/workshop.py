@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 import threading
@@ -71,7 +72,7 @@ class Workshop:
         started = time.perf_counter()
         out = io.BytesIO()
         layer = write(out)
-        if self.store.has_blob(layer.digest):
+        if self.has(layer):
             self.report(layer, "reused", started)
         else:
             self.store.put_blob(layer_descriptor(OCI, layer), lambda: io.BytesIO(out.getvalue()))
@@ -83,15 +84,26 @@ class Workshop:
         self.keep(layer, path)
         self._send(layer, started)
 
+    def has(self, layer: Layer) -> bool:
+        """Whether the store holds a layer; one that a crash of the machine cut short is removed."""
+        path = self.store.blob_path(layer.digest)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size == layer.size:
+                return True
+            path.unlink()
+        return False
+
     def keep(self, layer: Layer, path: Path) -> None:
         """Puts a layer into the store: as a second name for the same bytes, where the disk can do that."""
         target = self.store.blob_path(layer.digest)
+        if self.has(layer):
+            return
         with storage_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 target.hardlink_to(path)
             except FileExistsError:
-                return
+                return  # another process was faster
             except FileNotFoundError as error:
                 raise ImageError(
                     f"the layer of {layer.title} was removed from the cache by another process",

@@ -199,6 +199,19 @@ def test_lost_caches(lost: str, bench) -> None:
     assert bench.store.is_whole(image.digest)
 
 
+def test_layers_cut_short(bench) -> None:
+    """Blobs that a crash of the machine left short are noticed by their size and made again."""
+    expected = bench.build(directories=["output"]).digest
+    for layer in bench.build(directories=["output"]).layers:
+        os.truncate(bench.store.blob_path(layer.digest), 10)
+
+    image = bench.build(directories=["output"])
+
+    assert image.digest == expected
+    assert set(_actions(image).values()) == {"built"}
+    bench.check_blobs()
+
+
 def test_damaged_layer_is_not_sent(bench, tmp_path: Path) -> None:
     """A layer that rotted on disk is refused by the target, removed, and made anew by the next try."""
     image = bench.build()
