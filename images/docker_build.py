@@ -1,7 +1,8 @@
-"""Builds with a Docker engine: BuildKit where the engine has it, the classic builder where BuildKit can't be used.
+"""Builds with a Docker engine, by BuildKit.
 
 docker-py's own `build` knows only the classic builder, in which `RUN --mount` fails and every step's container is
-committed. The engine's API takes BuildKit builds at the same place when asked for version 2:
+committed. The engine's API takes BuildKit builds at the same place when asked for version 2. Other engines
+that speak Docker's API may answer in the classic form, which is read as well:
 https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Log = Callable[[str], None]
 
-_BUILDKIT, _CLASSIC = "2", "1"
+_BUILDKIT = "2"
 
 
 def build(
@@ -87,6 +88,7 @@ def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
 
 def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], log: Log) -> str:
     parameters = {
+        "version": _BUILDKIT,
         "t": name,
         "dockerfile": dockerfile_name(request),
         "platform": PLATFORM,
@@ -98,27 +100,17 @@ def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[byt
         **({"target": request.target} if request.target else {}),
     }
 
-    def attempt(builder: str) -> str:
-        output = BuildOutput(dockerfile_text(request), log)
-        context.seek(0)
-        _post(engine, {**parameters, "version": builder}, context, output)
-        if output.image_id:
-            return output.image_id
-        raise DockerError(
-            "the engine ended the build without naming an image",
-            where=name,
-            next_step="Look at the engine's own log",
-            detail="\n".join(output.tail),
-        )
-
-    try:
-        return attempt(_BUILDKIT)
-    except DockerError as error:
-        # BuildKit asks its client for a password by a second connection, which only Docker's own client opens.
-        if "no active sessions" not in str(error):
-            raise
-        log("BuildKit can't ask for a password here; going on with the classic builder")
-        return attempt(_CLASSIC)
+    output = BuildOutput(dockerfile_text(request), log)
+    context.seek(0)
+    _post(engine, parameters, context, output)
+    if output.image_id:
+        return output.image_id
+    raise DockerError(
+        "the engine ended the build without naming an image",
+        where=name,
+        next_step="Look at the engine's own log",
+        detail="\n".join(output.tail),
+    )
 
 
 def _post(engine: DockerClient, parameters: dict[str, str], context: IO[bytes], output: BuildOutput) -> None:

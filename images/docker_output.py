@@ -109,10 +109,14 @@ class BuildOutput:
     def _failure(self, message: str) -> DockerError:
         step = _STEP.sub("", self._step)
         line = line_of(self._dockerfile, step) if step else None
+        what, next_step = first_line(message), "Mend that line; the log ends with what it printed"
+        if "no active sessions" in message:  # a second connection to the client, which only docker's own opens
+            what = "it asks for a secret, an ssh agent or a password, which only docker's own client can give"
+            next_step = "Take that mount out, or docker pull a base that needs a password"
         return DockerError(
-            f"the build failed: {first_line(message)}",
+            f"the build failed: {what}",
             where=" ".join(["Dockerfile", *([f"line {line}:"] if line else []), step]).strip(),
-            next_step="Mend that line; the log ends with what it printed",
+            next_step=next_step,
             detail="\n".join([*self.tail, message]),
         )
 
