@@ -34,7 +34,7 @@ class LockedWheel:
 
     Attributes:
         name: Normalised project name.
-        version: As locked; empty if the lock gives none.
+        version: As its filename says; what a layer is called depends on the wheel alone, never on the lock.
         filename: The wheel's own.
         sha256: Of the wheel, hexadecimal.
         source: A URL to download, or the file on this machine.
@@ -51,7 +51,7 @@ class LockedWheel:
     @property
     def title(self) -> str:
         """For people: "numpy 2.1.0"."""
-        return f"{self.name} {self.version}".strip()
+        return f"{self.name} {self.version}"
 
 
 def read_lock(text: str, python: str, folder: Path) -> list[LockedWheel]:
@@ -88,14 +88,13 @@ def _wheel(package: Package, source: object, python: str, folder: Path) -> Locke
     place = _place(source, folder)
     # A PackageArchive has no name of its own.
     filename = getattr(source, "filename", None) or unquote(str(place).rpartition("/")[2])
-    tags = parse_wheel_filename(filename)[3]
+    name, version, _, tags = parse_wheel_filename(filename)
     if tags.isdisjoint(_tags(python)):
         raise WheelError(f"wheel {filename} isn't for Python {python} on linux/amd64", next_step=_AGAIN)
     sha256 = source.hashes.get("sha256", "").lower()
     if len(sha256) != 64:
         raise WheelError(f"the lock has no sha256 for {filename}", next_step="Lock again with hashes")
-    version = str(package.version or "")
-    return LockedWheel(package.name, version, filename, sha256, place, source.size or 0)
+    return LockedWheel(name, str(version), filename, sha256, place, source.size or 0)
 
 
 def _place(source: PackageWheel | PackageArchive, folder: Path) -> str | Path:

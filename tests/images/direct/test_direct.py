@@ -136,6 +136,15 @@ def test_same_digest_whatever_the_circumstances(bench, tmp_path: Path, monkeypat
         time.tzset()
 
 
+def test_names_in_the_lock_do_not_matter(bench, tmp_path: Path) -> None:
+    """A lock without versions gives the same image, also after one with versions filled the cache."""
+    lock = bench.request().lock
+    bare = "\n".join(line for line in lock.splitlines() if not line.startswith("version ="))
+    clean = bench.clean(tmp_path / "clean").build(lock=bare).digest
+
+    assert bench.build(lock=lock).digest == bench.build(lock=bare).digest == clean
+
+
 def test_time_of_the_image(bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """1970, unless SOURCE_DATE_EPOCH says another time; nonsense there is refused."""
     assert bench.config(bench.build())["created"] == "1970-01-01T00:00:00Z"
