@@ -2,6 +2,7 @@
 
 # Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
 
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ..tasks.verify import verify
 from ..tasks.watch import watch
 from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
+from ..vertex.intent import intent_text
 from ..vertex.model import JobRequest, Machine
 from ..vertex.spec import check
 from ..vertex.submission import job_key
@@ -42,7 +44,9 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
     Prefect calls it in another process than the run's, where only the run's id and parameters are known.
     """
     vertex = flow.validate_parameters(flow_run.parameters).get("vertex")
-    cancel_by_key(connect(vertex), str(flow_run.id), label=RUN_LABEL, wait=0)
+    # The run may have ended just after a create: a job that isn't listed yet is waited for.
+    recorded = intent_text(str(flow_run.id), time.time())
+    cancel_by_key(connect(vertex), str(flow_run.id), label=RUN_LABEL, recorded=recorded, wait=0)
 
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])

@@ -36,7 +36,7 @@ def watch(connection: Connection, job: SubmittedJob) -> Outcome:
         # One request, then out of the way: Prefect kills what takes longer than 30 s to end. The flow's
         # cancellation hook looks again from outside.
         with contextlib.suppress(Exception):
-            submission.cancel(connection, job.name)
+            submission.cancel(connection, job.name, wait=0)
         raise
     if outcome.state != "JOB_STATE_SUCCEEDED":
         raise JobFailed(

@@ -1,0 +1,102 @@
+"""A cancelled run leaves no job behind that goes on costing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import settings
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.states import Cancelling
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.vertex.connection import Connection
+
+pytestmark = pytest.mark.prefect
+
+PROGRAM = Path(sys.executable).with_name("vertex-training")
+LONG = """\
+import os, time
+if "CLOUD_ML_JOB_ID" in os.environ:
+    print("working", flush=True)
+    time.sleep(600)
+"""
+
+
+def until(condition: Callable[[], object], seconds: float = 90.0) -> object:
+    """What the condition gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    pytest.fail(f"{condition} did not happen within {seconds} s")
+
+
+def states(home: Home) -> list[str]:
+    """The state of every job of the local service, without the common prefix."""
+    connection = Connection.local(home)
+    return [
+        job.state.name.removeprefix("JOB_STATE_") for job in connection.jobs.list_custom_jobs(parent=connection.parent)
+    ]
+
+
+@contextmanager
+def running(home: Home, results: Path, *words: object) -> Iterator[subprocess.Popen[bytes]]:
+    """The program as a process, on this session's Prefect server."""
+    env = {
+        **os.environ,
+        "PREFECT_API_URL": str(settings.PREFECT_API_URL.value()),
+        "PREFECT_LOCAL_STORAGE_PATH": str(results),
+        "VERTEX_TRAINING_HOME": str(home.root),
+    }
+    process = subprocess.Popen([PROGRAM, *map(str, words)], env=env, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_cancelling_in_prefect_cancels_the_job(home: Home, project: Path, tmp_path: Path) -> None:
+    """Triggered as the UI does it, cancelled as the UI does it, executed by a served deployment."""
+    (project / "train.py").write_text(LONG)
+    with (
+        running(home, tmp_path / "results", "deploy", project, "--name", "to-cancel"),
+        get_client(sync_client=True) as client,
+    ):
+
+        def deployment() -> UUID | None:
+            return next((found.id for found in client.read_deployments() if found.name == "to-cancel"), None)
+
+        run = client.create_flow_run_from_deployment(until(deployment))  # pyright: ignore[reportArgumentType]
+        until(lambda: states(home) == ["RUNNING"])
+        client.set_flow_run_state(run.id, Cancelling())
+        until(lambda: states(home) == ["CANCELLED"])
+
+        def cancelled() -> bool:
+            state = client.read_flow_run(run.id).state
+            return state is not None and state.type == StateType.CANCELLED
+
+        until(cancelled)
+
+
+def test_interrupting_the_command_cancels_the_job(home: Home, project: Path, tmp_path: Path) -> None:
+    """Ctrl-C, and a terminal that is closed."""
+    (project / "train.py").write_text(LONG)
+    with running(home, tmp_path / "results", "run", project) as process:
+        until(lambda: states(home) == ["RUNNING"])
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        until(lambda: states(home) == ["CANCELLED"])
+
+    assert process.returncode == 130
+    assert b"Traceback" not in said
