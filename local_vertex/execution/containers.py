@@ -133,8 +133,14 @@ class _Container:
         return await asyncio.shield(self._exit)
 
     async def stop(self, grace: float) -> None:
-        """Ends it."""
-        if await asyncio.to_thread(self._stop, grace) and self._exit is None:
+        """Ends it; an engine that doesn't answer is waited for, because the container may outlive its absence."""
+        while True:
+            try:
+                was_running = await asyncio.to_thread(self._stop, grace)
+                break
+            except DockerError:
+                await asyncio.sleep(_RETRY_SECONDS)
+        if was_running:
             self._follow(None)
 
     async def drain(self) -> None:
@@ -207,15 +213,18 @@ class _Container:
         )
 
     def _stop(self, grace: float) -> bool:
-        """Whether there was a container to stop."""
+        """Whether there was a container that had been started."""
         from docker.errors import NotFound
 
         with _engine_errors():
             try:
                 self._api.stop(self._container, timeout=round(grace))
+                if self._api.inspect_container(self._container)["State"]["Status"] != "created":
+                    return True
+                self._api.remove_container(self._container, force=True, v=True)
             except NotFound:
-                return False
-        return True
+                pass
+        return False
 
     def _state(self) -> dict[str, Any] | None:
         from docker.errors import NotFound

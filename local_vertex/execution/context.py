@@ -9,24 +9,10 @@ from pathlib import Path
 from ..store import Store
 from ..switches import Switches
 from .image import Images
+from .info import ServiceInfo
 from .logs import Tails
 from .supervision import Supervision
 from .trees import Trees
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceInfo:
-    """Which project and region the service stands for.
-
-    Attributes:
-        project_id: As "local".
-        project_number: Digits.
-        region: As "us-central1".
-    """
-
-    project_id: str
-    project_number: str
-    region: str
 
 
 @dataclass(frozen=True, slots=True)

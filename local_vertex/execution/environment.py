@@ -15,6 +15,7 @@ from .spec import JobSpec, Pool
 
 _OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
+_MAX_VALUE = 120_000  # the kernel starts nothing with a longer variable, and a job may have 100,000 characters of args
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
@@ -112,6 +113,6 @@ def _described(spec: JobSpec, addresses: Mapping[str, str], names: Mapping[int, 
         "cluster": cluster,
         "environment": "cloud",
         "task": {"type": kind, "index": int(index)},
-        "job": json.dumps(spec.raw),
     }
-    return json.dumps(document)
+    whole = json.dumps({**document, "job": json.dumps(spec.raw)})
+    return whole if len(whole) < _MAX_VALUE else json.dumps(document)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import threading
 import traceback
 from collections.abc import Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StorageError, storage_errors
 from ..store import TERMINAL, Store
 from ..switches import Switches
-from .context import Context, ServiceInfo
-from .image import Images
-from .job import Job
-from .logs import Tails
-from .processes import trees_in_use
-from .supervision import Supervision
-from .trees import Trees
+from .info import ServiceInfo
 
-__all__ = ["Executor", "ServiceInfo"]
+if TYPE_CHECKING:
+    from .context import Context
+    from .job import Job
 
 _CHORE_SECONDS = 0.1
 _STOP_SECONDS = 5.0
@@ -50,6 +47,7 @@ class Executor:
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
         self._context: Context | None = None
+        self._chores: asyncio.Task[None] | None = None
 
     @property
     def buckets(self) -> Path:
@@ -99,6 +97,21 @@ class Executor:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(self._leave())
+            self._loop.close()
+
+    def _furnish(self) -> Context:
+        """What jobs are run with; made for the first one, so that a service without any is ready sooner."""
+        from .context import Context
+        from .image import Images
+        from .logs import Tails
+        from .processes import trees_in_use
+        from .supervision import Supervision
+        from .trees import Trees
+
         self._context = Context(
             store=self._store,
             switches=self._switches,
@@ -112,36 +125,38 @@ class Executor:
             garbage=[],
             left=threading.Event(),
         )
-        chores = self._loop.create_task(self._do_chores(self._context))
-        try:
-            self._loop.run_forever()
-        finally:
-            chores.cancel()
-            self._loop.run_until_complete(self._leave(self._context))
-            self._loop.close()
+        self._chores = self._loop.create_task(self._do_chores(self._context))
+        return self._context
 
-    async def _leave(self, context: Context) -> None:
-        context.left.set()
+    async def _leave(self) -> None:
+        if self._context is not None:
+            self._context.left.set()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await context.supervision.close()
+        if self._context is not None:
+            await self._context.supervision.close()
 
     async def _run(self, job_id: str) -> None:
-        assert self._context is not None
+        from .endings import INTERNAL, internal_error
+        from .job import Job
+
         task = asyncio.current_task()
         assert task is not None
         try:
             record = self._store.get(job_id)
             if record is None:
                 return
-            job = Job(self._context, record)
+            job = Job(self._context or self._furnish(), record)
             self._jobs[job_id] = (job, task)
             await job.run()
-        except StorageError:
-            # The store can't even be read now; a service that can read it goes on.
+        except Exception:  # noqa: BLE001 - a fault of this program must end the job, not leave it hanging
             traceback.print_exc()
+            with contextlib.suppress(StorageError):
+                self._store.transition(
+                    job_id, "JOB_STATE_FAILED", error_code=INTERNAL, error_message=internal_error().message
+                )
         finally:
             self._jobs.pop(job_id, None)
 

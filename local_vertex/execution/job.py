@@ -82,7 +82,8 @@ class Job:
             try:
                 ending = await self._one_attempt()
             except TrainingError as error:
-                ending = Ending("failed", endings.INVALID_ARGUMENT, str(error))
+                kind = "internal" if error.transient else "failed"
+                ending = Ending(kind, endings.INVALID_ARGUMENT, str(error))
             except Exception:  # noqa: BLE001 - a fault of this program must end the job, not leave it hanging
                 traceback.print_exc()
                 ending = endings.internal_error()

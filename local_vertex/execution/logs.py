@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,6 +148,9 @@ class Tails:
                 tail.read()
             except StorageError:
                 return
+            except Exception:  # noqa: BLE001 - one file that can't be read must not keep others waiting
+                traceback.print_exc()
+                self._tails.discard(tail)
 
 
 def service_line(store: LogStore, job_id: str, key: str, text: str, severity: str = "INFO") -> None:

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from ...core.errors import StorageError, storage_errors
+from ...core.errors import ImageError, StorageError, storage_errors
 from .attempt import Attempt
 from .context import Context
 from .environment import command_line, output_folders
@@ -120,6 +120,8 @@ class _Process:
         }
         entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
         argv = translate.texts([*entrypoint, *arguments])
+        if not argv:
+            raise ImageError("the image says nothing to run", where=pool.image, next_step="Give the job a command")
         return argv, env, str(code)
 
 

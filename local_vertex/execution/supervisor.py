@@ -177,7 +177,7 @@ class Supervisor:
             pid = _spawn(folder, request["argv"], {**request["env"], MARK: str(folder)}, request["cwd"])
             with contextlib.suppress(OSError):  # a full disk: only a supervisor after this one would miss it
                 os.write(claim, f"{_boot()} {pid} {_started(pid)}".encode())
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - one request must not end what other jobs depend on
             self._record(name, START_ERROR, "StartError", _start_error(request, error))
             return
         finally:
@@ -299,10 +299,8 @@ def _spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
 
 
 def _start_error(request: Event, error: Exception) -> str:
-    if isinstance(error, OSError) and not Path(request["cwd"]).is_dir():
-        return f'chdir to cwd ("{request["cwd"]}") failed: no such file or directory'
     said = error.strerror if isinstance(error, OSError) else str(error)
-    return f'exec: "{request["argv"][0]}": {(said or "error").lower()}'
+    return f'exec: "{request["argv"][0] if request["argv"] else ""}": {(said or "error").lower()}'
 
 
 def _kill(pid: int, number: int) -> None:

@@ -129,17 +129,19 @@ class Trees:
         home = self._folder / hashlib.sha256(facts.encode()).hexdigest()[:32]
         tree = home / "root"
         with self._locked(home):
-            if not tree.is_dir():
+            is_new = not tree.is_dir()
+            if is_new:
                 self._make(image, layers, python, tree)
-                self._make_room(tree)
             (home / _USED).touch()
+            if is_new:
+                self._make_room(tree)
         return tree
 
     def _make(self, image: Image, layers: Sequence[Descriptor], python: Path, tree: Path) -> None:
         scratch = tree.with_name("unfinished")
         with storage_errors(tree):
             shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir()
+            scratch.mkdir(parents=True)  # whoever made room may just have removed the tree's folder
             try:
                 for layer in layers:
                     unpack_layer(image.source, layer, scratch)

@@ -182,7 +182,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(layers=st.lists(ENTRIES, min_size=1, max_size=2))
 def test_no_layer_reaches_beyond_its_folder(
     images: Any, tmp_path_factory: pytest.TempPathFactory, layers: list[list[tarfile.TarInfo]]
