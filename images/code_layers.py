@@ -111,11 +111,9 @@ def write_folders(out: BinaryIO, directories: Sequence[str]) -> Layer:
 
 def _finished(title: str, entries: list[tuple[str, SourceFile, bool, str]]) -> Bucket:
     entries.sort(key=lambda entry: entry[0])
-    digest = sha256()
-    for path, _, _, seen in entries:
-        digest.update(f"{_checked(path)}\0{seen}\n".encode())
+    signature = sha256("\n".join([f"{_checked(path)}\0{seen}" for path, _, _, seen in entries]).encode())
     racy = frozenset(path for path, _, is_racy, _ in entries if is_racy)
-    return Bucket(title, [file for _, file, _, _ in entries], digest.hexdigest(), racy)
+    return Bucket(title, [file for _, file, _, _ in entries], signature.hexdigest(), racy)
 
 
 def _bucket(folder: str, is_source: bool) -> str:
