@@ -182,10 +182,9 @@ def socket_path(home: Home) -> Path:
     digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
     bases = [os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), tempfile.gettempdir(), "/tmp"]  # noqa: S108
     others = [Path(base, f"vertex-training-{os.getuid()}-{digest}") for base in bases]
-    for folder in (home.vertex, *others):
-        path = folder / "api.sock"
-        if len(os.fsencode(path)) <= _MAX_SOCKET_PATH and not set("%?#") & set(str(path)):
-            break
+    paths = [folder / "api.sock" for folder in (home.vertex, *others)]
+    fitting = (p for p in paths if len(os.fsencode(p)) <= _MAX_SOCKET_PATH and not set("%?#") & set(str(p)))
+    path = next(fitting, paths[-1])
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, exist_ok=True)
     _own(path.parent)

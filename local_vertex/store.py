@@ -1,7 +1,6 @@
-"""What local_vertex remembers: jobs, their states and their lines, in one SQLite file (WAL).
+"""What local_vertex remembers: jobs, their states and their lines.
 
-Every method is one transaction, so a `kill -9` at any moment leaves each of them done or not done. Commits are not
-forced to the platter (`synchronous=NORMAL`): a power cut may lose the last moments, never the file.
+Every method is one transaction, so a `kill -9` at any moment leaves each of them done or not done.
 """
 
 # ruff: noqa: S608 - only names of columns and question marks are put together; every value is a parameter
@@ -12,112 +11,14 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LocalServiceError, StorageError
+from .database import Database
+from .records import TERMINAL, JobRecord, LogEntry, StoredEntry
 
-TERMINAL = (
-    "JOB_STATE_SUCCEEDED",
-    "JOB_STATE_FAILED",
-    "JOB_STATE_CANCELLED",
-    "JOB_STATE_EXPIRED",
-    "JOB_STATE_PARTIALLY_SUCCEEDED",
-)
-"""States that never change again."""
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL,
-    labels TEXT NOT NULL, spec TEXT NOT NULL, message BLOB NOT NULL, state TEXT NOT NULL,
-    create_time REAL NOT NULL, start_time REAL, end_time REAL, update_time REAL NOT NULL,
-    error_code INTEGER, error_message TEXT, attempt INTEGER NOT NULL, cancel_requested INTEGER NOT NULL,
-    detail TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, seq);
-CREATE TABLE IF NOT EXISTS labels (
-    key TEXT NOT NULL, value TEXT NOT NULL, job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
-    PRIMARY KEY (key, value, job)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS labels_by_job ON labels (job);
-CREATE TABLE IF NOT EXISTS logs (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL, timestamp REAL NOT NULL,
-    severity TEXT NOT NULL, task TEXT NOT NULL, payload TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS logs_by_job ON logs (job_id, timestamp, seq);
-CREATE INDEX IF NOT EXISTS logs_by_time ON logs (timestamp, seq);
-CREATE TABLE IF NOT EXISTS cursors (
-    job_id TEXT NOT NULL, stream TEXT NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (job_id, stream)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, create_time REAL NOT NULL) WITHOUT ROWID;
-"""
-
-
-@dataclass(slots=True)
-class JobRecord:
-    """One custom job.
-
-    Attributes:
-        id: Digits, as in the last part of its name.
-        display_name: What people see.
-        labels: As the client sent them.
-        spec: CustomJobSpec in proto JSON form: snake_case field names, enums as names, durations as "3600s".
-        state: `JOB_STATE_...`.
-        create_time: Seconds since 1970, like every time here.
-        start_time: When it was RUNNING for the first time.
-        end_time: When it reached a terminal state.
-        update_time: When anything here last changed.
-        error_code: A google.rpc.Code, for a job that failed or was cancelled.
-        error_message: The service's own words.
-        attempt: Which try is running, from 1; 0 before the first.
-        cancel_requested: A client asked to cancel it.
-        detail: Durable notes of whoever runs the job.
-        message: The client's CustomJob as serialized protobuf; opaque here.
-    """
-
-    id: str
-    display_name: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    spec: dict[str, Any] = field(default_factory=dict)
-    state: str = "JOB_STATE_PENDING"
-    create_time: float | None = None
-    start_time: float | None = None
-    end_time: float | None = None
-    update_time: float | None = None
-    error_code: int | None = None
-    error_message: str | None = None
-    attempt: int = 0
-    cancel_requested: bool = False
-    detail: dict[str, Any] = field(default_factory=dict)
-    message: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One line of a job.
-
-    Attributes:
-        timestamp: Seconds since 1970.
-        severity: As Cloud Logging names it.
-        task: "workerpool0-0", or "service" for the platform's own lines.
-        payload: Text, or the object of a line that was JSON.
-    """
-
-    timestamp: float
-    severity: str
-    task: str
-    payload: str | dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
-    """A line with its place in the store: `seq` only grows, in the order of arrival."""
-
-    seq: int
-    job_id: str
-    entry: LogEntry
-
+__all__ = ["TERMINAL", "JobRecord", "LogEntry", "Store", "StoredEntry"]
 
 _COLUMNS = (
     "id, display_name, labels, spec, state, create_time, start_time, end_time, update_time,"
@@ -140,44 +41,13 @@ class Store:
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False) -> None:
         self.path = path
+        self._database = Database(path, read_only=read_only)
         self._clock = clock
-        self._lock = threading.RLock()
         self._appended = threading.Condition()
-        self._last_log = 0
-        with self._errors():
-            mode = "rw" if read_only else "rwc"
-            self._db = sqlite3.connect(
-                f"file:{_quoted(path)}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=10,
-            )
-            self._db.row_factory = sqlite3.Row
-            # Opened for writing even to read: a WAL that a killed service left has to be recovered.
-            if read_only:
-                self._db.execute("PRAGMA query_only=ON")
-            else:
-                self._prepare()
-
-    def _prepare(self) -> None:
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("PRAGMA foreign_keys=ON")
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
-        elif found != _VERSION:
-            raise LocalServiceError(
-                f"the store has version {found}, this program reads version {_VERSION}",
-                where=self.path,
-                next_step="Move the file away, or use the program that made it",
-            )
 
     def close(self) -> None:
         """Ends the use of the file; everything that was written stays."""
-        with self._lock:
-            self._db.close()
+        self._database.close()
 
     # Jobs
 
@@ -194,7 +64,7 @@ class Store:
         for name in _JSON_COLUMNS:
             values[name] = json.dumps(values[name])
         names = ", ".join(f":{name}" for name in values)
-        with self._write() as db:
+        with self._database.write() as db:
             seq = db.execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({names})", values).lastrowid
             db.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(k, v, seq) for k, v in record.labels.items()])
 
@@ -229,7 +99,7 @@ class Store:
 
     def count_by_state(self) -> dict[str, int]:
         """How many jobs are in each state."""
-        with self._read() as db:
+        with self._database.read() as db:
             return dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state").fetchall())
 
     def transition(
@@ -271,7 +141,7 @@ class Store:
             " error_message = coalesce(?, error_message), attempt = coalesce(?, attempt)"
             f" WHERE id = ? AND {condition} ({','.join('?' * len(allowed))})"
         )
-        with self._write() as db:
+        with self._database.write() as db:
             values = (state, now, start_time, end_time, error_code, error_message, attempt, id, *allowed)
             return db.execute(sql, values).rowcount == 1
 
@@ -282,12 +152,12 @@ class Store:
             "UPDATE jobs SET cancel_requested = 1, state = 'JOB_STATE_CANCELLING', update_time = ?"
             f" WHERE id = ? AND state NOT IN ({marks})"
         )
-        with self._write() as db:
+        with self._database.write() as db:
             return db.execute(sql, (self._clock(), id, *TERMINAL)).rowcount == 1
 
     def note(self, id: str, **detail: object) -> None:  # noqa: A002
         """Merges `detail` into the job's notes; a value of None removes its key."""
-        with self._write() as db:
+        with self._database.write() as db:
             row = db.execute("SELECT detail FROM jobs WHERE id = ?", (id,)).fetchone()
             if row is not None:
                 merged = {**json.loads(row[0]), **detail}
@@ -304,7 +174,7 @@ class Store:
         Returns:
             False when there was no such job.
         """
-        with self._write() as db:
+        with self._database.write() as db:
             found = db.execute("DELETE FROM jobs WHERE id = ?", (id,)).rowcount == 1
             db.execute("DELETE FROM logs WHERE job_id = ?", (id,))
             db.execute("DELETE FROM cursors WHERE job_id = ?", (id,))
@@ -314,7 +184,7 @@ class Store:
 
     def operation(self, name: str) -> float | None:
         """When the operation of that name was made, or None."""
-        with self._read() as db:
+        with self._database.read() as db:
             row = db.execute("SELECT create_time FROM operations WHERE name = ?", (name,)).fetchone()
             return None if row is None else row[0]
 
@@ -334,7 +204,7 @@ class Store:
             cursor: The source's name and the new position in it, bytes.
         """
         rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload)) for e in entries]
-        with self._write() as db:
+        with self._database.write() as db:
             if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
                 return
             db.executemany("INSERT INTO logs (job_id, timestamp, severity, task, payload) VALUES (?, ?, ?, ?, ?)", rows)
@@ -345,7 +215,7 @@ class Store:
 
     def cursor(self, id: str, stream: str) -> int:  # noqa: A002
         """How far the source was read, bytes; 0 for one that never was."""
-        with self._read() as db:
+        with self._database.read() as db:
             row = db.execute("SELECT position FROM cursors WHERE job_id = ? AND stream = ?", (id, stream)).fetchone()
             return 0 if row is None else row[0]
 
@@ -364,13 +234,13 @@ class Store:
         source = "logs NOT INDEXED" if order == "seq" else "logs"
         columns = "seq, job_id, timestamp, severity, task, payload"
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
-        with self._read() as db:
+        with self._database.read() as db:
             rows = db.execute(sql, (*parameters, limit)).fetchall()
         return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
 
     def last_log(self) -> int:
         """The place of the newest line, 0 without any."""
-        with self._read() as db:
+        with self._database.read() as db:
             return db.execute("SELECT coalesce(max(seq), 0) FROM logs").fetchone()[0]
 
     def wait_for_logs(self, after: int, timeout: float) -> bool:
@@ -378,43 +248,10 @@ class Store:
         with self._appended:
             return self._appended.wait_for(lambda: self.last_log() > after, timeout)
 
-    # Plumbing
-
     def _select(self, where: str, parameters: Sequence[object]) -> list[tuple[int, JobRecord]]:
-        with self._read() as db:
+        with self._database.read() as db:
             rows = db.execute(f"SELECT seq, {_COLUMNS} FROM jobs WHERE {where}", parameters).fetchall()
         return [(row["seq"], _record(row)) for row in rows]
-
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors():
-            yield self._db
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                # A full disk makes SQLite roll back by itself.
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-            raise  # the caller's mistake, not the disk's
-        except sqlite3.DatabaseError as error:
-            raise StorageError(
-                f"the store of local jobs can't be used: {error}",
-                where=self.path,
-                next_step="Free space there or make it writable, and run again",
-            ) from error
 
 
 def _record(row: sqlite3.Row) -> JobRecord:
@@ -431,9 +268,3 @@ def _payload(payload: str | dict[str, Any]) -> str:
     except ValueError:
         # {"loss": NaN} is no JSON, whatever Python says: SQLite and every client would refuse it. It stays readable.
         return json.dumps(json.dumps(payload))
-
-
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote
-
-    return quote(str(path))

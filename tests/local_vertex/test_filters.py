@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.filters import (
     And,
@@ -124,12 +124,14 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[JobRecor
     return store, [found for _, found in store.find(limit=10_000)]
 
 
+@settings(deadline=None)
 @given(expressions)
 def test_a_written_filter_reads_back_the_same(expression: Expression) -> None:
     """Parsing is the inverse of writing."""
     assert parse(written(expression)) == expression
 
 
+@settings(deadline=None)
 @given(expression=expressions)
 def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord]], expression: Expression) -> None:
     """SQL and a plain reading of the same expression select the same jobs."""
@@ -140,6 +142,7 @@ def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord
     assert found == [record.id for record in records if matches(expression, record)]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab =\"'()-:*<>!~.\\\n", max_size=30) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """No text makes the parser fail in another way."""

@@ -161,7 +161,9 @@ def test_who_waits_for_lines_is_woken(store: Store) -> None:
 def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
     """What was stored stays readable, and writing goes on when there is room again."""
     store.create(JobRecord(id="1"))
-    store._db.execute(f"PRAGMA max_page_count={store._db.execute('PRAGMA page_count').fetchone()[0] + 2}")
+    store._database.connection.execute(
+        f"PRAGMA max_page_count={store._database.connection.execute('PRAGMA page_count').fetchone()[0] + 2}"
+    )
 
     def fill() -> None:
         for number in range(1000):
@@ -174,9 +176,9 @@ def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
     assert "full" in str(failure.value)
     assert "\n" not in str(failure.value)
     assert len(kept) == 10 * (store.cursor("1", "stdout") + 1)
-    store._db.execute("PRAGMA max_page_count=1000000")
+    store._database.connection.execute("PRAGMA max_page_count=1000000")
     assert store.transition("1", SUCCEEDED)
-    assert store._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert store._database.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
     """A newer program's store is not touched."""
-    store._db.execute("PRAGMA user_version=99")
+    store._database.connection.execute("PRAGMA user_version=99")
     with pytest.raises(LocalServiceError, match="version 99"):
         Store(store.path)
 
