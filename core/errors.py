@@ -164,7 +164,7 @@ def storage_errors(where: object) -> Iterator[None]:
         if error.errno in _STORAGE_ERRNOS:
             raise StorageError(
                 f"can't write: {(error.strerror or 'disk error').lower()}",
-                where=error.filename or where,
+                where=error.filename2 or where,  # `filename` may be what was read
                 next_step="Free space there, or set VERTEX_TRAINING_HOME to another disk, and run again",
             ) from error
         raise

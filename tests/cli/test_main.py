@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect_vertex_training.cli.main import main
+from prefect_vertex_training.core.home import Home
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
@@ -139,6 +142,9 @@ def test_json_is_one_object_and_the_model_loads(home: object, capsys: pytest.Cap
     assert result["state"] == "JOB_STATE_SUCCEEDED"
     assert "@sha256:" in result["image"]
     assert [step["name"] for step in result["steps"]][:2] == ["verify", "freeze"]
+    if shutil.which("skopeo"):
+        inspected = subprocess.run(["skopeo", "inspect", result["image"]], capture_output=True, text=True, check=True)
+        assert json.loads(inspected.stdout)["Architecture"] == "amd64"
     model = joblib.load(next(Path(result["model"]).glob("*.joblib")))
     assert hasattr(model, "predict")
 
@@ -157,3 +163,37 @@ def test_the_program_starts_as_a_process() -> None:
     done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
 
     assert "run" in done.stdout
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.prefect
+def test_a_full_disk_is_said_with_its_path(
+    home: object, project: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wherever it happens: here while the image is built."""
+    from prefect_vertex_training.local_vertex import service
+
+    small = Home(small_disk / "home")
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(small.root))
+    (project / "weights.bin").write_bytes(os.urandom(2_000_000))
+    try:
+        code, out, err = run("run", project, "--json", capsys=capsys)
+    finally:
+        service.stop(small)
+
+    assert out == ""
+    assert_one_line_error(code, err, "no space left", str(small.root))
+    assert not (small.images / "index.json").exists()
