@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,7 @@ def engine_errors(what: str = "the Docker engine's answer") -> Iterator[None]:
     """
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
@@ -27,7 +29,7 @@ def engine_errors(what: str = "the Docker engine's answer") -> Iterator[None]:
             next_step="Mend what it names, or build without Docker: --builder direct",
             transient=error.is_server_error() and "connection" in str(error).lower(),
         ) from error
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, HTTPError) as error:
         raise DockerError(
             "no Docker engine answers",
             where=_address(error),
@@ -37,6 +39,4 @@ def engine_errors(what: str = "the Docker engine's answer") -> Iterator[None]:
 
 
 def _address(error: Exception) -> str:
-    import os
-
     return os.environ.get("DOCKER_HOST") or ("/var/run/docker.sock" if "ocket" in str(error) else str(error)[:200])

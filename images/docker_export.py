@@ -72,7 +72,15 @@ def export(
             raise DockerError(
                 "the image is no longer in the engine", where=image.reference, next_step="Run again: it is built anew"
             )
-        archive.read(cast("IO[bytes]", response.raw))
+        try:
+            archive.read(cast("IO[bytes]", response.raw))
+        except tarfile.TarError as error:
+            raise DockerError(
+                f"the engine's archive of the image broke off: {error}",
+                where=image.reference,
+                next_step="Run again; if it stays, look at the engine's own log",
+                transient=True,
+            ) from error
     config, layers = archive.result()
     reports = []
     for title, layer in zip(layer_titles(json.loads(config)), layers, strict=True):
@@ -108,6 +116,7 @@ class _Archive:
         """Takes the archive's files in; layers go to the layout.
 
         Raises:
+            TarError: It isn't whole.
             StorageError: The disk is full.
         """
         with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -122,6 +131,8 @@ class _Archive:
                     self._small[member.name] = body.read()
                 else:
                     self._layers[member.name] = self._known(member) or self._compress(member, body)
+        if "manifest.json" not in self._small:  # a cut between two files looks like an end
+            raise tarfile.ReadError("it has no manifest")
 
     def result(self) -> tuple[bytes, list[Layer]]:
         """The config's bytes and the layers in order, checked against the config."""

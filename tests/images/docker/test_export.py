@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from uuid import uuid4
 
+import docker
 import pytest
 from prefect_vertex_training.core.errors import DockerError
 from prefect_vertex_training.images.docker_build import build
@@ -73,4 +76,29 @@ def test_image_that_left_the_engine(docker_engine, tmp_path: Path) -> None:
     with pytest.raises(DockerError, match="no longer in the engine"):
         export(gone, engine=docker_engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
 
+    assert layout.head_manifest("a") is None
+
+
+def test_archive_that_breaks_off(docker_engine, request_of, tmp_path: Path) -> None:
+    """An engine that goes away in the middle of its answer is an error to try again, and leaves no image."""
+    request = request_of({"train.py": uuid4().hex, "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
+    built = build(request, engine=docker_engine, tag="broken", log=lambda _: None)
+    archive = b"".join(docker_engine.images.get(built.digest).save())
+
+    class Half(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(archive[:2000])
+
+        def log_message(self, *_: object) -> None: ...
+
+    layout = OciLayout(tmp_path / "images", "docker-way")
+    with HTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        engine = docker.DockerClient(base_url=f"http://127.0.0.1:{server.server_port}", version="1.41")
+        with pytest.raises(DockerError, match="broke off") as caught:
+            export(built, engine=engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
+
+    assert caught.value.transient
     assert layout.head_manifest("a") is None
