@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,10 @@ REPOSITORY = "vertex-training-layout"
 """What images of a layout are called in the engine; the tag is the manifest's digest, so a tag never moves."""
 
 _CHUNK = 1 << 20
-_lock = threading.Lock()
 
 
 def bring(engine: DockerClient, image: Image) -> str:
-    """Makes sure that the engine has the image, and gives its name there. Blocks; one image at a time.
+    """Makes sure that the engine has the image, and gives its name there. Blocks for as long as that takes.
 
     Raises:
         DockerError: The engine can't pull or load it.
@@ -36,7 +34,7 @@ def bring(engine: DockerClient, image: Image) -> str:
     name = (
         f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
     )
-    with _lock, engine_errors(f"the image {image.uri}"):
+    with engine_errors(f"the image {image.uri}"):
         try:
             engine.images.get(name)
         except ImageNotFound:

@@ -123,6 +123,10 @@ class _Container:
 
     async def start(self) -> bool:
         """Makes and starts the container, unless that was done before."""
+        if await asyncio.to_thread(self._state) is None:
+            async with self._context.bringing:
+                reference = await asyncio.to_thread(self._bring)
+            await asyncio.to_thread(self._create, reference)
         failure = await asyncio.to_thread(self._start)
         self._follow(failure)
         return failure is None
@@ -156,8 +160,7 @@ class _Container:
 
         state = self._state()
         if state is None:
-            self._create()
-            state = self._state() or {}
+            return Exit(137, "Lost", "", time.time())
         if not state["StartedAt"].startswith(_NEVER):
             return None
         if not state.get("Error"):
@@ -169,7 +172,11 @@ class _Container:
                 return None
         return Exit(128, "StartError", " ".join(str(state["Error"]).split()), time.time())
 
-    def _create(self) -> None:
+    def _bring(self) -> str:
+        image = self._context.images.find(self._attempt.pool(self._name).image)
+        return bring(self._backend.engine, image)
+
+    def _create(self, reference: str) -> None:
         from docker.errors import APIError
 
         pool = self._attempt.pool(self._name)
@@ -180,7 +187,6 @@ class _Container:
         entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
         if not entrypoint and not arguments:
             raise ImageError("the image says nothing to run", where=pool.image, next_step="Give the job a command")
-        reference = bring(self._backend.engine, image)
         network = self._backend.network()
         alias = self._api.create_endpoint_config(aliases=[self._name] if network != "bridge" else None)
         with _engine_errors():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ class Context:
         supervision: Starts processes.
         tails: Follows their output.
         garbage: Folders that somebody removes soon.
+        bringing: Held while a Docker engine gets an image: who waits for it must not use up threads.
         left: Set when the service ends: threads that are still reading must store nothing more.
     """
 
@@ -43,4 +45,5 @@ class Context:
     supervision: Supervision
     tails: Tails
     garbage: list[Path]
+    bringing: asyncio.Lock
     left: threading.Event

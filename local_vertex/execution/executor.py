@@ -123,6 +123,7 @@ class Executor:
             supervision=Supervision(self._runs),
             tails=Tails(),
             garbage=[],
+            bringing=asyncio.Lock(),
             left=threading.Event(),
         )
         self._chores = self._loop.create_task(self._do_chores(self._context))

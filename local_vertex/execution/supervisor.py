@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import json
 import os
@@ -99,8 +98,8 @@ class Supervisor:
                     self._accept()
                 elif key.fileobj == self._wake:
                     self._reap()
-                else:
-                    self._talk(self._clients[key.fd], mask)
+                elif client := self._clients.get(key.fd):  # it may have been dropped a moment ago
+                    self._talk(client, mask)
             self._run_timers()
             if self._clients or self._runs or self._unwritten:
                 self._idle_since = time.monotonic()
@@ -110,7 +109,10 @@ class Supervisor:
     # Requests
 
     def _accept(self) -> None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return  # gone already
         connection.setblocking(False)
         self._clients[connection.fileno()] = _Client(connection)
         self._selector.register(connection, selectors.EVENT_READ)
@@ -246,9 +248,7 @@ class Supervisor:
             (folder / "exit.tmp").replace(folder / "exit")
         except FileNotFoundError:
             pass  # the job was deleted
-        except OSError as error:
-            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                raise
+        except OSError:  # a full disk, most likely: it is tried again, and the service has heard it already
             self._unwritten[name] = event
         else:
             self._unwritten.pop(name, None)

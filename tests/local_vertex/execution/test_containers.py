@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from prefect_vertex_training.images.config import PREFIX
 
-pytestmark = pytest.mark.docker
-
 PATH = "PATH=/bin"
 
 
@@ -148,6 +146,23 @@ def test_a_container_can_share_the_machines_ipc(bench: Any, system: Any, pool: A
         bench.ended(job)
 
         assert container.attrs["HostConfig"]["IpcMode"] == mode
+
+
+def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
+    bench: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layers are read from there, by tag or by digest."""
+    import subprocess
+
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    made = images.script("print('ran')")
+    name = f"{open_registry.host}/no/base"
+    layout = f"oci:{images.layout.folder}:demo@{made.rpartition('@')[2]}"
+    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", layout, f"docker://{name}:x"], check=True)
+    for image in (f"{name}:x", f"{name}@{made.rpartition('@')[2]}"):
+        record = bench.run(pool(image))
+
+        assert bench.lines(record.id, "workerpool0-0") == ["ran"], record.error_message
 
 
 def test_an_image_of_a_registry_is_pulled_by_digest(
