@@ -41,7 +41,7 @@ _ROOTS = {
         "TailLogEntriesResponse",
     ),
     "google.longrunning.operations_pb2": ("GetOperationRequest", "Operation"),
-    "google.rpc.error_details_pb2": ("BadRequest", "ErrorInfo"),
+    "google.rpc.error_details_pb2": ("BadRequest",),
     "google.rpc.status_pb2": ("Status",),
     "google.protobuf.empty_pb2": ("Empty",),
 }

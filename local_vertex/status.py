@@ -12,26 +12,22 @@ from .schema import Schema
 class Code(IntEnum):
     """google.rpc.Code, as far as it is answered here."""
 
-    CANCELLED = 1
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
-    UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
     UNAUTHENTICATED = 16
 
 
 HTTP_STATUS = {
-    Code.CANCELLED: 499,
     Code.INVALID_ARGUMENT: 400,
     Code.NOT_FOUND: 404,
     Code.PERMISSION_DENIED: 403,
     Code.RESOURCE_EXHAUSTED: 429,
     Code.FAILED_PRECONDITION: 400,
-    Code.UNIMPLEMENTED: 501,
     Code.INTERNAL: 500,
     Code.UNAVAILABLE: 503,
     Code.UNAUTHENTICATED: 401,
