@@ -147,7 +147,7 @@ class JobsApi:
         query = ("customJobs", request.filter, self._location)
         try:
             where, values = queries.compile_jobs(request.filter, list(self._states))
-            place = queries.page_place(request.page_token, query)
+            place = queries.page_place(request.page_token, query, 1)
         except FilterError as error:
             raise invalid([Violation("filter", f"{error}.")]) from error
         except queries.PageTokenError as error:

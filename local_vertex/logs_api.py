@@ -46,11 +46,11 @@ class LogsApi:
         where, values = self._condition(request)
         query = ("entries", request.filter, direction)
         try:
-            place = queries.page_place(request.page_token, query)
+            place = queries.page_place(request.page_token, query, 2)
         except queries.PageTokenError as error:
             raise ApiError(Code.INVALID_ARGUMENT, f"page_token: {error}") from error
         if place is not None:
-            where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *place[:2]]
+            where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *place]
         size = request.page_size or PAGE_SIZE
         found = self._store.find_logs(where, values, order=f"timestamp {direction}, seq {direction}", limit=size + 1)
         response = self._schema[f"{_V2}.ListLogEntriesResponse"]()

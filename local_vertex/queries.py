@@ -161,8 +161,8 @@ def page_token(place: Sequence[int | float], query: Sequence[str]) -> str:
     return base64.urlsafe_b64encode(data.encode()).decode()
 
 
-def page_place(token: str, query: Sequence[str]) -> list[float] | None:
-    """The place where the page starts; None for the first one (an empty token).
+def page_place(token: str, query: Sequence[str], parts: int) -> list[float] | None:
+    """The place where the page starts, of so many numbers; None for the first page (an empty token).
 
     Raises:
         PageTokenError: No token at all, or one of another query.
@@ -173,9 +173,13 @@ def page_place(token: str, query: Sequence[str]) -> list[float] | None:
         fingerprint, *place = json.loads(base64.urlsafe_b64decode(token))
     except (binascii.Error, ValueError, TypeError) as error:
         raise PageTokenError("The page token is not valid") from error
-    if fingerprint != _fingerprint(query) or not all(isinstance(part, (int, float)) for part in place):
+    if fingerprint != _fingerprint(query) or len(place) != parts or not all(map(_is_number, place)):
         raise PageTokenError("The page token is not valid for this query")
     return place
+
+
+def _is_number(part: object) -> bool:
+    return isinstance(part, (int, float)) and abs(part) < 2**62  # what SQLite takes
 
 
 def _fingerprint(query: Sequence[str]) -> str:

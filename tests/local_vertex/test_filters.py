@@ -25,7 +25,13 @@ from prefect_vertex_training.local_vertex.filters import (
     parse,
     seconds,
 )
-from prefect_vertex_training.local_vertex.queries import compile_jobs, compile_logs
+from prefect_vertex_training.local_vertex.queries import (
+    PageTokenError,
+    compile_jobs,
+    compile_logs,
+    page_place,
+    page_token,
+)
 from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry, Store
 
 STATES = ["JOB_STATE_PENDING", "JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED"]
@@ -210,6 +216,19 @@ def test_what_jobs_can_not_be_asked_is_refused(text: str, part: str) -> None:
     """The text names the part that is wrong."""
     with pytest.raises(FilterError, match=re.escape(part)):
         compile_jobs(text, STATES)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers() | st.floats() | st.text() | st.none(), max_size=3) | st.none(), st.integers(1, 2))
+def test_a_page_token_is_good_or_refused(place: list[Any] | None, parts: int) -> None:
+    """Only what a store can be asked comes out of a token, whoever made it."""
+    token = page_token(place or [], ["q"]) if place != [] else "AAAA"
+    with contextlib.suppress(PageTokenError):
+        found = page_place(token, ["q"], parts)
+        assert found == place
+        assert found is not None
+        assert len(found) == parts
+        assert all(abs(part) < 2**62 for part in found)
 
 
 LINES = [
