@@ -147,12 +147,15 @@ class Repository:
         """The manifest's bytes; None if it isn't there.
 
         Raises:
-            RegistryError: They don't have the digest that was asked for, or that the registry names.
+            RegistryError: They don't have the digest that was asked for, or that the registry names; or are none.
         """
-        answer = self._transport.send(Request("GET", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404}))
+        request = Request("GET", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404})
+        answer = self._transport.send(request)
         if answer.status == 404:
             return None
         data = answer.data
+        if not data.lstrip().startswith(b"{"):  # a login page, or any other web server, says yes to everything
+            raise self._transport.error(request, answer)
         digest = sha256(data)
         named = tag_or_digest if tag_or_digest.startswith("sha256:") else answer.headers.get("Docker-Content-Digest")
         if named and named != digest:

@@ -17,7 +17,7 @@ from fixtures.registry_server import RegistryServer
 from prefect import flow
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry
-from prefect_vertex_training.core.errors import RegistryDenied
+from prefect_vertex_training.core.errors import RegistryDenied, RegistryError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.steps import Steps
 from prefect_vertex_training.flows.train import train
@@ -198,6 +198,17 @@ def test_refused(home: Home, own: Path, docker_registry: RegistryServer) -> None
     """A wrong password stops before anything is built: the host, the account, the next step."""
     with pytest.raises(RegistryDenied, match=rf"trainer.*{docker_registry.host}.*docker login"):
         make_image(own, block(docker_registry, password="wrong"))
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_web_page(home: Home, own: Path, docker_registry: RegistryServer, status: int) -> None:
+    """A host that answers everything with a web page is found out before anything is built."""
+    (own / "Dockerfile").write_text("FROM scratch\nCOPY train.py /\nRUN this would fail\n")
+    with faulty_proxy(docker_registry.host) as proxy:
+        page = Fault(status=status, headers=(("Content-Type", "text/html"),), body=b"<html>Welcome</html>")
+        proxy.choose = lambda *_: page
+        with pytest.raises(RegistryError, match=f"answers {status} with a web page, not as a registry"):
+            make_image(own, block(docker_registry, host=proxy.host))
 
 
 def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer) -> None:
