@@ -14,6 +14,7 @@ from ..images.model import BuiltImage, ImageRequest
 from ..images.registry_auth import Credentials, docker_login
 from ..images.target import ImageTarget
 from ..project.freeze import Lock
+from ..project.revision import revision
 from ..project.snapshot import Project
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..blocks.registry import ContainerRegistry
 
 Builder = Literal["auto", "direct", "docker"]
+REVISION = "org.opencontainers.image.revision"
 
 
 class ImagePlan:
@@ -116,6 +118,7 @@ def plan_image(
         base=wanted,
         directories=settings.directories,
         env=settings.env,
+        labels={REVISION: commit} if (commit := revision(project.root)) else {},
         dockerfile=dockerfile if chosen == "docker" and dockerfile.is_file() else None,
         build_args=settings.build_args,
         target=settings.build_target if dockerfile.is_file() else None,
