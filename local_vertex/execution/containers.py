@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import DockerError, ImageError, StorageError
+from ...core.errors import DockerError, ImageError
 from ...images.config import PREFIX
+from ...images.docker_engine import engine_errors
 from .attempt import Attempt
 from .container_images import bring
+from .container_log import WHAT, ContainerLog
 from .context import Context
 from .environment import command_line, output_folders
-from .logs import Stream
 from .paths import bucket_folder
 from .replica import Exit, Replica
 
@@ -34,7 +34,6 @@ _TIMEOUT = 300  # seconds for one answer; a stream may be silent for longer
 _RETRY_SECONDS = 1.0
 _JOB, _ATTEMPT = f"{PREFIX}.job", f"{PREFIX}.attempt"
 _NEVER = "0001-01-01"
-_NO_PROGRAM = frozenset((126, 127))
 
 
 def connect() -> DockerClient:
@@ -86,7 +85,7 @@ class Containers:
         """The network in which replicas find each other by name; the engine's own for a single one."""
         if len(self.attempt.addresses) == 1:
             return "bridge"
-        with self._lock, _engine_errors():
+        with self._lock, engine_errors(WHAT):
             # Two networks may have one name, so it is looked for before it is made.
             if not self.engine.networks.list(names=[f"^{self.prefix}$"]):
                 self.engine.networks.create(self.prefix, driver="bridge", labels=self.labels)
@@ -101,7 +100,7 @@ class Containers:
         from docker.errors import NotFound
 
         wanted: dict[str, Any] = {"label": [f"{name}={value}" for name, value in self.labels.items()]}
-        with _engine_errors():
+        with engine_errors(WHAT):
             for container in self.engine.containers.list(all=True, filters=wanted, ignore_removed=True):
                 with contextlib.suppress(NotFound):
                     container.remove(force=True, v=True)
@@ -118,12 +117,13 @@ class _Container:
         self._api: Any = backend.engine.api
         self._name = name
         self._container = f"{backend.prefix}-{name}-{number}"
-        self._run = f"{backend.attempt.number}-{name}.{number}"
+        run = f"{backend.attempt.number}-{name}.{number}"
+        self._log = ContainerLog(self._context, self._api, self._container, backend.attempt.job_id, name, run)
         self._exit: asyncio.Future[Exit] | None = None
 
     async def start(self) -> bool:
         """Makes and starts the container, unless that was done before."""
-        if await asyncio.to_thread(self._state) is None:
+        if await asyncio.to_thread(self._log.state) is None:
             async with self._context.bringing:
                 reference = await asyncio.to_thread(self._bring)
             await asyncio.to_thread(self._create, reference)
@@ -158,7 +158,7 @@ class _Container:
         """Returns how it failed to start, or None."""
         from docker.errors import APIError
 
-        state = self._state()
+        state = self._log.state()
         if state is None:
             return Exit(137, "Lost", "", time.time())
         if not state["StartedAt"].startswith(_NEVER):
@@ -189,7 +189,7 @@ class _Container:
             raise ImageError("the image says nothing to run", where=pool.image, next_step="Give the job a command")
         network = self._backend.network()
         alias = self._api.create_endpoint_config(aliases=[self._name] if network != "bridge" else None)
-        with _engine_errors():
+        with engine_errors(WHAT):
             try:
                 self._api.create_container(
                     reference,
@@ -222,7 +222,7 @@ class _Container:
         """Whether there was a container that had been started."""
         from docker.errors import NotFound
 
-        with _engine_errors():
+        with engine_errors(WHAT):
             try:
                 self._api.stop(self._container, timeout=round(grace))
                 if self._api.inspect_container(self._container)["State"]["Status"] != "created":
@@ -232,19 +232,8 @@ class _Container:
                 pass
         return False
 
-    def _state(self) -> dict[str, Any] | None:
-        from docker.errors import NotFound
-
-        with _engine_errors():
-            try:
-                return self._api.inspect_container(self._container)["State"]
-            except NotFound:
-                return None
-
-    # Its log
-
     def _follow(self, failure: Exit | None) -> None:
-        """Reads both outputs in threads; the last thread to see the end tells how it ended."""
+        """Reads what it writes, in threads, until it has ended."""
         if self._exit is not None:
             return
         loop = asyncio.get_running_loop()
@@ -259,83 +248,9 @@ class _Container:
                 future.set_result(end)
 
         def watch() -> None:
-            errors = threading.Thread(target=self._read, args=("stderr",), daemon=True)
-            errors.start()
-            self._read("stdout")
-            errors.join()
-            if self._context.left.is_set():
-                return
-            end = self._end()
-            with contextlib.suppress(RuntimeError):  # the service ends meanwhile
-                loop.call_soon_threadsafe(tell, end)
+            end = self._log.read_to_end()
+            if end is not None:
+                with contextlib.suppress(RuntimeError):  # the service ends meanwhile
+                    loop.call_soon_threadsafe(tell, end)
 
         threading.Thread(target=watch, name=self._container, daemon=True).start()
-
-    def _read(self, output: str) -> None:
-        """Until the container has ended and all that it wrote is in the store."""
-        stream = Stream(self._context.store, self._attempt.job_id, self._name, self._run, output)
-        while not self._context.left.is_set():
-            rest = bytearray()
-            with contextlib.suppress(DockerError, StorageError):
-                is_over = not self._is_running()
-                self._read_once(stream, output, rest)
-                if is_over and not self._context.left.is_set():
-                    stream.take(bytes(rest), final=True)
-                    return
-                continue
-            time.sleep(_RETRY_SECONDS)
-
-    def _read_once(self, stream: Stream, output: str, rest: bytearray) -> None:
-        """Reads the log from its beginning to its present end, and on until it closes."""
-        from docker.errors import NotFound
-
-        known = stream.position
-        with _engine_errors():
-            try:
-                pieces = self._api.logs(
-                    self._container, stream=True, follow=True, stdout=output == "stdout", stderr=output == "stderr"
-                )
-                for piece in pieces:
-                    if self._context.left.is_set():
-                        return
-                    skipped = min(known, len(piece))
-                    known -= skipped
-                    rest += piece[skipped:]
-                    before = stream.position
-                    stream.take(bytes(rest))
-                    del rest[: stream.position - before]
-            except NotFound:
-                return
-
-    def _is_running(self) -> bool:
-        state = self._state()
-        return state is not None and (state["Running"] or state["Status"] == "created")
-
-    def _init_said(self) -> str:
-        """The words of the init that could not start the program; empty if it was the program that ended so."""
-        with _engine_errors():
-            last: bytes = self._api.logs(self._container, stdout=False, stderr=True, tail=1)
-        found = re.match(r"\[FATAL tini \(\d+\)\] exec (.+) failed: (.+)", last.decode("utf-8", "replace"))
-        return f'exec: "{found[1]}": {found[2].lower()}' if found else ""
-
-    def _end(self) -> Exit:
-        while True:
-            with contextlib.suppress(DockerError):
-                state = self._state()
-                if state is None:
-                    return Exit(137, "Lost", "", time.time())
-                if state["OOMKilled"]:
-                    return Exit(state["ExitCode"], "OOMKilled", "", time.time())
-                code = state["ExitCode"]
-                if code in _NO_PROGRAM and (said := self._init_said()):
-                    return Exit(128, "StartError", said, time.time())
-                return Exit(code, "Error" if code else "Completed", "", time.time())
-            time.sleep(_RETRY_SECONDS)
-
-
-@contextlib.contextmanager
-def _engine_errors() -> Any:  # noqa: ANN401
-    from ...images.docker_engine import engine_errors
-
-    with engine_errors("to run a replica"):
-        yield

@@ -201,3 +201,32 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         made.ended(record.id)
     made.executor.stop()
     store.close()
+
+
+EXCHANGE = """
+import os, socket, time
+address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if os.environ["RANK"] == "0":
+    with socket.create_server(("", address[1])) as server:
+        peer, _ = server.accept()
+        with peer:
+            print("got", peer.recv(100).decode(), "of", os.environ["WORLD_SIZE"], flush=True)
+            peer.sendall(b"from primary")
+            peer.recv(1)  # the worker closes when it has printed; after the primary's end it may be stopped
+else:
+    while True:
+        try:
+            with socket.create_connection(address) as peer:
+                peer.sendall(b"from worker")
+                print("got", peer.recv(100).decode(), flush=True)
+                break
+        except OSError:
+            time.sleep(0.02)
+    time.sleep(1000)
+"""
+
+
+@pytest.fixture
+def exchange() -> str:
+    """A program whose replicas, two, tell each other something through MASTER_ADDR."""
+    return EXCHANGE

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ def system(images: Any, docker_engine: Any) -> Iterator[Any]:
     made: list[str] = []
 
     def image(script: str = "", **config: Any) -> str:
-        names = ("sh", "echo", "sleep", "cat", "nc", "env", "mkdir", "hostname", "pwd", "true")
+        names = ("sh", "echo", "sleep", "cat", "pwd")
         layer = [("bin/", None), ("bin/busybox", program), *_links(names)]
         folders = [("tmp/", None), ("work/", None)]
         entry = {"Entrypoint": ["/bin/sh", "-c", script, "sh"]} if script else {}
@@ -40,9 +42,17 @@ def system(images: Any, docker_engine: Any) -> Iterator[Any]:
             docker_engine.images.remove(found.id, force=True)
 
 
-def _links(names: tuple[str, ...]) -> list[Any]:
-    import tarfile
+@pytest.fixture
+def python_image(docker_engine: Any, open_registry: Any, python_base: Any) -> Iterator[str]:
+    """Debian with Python in a registry without a password, by digest."""
+    name = f"{open_registry.host}/base/python"
+    source = f"dir:{python_base.folder}"
+    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, f"docker://{name}:x"], check=True)
+    yield f"{name}@{python_base.digest}"
+    docker_engine.images.remove(f"{name}@{python_base.digest}", force=True)
 
+
+def _links(names: tuple[str, ...]) -> list[Any]:
     links = []
     for name in names:
         link = tarfile.TarInfo(f"bin/{name}")
@@ -103,17 +113,15 @@ def test_cancelling_stops_a_container_that_handles_no_signal(
     assert containers(docker_engine, job) == []
 
 
-def test_two_containers_exchange_a_value(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+def test_two_containers_exchange_a_value(
+    bench: Any, python_image: str, pool: Any, docker_engine: Any, exchange: str
+) -> None:
     """Through MASTER_ADDR, by name, in a network of the job's own that goes with it."""
-    image = system(
-        'if [ $RANK = 0 ]; then echo from primary | nc -l -p $MASTER_PORT > /tmp/got; echo "got $(cat /tmp/got)"; else '
-        "until echo from worker | nc $MASTER_ADDR $MASTER_PORT > /tmp/got && [ -s /tmp/got ]; do sleep 0.1; done; "
-        'echo "got $(cat /tmp/got)"; sleep 1000; fi'
-    )
-    record = bench.run(pool(image), pool(image))
+    replica = pool(python_image, command=["python3", "-c", exchange])
+    record = bench.run(replica, replica)
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
-    assert bench.lines(record.id, "workerpool0-0") == ["got from worker"]
+    assert bench.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
     assert bench.lines(record.id, "workerpool1-0") == ["got from primary"]
     assert docker_engine.networks.list(filters={"label": f"{PREFIX}.job={record.id}"}) == []
 
@@ -152,8 +160,6 @@ def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
     bench: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its layers are read from there, by tag or by digest."""
-    import subprocess
-
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     made = images.script("print('ran')")
     name = f"{open_registry.host}/no/base"
@@ -165,20 +171,9 @@ def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
         assert bench.lines(record.id, "workerpool0-0") == ["ran"], record.error_message
 
 
-def test_an_image_of_a_registry_is_pulled_by_digest(
-    bench: Any, pool: Any, docker_engine: Any, open_registry: Any, python_base: Any
-) -> None:
+def test_an_image_of_a_registry_is_pulled_by_digest(bench: Any, pool: Any, python_image: str) -> None:
     """A real base image with Python, from a real registry."""
-    import subprocess
-
-    name = f"{open_registry.host}/base/python"
-    subprocess.run(
-        ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"dir:{python_base.folder}", f"docker://{name}:x"],
-        check=True,
-    )
-    image = f"{name}@{python_base.digest}"
-    record = bench.run(pool(image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
+    record = bench.run(pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
     assert bench.lines(record.id, "workerpool0-0") == ["(3, 11)"]
-    docker_engine.images.remove(image, force=True)

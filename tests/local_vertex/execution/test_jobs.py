@@ -290,31 +290,9 @@ def test_out_of_memory_fails_the_job(bench: Any, images: Any, pool: Any) -> None
     )
 
 
-EXCHANGE = """
-import os, socket, time
-address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-if os.environ["RANK"] == "0":
-    with socket.create_server(("", address[1])) as server:
-        peer, _ = server.accept()
-        with peer:
-            print("got", peer.recv(100).decode(), "of", os.environ["WORLD_SIZE"], flush=True)
-            peer.sendall(b"from primary")
-else:
-    while True:
-        try:
-            with socket.create_connection(address) as peer:
-                peer.sendall(b"from worker")
-                print("got", peer.recv(100).decode(), flush=True)
-                break
-        except OSError:
-            time.sleep(0.02)
-    time.sleep(1000)
-"""
-
-
-def test_two_replicas_exchange_a_value(bench: Any, images: Any, pool: Any) -> None:
+def test_two_replicas_exchange_a_value(bench: Any, images: Any, pool: Any, exchange: str) -> None:
     """Through MASTER_ADDR; when the primary ends, the worker is stopped and the job has succeeded."""
-    image = images.script(EXCHANGE)
+    image = images.script(exchange)
     record = bench.run(pool(image), pool(image))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
