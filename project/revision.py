@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def revision(root: Path) -> str:
-    """The commit of the work tree that holds the project; empty without git, outside a work tree, or before a commit."""
+    """The commit of the work tree that holds the project; empty without git, outside a tree, or before a commit."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],

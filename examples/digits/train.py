@@ -34,9 +34,7 @@ def local_folder(place):
 def main():
     arguments = parse_arguments()
     images, labels = load_digits(return_X_y=True)
-    train_x, test_x, train_y, test_y = train_test_split(
-        images, labels, test_size=0.25, stratify=labels, random_state=0
-    )
+    train_x, test_x, train_y, test_y = train_test_split(images, labels, test_size=0.25, stratify=labels, random_state=0)
     scaler = StandardScaler().fit(train_x)
     network = MLPClassifier(
         hidden_layer_sizes=(arguments.hidden,), learning_rate_init=arguments.learning_rate, random_state=0
@@ -46,9 +44,7 @@ def main():
         network.partial_fit(scaler.transform(train_x), train_y, classes=range(10))
         accuracy = network.score(scaler.transform(test_x), test_y)
         accuracies.append(accuracy)
-        print(
-            f"epoch {epoch}/{arguments.epochs}: loss {network.loss_:.3f}, accuracy {accuracy:.3f}", flush=True
-        )
+        print(f"epoch {epoch}/{arguments.epochs}: loss {network.loss_:.3f}, accuracy {accuracy:.3f}", flush=True)
 
     folder = local_folder(arguments.model_dir)
     folder.mkdir(parents=True, exist_ok=True)
