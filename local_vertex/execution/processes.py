@@ -60,14 +60,15 @@ class _Process:
 
     async def stop(self, grace: float) -> None:
         """Ends it. If it never started, it never will, even if a service that was killed had just asked for it."""
-        with storage_errors(self._folder):
+        try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            try:
-                os.close(os.open(self._folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            except FileExistsError:
-                self._follow()
-                await self._context.supervision.start(self._run, [], {}, "")
-                await self._context.supervision.stop(self._run, grace)
+            os.close(os.open(self._folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            self._follow()
+            await self._context.supervision.start(self._run, [], {}, "")
+            await self._context.supervision.stop(self._run, grace)
+        except OSError:
+            pass  # on a full disk nothing can be claimed, so nothing was started and nothing will be
 
     async def drain(self) -> None:
         """Reads its output to the end."""
