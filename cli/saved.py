@@ -16,12 +16,21 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
     """The saved block of that name; None stays None.
 
     Raises:
-        ProjectError: No such block is saved.
+        ProjectError: No such block is saved, or what is saved is no longer valid.
     """
+    from pydantic import ValidationError
+
     if name is None:
         return None
     try:
         return cast("B", block.load(name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ProjectError(
+            f"the saved {block.__name__} block {name!r} can't be used: {first['msg'].removeprefix('Value error, ')}",
+            where=option,
+            next_step="Mend it in Prefect's UI",
+        ) from error
     except ValueError as error:
         raise ProjectError(
             f"no saved {block.__name__} block is called {name!r}",
