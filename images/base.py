@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from ..core.errors import BaseImageError, RegistryError
 from ..core.files import write_atomic
+from ..core.retry import retry
 from .config import DOCKER
 from .layout import OciLayout
 from .model import Descriptor
@@ -102,7 +103,7 @@ def resolve_base(
     record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
     facts = _known(record)
     if facts is None:
-        facts = _look_into(str(reference), source, digest, python)
+        facts = retry(lambda: _look_into(str(reference), source, digest, python))
         write_atomic(record, json.dumps(facts))
     path, version = _choose(facts, python, text)
     return Base(
@@ -236,7 +237,7 @@ def _pythons(
             if match := _INTERPRETER.fullmatch(name):
                 found.setdefault(match[2], []).append(f"/{match[1]}/python{match[2]}")
                 if match[2] == wanted and f"/{match[1]}" in folders:
-                    return {wanted: f"/{match[1]}/python{wanted}"}
+                    return {match[2]: f"/{match[1]}/python{match[2]}"}
     return {version: min(paths, key=lambda path: _rank(path, folders)) for version, paths in found.items()}
 
 

@@ -164,8 +164,12 @@ class _Push:
         if self.target.has_blob(blob.digest):
             return "reused"
         source, target = base.source, self.target
-        neighbours = isinstance(source, Repository) and isinstance(target, Repository) and source.host == target.host
-        if neighbours and target.mount_blob(blob, source.repository):
+        if (
+            isinstance(source, Repository)
+            and isinstance(target, Repository)
+            and source.host == target.host
+            and target.mount_blob(blob, source.repository)
+        ):
             return "mounted"
         self._send(blob, lambda: base.source.open_blob(blob.digest))
         return "uploaded"

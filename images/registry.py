@@ -19,7 +19,7 @@ from .model import Descriptor
 from .reference import Reference
 from .registry_auth import Credentials
 from .target import OpenBody
-from .transport import Request, Transport
+from .transport import AnswerBody, Request, Transport
 from .verify import VerifyingReader, sha256
 
 INDEXES = (
@@ -127,7 +127,8 @@ class Repository:
         answer = self._transport.send(request)
         length = answer.headers.get("Content-Length")
         where = f"{self.host}/{self.repository}"
-        reader = VerifyingReader(cast("BinaryIO", answer), digest, int(length) if length else None, where)
+        body = cast("BinaryIO", AnswerBody(answer, self.host))
+        reader = VerifyingReader(body, digest, int(length) if length else None, where)
         return cast("BinaryIO", reader)
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
@@ -154,7 +155,8 @@ class Repository:
         if answer.status == 404:
             return None
         data = answer.data
-        if not data.lstrip().startswith(b"{"):  # a login page, or any other web server, says yes to everything
+        # A login page, or any other web server, says yes to everything; a registry names the digest.
+        if "Docker-Content-Digest" not in answer.headers and not data.lstrip().startswith(b"{"):
             raise self._transport.error(request, answer)
         digest = sha256(data)
         named = tag_or_digest if tag_or_digest.startswith("sha256:") else answer.headers.get("Docker-Content-Digest")
@@ -167,15 +169,17 @@ class Repository:
         return Descriptor(answer.headers.get("Content-Type", ""), digest, len(data)), data
 
     def put_manifest(self, data: bytes, media_type: str, tags: Sequence[str] = ()) -> Descriptor:
-        """Makes an image visible, by digest and by each tag; its blobs must be there.
+        """Makes an image visible, by digest and then by each tag; its blobs must be there.
+
+        The digest goes first: a registry that keeps something else refuses, or shows it, before any tag moves.
 
         Raises:
             RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or it is kept under another digest.
         """
         descriptor = Descriptor(media_type, sha256(data), len(data))
-        names = tags or (descriptor.digest,)
-        with ThreadPoolExecutor(len(names)) as pool:
-            for done in [pool.submit(self._put_manifest_as, name, data, descriptor) for name in names]:
+        self._put_manifest_as(descriptor.digest, data, descriptor)
+        with ThreadPoolExecutor(max(len(tags), 1)) as pool:
+            for done in [pool.submit(self._put_manifest_as, tag, data, descriptor) for tag in tags]:
                 done.result()
         return descriptor
 

@@ -89,11 +89,20 @@ def docker_login(host: str, *, config: Path | None = None) -> Credentials | None
         if entry is None:
             continue
         if entry.get("auth"):
-            username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-            return Credentials.fixed(username, password)
+            return _decoded(entry["auth"], path)
         if settings.get("credsStore"):
             return _ask_helper(settings["credsStore"], key)
     return None
+
+
+def _decoded(auth: str, path: Path) -> Credentials:
+    try:
+        username, _, password = base64.b64decode(auth).decode().partition(":")
+    except ValueError as error:
+        raise RegistryError(
+            "a login in docker's settings can't be read", where=path, next_step="Run docker login again"
+        ) from error
+    return Credentials.fixed(username, password)
 
 
 def _ask_helper(helper: str, key: str) -> Credentials | None:
@@ -109,8 +118,16 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
         ) from error
     if done.returncode != 0:
         return None
-    answer = json.loads(done.stdout)
-    return Credentials.fixed(answer["Username"], answer["Secret"])
+    try:
+        answer = json.loads(done.stdout)
+        return Credentials.fixed(answer["Username"], answer["Secret"])
+    except (ValueError, KeyError, TypeError):
+        # Not chained: what it printed may hold the password.
+        raise RegistryError(
+            "docker's credential helper answered what isn't a login",
+            where=program,
+            next_step="Run docker login again, or name a block with credentials",
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,8 @@ class Transport:
     def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
         url = request.path if "://" in request.path else self.base + request.path
         headers = dict(request.headers)
-        if urlsplit(url).netloc == urlsplit(self.base).netloc and (value := self._authorization()):
+        # An upload's address is the registry's to choose: another host, or plain HTTP, gets no credentials.
+        if urlsplit(url)[:2] == urlsplit(self.base)[:2] and (value := self._authorization()):
             headers["Authorization"] = value
         stream = request.body() if callable(request.body) else None
         body = request.body if stream is None else stream
@@ -244,6 +245,33 @@ class Transport:
             where=where,
             next_step=grant(self.host, self.repository, who),
         )
+
+
+class AnswerBody:
+    """An answer's body as it arrives; a connection that is lost meanwhile is an error of our tree."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse, host: str) -> None:
+        self._answer = answer
+        self._host = host
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes, none at the end.
+
+        Raises:
+            RegistryUnavailable: The connection was cut, or nothing came in time.
+        """
+        try:
+            return self._answer.read(None if size < 0 else size)
+        except (HTTPError, OSError) as error:
+            raise RegistryUnavailable(
+                f"the registry's answer was cut off: {_reason(error)}",
+                where=self._host,
+                next_step="Check your network, then run again",
+            ) from error
+
+    def close(self) -> None:
+        """Gives the connection up, for what is left of the body may be long."""
+        self._answer.close()
 
 
 def grant(host: str, repository: str, who: str) -> str:

@@ -1,0 +1,134 @@
+"""Who asks: docker's own login, tokens, and where neither ever goes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from fixtures.registry_server import RegistryServer
+from prefect_vertex_training.core.errors import RegistryDenied, RegistryError
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.reference import Reference
+from prefect_vertex_training.images.registry import Repository
+from prefect_vertex_training.images.registry_auth import Challenge, Credentials, TokenCache, docker_login
+from prefect_vertex_training.images.transport import Request, Transport
+
+HELPER = """#!/bin/sh
+read host
+echo "{\\"ServerURL\\": \\"$host\\", \\"Username\\": \\"of-$host\\", \\"Secret\\": \\"hush\\"}"
+"""
+
+
+def write(folder: Path, **settings: object) -> Path:
+    """Docker's settings; returns their folder."""
+    (folder / "config.json").write_text(json.dumps(settings))
+    return folder
+
+
+def test_a_password_in_dockers_file(tmp_path: Path) -> None:
+    """For its host alone."""
+    auth = base64.b64encode(b"me:pass:word").decode()
+    config = write(tmp_path, auths={"gcr.io": {"auth": auth}})
+    found = docker_login("gcr.io", config=config)
+
+    assert found is not None
+    assert found.pair() == {"username": "me", "password": "pass:word"}
+    assert docker_login("eu.gcr.io", config=config) is None
+    assert docker_login("gcr.io", config=tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"credHelpers": {"gcr.io": "test"}}, {"auths": {"gcr.io": {}}, "credsStore": "test"}]
+)
+def test_a_helper_program(settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked by docker's protocol; for one host or for all."""
+    program = tmp_path / "docker-credential-test"
+    program.write_text(HELPER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = docker_login("gcr.io", config=write(tmp_path, **settings))
+
+    assert found is not None
+    assert found.pair() == {"username": "of-gcr.io", "password": "hush"}
+
+
+def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line each, without what may be a secret."""
+    with pytest.raises(RegistryError, match="docker-credential-nowhere"):
+        docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "nowhere"}))
+    with pytest.raises(RegistryError, match="login in docker's settings can't be read"):
+        docker_login("gcr.io", config=write(tmp_path, auths={"gcr.io": {"auth": "a"}}))
+    program = tmp_path / "docker-credential-odd"
+    program.write_text("#!/bin/sh\necho my-secret")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RegistryError, match="isn't a login") as caught:
+        docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "odd"}))
+    assert "my-secret" not in str(caught.value)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(RegistryError, match="docker's settings can't be read"):
+        docker_login("gcr.io", config=tmp_path)
+
+
+def test_tokens_end_before_their_time() -> None:
+    """A token is renewed while it would still do; one that was refused is not used again."""
+    now = [0.0]
+    tokens = TokenCache(lambda: now[0])
+    tokens.put("scope", {"token": "t", "expires_in": 300})
+    now[0] = 269
+    assert tokens.get("scope") == "t"
+    now[0] = 271
+    assert tokens.get("scope") is None
+    tokens.put("scope", {"access_token": "u"})
+    tokens.drop("scope")
+    assert tokens.get("scope") is None
+
+
+def test_challenge() -> None:
+    """As registries write it."""
+    header = 'Bearer realm="https://a/token",service="a",scope="repository:x:pull,push"'
+
+    assert Challenge.parse(header) == Challenge(
+        "bearer", {"realm": "https://a/token", "service": "a", "scope": "repository:x:pull,push"}
+    )
+
+
+@pytest.mark.registry
+def test_a_registry_with_a_password(image: BuiltImage, layout: OciLayout, docker_registry: RegistryServer) -> None:
+    """The right one gets in; a wrong one is named by its user, never by itself."""
+    reference = Reference.parse(f"{docker_registry.host}/auth/thing")
+    wrong = Repository(reference, credentials=Credentials.fixed("mallory", "not-the-password"))
+    with pytest.raises(RegistryDenied, match=r"refused mallory \(401\).*docker login") as caught:
+        push(image, layout, wrong, tags=["tag"])
+    assert "not-the-password" not in f"{caught.value}{caught.value.detail}{wrong.credentials!r}"
+    assert docker_registry.digest(reference.repository, "tag") is None
+
+    right = Credentials.fixed(docker_registry.username, docker_registry.password)
+    push(image, layout, Repository(reference, credentials=right), tags=["tag"])
+    assert docker_registry.digest(reference.repository, "tag") == image.digest
+
+
+def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload's address elsewhere, or over plain HTTP at the same host, gets none."""
+    transport = Transport("registry.example", "x", Credentials.fixed("me", "secret"))
+    sent: list[tuple[str, bool]] = []
+
+    class Answer:
+        status = 200
+        headers = MappingProxyType({"Content-Length": "0"})
+
+    def request(_method: str, url: str, *, headers: dict[str, str], **_: object) -> Answer:
+        sent.append((url, "Authorization" in headers))
+        return Answer()
+
+    monkeypatch.setattr(transport._pool, "request", request)
+    urls = ("https://registry.example/a", "http://registry.example/a", "https://elsewhere.example/a")
+    for url in urls:
+        transport.send_once(Request("PUT", url, {}, {200}, body=b""))
+
+    assert sent == list(zip(urls, (True, False, False), strict=True))
