@@ -161,7 +161,7 @@ def _assemble(
     stack.callback(_end, runner)
     buckets = buckets_path(home)
     with storage_errors(buckets):
-        (buckets / BUCKET).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (buckets / BUCKET).mkdir(parents=True, exist_ok=True)
     logs = LogsApi(store=store, switches=switches, environment=environment, schema=schema)
     jobs = JobsApi(store=store, runner=runner, switches=switches, environment=environment, schema=schema)
     quotas = Quotas(switches, options.project_number)

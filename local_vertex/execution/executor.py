@@ -15,6 +15,7 @@ from ...core.errors import StorageError, storage_errors
 from ..store import TERMINAL, Store
 from ..switches import Switches
 from .info import ServiceInfo
+from .paths import share
 
 if TYPE_CHECKING:
     from .context import Context
@@ -60,9 +61,11 @@ class Executor:
         Raises:
             StorageError: The folder can't be written.
         """
-        for folder in (self._runs, self._trees, self._buckets):
+        for folder in (self._runs, self._trees):
             with storage_errors(folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with storage_errors(self._buckets):
+            share(self._buckets, self._buckets)
         live = self._store.live()
         self._thread.start()
         for record in live:

@@ -36,7 +36,7 @@ class Translator:
         if bucket := _BUCKET.fullmatch(path):
             clean = posixpath.normpath(bucket["rest"] or "/")
             folder = self._buckets / bucket["bucket"]
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            share(folder, self._buckets)
             return f"{folder}{clean if clean != '/' else ''}" + ("/" if path.endswith("/") else "")
         inside = self._root.working_dir.rstrip("/")
         if inside and (path == inside or path.startswith(f"{inside}/")):
@@ -56,7 +56,7 @@ class Translator:
 
 
 def bucket_folder(buckets: Path, uri: str) -> Path:
-    """Where a gs:// folder lies on this machine; it is made, for its owner alone.
+    """Where a gs:// folder lies on this machine; it is made.
 
     Raises:
         ValueError: It is none.
@@ -65,5 +65,16 @@ def bucket_folder(buckets: Path, uri: str) -> Path:
     if match is None:
         raise ValueError(uri)
     folder = Path(f"{buckets / match['bucket']}{posixpath.normpath(match['rest'] or '/')}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    share(folder, buckets)
     return folder
+
+
+def share(folder: Path, buckets: Path) -> None:
+    """Makes a folder of a bucket, or `buckets` itself, writable for any user of a container, as gcsfuse does.
+
+    The service's own folder above is its owner's alone, so nobody else on this machine gets here.
+    """
+    for part in reversed([folder, *(parent for parent in folder.parents if parent.is_relative_to(buckets))]):
+        part.mkdir(parents=True, exist_ok=True)
+        if part.stat().st_mode & 0o777 != 0o777:
+            part.chmod(0o777)
