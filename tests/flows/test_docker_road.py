@@ -294,3 +294,21 @@ def test_digits_to_its_model(
     for result in (pushed, local):
         assert result.state == "JOB_STATE_SUCCEEDED"
         assert {file["path"] for file in result.files} == {"model.joblib", "metrics.json"}
+
+
+@pytest.mark.parametrize("builder", ["docker", "direct"])
+def test_a_container_reaches_its_model(
+    home: Home, project: Path, docker_base: str, docker_registry: RegistryServer, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, builder: str,
+) -> None:  # fmt: skip
+    """Without a Dockerfile, without a registry, on a base: the made Dockerfile's user may write to the bucket."""
+    auth = b64encode(f"{docker_registry.username}:{docker_registry.password}".encode()).decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {docker_registry.host: {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    (named / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{docker_base}"\npython = "3.11"\n')
+
+    result = train(named, args=["--epochs", "4"], builder=builder)
+
+    assert result.state == "JOB_STATE_SUCCEEDED"
+    assert json.loads((Path(result.model) / "model.json").read_text()) == {"epochs": 4}
