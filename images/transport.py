@@ -173,6 +173,8 @@ class Transport:
     def _renew(self, answer: urllib3.BaseHTTPResponse) -> bool:
         """Learns from a 401; False when asking again would be the same question."""
         challenge = Challenge.parse(answer.headers.get("WWW-Authenticate", ""))
+        if challenge.scheme not in ("bearer", "basic"):
+            return False
         known = self._challenge
         self._challenge = challenge
         if challenge.scheme == "bearer":

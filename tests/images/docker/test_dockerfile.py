@@ -12,6 +12,7 @@ from prefect_vertex_training.core.errors import DependencyError, DockerError
 from prefect_vertex_training.images.docker_build import build
 from prefect_vertex_training.images.docker_context import context_digest, write_context
 from prefect_vertex_training.images.dockerfile import freeze, render
+from uv import find_uv_bin
 
 HASH = "0" * 64
 LOCK = f"""\
@@ -143,7 +144,7 @@ def test_it_builds_and_runs(docker_engine, docker_base, request_of, tmp_path: Pa
     """The printed Dockerfile builds; the script finds its packages, its directories are writable, nobody is root."""
     (tmp_path / "in").write_text("joblib\n")
     lock = subprocess.run(
-        ["uv", "pip", "compile", "in", "--quiet", "--format", "pylock.toml", "--python-version", "3.11",
+        [find_uv_bin(), "pip", "compile", "in", "--quiet", "--format", "pylock.toml", "--python-version", "3.11",
          "--python-platform", "x86_64-manylinux_2_28", "--only-binary", ":all:"],
         cwd=tmp_path, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
