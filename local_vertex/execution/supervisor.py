@@ -138,10 +138,10 @@ class Supervisor:
             {"start": self._start, "stop": self._stop}[request["op"]](request)
 
     def _drop(self, client: _Client) -> None:
-        with contextlib.suppress(KeyError):
+        # Writing and reading may each find that the same client is gone; a closed socket can't be unregistered.
+        if self._clients.pop(client.connection.fileno(), None) is not None:
             self._selector.unregister(client.connection)
-        self._clients.pop(client.connection.fileno(), None)
-        client.connection.close()
+            client.connection.close()
 
     def _tell(self, event: Event) -> None:
         line = json.dumps(event).encode() + b"\n"
