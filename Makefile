@@ -3,6 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test check constraints clean help
