@@ -26,6 +26,7 @@ ENTRYPOINT ["python3", "train.py"]
 """
 DOCKERFILE_UV = """\
 FROM {base}
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /app
 COPY requirements.txt ./
 RUN --mount=type=bind,source=.uv,target=/uv /uv/uv pip install --system --no-cache -r requirements.txt

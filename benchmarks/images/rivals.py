@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -38,7 +39,8 @@ class Rival:
         return ""
 
     def prepare(self, project: Project, base: str) -> None:
-        """Writes the Dockerfile."""
+        """Writes the Dockerfile, and removes what another one wanted in the context."""
+        shutil.rmtree(project.folder / ".uv", ignore_errors=True)
         (project.folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
 
     def forget(self, base: str) -> None:
@@ -152,8 +154,9 @@ class PrefectDocker(Docker):
             "rm": True,
         }
         try:
-            build_docker_image(dockerfile="Dockerfile", image_name=name, tag=tag, ignore_cache=True, **options)
-            push_docker_image(image_name=name, tag=tag, ignore_cache=True)
+            with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+                build_docker_image(dockerfile="Dockerfile", image_name=name, tag=tag, ignore_cache=True, **options)
+                push_docker_image(image_name=name, tag=tag, ignore_cache=True)
         finally:
             os.chdir(here)
 

@@ -81,7 +81,10 @@ def measure(name: str, line: str, host: str, others: list[Rival], folder: Path, 
         table: dict[str, Row] = {}
         for way in (*others, ours):
             way.prepare(project, base)
-            table[way.name] = steps(way, project, host, base, runs, cold_runs)
+            try:
+                table[way.name] = steps(way, project, host, base, runs, cold_runs)
+            except RuntimeError as error:  # its own words, and the others go on
+                print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
         table["direct layers, whole process"] = processes(project, ours, host, base, runs)
         show(f"project {name.upper()}, {line}", table, ours.name)
     shutil.rmtree(work, ignore_errors=True)
