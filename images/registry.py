@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 from urllib.parse import quote, urljoin
 
-from ..core.errors import RegistryError, RegistryUnavailable
+from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from .config import DOCKER, OCI
 from .model import Descriptor
 from .reference import Reference
@@ -27,7 +27,7 @@ INDEXES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _ACCEPT = {"Accept": ", ".join((OCI.manifest, DOCKER.manifest, *INDEXES))}
-_SESSION_LOST = frozenset((200, 202, 400, 404, 405, 416))
+_SESSION_LOST = frozenset((200, 202, 301, 307, 308, 400, 404, 405, 416))
 """Answers to an upload's PUT after which a new session can help: the old one is unknown to the registry, or its address
 came here cut in half. The body has been checked, so it isn't to blame."""
 _SMALL = 256 * 1024
@@ -112,10 +112,14 @@ class Repository:
     def mount_blob(self, descriptor: Descriptor, source_repository: str) -> bool:
         """Links a blob from another repository of this registry; one request.
 
-        A registry that can't, or where the source may not be read, opens an upload instead, which `put_blob` then uses.
+        A registry that can't opens an upload instead, which `upload_blob` then uses; or it refuses.
         """
         query = f"?mount={quote(descriptor.digest)}&from={quote(source_repository, safe='')}"
-        answer = self._transport.send(Request("POST", f"{self._path}/blobs/uploads/{query}", {}, {201, 202}, body=b""))
+        request = Request("POST", f"{self._path}/blobs/uploads/{query}", {}, {201, 202}, body=b"")
+        try:
+            answer = self._transport.send(request)
+        except RegistryDenied:  # reading the source, perhaps; if it is writing here, the upload says so
+            return False
         if answer.status == 201:
             return True
         self._sessions[descriptor.digest] = self._location(answer.headers.get("Location", ""))

@@ -143,6 +143,22 @@ class Challenge:
         scheme, _, rest = header.partition(" ")
         return cls(scheme.lower(), dict(_PARAMETER.findall(rest)))
 
+    @property
+    def scope(self) -> str:
+        """What a token must allow: `repository:NAME:ACTIONS`, several with spaces between."""
+        return self.parameters.get("scope", "")
+
+    def joined(self, other: Challenge | None) -> Challenge:
+        """This one, asking for what the other asks for as well."""
+        if other is None or other.scheme != self.scheme:
+            return self
+        actions: dict[str, set[str]] = {}
+        for part in f"{other.scope} {self.scope}".split():
+            resource, _, wanted = part.rpartition(":")
+            actions.setdefault(resource, set()).update(wanted.split(","))
+        scope = " ".join(f"{resource}:{','.join(sorted(wanted))}" for resource, wanted in sorted(actions.items()))
+        return Challenge(self.scheme, {**self.parameters, "scope": scope})
+
 
 class TokenCache:
     """Bearer tokens by scope until shortly before they end; threads share one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Transport:
         self._timeout = urllib3.Timeout(connect=20, read=120)
         self._tokens = TokenCache()
         self._challenge: Challenge | None = None
+        self._lock = threading.Lock()
 
     def send(self, request: Request) -> urllib3.BaseHTTPResponse:
         """Sends until an expected answer comes; waits between attempts double, or follow the registry's Retry-After.
@@ -144,18 +146,8 @@ class Transport:
                     remove_headers_on_redirect=["Authorization"],
                 ),
             )  # fmt: skip
-        except SSLError as error:
-            raise RegistryError(
-                f"the certificate can't be trusted: {error}",
-                where=self.host,
-                next_step="Add the registry's authority to this machine, or set SSL_CERT_FILE",
-            ) from error
         except (HTTPError, OSError) as error:
-            raise RegistryUnavailable(
-                f"no answer from the registry: {_reason(error)}",
-                where=self.host,
-                next_step="Check the host's name and your network, then run again",
-            ) from error
+            raise _no_answer(error, "the registry", self.host) from error
         finally:
             if stream is not None:
                 stream.close()
@@ -167,7 +159,7 @@ class Transport:
         challenge = self._challenge
         if challenge is None or challenge.scheme == "basic":
             return self.credentials.basic() if self.credentials else None
-        token = self._tokens.get(challenge.parameters.get("scope", "")) or self._fetch_token(challenge)
+        token = self._tokens.get(challenge.scope) or self._fetch_token(challenge)
         return f"Bearer {token}" if token else None
 
     def _renew(self, answer: urllib3.BaseHTTPResponse) -> bool:
@@ -175,38 +167,39 @@ class Transport:
         challenge = Challenge.parse(answer.headers.get("WWW-Authenticate", ""))
         if challenge.scheme not in ("bearer", "basic"):
             return False
-        known = self._challenge
-        self._challenge = challenge
+        with self._lock:
+            known = self._challenge
+            # Threads share it: one that is told to ask for reading must not undo what another needs for writing.
+            self._challenge = challenge = challenge.joined(known)
         if challenge.scheme == "bearer":
-            self._tokens.drop(challenge.parameters.get("scope", ""))
+            self._tokens.drop(challenge.scope)
             return True
         # A fixed password was refused; one made for each use may have run out on its way.
         return known is None and challenge.scheme == "basic" and self.credentials is not None
 
     def _fetch_token(self, challenge: Challenge) -> str | None:
         realm = challenge.parameters.get("realm", "")
-        scope = challenge.parameters.get("scope") or f"repository:{self.repository}:pull,push"
+        scope = challenge.scope or f"repository:{self.repository}:pull,push"
         if urlsplit(realm).scheme != "https" and not _LOOPBACK.fullmatch(urlsplit(realm).netloc):
             raise RegistryError(
                 f"the registry sends credentials to {realm!r}, which is not https",
                 where=self.host,
                 next_step="Ask who runs it",
             )
-        query = urlencode({"service": challenge.parameters.get("service", self.host), "scope": scope})
+        service = challenge.parameters.get("service", self.host)
+        query = urlencode([("service", service), *(("scope", part) for part in scope.split())])
         headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
         try:
             answer = self._pool.request(
                 "GET", f"{realm}?{query}", headers=headers, timeout=self._timeout, retries=False
             )
         except (HTTPError, OSError) as error:
-            raise RegistryUnavailable(
-                f"no answer from the registry's token server: {_reason(error)}", where=urlsplit(realm).netloc
-            ) from error
+            raise _no_answer(error, "the registry's token server", urlsplit(realm).netloc) from error
         request = Request("GET", realm, {}, {200})
         if answer.status != 200:
             raise self.error(request, answer)
         try:
-            return self._tokens.put(challenge.parameters.get("scope", ""), json.loads(answer.data))
+            return self._tokens.put(challenge.scope, json.loads(answer.data))
         except ValueError as error:
             raise self.error(request, answer) from error
 
@@ -312,6 +305,22 @@ def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:
 def _retry_after(value: str | None) -> float:
     """Seconds; a date is not honoured, for clocks differ."""
     return min(float(value), _LONGEST_WAIT) if value and value.isdigit() else 0.0
+
+
+def _no_answer(error: Exception, who: str, host: str) -> RegistryError:
+    """Why a request wasn't answered; a certificate that isn't trusted is no reason to try again."""
+    cause = getattr(error, "reason", None) or error  # urllib3 wraps what ended its last attempt
+    if isinstance(cause, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause):
+        return RegistryError(
+            f"the certificate of {who} can't be trusted: {_reason(error)}",
+            where=host,
+            next_step="Add the registry's authority to this machine, or set SSL_CERT_FILE",
+        )
+    return RegistryUnavailable(
+        f"no answer from {who}: {_reason(error)}",
+        where=host,
+        next_step="Check the host's name and your network, then run again",
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fixtures.faulty_proxy import Fault, Proxy
@@ -16,6 +17,7 @@ from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import BuiltImage
 from prefect_vertex_training.images.push import push
 from prefect_vertex_training.images.registry import Repository
+from prefect_vertex_training.images.transport import Request, Transport
 
 from .conftest import make_image
 
@@ -115,6 +117,17 @@ def test_a_lost_answer_to_an_upload_is_not_sent_again(
     assert_whole(repository, image)
 
 
+@pytest.mark.parametrize("status", [301, 307, 308, 404])
+def test_an_uploads_address_that_leads_nowhere_is_given_up_for_another(
+    status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """A cut in the middle of its header leaves half an address, from which registries lead elsewhere."""
+    proxy.choose = once("PUT", Fault(status=status, headers=(("Location", "/v2/"),)), times=2)
+    push(image, layout, repository, tags=["tag"])
+
+    assert_whole(repository, image)
+
+
 def test_a_token_that_runs_out_in_the_middle_is_renewed(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
@@ -125,6 +138,40 @@ def test_a_token_that_runs_out_in_the_middle_is_renewed(
     assert len(proxy.tokens) > 2
     proxy.token_uses = 0
     assert_whole(repository, image)
+
+
+def test_what_a_token_must_allow_only_grows(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
+) -> None:
+    """One thread's question of reading must not take the right to write from another's next attempt."""
+    proxy.token_uses = 1000
+    push(image, layout, repository, tags=["tag"])
+    for token in proxy.tokens:
+        proxy.tokens[token] = 0
+    proxy.scopes.clear()
+    repository.has_blob(image.digest)
+    push(make_image(layout, 10), layout, repository, tags=["tag"])
+
+    assert proxy.scopes == ["repository:x:pull,push"]
+
+
+def test_another_threads_smaller_right_between_a_refusal_and_the_next_attempt(
+    repository: Repository, proxy: Proxy
+) -> None:
+    """Who was told to ask for writing asks for writing, whatever others were told meanwhile."""
+    proxy.token_uses = 1000
+
+    class Interleaved(Transport):
+        def _renew(self, answer: Any) -> bool:
+            renewed = super()._renew(answer)
+            answer.headers["WWW-Authenticate"] = answer.headers["WWW-Authenticate"].replace("pull,push", "pull")
+            super()._renew(answer)
+            return renewed
+
+    transport = Interleaved(proxy.host, repository.repository, None)
+    path = f"/v2/{repository.repository}/blobs/uploads/"
+
+    assert transport.send(Request("POST", path, {}, {202}, body=b"")).status == 202
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -1,0 +1,95 @@
+"""What travels, from where, and how often a registry is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from fixtures.faulty_proxy import Fault, Proxy
+from fixtures.registry_server import RegistryServer
+from prefect_vertex_training.images.base import Base, resolve_base
+from prefect_vertex_training.images.cache import find, image_tag
+from prefect_vertex_training.images.config import OCI
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.reference import Reference
+from prefect_vertex_training.images.registry import Repository
+from prefect_vertex_training.images.registry_auth import Credentials
+from prefect_vertex_training.images.target import ImageTarget
+
+from .conftest import make_image
+from .test_base import make_base
+
+FINGERPRINT = "ab" * 32
+
+
+def base_at(source: ImageTarget, name: str, tmp_path: Path, credentials: Credentials | None = None) -> Base:
+    """A base that was put at `source`."""
+    make_base(source, "usr/bin/python3.11")
+    return resolve_base(f"{name}:v1", cache=tmp_path / "cache", python="3.11", credentials=lambda _: credentials)
+
+
+def image_on(base: Base, layout: OciLayout) -> BuiltImage:
+    """An image of the base's layers and one of its own."""
+    own = make_image(layout, 1000)
+    manifest = json.loads(layout.blob_path(own.digest).read_bytes())
+    below = [{"mediaType": blob.media_type, "digest": blob.digest, "size": blob.size} for blob in base.layers]
+    manifest["layers"] = [*below, *manifest["layers"]]
+    descriptor = layout.put_manifest(json.dumps(manifest).encode(), OCI.manifest)
+    return BuiltImage(layout.reference(descriptor.digest), descriptor.digest, OCI.manifest, 0)
+
+
+def test_a_base_at_another_registry_is_copied(
+    repository: Repository, proxy: Proxy, docker_registry: RegistryServer, layout: OciLayout, tmp_path: Path
+) -> None:
+    """Each registry with its own credentials; nothing of the base is kept here, and the next push asks for nothing."""
+    user = Credentials.fixed(docker_registry.username, docker_registry.password)
+    place = Reference(docker_registry.host, f"b{os.urandom(6).hex()}/x")
+    base = base_at(Repository(place, credentials=user), f"{place.host}/{place.repository}", tmp_path, user)
+    image = image_on(base, layout)
+    done = push(image, layout, repository, tags=["tag"], base=base, cache=tmp_path / "cache")
+    asked = len(proxy.seen)
+    push(image, layout, repository, tags=["tag"], base=base, cache=tmp_path / "cache")
+
+    assert not [request for request in proxy.seen[asked:] if "/blobs/" in request]
+    assert [layer.action for layer in done.layers] == ["uploaded", "uploaded"]
+    assert not layout.has_blob(base.layers[0].digest)
+    with repository.open_blob(base.layers[0].digest) as body:
+        assert len(body.read()) == base.layers[0].size
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_mount_that_is_denied_goes_on_as_an_upload(
+    status: int, repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
+) -> None:
+    """Some registries refuse it instead of opening an upload."""
+    place = Reference(proxy.host, f"b{os.urandom(6).hex()}/x")
+    base = base_at(Repository(place), f"{place.host}/{place.repository}", tmp_path)
+    proxy.choose = lambda _method, path, _number: Fault(status=status) if "mount=" in path else None
+    done = push(image_on(base, layout), layout, repository, tags=["tag"], base=base)
+
+    assert [layer.action for layer in done.layers] == ["uploaded", "uploaded"]
+    assert len([request for request in proxy.seen if "mount=" in request]) == 1
+    assert repository.has_blob(base.layers[0].digest)
+
+
+def test_nothing_changed_is_two_requests(
+    repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
+) -> None:
+    """One for the base's tag once its hour is over, one for the image; none for the base within the hour."""
+    place = Reference(proxy.host, f"b{os.urandom(6).hex()}/x")
+    base = base_at(Repository(place), f"{place.host}/{place.repository}", tmp_path)
+    pushed = push(image_on(base, layout), layout, repository, tags=[image_tag(FINGERPRINT)], base=base)
+
+    for max_age, asked in ((0.0, 2), (3600.0, 1)):
+        proxy.seen.clear()
+        text = f"{place.host}/{place.repository}:v1"
+        resolve_base(text, cache=tmp_path / "cache", python="3.11", credentials=lambda _: None, max_age=max_age)
+        found = find(repository, FINGERPRINT)
+
+        assert found is not None
+        assert found.reference == pushed.reference
+        assert [request.split()[0] for request in proxy.seen] == ["HEAD"] * asked
