@@ -33,7 +33,6 @@ class Ours(Rival):
 
     def prepare(self, project: Project, base: str) -> None:
         self.base = base
-        shutil.rmtree(project.folder / ".uv", ignore_errors=True)
         (project.folder / "Dockerfile").unlink(missing_ok=True)
         freeze(project.folder, load(project.folder), cache=self.home / "locks")  # resolving is not what is compared
 

@@ -29,7 +29,7 @@ FROM {base}
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 WORKDIR /app
 COPY requirements.txt ./
-RUN --mount=type=bind,source=.uv,target=/uv /uv/uv pip install --system --no-cache -r requirements.txt
+RUN --mount=type=bind,from={uv},target=/tools /tools/uv pip install --system --no-cache -r requirements.txt
 COPY . .
 ENTRYPOINT ["python3", "train.py"]
 """

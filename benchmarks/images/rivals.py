@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,7 @@ class Rival:
         return ""
 
     def prepare(self, project: Project, base: str) -> None:
-        """Writes the Dockerfile, and removes what another one wanted in the context."""
-        shutil.rmtree(project.folder / ".uv", ignore_errors=True)
+        """Writes the Dockerfile."""
         (project.folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
 
     def forget(self, base: str) -> None:
@@ -101,16 +101,24 @@ class BuildKitUv(Docker):
     def __init__(self) -> None:
         super().__init__(buildkit=True)
         self.name = "BuildKit + uv"
+        self.uv = ""
 
     def prepare(self, project: Project, base: str) -> None:
+        """Uv comes from an image of its own, as people take it: in the context, `COPY . .` would push it each time."""
         import uv
 
-        folder = project.folder / ".uv"
-        folder.mkdir(exist_ok=True)
-        if not (folder / "uv").exists():
-            shutil.copy(uv.find_uv_bin(), folder / "uv")
-        (project.folder / ".dockerignore").write_text("Dockerfile*\n")
-        (project.folder / "Dockerfile").write_text(DOCKERFILE_UV.format(base=base))
+        super().prepare(project, base)
+        self.uv = f"{base.partition('/')[0]}/base/uv:latest"
+        with tempfile.TemporaryDirectory() as context:
+            shutil.copy(uv.find_uv_bin(), context)
+            (Path(context) / "Dockerfile").write_text("FROM scratch\nCOPY uv /uv\n")
+            run(self.docker, "build", "--tag", self.uv, context, env=self.env)
+        run(self.docker, "push", self.uv)
+        (project.folder / "Dockerfile").write_text(DOCKERFILE_UV.format(base=base, uv=self.uv))
+
+    def forget(self, base: str) -> None:
+        super().forget(base)
+        run(self.docker, "pull", self.uv)
 
 
 class Buildah(Rival):
