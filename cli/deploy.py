@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..core.home import Home
 from ..project.snapshot import Project
+from .prefect_api import require_prefect
 from .saved import load_block
 
 
@@ -20,6 +21,7 @@ def deploy_project(
 ) -> int:
     """Checks the project, then serves its deployment until interrupted; returns the exit code."""
     snapshot = Project.open(project, Home.default())
+    require_prefect()
     from ..blocks.registry import ContainerRegistry
     from ..blocks.vertex_ai import VertexAI
     from ..deployments.serve import serve

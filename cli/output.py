@@ -16,14 +16,12 @@ class StepHandler(logging.Handler):
 
     Args:
         level: The lowest level that is shown.
-        stream: Where to.
         options: What Prefect's logging settings give its own console handler.
     """
 
-    def __init__(self, level: int = logging.INFO, stream: TextIO = sys.stderr, **options: object) -> None:  # noqa: ARG002
+    def __init__(self, level: int = logging.INFO, **options: object) -> None:  # noqa: ARG002
         super().__init__(level)
-        self._stream = stream
-        self._bold = stream.isatty() and "NO_COLOR" not in os.environ
+        self._bold = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record that a step marked as its own."""
@@ -33,8 +31,9 @@ class StepHandler(logging.Handler):
         name = f"{step:<8}"
         if self._bold:
             name = f"\x1b[1m{name}\x1b[0m"
-        self._stream.write(f"{name} {record.getMessage()}\n")
-        self._stream.flush()
+        # Looked up now: the stream of the moment when logging was set up may be closed.
+        sys.stderr.write(f"{name} {record.getMessage()}\n")
+        sys.stderr.flush()
 
 
 def show_only_steps() -> None:

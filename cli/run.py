@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.home import Home
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
+from .prefect_api import require_prefect
 from .saved import load_block
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def run_project(
     show_only_steps()
     # A first start of Prefect's own server migrates its database, which takes longer than its default patience.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    require_prefect()
     from ..blocks.registry import ContainerRegistry
     from ..blocks.vertex_ai import VertexAI
     from ..flows.train import train

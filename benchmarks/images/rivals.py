@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -181,7 +180,7 @@ def rivals() -> list[Rival]:
 
 
 OURS = """
-import json, sys, time
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from ours import Ours
@@ -193,8 +192,3 @@ ours.build_and_push_project(Path(sys.argv[3]), sys.argv[4], sys.argv[5])
 def whole_process(home: Path, folder: Path, image: str, base: str) -> Sequence[str]:
     """The command that does what `Ours` does, in a process of its own."""
     return [sys.executable, "-c", OURS, str(Path(__file__).parent), str(home), str(folder), image, base]
-
-
-def as_json(value: object) -> str:
-    """For files of results."""
-    return json.dumps(value, indent=1)

@@ -197,3 +197,12 @@ def test_a_full_disk_is_said_with_its_path(
     assert out == ""
     assert_one_line_error(code, err, "no space left", str(small.root))
     assert not (small.images / "index.json").exists()
+
+
+def test_a_prefect_server_that_is_away_is_named(project: Path, tmp_path: Path) -> None:
+    """Before anything is begun, and in one line; a process of its own, for Prefect reads its settings once."""
+    env = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:1/api", "VERTEX_TRAINING_HOME": str(tmp_path / "home")}
+    program = Path(sys.executable).with_name("vertex-training")
+    done = subprocess.run([program, "run", project], capture_output=True, text=True, env=env, check=False)
+
+    assert_one_line_error(done.returncode, done.stderr, "http://127.0.0.1:1/api", "prefect server start")

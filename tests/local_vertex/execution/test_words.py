@@ -44,8 +44,8 @@ def test_text_without_a_dollar_is_left_alone(text: str) -> None:
 @pytest.fixture
 def translator(tmp_path: Path) -> Translator:
     """An image with /app and /opt/venv."""
-    (tmp_path / "root" / "opt" / "venv" / "bin").mkdir(parents=True)
-    return Translator(Root(tmp_path / "root", "/app", tmp_path / "code"), tmp_path / "buckets")
+    (tmp_path / "tree" / "opt" / "venv" / "bin").mkdir(parents=True)
+    return Translator(Root(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def translator(tmp_path: Path) -> Translator:
         ("/app", "T/code"),
         ("/apple", "/apple"),
         ("--data=/app/d", "--data=T/code/d"),
-        ("/opt/venv/bin:/usr/bin", "T/root/opt/venv/bin:/usr/bin"),
+        ("/opt/venv/bin:/usr/bin", "T/tree/opt/venv/bin:/usr/bin"),
         ("gs://b/x/", "T/buckets/b/x/"),
         ("gs://b", "T/buckets/b"),
         ("gs://b/../../etc", "T/buckets/b/etc"),
