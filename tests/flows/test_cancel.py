@@ -23,6 +23,8 @@ from prefect_vertex_training.vertex.connection import Connection
 pytestmark = pytest.mark.prefect
 
 PROGRAM = Path(sys.executable).with_name("vertex-training")
+# A shell's background job ignores Ctrl-C, and so would what is started by tests that run in one.
+HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 LONG = """\
 import os, time
 if "CLOUD_ML_JOB_ID" in os.environ:
@@ -58,7 +60,9 @@ def running(home: Home, results: Path, *words: object) -> Iterator[subprocess.Po
         "PREFECT_LOCAL_STORAGE_PATH": str(results),
         "VERTEX_TRAINING_HOME": str(home.root),
     }
-    process = subprocess.Popen([PROGRAM, *map(str, words)], env=env, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEEDING, PROGRAM, *map(str, words)], env=env, stderr=subprocess.PIPE
+    )
     try:
         yield process
     finally:
