@@ -28,9 +28,12 @@ app.command("prefect_vertex_training.cli.local:app", name="local", help="Vertex 
 
 @app.command
 def run(
-    project: Path,
+    project: str,
     /,
     *,
+    ref: str = "",
+    subfolder: str = "",
+    git_token: str | None = None,
     registry: str | None = None,
     vertex: str | None = None,
     builder: Literal["auto", "direct", "docker"] = "auto",
@@ -41,7 +44,10 @@ def run(
     """Take PROJECT from here to a finished job; arguments after `--` go to the training script.
 
     Args:
-        project: The project's folder.
+        project: The project's folder, or the address of its git repository.
+        ref: The repository's branch, tag or whole commit id; its default branch without.
+        subfolder: The project's folder inside the repository.
+        git_token: A saved Secret block with the access token of a private repository.
         registry: A saved ContainerRegistry block; without one the image stays in this machine's layout.
         vertex: A saved VertexAI block; without one the job runs on this machine.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
@@ -54,6 +60,9 @@ def run(
     return run_project(
         project,
         list(script_args),
+        ref=ref,
+        subfolder=subfolder,
+        git_token=git_token,
         registry=registry,
         vertex=vertex,
         builder=builder,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.home import Home
+from ..project.address import check_source, is_git
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
 from .prefect_api import require_prefect
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 
 def run_project(
-    project: Path,
+    project: str,
     args: list[str],
     *,
+    ref: str,
+    subfolder: str,
+    git_token: str | None,
     registry: str | None,
     vertex: str | None,
     builder: Builder,
@@ -29,17 +33,24 @@ def run_project(
     as_json: bool,
 ) -> int:
     """Runs the flow `train` in this process and prints its result; returns the exit code."""
-    Project.open(project, Home.default())  # a wrong folder is said at once, before anything slow is imported
+    check_source(project, ref, subfolder)
+    if not is_git(project):  # a wrong folder is said at once, before anything slow is imported
+        Project.open(Path(project) / subfolder, Home.default())
     show_only_steps()
     # A first start of Prefect's own server migrates its database, which takes longer than its default patience.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     require_prefect()
+    from prefect.blocks.system import Secret
+
     from ..blocks.registry import ContainerRegistry
     from ..blocks.vertex_ai import VertexAI
     from ..flows.train import train
 
     result = train(
         project=project,
+        ref=ref,
+        subfolder=subfolder,
+        git_token=load_block(Secret, git_token, "--git-token"),
         args=args,
         registry=load_block(ContainerRegistry, registry, "--registry"),
         vertex=load_block(VertexAI, vertex, "--vertex"),

@@ -2,15 +2,18 @@
 
 # Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
 
+import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.runtime import flow_run as current_run
+from pydantic import BeforeValidator
 
 from ..blocks.registry import ContainerRegistry
 from ..blocks.vertex_ai import VertexAI
@@ -32,7 +35,11 @@ from ..vertex.model import JobRequest, Machine
 from ..vertex.spec import check
 from ..vertex.submission import job_key
 from .result import TrainingResult
+from .source import opened
 from .steps import Steps
+
+Source = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)]
+"""A folder, also as a path, or a git repository's address."""
 
 RUN_LABEL = "prefect_flow_run"
 """The job's label that carries the flow run's id, for whoever knows nothing else of the job."""
@@ -51,7 +58,10 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
 def train(  # noqa: PLR0917 - Prefect names every parameter
-    project: Path,
+    project: Source,
+    ref: str = "",
+    subfolder: str = "",
+    git_token: Secret[str] | None = None,
     args: list[str] = [],  # noqa: B006 - never changed; a list makes the better field in the run form
     registry: ContainerRegistry | None = None,
     vertex: VertexAI | None = None,
@@ -61,7 +71,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     """Takes a project from this machine to a finished training job and its model.
 
     Args:
-        project: The project's folder on the machine that runs this flow.
+        project: The project's folder on the machine that runs this flow, or the address of its git repository.
+        ref: The repository's branch, tag or whole commit id; nothing for its default branch.
+        subfolder: The project's folder inside the repository; nothing for all of it.
+        git_token: A Secret block that holds the access token of a private repository.
         args: The training script's arguments, after those of the project's own settings.
         registry: Where the image goes; none keeps it in this machine's image layout.
         vertex: Where the job runs; none runs it on this machine, in local_vertex.
@@ -78,20 +91,22 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             where="registry",
             next_step="Name a ContainerRegistry block: --registry BLOCK",
         )
-    snapshot = Project.open(Path(project), home)
-    arguments = [*snapshot.settings.args, *args]
-    connection = connect(vertex)
-    request = job_request(snapshot, arguments, connection, vertex)
-    check(request, local=vertex is None)  # an impossible job is refused before anything is built
     steps = Steps()
-    steps.run(verify.with_options(refresh_cache=refresh), snapshot, arguments)
-    lock = steps.run(freeze.with_options(refresh_cache=refresh), snapshot, refresh)
-    plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=0.0 if refresh else 3600.0)
-    image = steps.run(push, plan, steps.run(build, plan))
-    key = job_key(str(current_run.id), "submit", image.digest, *arguments)
-    job = steps.run(submit, connection, replace(request, image=image.reference), key)
-    outcome = steps.run(watch, connection, job)
-    left = steps.run(receipt, connection, request.output)
+    with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
+        snapshot = Project.open(folder, home)
+        arguments = [*snapshot.settings.args, *args]
+        connection = connect(vertex)
+        request = job_request(snapshot, arguments, connection, vertex)
+        check(request, local=vertex is None)  # an impossible job is refused before anything is built
+        steps.run(verify.with_options(refresh_cache=refresh), snapshot, arguments)
+        lock = steps.run(freeze.with_options(refresh_cache=refresh), snapshot, refresh)
+        age = 0.0 if refresh else 3600.0
+        plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
+        image = steps.run(push, plan, steps.run(build, plan))
+        key = job_key(str(current_run.id), "submit", image.digest, *arguments)
+        job = steps.run(submit, connection, replace(request, image=image.reference), key)
+        outcome = steps.run(watch, connection, job)
+        left = steps.run(receipt, connection, request.output)
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
