@@ -31,18 +31,15 @@ from ..tasks.watch import watch
 from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
-from ..vertex.model import JobRequest, Machine
 from ..vertex.spec import check
 from ..vertex.submission import job_key
+from .request import RUN_LABEL, job_request
 from .result import TrainingResult
 from .source import opened
 from .steps import Steps
 
 Source = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)]
 """A folder, also as a path, or a git repository's address."""
-
-RUN_LABEL = "prefect_flow_run"
-"""The job's label that carries the flow run's id, for whoever knows nothing else of the job."""
 
 
 def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
@@ -120,25 +117,3 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
 def connect(vertex: VertexAI | None) -> Connection:
     """The Vertex AI of a block, or this machine's own."""
     return vertex.connection() if vertex else Connection.local(Home.default())
-
-
-def job_request(project: Project, args: list[str], connection: Connection, vertex: VertexAI | None) -> JobRequest:
-    """The job that this run wants; its image isn't known yet, so a digest of zeros stands for it."""
-    settings = project.settings
-    run = str(current_run.id)
-    output = f"gs://{connection.bucket}/{settings.name}/{run}"
-    if settings.model_dir_argument:
-        args = [*args, settings.model_dir_argument, f"{output.replace('gs://', '/gcs/')}/model"]
-    return JobRequest(
-        display_name=f"{settings.name} {current_run.name}"[:128],
-        image=f"{settings.name}@sha256:{'0' * 64}",
-        output=output,
-        args=args,
-        env=settings.env,
-        labels={RUN_LABEL: run},
-        machine=Machine(
-            settings.machine_type or Machine().machine_type, settings.accelerator_type, settings.accelerator_count
-        ),
-        service_account=vertex.service_account if vertex else None,
-        network=vertex.network if vertex else None,
-    )
