@@ -13,4 +13,5 @@ pytest_plugins = [
     "fixtures.base_image",
     "fixtures.prefect_server",
     "fixtures.road",
+    "fixtures.worker",
 ]
