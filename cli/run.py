@@ -33,7 +33,7 @@ def run_project(
     as_json: bool,
 ) -> int:
     """Runs the flow `train` in this process and prints its result; returns the exit code."""
-    check_source(project, ref, subfolder)
+    check_source(project, ref, subfolder, token=git_token is not None)
     if not is_git(project):  # a wrong folder is said at once, before anything slow is imported
         Project.open(Path(project) / subfolder, Home.default())
     show_only_steps()

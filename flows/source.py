@@ -27,7 +27,7 @@ def opened(
     Raises:
         ProjectError: The address, the ref or the subfolder can't be used.
     """
-    check_source(project, ref, subfolder)
+    check_source(project, ref, subfolder, token=token is not None)
     if not is_git(project):
         yield Path(project).expanduser() / subfolder
         return

@@ -29,11 +29,17 @@ def is_git(project: str) -> bool:
     return bool(separator or _SCP.fullmatch(project))
 
 
-def check_source(project: str, ref: str, subfolder: str) -> None:
+def check_source(project: str, ref: str, subfolder: str, *, token: bool = False) -> None:
     """Refuses what no run can work with, before anything is fetched.
 
+    Args:
+        project: A folder or an address.
+        ref: A branch, tag or commit; empty for none.
+        subfolder: Inside the project; empty for none.
+        token: Whether there is one for a private repository.
+
     Raises:
-        ProjectError: A password in the address, a ref of a folder, a subfolder that leads out.
+        ProjectError: A password in the address, a ref of a folder, a subfolder that leads out, a token not for HTTPS.
     """
     path = PurePosixPath(subfolder)
     if path.is_absolute() or ".." in path.parts:
@@ -48,6 +54,12 @@ def check_source(project: str, ref: str, subfolder: str) -> None:
         return
     if ref.startswith("-"):
         raise ProjectError("not a branch, tag or commit", where=f"ref {ref}", next_step="Correct it")
+    if token and not project.startswith("https://"):
+        raise ProjectError(
+            "a token is only sent over https",
+            where=project,
+            next_step="Give the repository's https:// address, or leave the git token out",
+        )
     if "://" in project and urlsplit(project).password:
         raise ProjectError(
             "the address holds a password, which Prefect would store with every run",

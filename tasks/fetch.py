@@ -30,6 +30,9 @@ _NETWORK = re.compile(
     r"resolve host|timed? ?out|connect to|connection|early EOF|hung up|unexpected disconnect|HTTP 5\d\d|error: 5\d\d",
     re.IGNORECASE,
 )
+_USERINFO = re.compile(r"//[^/@\s]+@")
+"""Where a token would stand in an address that git repeats."""
+
 _STALE = 7 * 24 * 3600.0
 """Seconds after which a checkout that a killed run left is removed."""
 
@@ -49,7 +52,7 @@ def fetch(address: str, ref: str, token: Secret[str] | None, folder: Path) -> st
     """
     pull(address, ref, token, folder)
     commit = revision(folder)
-    step_log("fetch")(f"{address} {ref} is at {commit}")
+    step_log("fetch")(f"{address} is at {commit}{f' ({ref})' if ref else ''}")
     return commit
 
 
@@ -90,6 +93,7 @@ def _refused(address: str, ref: str, error: Exception) -> ProjectError:
     """What git said, in one line, without the command."""
     said = getattr(error, "stderr", None) or b""
     text = said.decode(errors="replace").strip().splitlines()[-1:] if said else [str(error)]
+    text = [_USERINFO.sub("//", line) for line in text]
     what = f"can't be cloned{f' at {ref}' if ref else ''}: {text[0] if text else 'git failed'}"
     return ProjectError(
         what,
