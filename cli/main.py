@@ -37,6 +37,7 @@ def run(
     registry: str | None = None,
     vertex: str | None = None,
     builder: Literal["auto", "direct", "docker"] = "auto",
+    verify: Literal["auto", "here", "locked"] = "auto",
     refresh: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
@@ -51,6 +52,7 @@ def run(
         registry: A saved ContainerRegistry block; without one the image stays in this machine's layout.
         vertex: A saved VertexAI block; without one the job runs on this machine.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
+        verify: here runs the script in your Python; locked in a clean environment made from the frozen list.
         refresh: Verify and freeze again even if nothing changed.
         json: Print one JSON object on stdout.
         script_args: What stood behind `--`.
@@ -66,6 +68,7 @@ def run(
         registry=registry,
         vertex=vertex,
         builder=builder,
+        verify=verify,
         refresh=refresh,
         as_json=json,
     )

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
 from ..project.address import check_source, is_git
@@ -29,6 +29,7 @@ def run_project(
     registry: str | None,
     vertex: str | None,
     builder: Builder,
+    verify: Literal["auto", "here", "locked"],
     refresh: bool,
     as_json: bool,
 ) -> int:
@@ -55,6 +56,7 @@ def run_project(
         registry=load_block(ContainerRegistry, registry, "--registry"),
         vertex=load_block(VertexAI, vertex, "--vertex"),
         builder=builder,
+        verify=verify,
         refresh=refresh,
     )
     print_summary(result, sys.stderr if as_json else sys.stdout)

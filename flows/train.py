@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from prefect import flow
 from prefect.blocks.system import Secret
@@ -19,6 +19,7 @@ from ..blocks.registry import ContainerRegistry
 from ..blocks.vertex_ai import VertexAI
 from ..core.errors import ProjectError
 from ..core.home import Home
+from ..project.freeze import Lock
 from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze
@@ -26,7 +27,7 @@ from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.receipt import receipt
 from ..tasks.submit import submit
-from ..tasks.verify import verify
+from ..tasks.verify import verify as verify_step
 from ..tasks.watch import watch
 from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
@@ -63,6 +64,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     registry: ContainerRegistry | None = None,
     vertex: VertexAI | None = None,
     builder: Builder = "auto",
+    verify: Literal["auto", "here", "locked"] = "auto",
     refresh: bool = False,
 ) -> TrainingResult:
     """Takes a project from this machine to a finished training job and its model.
@@ -76,6 +78,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         registry: Where the image goes; none keeps it in this machine's image layout.
         vertex: Where the job runs; none runs it on this machine, in local_vertex.
         builder: direct, docker, or auto: docker for a project with a Dockerfile.
+        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list;
+            auto: as the project's settings say.
         refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
 
     Raises:
@@ -91,12 +95,13 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         snapshot = Project.open(folder, home)
+        if verify != "auto":
+            snapshot.settings = replace(snapshot.settings, verify=verify)
         arguments = [*snapshot.settings.args, *args]
         connection = connect(vertex)
         request = job_request(snapshot, arguments, connection, vertex)
         check(request, local=vertex is None)  # an impossible job is refused before anything is built
-        steps.run(verify.with_options(refresh_cache=refresh), snapshot, arguments)
-        lock = steps.run(freeze.with_options(refresh_cache=refresh), snapshot, refresh)
+        lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
         age = 0.0 if refresh else 3600.0
         plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
         image = steps.run(push, plan, steps.run(build, plan))
@@ -112,6 +117,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         files=[asdict(file) for file in left.files],
         steps=steps.reports,
     )
+
+
+def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> Lock:
+    """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
+    locked = project.settings.verify == "locked"
+    lock = steps.run(freeze.with_options(refresh_cache=refresh), project, refresh) if locked else None
+    steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
+    return lock or steps.run(freeze.with_options(refresh_cache=refresh), project, refresh)
 
 
 def connect(vertex: VertexAI | None) -> Connection:

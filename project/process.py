@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .memory import PeakMemory
+
 _GRACE = 5.0
 """Seconds between TERM and KILL."""
 _KEPT = 200
@@ -30,11 +32,13 @@ class Ended:
         code: Exit code; below 0 the signal that ended it; None if the time limit did.
         seconds: It ran.
         tail: Its last lines, oldest first.
+        peak_memory: Bytes it took at its peak, with its children; None where that can't be told.
     """
 
     code: int | None
     seconds: float
     tail: tuple[str, ...]
+    peak_memory: int | None = None
 
 
 def run(
@@ -69,21 +73,25 @@ def run(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    memory = PeakMemory(process.pid)
     try:
-        code = _follow(process, lines, begin + timeout, clock)
+        code = _follow(process, lines, memory, begin + timeout, clock)
         lines.end()
     finally:
         _end_group(process)
-    return Ended(code, clock() - begin, tuple(lines.tail))
+    return Ended(code, clock() - begin, tuple(lines.tail), memory.bytes())
 
 
-def _follow(process: subprocess.Popen[bytes], lines: _Lines, deadline: float, clock: Callable[[], float]) -> int | None:
+def _follow(
+    process: subprocess.Popen[bytes], lines: _Lines, memory: PeakMemory, deadline: float, clock: Callable[[], float]
+) -> int | None:
     """Reads until the program ends; None at the deadline."""
     assert process.stdout is not None
     output = process.stdout.fileno()
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while (left := deadline - clock()) > 0:
+            memory.look()
             if selector.select(min(left, _LOOK)):
                 data = os.read(output, _LONGEST)
                 if not data:

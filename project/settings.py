@@ -18,6 +18,7 @@ from .scripts import choose_script
 TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
+Verify = Literal["here", "locked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,8 @@ class Settings:
         python: Minor version that runs it, as "3.11".
         args: Arguments of every run, before those of the command line.
         verify_args: Arguments of the local run; None shortens the run's own.
+        verify: here runs the script in the user's own Python if that has the requirements; locked always in a
+            clean environment made from the frozen list.
         verify_timeout: Seconds the local run may take.
         directories: Empty folders to make in the working directory.
         base: Base image; None lets the builder choose.
@@ -55,6 +58,7 @@ class Settings:
     python: str
     args: tuple[str, ...] = ()
     verify_args: tuple[str, ...] | None = None
+    verify: Verify = "here"
     verify_timeout: float = 600.0
     directories: tuple[str, ...] = ()
     base: str | None = None
@@ -232,6 +236,7 @@ _KEYS: dict[str, tuple[str, Callable[[object], object]]] = {
     "python": ('a minor version in quotes, as "3.11"', _matching(r"3\.\d{1,2}")),
     "args": ("a list of arguments", _arguments),
     "verify-args": ("a list of arguments", _arguments),
+    "verify": ('"here" or "locked"', _matching("here|locked")),
     "verify-timeout": ("a number of seconds above 0", _number),
     "directories": ("a list of folders inside the project", _insides),
     "base": ("an image reference", _text),

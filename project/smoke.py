@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .settings import Settings
@@ -15,29 +15,45 @@ _STEPS = ("--max-steps", "--max_steps", "--steps", "--num-steps", "--num_steps",
           "--max-iter", "--max_iter", "--iterations", "--num-iterations", "--num_iterations")  # fmt: skip
 _DECLARING = {"add_argument", "option", "Option", "Argument"}
 _ABSL = {"DEFINE_integer", "DEFINE_float"}
+_PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|\btyro\b|cyclopts|hydra|docopt|CLI\b")
+"""What a file that parses arguments holds, whichever library it uses."""
 _OUTPUT = re.compile(
     r"^--?(?:[a-z]+[-_])*(?:model|output|out|save|checkpoint|checkpoints|ckpt|export|log|logs|logging|job"
     r"|tensorboard|result|results|artifact|artifacts|run)(?:[-_](?:dir|path|folder|directory|uri|to))?$"
 )
 
 
-def smoke_arguments(root: Path, settings: Settings, args: Sequence[str], outputs: Path) -> tuple[str, ...]:
+def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[str], outputs: Path) -> tuple[str, ...]:
     """The arguments of the local run.
 
-    `verify-args` of the settings are taken as they are; else the run's own, with one epoch and one step where the
-    script declares such a flag. Output folders in a bucket become folders in `outputs`.
+    `verify-args` of the settings are taken as they are; else the run's own, with one epoch and one step where `flags`
+    has such a flag. Output folders in a bucket become folders in `outputs`.
     """
     if settings.verify_args is not None:
         chosen = list(settings.verify_args)
     else:
-        declared = declared_flags(root / settings.script)
         chosen = list(args)
         for family in (_EPOCHS, _STEPS):
-            flag = next((flag for flag in family if flag in declared), None)
+            flag = next((flag for flag in family if flag in flags), None)
             chosen += [flag, "1"] if flag else []
     if settings.model_dir_argument:
         chosen += [settings.model_dir_argument, str(outputs / "model")]
     return tuple(_redirected(chosen, outputs, settings))
+
+
+def needs_help(declared: frozenset[str], settings: Settings) -> bool:
+    """Whether only the script's own `--help` can tell how to make it do little."""
+    return settings.verify_args is None and declared.isdisjoint((*_EPOCHS, *_STEPS))
+
+
+def may_tell_flags(sources: Iterable[Path]) -> bool:
+    """Whether any of the Python files parses arguments: a script that doesn't would take `--help` for a run."""
+    return any(_PARSING.search(source.read_bytes()) for source in sources if source.suffix == ".py")
+
+
+def help_flags(lines: Iterable[str]) -> frozenset[str]:
+    """The flags that a script's help shows."""
+    return frozenset(flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", line))
 
 
 def declared_flags(script: Path) -> frozenset[str]:

@@ -1,7 +1,9 @@
-"""Step 1: the script runs here, on little, in an environment that holds its requirements and nothing else."""
+"""Step 1: the script runs here, on little, in the user's Python or in one that holds the frozen list alone."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -12,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.errors import ProjectError, storage_errors
-from . import diagnosis, process
+from ..core.errors import ProjectError, VerifyError, storage_errors
+from . import diagnosis, interpreters, process
 from .environments import environment, forget_unused
 from .files import ProjectFile
+from .freeze import request_key as freeze_key
+from .requirements import read
 from .settings import Settings
-from .smoke import smoke_arguments, texts_of
+from .smoke import declared_flags, help_flags, may_tell_flags, needs_help, smoke_arguments, texts_of
 
 _KEPT = re.compile(
     r"^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -25,6 +29,8 @@ _KEPT = re.compile(
 )
 """What the script gets of this machine's environment: what finds programs, networks, GPUs and Google's credentials.
 Anything else would be missing in the cloud, and shall be missing here."""
+_HELP_SECONDS = 60.0
+"""For `--help`: importing a framework takes most of it; a script that trains all the same is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class VerifyReport:
         python: Minor version that ran it.
         model_files: What it saved as its model, relative to the model's folder, sorted.
         warnings: What will go wrong in the cloud although it went well here; one line each.
+        peak_memory: Bytes the script and its children took at their peak; None where that can't be told.
+        interpreter: The Python that ran it: the user's own, or "a clean environment".
     """
 
     seconds: float
@@ -44,6 +52,16 @@ class VerifyReport:
     python: str
     model_files: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    peak_memory: int | None = None
+    interpreter: str = ""
+
+    @property
+    def memory(self) -> str:
+        """The peak for people."""
+        return "unknown" if self.peak_memory is None else f"{self.peak_memory / 1e6:,.0f} MB"
+
+
+CLEAN = "a clean environment"
 
 
 def verify(
@@ -70,29 +88,74 @@ def verify(
         clock: Seconds, monotonic.
 
     Raises:
-        VerifyError: The script failed, or did not end in time; its last lines are in `detail`.
+        VerifyError: The script failed, did not end in time, or saved no model; its last lines are in `detail`.
         DependencyError: Its requirements can't be installed.
         StorageError: The disk is full.
     """
     root = root.resolve()
-    interpreter = environment(root, settings, cache=cache)
+    interpreter, shown = _interpreter(root, settings, cache, log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
         copy, outputs = folder / "project", folder / "outputs"
         _copy(files, settings, copy)
-        arguments = smoke_arguments(root, settings, args, outputs)
+        variables = _variables(os.environ, settings, interpreter, outputs, clean=shown == CLEAN)
+        flags = _flags(files, settings, [str(interpreter), settings.script, "--help"], copy, variables)
+        shutil.rmtree(outputs, ignore_errors=True)
+        arguments = smoke_arguments(flags, settings, args, outputs)
         (outputs / "model").mkdir(parents=True)
         ended = process.run(
             [str(interpreter), settings.script, *arguments],
             cwd=copy,
-            env=_variables(os.environ, settings, interpreter, outputs),
+            env=variables,
             timeout=settings.verify_timeout,
             log=lambda line: log(diagnosis.shown_path(line, copy)),
             clock=clock,
         )
-        report = _report(ended, settings, files, arguments, folder)
+        report = replace(_report(ended, settings, files, arguments, folder), interpreter=shown)
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report
+
+
+def request_key(root: Path, settings: Settings, args: Sequence[str]) -> str:
+    """A hash of everything but the files' content that decides what `verify` answers.
+
+    Raises:
+        DependencyError: A requirement that can't be frozen at all.
+    """
+    root = root.resolve()
+    interpreter = None if settings.verify == "locked" else _users_own(root, settings)[0]
+    facts = [freeze_key(root, settings), interpreter.signature() if interpreter else "", list(args)]
+    facts += [settings.verify_args, settings.model_dir_argument]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _users_own(root: Path, settings: Settings) -> tuple[interpreters.Interpreter | None, str]:
+    lines = read(root, settings).lines
+    if not lines:  # an empty environment costs nothing, and shows that the script needs nothing
+        return None, ""
+    return interpreters.choose(root, lines, settings.python)
+
+
+def _interpreter(root: Path, settings: Settings, cache: Path, log: Callable[[str], None]) -> tuple[Path, str]:
+    if settings.verify != "locked":
+        own, reason = _users_own(root, settings)
+        if own:
+            return own.path, str(own.path)
+        if reason:
+            log(f"{reason}: running in {CLEAN} instead")
+    return environment(root, settings, cache=cache), CLEAN
+
+
+def _flags(
+    files: Sequence[ProjectFile], settings: Settings, command: Sequence[str], copy: Path, env: Mapping[str, str]
+) -> frozenset[str]:
+    """The script's flags: those it declares itself, else those that its `--help` shows."""
+    declared = declared_flags(settings.root / settings.script)
+    if not needs_help(declared, settings) or not may_tell_flags(file.source for file in files):
+        return declared
+    lines: list[str] = []
+    ended = process.run(command, cwd=copy, env=env, timeout=_HELP_SECONDS, log=lines.append)
+    return declared | help_flags(lines) if ended.code == 0 else declared
 
 
 @contextmanager
@@ -117,14 +180,16 @@ def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> Non
         target.chmod(0o755 if file.executable else 0o644)
 
 
-def _variables(variables: Mapping[str, str], settings: Settings, interpreter: Path, outputs: Path) -> dict[str, str]:
+def _variables(
+    variables: Mapping[str, str], settings: Settings, interpreter: Path, outputs: Path, *, clean: bool
+) -> dict[str, str]:
     kept = {name: value for name, value in variables.items() if _KEPT.match(name)}
     kept["PATH"] = f"{interpreter.parent}:{kept.get('PATH', os.defpath)}"
     return {
         **kept,
         "VIRTUAL_ENV": str(interpreter.parent.parent),
         "PYTHONUNBUFFERED": "1",
-        "PYTHONNOUSERSITE": "1",
+        **({"PYTHONNOUSERSITE": "1"} if clean else {}),
         **settings.env,
         # Their slashes at the end are Vertex AI's.
         "AIP_MODEL_DIR": f"{outputs}/model/",
@@ -146,29 +211,36 @@ def _report(
         raise diagnosis.timed_out(settings, ended)
     if ended.code != 0:
         raise diagnosis.failed(settings, ended, {file.path for file in files})
-    model = _files_in(outputs / "model") or _files_in(outputs)
+    model = _files_in(outputs / "model")
+    if not model:
+        raise VerifyError(
+            _no_model(settings, files, folder),
+            where=settings.root,
+            next_step="Save the model in the folder that AIP_MODEL_DIR names, or set model-dir-argument under "
+            "[tool.vertex-training]",
+            detail="\n".join(ended.tail[-diagnosis.SHOWN :]),
+        )
     shown = tuple(diagnosis.shown_path(argument, folder) for argument in arguments)
     return VerifyReport(
         seconds=ended.seconds,
         command=("python", settings.script, *shown),
         python=settings.python,
         model_files=model,
-        warnings=(*(() if model else (_no_model(settings, files, copy),)), *_only_here(settings, arguments, outputs)),
+        warnings=_only_here(settings, arguments, outputs),
+        peak_memory=ended.peak_memory,
     )
 
 
-def _no_model(settings: Settings, files: Sequence[ProjectFile], copy: Path) -> str:
-    """What to say when nothing was saved where the cloud keeps it; names what was saved elsewhere."""
+def _no_model(settings: Settings, files: Sequence[ProjectFile], folder: Path) -> str:
+    """What to say when nothing was saved where the cloud looks for it; names what was saved elsewhere."""
     known = {file.path for file in files}
-    stray = [path for path in _files_in(copy) if path not in known and "__pycache__/" not in path]
+    stray = [path for path in _files_in(folder / "project") if path not in known and "__pycache__/" not in path]
     if stray:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-        return (
-            f"{settings.script} wrote {stray[0]}{more} to its working directory, which is lost in the cloud: "
-            "save the model in the folder that AIP_MODEL_DIR names, or set model-dir-argument under "
-            "[tool.vertex-training]"
-        )
-    return f"{settings.script} saved no model: save it in the folder that AIP_MODEL_DIR names"
+        return f"{settings.script} saved no model: {stray[0]}{more} in its working directory would be lost in the cloud"
+    if outputs := _files_in(folder / "outputs"):
+        return f"{settings.script} saved no model, only {outputs[0]}"
+    return f"{settings.script} saved no model"
 
 
 def _only_here(settings: Settings, arguments: Sequence[str], outputs: Path) -> tuple[str, ...]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any
 
 from prefect import task
+from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from ..core.home import Home
@@ -18,17 +17,31 @@ from .policy import STEP
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
     project: Project = parameters["project"]
-    asked = json.dumps([project.fingerprint, parameters["args"]])
-    return f"verify-{hashlib.sha256(asked.encode()).hexdigest()}"
+    return f"verify-{project.fingerprint}-{engine.request_key(project.root, project.settings, parameters['args'])}"
 
 
 @task(name="verify", cache_key_fn=_key, **STEP)
 def verify(project: Project, args: list[str]) -> engine.VerifyReport:
-    """Runs the script in a copy of the project; the same code and arguments are not run twice.
+    """Runs the script in a copy of the project; the same code, dependencies and arguments are not run twice.
 
     Raises:
-        VerifyError: It failed, or ran longer than the project's `verify-timeout`.
+        VerifyError: It failed, ran longer than the project's `verify-timeout`, or saved no model.
     """
-    return engine.verify(
-        project.root, project.files, project.settings, args, cache=Home.default().cache, log=step_log("verify")
-    )
+    log = step_log("verify")
+    report = engine.verify(project.root, project.files, project.settings, args, cache=Home.default().cache, log=log)
+    files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
+    log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
+    create_markdown_artifact(_table(report), key="verify", description="The script's run on this machine")
+    return report
+
+
+def _table(report: engine.VerifyReport) -> str:
+    rows = {
+        "command": f"`{' '.join(report.command)}`",
+        "Python": f"{report.python}, {report.interpreter}",
+        "seconds": f"{report.seconds:.1f}",
+        "peak memory": report.memory,
+        "model": ", ".join(f"`{file}`" for file in report.model_files),
+    }
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| | |", "|---|---|", *lines, "", *(f"- warning: {warning}" for warning in report.warnings)])

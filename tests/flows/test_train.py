@@ -71,10 +71,20 @@ def test_a_script_that_fails_here_never_becomes_a_job(home: Home, project: Path)
     assert not list(home.images.glob("blobs/sha256/*"))
 
 
+def test_a_locked_run_freezes_first_and_is_reused(home: Home, project: Path) -> None:
+    """The clean environment is made from the frozen list, so that comes first; without a list both modes are one."""
+    first = train(project, verify="locked")
+    second = train(project)
+
+    assert [step.name for step in first.steps] == ["freeze", "verify", *STEPS[2:]]
+    assert (states(first)["freeze"], states(first)["verify"]) == ("Completed", "Completed")
+    assert (states(second)["freeze"], states(second)["verify"]) == ("Cached", "Cached")
+
+
 def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: Path) -> None:
     """The diagnosis names the exception; the detail holds the traceback."""
     text = "import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    raise ValueError('no such data')\n"
-    (project / "train.py").write_text(text)
+    (project / "train.py").write_text(text + (project / "train.py").read_text())
 
     with pytest.raises(JobFailed, match="no such data") as caught:
         train(project)
@@ -83,10 +93,20 @@ def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: 
 
 def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:
     """Success without a model is not Point B."""
-    (project / "train.py").write_text("print('forgot')\n")
+    script = (project / "train.py").read_text()
+    (project / "train.py").write_text(f"import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    raise SystemExit\n{script}")
 
     with pytest.raises(ModelMissing, match="model"):
         train(project)
+
+
+def test_a_script_that_saves_no_model_never_becomes_a_job(home: Home, project: Path) -> None:
+    """It is told here, with the folder's variable, before anything is built."""
+    (project / "train.py").write_text("print('forgot')\n")
+
+    with pytest.raises(VerifyError, match="AIP_MODEL_DIR"):
+        train(project)
+    assert not list(home.images.glob("blobs/sha256/*"))
 
 
 def test_the_local_service_may_die_in_the_middle(home: Home, project: Path) -> None:

@@ -3,9 +3,14 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.project.settings import load
-from prefect_vertex_training.project.smoke import declared_flags, smoke_arguments
+from prefect_vertex_training.project.smoke import declared_flags, help_flags, smoke_arguments
 
 OUT = Path("/out")
+
+
+def flags(root: Path) -> frozenset[str]:
+    """What the project's script declares."""
+    return declared_flags(root / "train.py")
 
 
 @pytest.mark.parametrize(
@@ -26,7 +31,7 @@ def test_one_epoch_where_the_script_has_such_a_flag(make_project, script, added)
     """Read from the source, without running it; the flag comes last, so that it wins."""
     root = make_project({"train.py": script})
 
-    assert list(smoke_arguments(root, load(root), ["--rate", "1"], OUT)) == ["--rate", "1", *added]
+    assert list(smoke_arguments(flags(root), load(root), ["--rate", "1"], OUT)) == ["--rate", "1", *added]
 
 
 def test_verify_args_are_taken_as_they_are(make_project):
@@ -34,8 +39,8 @@ def test_verify_args_are_taken_as_they_are(make_project):
     root = make_project({"train.py": "p.add_argument('--epochs')"})
     settings = load(root)
 
-    assert smoke_arguments(root, replace(settings, verify_args=("--quick",)), ["--x"], OUT) == ("--quick",)
-    assert smoke_arguments(root, replace(settings, verify_args=()), ["--x"], OUT) == ()
+    assert smoke_arguments(flags(root), replace(settings, verify_args=("--quick",)), ["--x"], OUT) == ("--quick",)
+    assert smoke_arguments(flags(root), replace(settings, verify_args=()), ["--x"], OUT) == ()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_outputs_in_a_bucket_become_folders(make_project, args, expected):
     """Outputs are redirected, inputs are not: they are there to be read."""
     root = make_project()
 
-    assert list(smoke_arguments(root, load(root), args, OUT)) == expected
+    assert list(smoke_arguments(flags(root), load(root), args, OUT)) == expected
 
 
 def test_the_models_flag_is_set(make_project):
@@ -62,9 +67,23 @@ def test_the_models_flag_is_set(make_project):
     root = make_project()
     settings = replace(load(root), model_dir_argument="--out")
 
-    assert smoke_arguments(root, settings, [], OUT) == ("--out", "/out/model")
+    assert smoke_arguments(flags(root), settings, [], OUT) == ("--out", "/out/model")
 
 
 def test_a_missing_script_declares_nothing(tmp_path):
     """Running it says what is wrong."""
     assert declared_flags(tmp_path / "none.py") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("line", "flags"),
+    [
+        ("  --epochs EPOCHS       how often (default: 3)", {"--epochs"}),
+        ("usage: train.py [-h] [--num-epochs N] [--rate=R]", {"--num-epochs", "--rate"}),
+        ("  -e, --epochs INTEGER  also see --lr.", {"--epochs", "--lr"}),
+        ("----- options -----", set()),
+    ],
+)
+def test_flags_are_read_from_help(line, flags):
+    """As argparse, click, absl and fire write it."""
+    assert help_flags([line]) == flags

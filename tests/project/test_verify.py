@@ -1,10 +1,13 @@
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,15 +16,23 @@ from prefect_vertex_training.project.environments import environment
 from prefect_vertex_training.project.files import list_files
 from prefect_vertex_training.project.pythons import this_python
 from prefect_vertex_training.project.settings import load
-from prefect_vertex_training.project.verify import VerifyReport, verify
+from prefect_vertex_training.project.verify import VerifyReport, request_key, verify
+
+MODEL = """
+import os as _os
+_os.makedirs(_os.environ["AIP_MODEL_DIR"], exist_ok=True)
+open(_os.path.join(_os.environ["AIP_MODEL_DIR"], "model.bin"), "w").close()
+"""
 
 
 @pytest.fixture
 def run(make_project, cache):
     """Verifies a project made of `files`; the lines it wrote are in `run.lines`."""
 
-    def start(files, *args, log=None, **options) -> VerifyReport:
-        files = {"train.py": files} if isinstance(files, str) else files
+    def start(files, *args, log=None, saves=True, **options) -> VerifyReport:
+        files = {"train.py": files} if isinstance(files, str) else dict(files)
+        script = "pkg/fit.py" if "pkg/fit.py" in files else "train.py"
+        files[script] += MODEL if saves else ""
         root = make_project(files)
         settings = load(root)
         start.lines = []
@@ -56,10 +67,8 @@ def gone(pid: int) -> bool:
 
 
 SAVES = """
-import os, sys
+import sys
 print("args", sys.argv[1:])
-os.makedirs(os.environ["AIP_MODEL_DIR"], exist_ok=True)
-open(os.path.join(os.environ["AIP_MODEL_DIR"], "model.bin"), "w").close()
 print("err", file=sys.stderr)
 """
 
@@ -112,7 +121,7 @@ def test_requirements_are_installed_and_nothing_else(run, wheelhouse):
     wheelhouse.add("tiny", "1.5")
     report = run({"train.py": "import tiny; print(tiny.version)", "requirements.txt": "tiny\n"})
 
-    assert run.lines[0] == "1.5"
+    assert run.lines[-1] == "1.5"
     assert report.python == this_python()
     with pytest.raises(VerifyError, match=r"imports yaml, which requirements\.txt does not bring.*Add pyyaml to"):
         run({"train.py": "import yaml", "requirements.txt": "tiny\n"})
@@ -285,19 +294,119 @@ def test_odd_output_is_passed_on(run):
 
 
 @pytest.mark.parametrize(
-    ("script", "warning"),
+    ("script", "words"),
     [
-        ("open('model.pkl', 'w')", "wrote model.pkl to its working directory, which is lost in the cloud"),
-        ("pass", "saved no model"),
+        ("open('model.pkl', 'w')", "saved no model: model.pkl in its working directory would be lost in the cloud"),
+        ("pass", "saved no model ("),
+        ("import os; os.makedirs(os.environ['AIP_CHECKPOINT_DIR'] + '1')", "saved no model ("),
+        (
+            "import os; p = os.environ['AIP_CHECKPOINT_DIR']; os.mkdir(p); open(p + '1.ckpt', 'w')",
+            "saved no model, only checkpoints/1.ckpt",
+        ),
     ],
 )
-def test_no_model_is_a_warning(run, script, warning):
-    """A model that the cloud would lose is told in the report and in the log."""
-    report = run(script)
+def test_a_model_is_required(run, script, words):
+    """A script that leaves none where the cloud looks for it fails here, and the folder's variable is named."""
+    with pytest.raises(VerifyError, match="AIP_MODEL_DIR") as caught:
+        run(script, saves=False)
 
-    assert report.model_files == ()
-    assert warning in report.warnings[0]
-    assert run.lines[-1] == f"warning: {report.warnings[0]}"
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_peak_memory_is_of_the_script_and_its_children(run):
+    """What a child takes counts; this process's own memory does not."""
+    small = run("import time; time.sleep(0.3)")
+    child = "import time; x = b'1' * 150_000_000; time.sleep(2.5)"
+    large = run(f"import subprocess, sys\nx = b'1' * 50_000_000\nsubprocess.run([sys.executable, '-c', {child!r}])")
+
+    assert small.peak_memory is not None
+    assert large.peak_memory is not None
+    assert 1_000_000 < small.peak_memory < 60_000_000
+    assert 200_000_000 < large.peak_memory < 300_000_000
+
+
+HELPED = {
+    "train.py": "from options import parse\nprint('epochs', parse().epochs)",
+    "options.py": "import argparse\ndef parse():\n    parser = argparse.ArgumentParser()\n"
+    "    parser.add_argument('--epochs', type=int, default=90)\n    return parser.parse_args()\n",
+}
+
+
+def test_flags_that_another_module_declares_are_found_by_help(run):
+    """The script's own help tells what reading the script doesn't; what it prints is no part of the run's lines."""
+    report = run(HELPED)
+
+    assert run.lines == ["epochs 1"]
+    assert report.command == ("python", "train.py", "--epochs", "1")
+
+
+def test_a_script_without_arguments_is_run_once(run):
+    """It would take a question for help as a run; one whose help fails is run as it is."""
+    run("print('ran')")
+    once = list(run.lines)
+    run({**HELPED, "train.py": "import options, sys\nprint(len(sys.argv))\nassert len(sys.argv) == 1"})
+
+    assert once == ["ran"]
+    assert run.lines == ["1"]
+
+
+def venv(folder: Path, **packages: str) -> Path:
+    """An environment with this Python in which packages seem to be installed."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    for name, version in packages.items():
+        site = next(folder.glob("lib/python3.*/site-packages"))
+        (site / f"{name}-{version}.dist-info").mkdir()
+        (site / f"{name}.py").write_text("where = 'the project'\n")
+    return folder
+
+
+def test_the_users_own_python_runs_it_if_it_has_the_requirements(run, make_project, monkeypatch, wheelhouse):
+    """The project's environment is taken as it is; one without a requirement is told, and a clean one made."""
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    wheelhouse.add("tiny", "2", body="where = 'clean'")
+    venv(make_project() / ".venv", tiny="1.5")
+    files = {"train.py": "import tiny; print(tiny.where)", "requirements.txt": "tiny\n"}
+    own = run(files)
+    lines = list(run.lines)
+    newer = run({**files, "requirements.txt": "tiny>=2\n"})
+
+    assert (lines, own.interpreter) == (["the project"], str(run.root / ".venv/bin/python"))
+    assert newer.interpreter == "a clean environment"
+    assert re.search(r"/\.venv/bin/python has tiny 1\.5, and requirements\.txt:1 wants >=2: running in", run.lines[0])
+    assert run.lines[1:] == ["clean"]
+
+
+def test_locked_runs_in_what_the_frozen_list_brings(run, make_project, monkeypatch, wheelhouse):
+    """`verify = "locked"` shows that nothing is missing, though the user's own Python has it."""
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    wheelhouse.add("tiny", "1.5")
+    venv(make_project() / ".venv", tiny="1.5", forgotten="1")
+    files = {"train.py": "import tiny, forgotten", "requirements.txt": "tiny\n"}
+    locked = {**files, "pyproject.toml": '[tool.vertex-training]\nverify = "locked"\n'}
+    run(files)
+
+    with pytest.raises(VerifyError, match=r"imports forgotten, which requirements\.txt does not bring"):
+        run(locked)
+
+
+def test_what_decides_the_answer_is_in_its_key(make_project, monkeypatch):
+    """Other arguments, another mode, another package in the user's Python: each is another question."""
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    root = make_project({"requirements.txt": "tiny\n"})
+    venv(root / ".venv", tiny="1.5")
+    settings = load(root)
+
+    def key(args=(), **changes):
+        return request_key(root, replace(settings, **changes), args)
+
+    first = key()
+    keys = [key(["--x"]), key(verify="locked"), key(verify_args=("1",)), key(python="3.12")]
+    again = key()
+    (next((root / ".venv").glob("lib/python3.*/site-packages")) / "more-1.dist-info").mkdir()
+
+    assert again == first
+    assert len({first, *keys, key()}) == 6
 
 
 @pytest.mark.parametrize(
