@@ -13,7 +13,7 @@ from ..project.address import check_source, is_git
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
 from .prefect_api import require_prefect
-from .saved import load_block
+from .saved import load_block, load_registry, load_vertex
 
 if TYPE_CHECKING:
     from ..tasks.plan import Builder
@@ -43,8 +43,6 @@ def run_project(
     require_prefect()
     from prefect.blocks.system import Secret
 
-    from ..blocks.registry import ContainerRegistry
-    from ..blocks.vertex_ai import VertexAI
     from ..flows.train import train
 
     result = train(
@@ -53,8 +51,8 @@ def run_project(
         subfolder=subfolder,
         git_token=load_block(Secret, git_token, "--git-token"),
         args=args,
-        registry=load_block(ContainerRegistry, registry, "--registry"),
-        vertex=load_block(VertexAI, vertex, "--vertex"),
+        registry=load_registry(registry),
+        vertex=load_vertex(vertex),
         builder=builder,
         verify=verify,
         refresh=refresh,

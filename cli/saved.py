@@ -9,6 +9,9 @@ from ..core.errors import ProjectError
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
+    from ..blocks.registry import ContainerRegistry
+    from ..blocks.vertex_ai import VertexAI
+
 B = TypeVar("B", bound="Block")
 
 
@@ -37,3 +40,29 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
             where=option,
             next_step="List the saved ones: prefect block ls",
         ) from error
+
+
+def load_registry(name: str | None) -> ContainerRegistry | None:
+    """What `--registry` names; the block's module, slow to import, is left alone without a name.
+
+    Raises:
+        ProjectError: As `load_block`.
+    """
+    if name is None:
+        return None
+    from ..blocks.registry import ContainerRegistry
+
+    return load_block(ContainerRegistry, name, "--registry")
+
+
+def load_vertex(name: str | None) -> VertexAI | None:
+    """What `--vertex` names, as `load_registry`.
+
+    Raises:
+        ProjectError: As `load_block`.
+    """
+    if name is None:
+        return None
+    from ..blocks.vertex_ai import VertexAI
+
+    return load_block(VertexAI, name, "--vertex")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prefect.runtime import flow_run as current_run
 
-from ..blocks.vertex_ai import VertexAI
 from ..project.snapshot import Project
 from ..vertex.connection import Connection
 from ..vertex.model import JobRequest, Machine
+
+if TYPE_CHECKING:
+    from ..blocks.vertex_ai import VertexAI
 
 RUN_LABEL = "prefect_flow_run"
 """The job's label that carries the flow run's id, for whoever knows nothing else of the job."""

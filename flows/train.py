@@ -15,8 +15,6 @@ from prefect.flows import Flow
 from prefect.runtime import flow_run as current_run
 from pydantic import BeforeValidator
 
-from ..blocks.registry import ContainerRegistry
-from ..blocks.vertex_ai import VertexAI
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..project.freeze import Lock
@@ -34,6 +32,7 @@ from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
 from ..vertex.spec import check
 from ..vertex.submission import job_key
+from .parameters import RegistryParameter, VertexParameter
 from .request import RUN_LABEL, job_request
 from .result import TrainingResult
 from .source import opened
@@ -61,8 +60,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     subfolder: str = "",
     git_token: Secret[str] | None = None,
     args: list[str] = [],  # noqa: B006 - never changed; a list makes the better field in the run form
-    registry: ContainerRegistry | None = None,
-    vertex: VertexAI | None = None,
+    registry: RegistryParameter | None = None,
+    vertex: VertexParameter | None = None,
     builder: Builder = "auto",
     verify: Literal["auto", "here", "locked"] = "auto",
     refresh: bool = False,
@@ -127,6 +126,6 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     return lock or steps.run(freeze.with_options(refresh_cache=refresh), project, refresh)
 
 
-def connect(vertex: VertexAI | None) -> Connection:
+def connect(vertex: VertexParameter | None) -> Connection:
     """The Vertex AI of a block, or this machine's own."""
     return vertex.connection() if vertex else Connection.local(Home.default())

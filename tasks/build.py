@@ -10,7 +10,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from ..core.home import Home
-from ..images import direct
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
 from .log import LogFunction, step_log
@@ -46,6 +45,8 @@ def build(plan: ImagePlan) -> BuiltImage:
 
 
 def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
+    from ..images import direct
+
     return direct.build(
         plan.request,
         plan.layout,

@@ -15,7 +15,6 @@ from typing import Any
 from prefect import task
 from prefect.blocks.system import Secret
 from prefect.context import TaskRunContext
-from prefect.runner.storage import GitRepository
 from prefect.runtime import flow_run
 from prefect.utilities.asyncutils import run_coro_as_sync
 
@@ -62,6 +61,8 @@ def pull(address: str, ref: str, token: Secret[str] | None, folder: Path) -> Non
     Raises:
         ProjectError: As `fetch`.
     """
+    from prefect.runner.storage import GitRepository
+
     # A password that is asked for at a terminal would stop a scheduled run for ever.
     os.environ.setdefault("GIT_TERMINAL_PROMPT", "0")
     shutil.rmtree(folder, ignore_errors=True)  # what a killed attempt left may be half a clone

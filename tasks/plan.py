@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
-from ..images.base import Base, base_digest, default_base, resolve_base
 from ..images.cache import find, image_fingerprint, image_tag
 from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from ..blocks.registry import ContainerRegistry
+    from ..images.base import Base
 
 Builder = Literal["auto", "direct", "docker"]
 REVISION = "org.opencontainers.image.revision"
@@ -101,6 +101,8 @@ def plan_image(
     Raises:
         BaseImageError, RegistryError: The base can't be used or can't be asked.
     """
+    from ..images.base import base_digest, default_base, resolve_base
+
     settings = project.settings
     layout = OciLayout(home.images, settings.name)
     target: ImageTarget = registry.target(settings.name) if registry else layout

@@ -6,7 +6,6 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
-from ..images import push as engine
 from ..images.cache import building
 from ..images.model import BuiltImage, LayerReport
 from .build import cached, layer_line, report_layers
@@ -38,6 +37,8 @@ def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
 
 
 def _push(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
+    from ..images import push as engine
+
     def progress(layer: LayerReport) -> None:
         log(layer_line(layer))
 
