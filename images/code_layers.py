@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from io import RawIOBase
 from typing import BinaryIO
 
 from ..core.errors import ImageError
@@ -58,21 +59,21 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
         ImageError: A file is gone, or has a name that a layer can't hold.
     """
     buckets: dict[str, list[tuple[str, SourceFile, bool, str]]] = {}
-    folders: dict[tuple[str, bool], str] = {}
+    folders: dict[tuple[str, bool], list[tuple[str, SourceFile, bool, str]]] = {}
+    settled = now - _RACY
     for file in files:
         path = file.path
-        try:
-            stat = os.stat(file.source)  # noqa: PTH116 - three times as fast as Path.stat, once a file
-        except OSError as error:
-            raise _unreadable(file, error) from error
-        folder = path.rpartition("/")[0]
-        is_source = path.lower().endswith(_SOURCES) and stat.st_size <= _LARGEST_SOURCE
-        title = folders.get((folder, is_source))
-        if title is None:
-            title = folders[folder, is_source] = _bucket(folder, is_source)
-        touched = max(stat.st_mtime_ns, stat.st_ctime_ns)
-        seen = f"{stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino} {stat.st_size} {file.executable:d}"
-        buckets.setdefault(title, []).append((path, file, touched > now - _RACY, seen))
+        signature = file.signature or _signature(file)
+        folder, slash, name = path.rpartition("/")
+        is_source = signature[3] <= _LARGEST_SOURCE and name.lower().endswith(_SOURCES)
+        entries = folders.get((folder + slash, is_source))
+        if entries is None:
+            _checked(path)  # a folder's name needs no second look
+            entries = folders[folder + slash, is_source] = buckets.setdefault(_bucket(folder, is_source), [])
+        elif name[:1] in ("", "."):
+            _checked(path)
+        is_racy = signature[0] > settled or signature[1] > settled
+        entries.append((path, file, is_racy, f"{path}\0{signature}{file.executable:d}"))
     return [_finished(title, entries) for title, entries in sorted(buckets.items())]
 
 
@@ -111,9 +112,17 @@ def write_folders(out: BinaryIO, directories: Sequence[str]) -> Layer:
 
 def _finished(title: str, entries: list[tuple[str, SourceFile, bool, str]]) -> Bucket:
     entries.sort(key=lambda entry: entry[0])
-    signature = sha256("\n".join([f"{_checked(path)}\0{seen}" for path, _, _, seen in entries]).encode())
+    signature = sha256("\n".join([seen for _, _, _, seen in entries]).encode())
     racy = frozenset(path for path, _, is_racy, _ in entries if is_racy)
     return Bucket(title, [file for _, file, _, _ in entries], signature.hexdigest(), racy)
+
+
+def _signature(file: SourceFile) -> tuple[int, int, int, int]:
+    try:
+        stat = os.stat(file.source)  # noqa: PTH116 - three times as fast as Path.stat, once a file
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size
 
 
 def _bucket(folder: str, is_source: bool) -> str:
@@ -122,28 +131,27 @@ def _bucket(folder: str, is_source: bool) -> str:
 
 
 def _write_file(writer: LayerWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
+    digest = sha256() if hashes is not None else None
+
+    def blocks(stream: RawIOBase, left: int) -> Iterator[bytes]:
+        while left:
+            block = stream.read(min(CHUNK, left))
+            if not block:
+                raise _changed(file)
+            left -= len(block)
+            if digest:
+                digest.update(block)
+            yield block
+
     try:
-        with file.source.open("rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            digest = sha256() if hashes is not None else None
-
-            def blocks() -> Iterator[bytes]:
-                left = size
-                while left:
-                    block = stream.read(min(CHUNK, left))
-                    if not block:
-                        raise ImageError(
-                            f"{file.path} changed while it was read",
-                            where=file.source,
-                            next_step="Run again when nothing writes there",
-                        )
-                    left -= len(block)
-                    if digest:
-                        digest.update(block)
-                    yield block
-
+        with file.source.open("rb", buffering=0) as stream:
+            stat = os.fstat(stream.fileno())
+            listed = file.signature
+            # Not the second, the time of the inode: a new link or mode changes it, and no byte.
+            if listed and (stat.st_mtime_ns, stat.st_ino, stat.st_size) != (listed[0], listed[2], listed[3]):
+                raise _changed(file)
             path = f"{places.APP}/{file.path}".lstrip("/")
-            writer.add_file(path, size, blocks(), executable=file.executable)
+            writer.add_file(path, stat.st_size, blocks(stream, stat.st_size), executable=file.executable)
     except OSError as error:
         raise _unreadable(file, error) from error
     if hashes is not None and digest is not None:
@@ -158,6 +166,15 @@ def _checked(path: str) -> str:
     if ".wh." in path and any(part.startswith(".wh.") for part in parts):
         raise ImageError(f"{path!r} can't be in an image: names with .wh. delete files there", next_step="Rename it")
     return path
+
+
+def _changed(file: SourceFile) -> ImageError:
+    """What was listed is what the image is named after: other bytes must not get its name."""
+    return ImageError(
+        f"{file.path} changed while the image was made",
+        where=file.source,
+        next_step="Run again when nothing writes there",
+    )
 
 
 def _unreadable(file: SourceFile, error: OSError) -> ImageError:

@@ -11,7 +11,7 @@ from ..core.files import write_atomic
 from .code_layers import Bucket, hash_file
 from .layer import COMPRESSION, Layer
 
-_FORMAT = f"1 {COMPRESSION}"
+_FORMAT = f"2 {COMPRESSION}"
 
 
 @dataclass(frozen=True, slots=True)

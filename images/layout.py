@@ -113,7 +113,14 @@ class OciLayout:
         manifest = json.loads(found[1])
         return all(self.has_blob(blob["digest"]) for blob in (manifest["config"], *manifest["layers"]))
 
-    def put_manifest(self, data: bytes, media_type: str, tags: Sequence[str] = ()) -> Descriptor:
+    def put_manifest(
+        self,
+        data: bytes,
+        media_type: str,
+        tags: Sequence[str] = (),
+        *,
+        at_once: bool = False,  # noqa: ARG002 - it always is
+    ) -> Descriptor:
         """Lists an image by its digest and by each tag; a tag that another digest had moves."""
         descriptor = Descriptor(media_type, sha256(data), len(data))
         path = self.blob_path(descriptor.digest)

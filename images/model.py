@@ -37,6 +37,11 @@ class SourceFile(Protocol):
         """Whether its owner may execute it: mode 755 in the image, else 644."""
         ...
 
+    @property
+    def signature(self) -> tuple[int, int, int, int] | None:
+        """mtime_ns, ctime_ns, inode and size as they were when it was listed; None asks the disk."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.errors import RegistryError
-from ..core.files import write_atomic
+from .cache import image_tag
 from .config import TITLE
+from .known_blobs import KnownBlobs
 from .layout import OciLayout
 from .model import BuiltImage, Descriptor, LayerReport, Progress
 from .registry import Repository
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _THREADS = 8
 _BLOB_UNKNOWN = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"))
-_KEPT = 2000
 
 
 def push(
@@ -63,56 +63,43 @@ def push(
     known = KnownBlobs(target, cache)
     reports = _Push(source, target, base, known, progress).blobs(json.loads(data))
     try:
-        target.put_manifest(data, descriptor.media_type, tags)
+        target.put_manifest(data, descriptor.media_type, tags, at_once=known.keeps_digests)
     except RegistryError as error:
         if error.code not in _BLOB_UNKNOWN or not known.forget():
             raise
         # A record said that a blob is there, and the registry has cleaned up since.
         reports = _Push(source, target, base, known, progress).blobs(json.loads(data))
         target.put_manifest(data, descriptor.media_type, tags)
+    known.keeps_digests = True
     known.save()
+    close_ahead(target)
     return replace(image, reference=target.reference(image.digest), layers=reports)
 
 
-class KnownBlobs:
-    """Digests that a target is known to have; a record of one machine, wrong only when a registry removes blobs.
+def open_ahead(target: ImageTarget, source: OciLayout, fingerprint: str, cache: Path) -> None:
+    """Begins to open the uploads of an edit, if this is likely to become one: a layer and a config.
+
+    So they are open by the time that the target has said that it has no such image. It is likely if this machine
+    has pushed there before, and has never made this image; `close_ahead` gives them up.
 
     Args:
-        target: Whose blobs.
-        cache: The folder of records; None keeps none.
+        target: Where the image will be pushed.
+        source: This machine's layout.
+        fingerprint: Of the image.
+        cache: As for `push`.
     """
+    if (
+        isinstance(target, Repository)
+        and source.head_manifest(image_tag(fingerprint)) is None
+        and KnownBlobs(target, cache).keeps_digests
+    ):
+        target.open_ahead(2)
 
-    def __init__(self, target: ImageTarget, cache: Path | None) -> None:
-        name = target.reference("").rstrip("@").replace("/", "_").replace(":", "_")
-        self._path = cache / "known-blobs" / f"{name[-150:]}.json" if cache else None
-        self._digests: dict[str, None] = {}
-        self._loaded = False
-        if self._path:
-            try:
-                self._digests = dict.fromkeys(json.loads(self._path.read_text()))
-                self._loaded = bool(self._digests)
-            except (OSError, ValueError):
-                pass
 
-    def __contains__(self, digest: str) -> bool:
-        return digest in self._digests
-
-    def add(self, digest: str) -> None:
-        """Records a blob that the target has now."""
-        self._digests[digest] = None
-
-    def forget(self) -> bool:
-        """Drops the record; False when there was none that could have been wrong."""
-        self._digests = {}
-        if self._path:
-            self._path.unlink(missing_ok=True)
-        had, self._loaded = self._loaded, False
-        return had
-
-    def save(self) -> None:
-        """Keeps the newest ones for the next push."""
-        if self._path:
-            write_atomic(self._path, json.dumps(list(self._digests)[-_KEPT:]))
+def close_ahead(target: ImageTarget) -> None:
+    """Gives up what `open_ahead` opened and nobody used."""
+    if isinstance(target, Repository):
+        target.close_ahead()
 
 
 class _Push:

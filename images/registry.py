@@ -7,17 +7,17 @@ Blobs go up in one PUT, for Artifact Registry was documented to know no other wa
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
-from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ..core.errors import RegistryDenied, RegistryError
 from .config import DOCKER, OCI
 from .model import Descriptor
 from .reference import Reference
 from .registry_auth import Credentials
+from .sessions import UploadSessions
 from .target import OpenBody
 from .transport import AnswerBody, Request, Transport
 from .verify import VerifyingReader, sha256
@@ -50,7 +50,7 @@ class Repository:
         self.repository = reference.repository
         self._transport = transport or Transport(reference.host, reference.repository, credentials)
         self._path = f"/v2/{reference.repository}"
-        self._sessions: dict[str, str] = {}
+        self._sessions = UploadSessions(self._transport, f"{self._path}/blobs/uploads/")
 
     def __repr__(self) -> str:
         return f"Repository({self.host}/{self.repository})"
@@ -67,9 +67,15 @@ class Repository:
             RegistryDenied: Who may not, and the command that grants it.
             RegistryError: The host is no registry, or has no such repository.
         """
-        location = self._open_session()
-        with contextlib.suppress(RegistryError):  # a registry that can't give it up forgets it in time
-            self._transport.send_once(Request("DELETE", location, {}, {200, 202, 204, 404, 405}))
+        self._sessions.give_up(self._sessions.open())
+
+    def open_ahead(self, count: int) -> None:
+        """Begins to open `count` uploads, for blobs that aren't known yet; returns at once."""
+        self._sessions.open_ahead(count)
+
+    def close_ahead(self) -> None:
+        """Begins to give up the uploads that were opened and not used; returns at once."""
+        self._sessions.close_ahead()
 
     def has_blob(self, digest: str) -> bool:
         """Asks for the blob; one request."""
@@ -96,7 +102,7 @@ class Repository:
             # The answer may be all that was lost of the attempt before; its session is used up in any case.
             if number > 1 and self.has_blob(descriptor.digest):
                 return
-            location = self._sessions.pop(descriptor.digest, None) or self._open_session()
+            location = self._sessions.take(descriptor.digest)
             separator = "&" if "?" in location else "?"
             url = f"{location}{separator}digest={quote(descriptor.digest)}"
             headers = {"Content-Type": "application/octet-stream"}
@@ -122,7 +128,7 @@ class Repository:
             return False
         if answer.status == 201:
             return True
-        self._sessions[descriptor.digest] = self._location(answer.headers.get("Location", ""))
+        self._sessions.offer(descriptor.digest, self._sessions.address(answer))
         return False
 
     def open_blob(self, digest: str) -> BinaryIO:
@@ -172,19 +178,22 @@ class Repository:
             )
         return Descriptor(answer.headers.get("Content-Type", ""), digest, len(data)), data
 
-    def put_manifest(self, data: bytes, media_type: str, tags: Sequence[str] = ()) -> Descriptor:
+    def put_manifest(
+        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, at_once: bool = False
+    ) -> Descriptor:
         """Makes an image visible, by digest and then by each tag; its blobs must be there.
 
-        The digest goes first: a registry that keeps something else refuses, or shows it, before any tag moves.
+        The digest goes first: a registry that keeps something else refuses, or shows it, before any tag moves. From
+        one that has shown that it keeps what it is given, a round trip can be spared: `at_once`.
 
         Raises:
             RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or it is kept under another digest.
         """
         descriptor = Descriptor(media_type, sha256(data), len(data))
-        self._put_manifest_as(descriptor.digest, data, descriptor)
-        with ThreadPoolExecutor(max(len(tags), 1)) as pool:
-            for done in [pool.submit(self._put_manifest_as, tag, data, descriptor) for tag in tags]:
-                done.result()
+        for names in ([descriptor.digest, *tags],) if at_once else ([descriptor.digest], tags):
+            with ThreadPoolExecutor(max(len(names), 1)) as pool:
+                for done in [pool.submit(self._put_manifest_as, name, data, descriptor) for name in names]:
+                    done.result()
         return descriptor
 
     def _put_manifest_as(self, name: str, data: bytes, descriptor: Descriptor) -> None:
@@ -208,17 +217,6 @@ class Repository:
     def reference(self, digest: str) -> str:
         """`HOST/REPOSITORY@sha256:...`."""
         return f"{self.host}/{self.repository}@{digest}"
-
-    def _open_session(self) -> str:
-        answer = self._transport.send(Request("POST", f"{self._path}/blobs/uploads/", {}, {202}, body=b""))
-        return self._location(answer.headers.get("Location", ""))
-
-    def _location(self, location: str) -> str:
-        if not location:
-            raise RegistryUnavailable(
-                "the registry opened an upload and didn't say where", where=self.host, next_step="Check the host's name"
-            )
-        return urljoin(f"{self._transport.base}{self._path}/blobs/uploads/", location)
 
 
 def _body(descriptor: Descriptor, open_body: OpenBody) -> bytes | OpenBody:

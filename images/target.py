@@ -38,8 +38,10 @@ class ImageTarget(Protocol):
         """The manifest's bytes, checked; None if it isn't there."""
         ...
 
-    def put_manifest(self, data: bytes, media_type: str, tags: Sequence[str] = ()) -> Descriptor:
-        """Makes an image visible, after its blobs: by digest, and by each tag."""
+    def put_manifest(
+        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, at_once: bool = False
+    ) -> Descriptor:
+        """Makes an image visible, after its blobs: by digest and then by each tag; `at_once` in no order."""
         ...
 
     def delete_manifest(self, tag_or_digest: str) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from ..core.errors import ImageError, RegistryError
 from .config import OCI, layer_descriptor
 from .crew import Crew
+from .known_blobs import KnownBlobs
 from .layer import Layer
 from .layout import OciLayout
 from .model import Descriptor
-from .push import KnownBlobs
 from .registry import Repository
 from .target import ImageTarget, OpenBody
 

@@ -12,6 +12,7 @@ from prefect.states import Completed
 from ..core.home import Home
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
+from ..images.push import close_ahead, open_ahead
 from .log import LogFunction, step_log
 from .plan import ImagePlan, docker_engine
 from .policy import STEP
@@ -30,11 +31,14 @@ def build(plan: ImagePlan) -> BuiltImage:
     log = step_log("build")
     home = Home.default()
     with building(plan.request.fingerprint, home, log) as waited:
+        if plan.builder == "direct":
+            open_ahead(plan.target, plan.layout, plan.request.fingerprint, home.cache)
         found = plan.confirmed()
         if found is None and waited:
             # Whoever held the lock built it; its push may not have come to an end yet.
             found = find(plan.layout, plan.request.fingerprint)
         if found is not None:
+            close_ahead(plan.target)
             log(f"unchanged: {found.reference}")
             return cached(found)
         image = _build_docker(plan, log, waited=waited) if plan.builder == "docker" else _build_direct(plan, log, home)

@@ -10,7 +10,7 @@ from prefect_vertex_training.images.base import resolve_base
 from prefect_vertex_training.images.cache import find, image_fingerprint, image_tag
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import BuiltImage, ImageRequest
-from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.push import close_ahead, open_ahead, push
 from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
 from prefect_vertex_training.project.files import list_files
@@ -54,8 +54,11 @@ class Ours(Rival):
             fingerprint(files, settings, cache=cache), lock.digest, base_digest=base.digest, builder="direct"
         )
         target = Repository(Reference.parse(image))
+        layout = OciLayout(self.home / "images", settings.name)
+        open_ahead(target, layout, content, cache)
         found = find(target, content)
         if found is not None:
+            close_ahead(target)
             self.sent = 0
             return found
         request = ImageRequest(
@@ -68,7 +71,6 @@ class Ours(Rival):
             base=base_name,
             fingerprint=content,
         )
-        layout = OciLayout(self.home / "images", settings.name)
         built = direct.build(request, layout, cache=cache, base=base, upload_to=target)
         self.sent = sum(layer.size for layer in built.layers if layer.action == "uploaded")
         return push(built, layout, target, tags=[image_tag(content), "latest"], base=base, cache=cache)

@@ -13,7 +13,8 @@ import pytest
 from prefect_vertex_training.core.errors import ImageError
 from prefect_vertex_training.images.code_layers import DATA_BUCKETS, SOURCE_BUCKETS, split, write_bucket, write_folders
 from prefect_vertex_training.images.code_state import CodeState
-from prefect_vertex_training.project.files import ProjectFile
+from prefect_vertex_training.project.files import ProjectFile, list_files
+from prefect_vertex_training.project.settings import load
 
 
 def _files(root: Path, **contents: bytes) -> list[ProjectFile]:
@@ -175,3 +176,16 @@ def test_files_that_are_gone(tmp_path: Path) -> None:
         write_bucket(io.BytesIO(), bucket)
     with pytest.raises(ImageError, match=r"can't read a\.py"):
         split(files, 0)
+
+
+def test_a_file_that_changed_since_it_was_listed(tmp_path: Path) -> None:
+    """The image is named after what was listed: saved again meanwhile, a file is refused; another mode is no change."""
+    (tmp_path / "a.py").write_bytes(b"1")
+    (tmp_path / "train.py").write_bytes(b"1")
+    bucket = split(list_files(tmp_path, load(tmp_path)), 0)[0]
+    bucket.files[0].source.chmod(0o600)
+    write_bucket(io.BytesIO(), bucket)
+    bucket.files[0].source.write_bytes(b"2")
+
+    with pytest.raises(ImageError, match=r"a\.py changed while the image was made"):
+        write_bucket(io.BytesIO(), bucket)

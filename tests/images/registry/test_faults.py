@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import BuiltImage
-from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.push import open_ahead, push
+from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
 from prefect_vertex_training.images.transport import Request, Transport
 
 from .conftest import make_image
 
 pytestmark = pytest.mark.registry
+
+FINGERPRINT = "ab" * 32
 
 
 def once(wanted: str, fault: Fault, times: int = 1) -> Callable[[str, str, int], Fault | None]:
@@ -51,12 +54,16 @@ def assert_whole(repository: Repository, image: BuiltImage) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
-    data: st.DataObject, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer
-) -> None:
-    """Cuts at any byte of requests and answers, refusals to answer, in any order."""
+    data: st.DataObject, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """Cuts at any byte of requests and answers, refusals to answer, in any order; in a repository known or new."""
     image = make_image(layout, 2000, 400_000)
-    repository.repository = f"f{image.digest[7:27]}/thing"
-    repository._path = f"/v2/{repository.repository}"
+    place = Reference(proxy.host, f"f{image.digest[7:27]}/thing")
+    repository = Repository(place, transport=repository._transport)
+    if data.draw(st.booleans()):
+        push(make_image(layout, 10), layout, repository, tags=["other"], cache=tmp_path)
+        open_ahead(repository, layout, FINGERPRINT, tmp_path)
     faults = st.one_of(
         st.none(),
         st.builds(Fault, status=st.sampled_from([429, 500, 502, 503, 504])),
@@ -67,7 +74,7 @@ def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
     proxy.choose = lambda _method, _path, _number: script.pop() if script else None
     failed = None
     try:
-        push(image, layout, repository, tags=["tag"])
+        push(image, layout, repository, tags=["tag"], cache=tmp_path)
     except RegistryError as error:
         failed = error
     proxy.choose = lambda *_: None
@@ -75,7 +82,7 @@ def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
         assert failed.transient
         if open_registry.digest(repository.repository, "tag") is not None:  # only the last answer was lost
             assert_whole(repository, image)
-        push(image, layout, repository, tags=["tag"])
+        push(image, layout, repository, tags=["tag"], cache=tmp_path)
 
     assert_whole(repository, image)
     assert open_registry.digest(repository.repository, "tag") == image.digest
@@ -244,6 +251,20 @@ def test_a_registry_that_keeps_another_digest_is_not_trusted(
     with pytest.raises(RegistryError, match="another digest"):
         push(image, layout, repository, tags=["tag"])
     assert open_registry.digest(repository.repository, "tag") is None
+
+
+def test_a_registry_that_begins_to_lie(
+    image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """One that kept digests is not asked for proof each time; a lie fails the push, and what it tagged is right."""
+    push(make_image(layout, 10), layout, repository, tags=["tag"], cache=tmp_path)
+    proxy.seen.clear()
+    proxy.choose = lambda _method, path, _n: Fault(digest=f"sha256:{'0' * 64}") if "/manifests/" in path else None
+
+    with pytest.raises(RegistryError, match="another digest"):
+        push(image, layout, repository, tags=["tag"], cache=tmp_path)
+    assert open_registry.digest(repository.repository, "tag") == image.digest
 
 
 def test_a_web_page_is_no_registry(repository: Repository, proxy: Proxy) -> None:

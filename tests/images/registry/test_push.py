@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +16,8 @@ from prefect_vertex_training.images.base import Base, resolve_base
 from prefect_vertex_training.images.cache import find, image_tag
 from prefect_vertex_training.images.config import OCI
 from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage
-from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.model import BuiltImage, Descriptor
+from prefect_vertex_training.images.push import close_ahead, open_ahead, push
 from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
 from prefect_vertex_training.images.registry_auth import Credentials
@@ -93,3 +96,54 @@ def test_nothing_changed_is_two_requests(
         assert found is not None
         assert found.reference == pushed.reference
         assert [request.split()[0] for request in proxy.seen] == ["HEAD"] * asked
+
+
+def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path) -> None:
+    """Uploads are opened beside the question for the image; digest and tags are set together.
+
+    A first push knows nothing of the registry, and sets the tag last.
+    """
+    push(make_image(layout, 10), layout, repository, tags=["tag"], cache=tmp_path)
+    assert proxy.seen[-1].endswith("/manifests/tag")
+    together = {"HEAD": threading.Barrier(3), "PUT": threading.Barrier(2), "manifests": threading.Barrier(3)}
+    proxy.seen.clear()
+
+    def meet(method: str, path: str, _number: int) -> None:
+        # Whoever is alone waits for the others in vain, and the push fails.
+        step = "manifests" if method == "PUT" and "/manifests/" in path else method.replace("POST", "HEAD")
+        together[step].wait(timeout=60)
+
+    proxy.choose = meet
+    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    assert find(repository, FINGERPRINT) is None
+    image = make_image(layout, 20)
+    manifest = json.loads(layout.blob_path(image.digest).read_bytes())
+    with ThreadPoolExecutor() as pool:
+        for blob in (manifest["config"], *manifest["layers"]):
+            descriptor = Descriptor(blob["mediaType"], blob["digest"], blob["size"])
+            pool.submit(repository.upload_blob, descriptor, partial(layout.open_blob, blob["digest"]))
+    repository.put_manifest(layout.blob_path(image.digest).read_bytes(), OCI.manifest, ["a", "b"], at_once=True)
+
+    assert sorted(request.split()[0] for request in proxy.seen) == ["HEAD"] + ["POST"] * 2 + ["PUT"] * 5
+
+
+def test_uploads_that_nobody_needed_are_given_up(
+    repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
+) -> None:
+    """Another machine had pushed the image already; nothing is opened where this machine never pushed, or knows it."""
+    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    assert proxy.seen == []
+    push(make_image(layout, 10), layout, repository, tags=[image_tag(FINGERPRINT)], cache=tmp_path)
+    proxy.seen.clear()
+    given_up = threading.Semaphore(0)
+    proxy.choose = lambda method, *_: given_up.release() if method == "DELETE" else None
+    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    assert find(repository, FINGERPRINT) is not None
+    close_ahead(repository)
+
+    assert given_up.acquire(timeout=60)
+    assert given_up.acquire(timeout=60)
+    layout.put_manifest(b"{}", OCI.manifest, [image_tag(FINGERPRINT)])
+    proxy.seen.clear()
+    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    assert proxy.seen == []
