@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 
 from prefect._internal.compatibility.async_dispatch import async_dispatch
@@ -16,7 +17,20 @@ from ..core.home import Home
 from ..vertex import submission
 from ..vertex.connection import Connection
 from ..vertex.intent import IntentFile
-from ..vertex.model import TERMINAL, JobRequest, LogLine, Machine, Outcome, Receipt, State
+from ..vertex.model import (
+    DAY,
+    TERMINAL,
+    JobRequest,
+    LogLine,
+    Machine,
+    Outcome,
+    Pool,
+    Receipt,
+    Restarts,
+    Role,
+    State,
+    Strategy,
+)
 from ..vertex.receipt import receipt
 from ..vertex.watch import watch
 from .vertex_ai import LOGO, VertexAI
@@ -153,8 +167,18 @@ class VertexTrainingJob(JobBlock[Receipt]):
     machine_type: str = Field(default="n1-standard-4", description="The machine of each replica.")
     accelerator_type: str | None = Field(default=None, description="A GPU such as NVIDIA_L4.")
     accelerator_count: int = Field(default=0, ge=0, description="GPUs of each replica.")
-    replicas: int = Field(default=1, ge=1, description="How many machines work on it.")
-    timeout: float = Field(default=7 * 24 * 3600.0, gt=0, description="Seconds until the job is stopped.")
+    boot_disk_gb: int = Field(default=100, ge=100, description="The boot disk of each replica, in GB.")
+    boot_disk_type: str | None = Field(default=None, description="A disk such as pd-ssd; without it the machine's own.")
+    tpu_topology: str | None = Field(default=None, description="For machines with TPUs, such as 2x2.")
+    replicas: int = Field(default=1, ge=1, description="How many machines work on it: one primary, the others workers.")
+    pools: dict[Role, Pool] = Field(default_factory=dict, description="Further pools of machines, by what they do.")
+    timeout: float = Field(default=DAY, gt=0, description="Seconds until the job is stopped.")
+    strategy: Strategy = Field(default="STANDARD", description="How Vertex AI finds the machines.")
+    max_wait: float | None = Field(
+        default=None, ge=0, description="Seconds that FLEX_START may wait for machines; 0 waits for ever."
+    )
+    restarts: Restarts = Field(default="none", description="What Vertex AI starts again by itself.")
+    web_access: bool = Field(default=False, description="A shell in the running containers, from the console.")
     output: str | None = Field(
         default=None, description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket."
     )
@@ -185,6 +209,7 @@ class VertexTrainingJob(JobBlock[Receipt]):
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
 
     def _request(self, connection: Connection, key: str) -> JobRequest:
+        place = self.vertex_ai
         return JobRequest(
             display_name=self.display_name,
             image=self.image,
@@ -192,12 +217,19 @@ class VertexTrainingJob(JobBlock[Receipt]):
             args=self.args,
             command=self.command,
             env=self.env,
-            labels=self.labels,
-            machine=Machine(self.machine_type, self.accelerator_type, self.accelerator_count),
+            labels={**(place.labels if place else {}), **self.labels},
+            machine=Machine(**{field.name: getattr(self, field.name) for field in fields(Machine)}),
             replicas=self.replicas,
+            pools=self.pools,
             timeout=self.timeout,
-            service_account=self.vertex_ai.service_account if self.vertex_ai else None,
-            network=self.vertex_ai.network if self.vertex_ai else None,
+            strategy=self.strategy,
+            max_wait=self.max_wait,
+            restarts=self.restarts,
+            web_access=self.web_access,
+            service_account=place.service_account if place else None,
+            network=place.network if place else None,
+            tensorboard=place.tensorboard if place else None,
+            persistent_resource=place.persistent_resource if place else None,
         )
 
 

@@ -56,6 +56,16 @@ class VertexAI(Block):
         default=None,
         description="A VPC network to peer the job with, as projects/PROJECT_NUMBER/global/networks/NAME.",
     )
+    tensorboard: str | None = Field(
+        default=None,
+        description="Where jobs write their logs, as projects/P/locations/R/tensorboards/ID; needs a service account.",
+    )
+    persistent_resource: str | None = Field(
+        default=None, description="The id of machines that are kept and on which jobs run, instead of new ones."
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Labels of every job, such as a cost centre; lowercase."
+    )
     endpoint: str | None = Field(
         default=None,
         description="Another address of the API: a private endpoint, or a local service as host:port or unix:/path.",

@@ -127,7 +127,13 @@ class RegistryUnavailable(RegistryError):
 
 
 class VertexError(TrainingError):
-    """The Vertex AI API refused, or answered what can't be used."""
+    """The Vertex AI API refused, or answered what can't be used.
+
+    Attributes:
+        kind: One of `vertex.failures.Kind`, as "quota"; empty where none fits.
+    """
+
+    kind: str = ""
 
 
 class VertexUnavailable(VertexError):
@@ -137,7 +143,13 @@ class VertexUnavailable(VertexError):
 
 
 class JobFailed(VertexError):
-    """The job ended without success."""
+    """The job ended without success.
+
+    Attributes:
+        retryable: Whether a new job could end otherwise; asking for this one again never helps.
+    """
+
+    retryable: bool = False
 
 
 class ModelMissing(VertexError):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect.runtime import flow_run as current_run
 
+from ..project.job_settings import MachineSettings, PoolSettings
 from ..project.snapshot import Project
 from ..vertex.connection import Connection
-from ..vertex.model import JobRequest, Machine
+from ..vertex.folders import mounted
+from ..vertex.limits import DISPLAY_NAME_LIMIT
+from ..vertex.model import JobRequest, Machine, Pool, Role
 
 if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
@@ -18,22 +22,50 @@ RUN_LABEL = "prefect_flow_run"
 
 
 def job_request(project: Project, args: list[str], connection: Connection, vertex: VertexAI | None) -> JobRequest:
-    """The job that this run wants; its image isn't known yet, so a digest of zeros stands for it."""
-    settings = project.settings
+    """The job that this run wants; its image isn't known yet, so a digest of zeros stands for it.
+
+    The project's own settings come before those of the block.
+    """
+    settings, job = project.settings, project.settings.job
     run = str(current_run.id)
-    output = f"gs://{connection.bucket}/{settings.name}/{run}"
+    base = job.output.rstrip("/") if job.output else f"gs://{connection.bucket}/{settings.name}"
+    output = f"{base}/{run}"
     if settings.model_dir_argument:
-        args = [*args, settings.model_dir_argument, f"{output.replace('gs://', '/gcs/')}/model"]
+        args = [*args, settings.model_dir_argument, f"{mounted(output)}/model"]
     return JobRequest(
-        display_name=f"{settings.name} {current_run.name}"[:128],
+        display_name=_display_name(settings.name, str(current_run.name), run),
         image=f"{settings.name}@sha256:{'0' * 64}",
         output=output,
         args=args,
         env=settings.env,
-        labels={RUN_LABEL: run},
-        machine=Machine(
-            settings.machine_type or Machine().machine_type, settings.accelerator_type, settings.accelerator_count
-        ),
-        service_account=vertex.service_account if vertex else None,
-        network=vertex.network if vertex else None,
+        labels={**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},
+        machine=_machine(job.machine),
+        replicas=job.replicas,
+        pools={cast("Role", role): _pool(pool) for role, pool in job.pools.items()},
+        service_account=job.service_account or (vertex.service_account if vertex else None),
+        network=job.network or (vertex.network if vertex else None),
+        tensorboard=job.tensorboard or (vertex.tensorboard if vertex else None),
+        persistent_resource=job.persistent_resource or (vertex.persistent_resource if vertex else None),
+        web_access=job.web_access,
+        max_wait=job.max_wait,
+        **_given(timeout=job.timeout, strategy=job.strategy, restarts=job.restarts),
     )
+
+
+def _display_name(project: str, run_name: str, run: str) -> str:
+    """Unique, for run names are not; the end that tells runs apart is never cut off."""
+    end = f" {run[:8]}"
+    return f"{project} {run_name}"[: DISPLAY_NAME_LIMIT - len(end)] + end
+
+
+def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - JobRequest's own types
+    """What is set; the rest keeps its default."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _machine(machine: MachineSettings) -> Machine:
+    return Machine(**_given(**asdict(machine)))
+
+
+def _pool(pool: PoolSettings) -> Pool:
+    return Pool(_machine(pool.machine) if pool.machine else None, pool.replicas, pool.image)

@@ -30,7 +30,7 @@ from ..tasks.watch import watch
 from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
-from ..vertex.spec import check
+from ..vertex.limits import check
 from ..vertex.submission import job_key
 from .parameters import RegistryParameter, VertexParameter
 from .request import RUN_LABEL, job_request
@@ -99,7 +99,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = [*snapshot.settings.args, *args]
         connection = connect(vertex)
         request = job_request(snapshot, arguments, connection, vertex)
-        check(request, local=vertex is None)  # an impossible job is refused before anything is built
+        # An impossible job is refused before anything is built.
+        check(request, region=connection.region, local=vertex is None)
         lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
         age = 0.0 if refresh else 3600.0
         plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import ProjectError
+from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .pythons import choose_python
 from .scripts import choose_script
+from .values import (
+    Keys,
+    arguments,
+    environment,
+    inside,
+    insides,
+    matching,
+    number,
+    patterns,
+    read_table,
+    text,
+)
 
 TABLE = "tool.vertex-training"
 
@@ -42,14 +54,12 @@ class Settings:
         env: Environment of the script, here and in the cloud.
         requirements: The requirements file, relative to the project; None looks for one.
         model_dir_argument: A flag, as "--output", through which the script is told the model's folder.
-        machine_type: As Compute Engine names it; None for the default.
-        accelerator_type: As "NVIDIA_L4"; None for none.
-        accelerator_count: GPUs a replica.
         builder: How the image is built; None decides by whether there is a Dockerfile.
         build_args: Arguments of the Dockerfile's ARG lines.
         build_target: The Dockerfile's stage to build; None for the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may go in although they look like secrets.
+        job: How the job runs.
     """
 
     root: Path
@@ -67,14 +77,12 @@ class Settings:
     env: Mapping[str, str] = field(default_factory=dict)
     requirements: str | None = None
     model_dir_argument: str | None = None
-    machine_type: str | None = None
-    accelerator_type: str | None = None
-    accelerator_count: int = 0
     builder: Builder | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     build_target: str | None = None
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
+    job: JobSettings = field(default_factory=JobSettings)
 
 
 def load(folder: Path) -> Settings:
@@ -85,12 +93,14 @@ def load(folder: Path) -> Settings:
     """
     root = _root(folder)
     document = _document(root)
-    values = _values(_table(document, root), root / "pyproject.toml")
+    file = root / "pyproject.toml"
+    values = read_table(_table(document, root), _KEYS, TABLE, file)
     script = choose_script(root, values.pop("script", None))
     python = values.pop("python", None) or choose_python(root, document)
     name = values.pop("name", None) or image_name(root.name)
     values["env"] = {**_import_path(root, script), **values.get("env", {})}
-    return Settings(root=root, name=name, script=script, python=python, **values)
+    job = job_settings(values, TABLE, file)
+    return Settings(root=root, name=name, script=script, python=python, job=job, **values)
 
 
 def image_name(text: str) -> str:
@@ -140,118 +150,28 @@ def _table(document: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     return table
 
 
-def _values(table: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _KEYS:
-            near = difflib.get_close_matches(key.replace("_", "-"), _KEYS, n=1, cutoff=0.5)
-            step = f"Did you mean {near[0]}?" if near else f"The keys are {', '.join(sorted(_KEYS))}"
-            raise ProjectError(f"unknown key {key} in [{TABLE}]", where=file, next_step=step)
-        wanted, read = _KEYS[key]
-        try:
-            values[key.replace("-", "_")] = read(value)
-        except (TypeError, ValueError):
-            raise ProjectError(
-                f"{key} in [{TABLE}] must be {wanted}, not {value!r}",
-                where=file,
-                next_step="Correct that value",
-            ) from None
-    return values
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise TypeError
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple(item if item == "" else _text(item) for item in value)
-
-
-def _patterns(value: object) -> tuple[str, ...]:
-    from pathspec import GitIgnoreSpec
-
-    patterns = _texts(value)
-    GitIgnoreSpec.from_lines(patterns)
-    return patterns
-
-
-def _arguments(value: object) -> tuple[str, ...]:
-    """Arguments may be numbers: `args = ["--epochs", 3]` is what people write."""
-    if not isinstance(value, list) or any(isinstance(item, (bool, dict, list)) for item in value):
-        raise TypeError
-    return tuple(item if isinstance(item, str) else str(item) for item in value)
-
-
-def _matching(pattern: str) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if not re.fullmatch(pattern, _text(value)):
-            raise ValueError
-        return str(value)
-
-    return read
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise TypeError
-    return float(value)
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise TypeError
-    return value
-
-
-def _environment(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise TypeError
-    for key, text in value.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(text, str) or "\0" in text:
-            raise ValueError
-    return dict(value)
-
-
-def _inside(value: object) -> str:
-    text = _text(value)
-    if text.startswith("/") or ".." in Path(text).parts:
-        raise ValueError
-    return Path(text).as_posix()
-
-
-def _insides(value: object) -> tuple[str, ...]:
-    return tuple(_inside(item) for item in _texts(value))
-
-
-_KEYS: dict[str, tuple[str, Callable[[object], object]]] = {
+_KEYS: Keys = {
+    **JOB_KEYS,
     "name": (
         "an image name (lowercase letters, digits, single '-', '_' or '.')",
-        _matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),
+        matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),
     ),
-    "script": ("the path of a script in the project", _text),
-    "python": ('a minor version in quotes, as "3.11"', _matching(r"3\.\d{1,2}")),
-    "args": ("a list of arguments", _arguments),
-    "verify-args": ("a list of arguments", _arguments),
-    "verify": ('"here" or "locked"', _matching("here|locked")),
-    "verify-timeout": ("a number of seconds above 0", _number),
-    "directories": ("a list of folders inside the project", _insides),
-    "base": ("an image reference", _text),
-    "include": ("a list of patterns", _patterns),
-    "exclude": ("a list of patterns", _patterns),
-    "env": ("a table of names and texts", _environment),
-    "requirements": ("the path of a file in the project", _inside),
-    "model-dir-argument": ('a flag, as "--model-dir"', _matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
-    "machine-type": ('a machine type, as "n1-standard-4"', _matching(r"[a-z][a-z0-9-]+")),
-    "accelerator-type": ('an accelerator, as "NVIDIA_L4"', _matching(r"[A-Z][A-Z0-9_]+")),
-    "accelerator-count": ("a whole number, 0 or more", _count),
-    "builder": ('"direct" or "docker"', _matching("direct|docker")),
-    "build-args": ("a table of names and texts", _environment),
-    "build-target": ("a stage's name", _text),
-    "size-limit-mb": ("a number of megabytes above 0", _number),
-    "allow-secrets": ("a list of patterns", _patterns),
+    "script": ("the path of a script in the project", text),
+    "python": ('a minor version in quotes, as "3.11"', matching(r"3\.\d{1,2}")),
+    "args": ("a list of arguments", arguments),
+    "verify-args": ("a list of arguments", arguments),
+    "verify": ('"here" or "locked"', matching("here|locked")),
+    "verify-timeout": ("a number of seconds above 0", number),
+    "directories": ("a list of folders inside the project", insides),
+    "base": ("an image reference", text),
+    "include": ("a list of patterns", patterns),
+    "exclude": ("a list of patterns", patterns),
+    "env": ("a table of names and texts", environment),
+    "requirements": ("the path of a file in the project", inside),
+    "model-dir-argument": ('a flag, as "--model-dir"', matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
+    "builder": ('"direct" or "docker"', matching("direct|docker")),
+    "build-args": ("a table of names and texts", environment),
+    "build-target": ("a stage's name", text),
+    "size-limit-mb": ("a number of megabytes above 0", number),
+    "allow-secrets": ("a list of patterns", patterns),
 }
-"""Key to what its value must be, in words, and the function that reads it."""

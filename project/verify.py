@@ -195,6 +195,10 @@ def _variables(
         "AIP_MODEL_DIR": f"{outputs}/model/",
         "AIP_CHECKPOINT_DIR": f"{outputs}/checkpoints/",
         "AIP_TENSORBOARD_LOG_DIR": f"{outputs}/logs/",
+        # The same as paths, as in the job: see vertex/folders.py.
+        "VERTEX_TRAINING_MODEL_DIR": f"{outputs}/model",
+        "VERTEX_TRAINING_CHECKPOINT_DIR": f"{outputs}/checkpoints",
+        "VERTEX_TRAINING_LOG_DIR": f"{outputs}/logs",
     }
 
 

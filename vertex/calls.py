@@ -13,8 +13,8 @@ from ..core.errors import TrainingError
 from ..core.retry import backoff, is_transient
 from .connection import Connection
 from .errors import AMBIGUOUS, code_of, is_call_error, mapped
+from .limits import check_label_value
 from .model import TERMINAL, State
-from .spec import check_label_value
 
 if TYPE_CHECKING:
     import grpc

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from .model import Machine
 
@@ -25,7 +26,7 @@ _FAMILIES = (
     "g2",
     "g4",
     "ct5lp",
-    "cloud-tpu",
+    "ct6e",
     "tpu7x",
 )
 _REFUSED = {"n1-standard-1", "n1-standard-2"}
@@ -65,33 +66,70 @@ _G_COUNTS = {
 }
 
 
-def check_machine(machine: Machine) -> Iterator[str]:
+DISK_TYPES = ("pd-ssd", "pd-standard", "hyperdisk-balanced")
+
+FLEX_START = frozenset(
+    {
+        "NVIDIA_L4",
+        "NVIDIA_TESLA_A100",
+        "NVIDIA_A100_80GB",
+        "NVIDIA_H100_80GB",
+        "NVIDIA_H100_MEGA_80GB",
+        "NVIDIA_H200_141GB",
+        "NVIDIA_B200",
+    }
+)
+"""Accelerators that FLEX_START can wait for."""
+
+
+class Misfit(NamedTuple):
+    """A field of a machine, and why Vertex AI refuses its value."""
+
+    field: str
+    reason: str
+
+
+def check_machine(machine: Machine) -> Iterator[Misfit]:
     """Each reason for which Vertex AI refuses this machine; none for one that it may offer."""
     name = machine.machine_type
-    family = next((f for f in sorted(_FAMILIES, key=len, reverse=True) if name.startswith(f"{f}-")), None)
-    if family is None or name in _REFUSED:
-        yield f"the machine type {name!r} is not offered for custom jobs"
-    if machine.boot_disk_gb < 100 or machine.boot_disk_gb > 64_000:
-        yield f"a boot disk of {machine.boot_disk_gb} GB is asked for, 100 to 64,000 are allowed"
+    known = name == "cloud-tpu" or name.startswith(tuple(f"{family}-" for family in _FAMILIES))
+    if not known or name in _REFUSED:
+        yield Misfit("machine_type", f"{name!r} is not offered for custom jobs")
+    if not 100 <= machine.boot_disk_gb <= 64_000:
+        yield Misfit("boot_disk_gb", f"{machine.boot_disk_gb} GB are asked for, 100 to 64,000 are allowed")
+    if machine.boot_disk_type not in {None, *DISK_TYPES}:
+        yield Misfit("boot_disk_type", f"{machine.boot_disk_type!r} is none of {', '.join(DISK_TYPES)}")
+    if machine.tpu_topology and not re.fullmatch(r"\d+(x\d+){1,2}", machine.tpu_topology):
+        yield Misfit("tpu_topology", f"{machine.tpu_topology!r} is not of the form 2x2")
     if bool(machine.accelerator_type) != bool(machine.accelerator_count):
-        yield "the accelerator's type and count are both needed, or neither"
+        yield Misfit("accelerator_type", "the accelerator's type and count are both needed, or neither")
     elif machine.accelerator_type:
         yield from _check_accelerator(machine, machine.accelerator_type)
+    elif built_in := _built_in(name):
+        count = _built_in_count(name) or "a number of"
+        yield Misfit("accelerator_type", f"{name} comes with {count} x {built_in}: give type and count")
 
 
-def _check_accelerator(machine: Machine, accelerator: str) -> Iterator[str]:
+def _check_accelerator(machine: Machine, accelerator: str) -> Iterator[Misfit]:
     name, count = machine.machine_type, machine.accelerator_count
-    built_in = next((kind for prefix, kind in _BUILT_IN.items() if name.startswith(prefix)), None)
+    built_in = _built_in(name)
     if built_in and accelerator != built_in:
-        yield f"{name} comes with {built_in}, not with {accelerator}"
+        yield Misfit("accelerator_type", f"{name} comes with {built_in}, not with {accelerator}")
     elif built_in and (only := _built_in_count(name)) and count != only:
-        yield f"{name} comes with {only} x {built_in}, not with {count}"
+        yield Misfit("accelerator_count", f"{name} comes with {only} x {built_in}, not with {count}")
     elif name.startswith("n1-") and accelerator not in _N1_COUNTS:
-        yield f"{accelerator!r} is not offered on {name}; {', '.join(_N1_COUNTS)} are"
+        offered = ", ".join(_N1_COUNTS)
+        yield Misfit("accelerator_type", f"{accelerator!r} is not offered on {name}; {offered} are")
     elif name.startswith("n1-") and count not in _N1_COUNTS[accelerator]:
-        yield f"{count} x {accelerator} is not offered; {_counts(_N1_COUNTS[accelerator])} are"
+        yield Misfit(
+            "accelerator_count", f"{count} x {accelerator} is not offered; {_counts(_N1_COUNTS[accelerator])} are"
+        )
     elif not built_in and not name.startswith("n1-"):
-        yield f"{name} takes no accelerator"
+        yield Misfit("accelerator_type", f"{name} takes no accelerator")
+
+
+def _built_in(name: str) -> str | None:
+    return next((kind for prefix, kind in _BUILT_IN.items() if name.startswith(prefix)), None)
 
 
 def _counts(counts: tuple[int, ...]) -> str:

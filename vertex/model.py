@@ -33,6 +33,18 @@ TERMINAL: frozenset[str] = frozenset(
 """States that never change again; the SDK forgets the last two and polls for ever."""
 
 
+DAY = 24 * 3600.0
+
+Strategy = Literal["STANDARD", "SPOT", "FLEX_START"]
+"""How Vertex AI finds the machines; the numbers 1 and 2 of its enum are deprecated."""
+
+Restarts = Literal["none", "replica", "job"]
+"""What Vertex AI itself starts again: nothing, a replica that was lost, or the whole job with it."""
+
+Role = Literal["worker", "server", "evaluator"]
+"""What a further pool does; `server` is a parameter server or a reduction server."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One replica's hardware.
@@ -42,12 +54,31 @@ class Machine:
         accelerator_type: As "NVIDIA_L4"; None for none.
         accelerator_count: GPUs a replica.
         boot_disk_gb: Boot disk, GB.
+        boot_disk_type: "pd-ssd", "pd-standard" or "hyperdisk-balanced"; None for the machine's default.
+        tpu_topology: As "2x2", for machines with TPUs; None for none.
     """
 
     machine_type: str = "n1-standard-4"
     accelerator_type: str | None = None
     accelerator_count: int = 0
     boot_disk_gb: int = 100
+    boot_disk_type: str | None = None
+    tpu_topology: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of replicas beside the primary one.
+
+    Attributes:
+        machine: Hardware of each replica; None for the primary's.
+        replicas: How many.
+        image: None for the job's own, with its command, arguments and variables; another image starts by itself.
+    """
+
+    machine: Machine | None = None
+    replicas: int = 1
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +91,20 @@ class JobRequest:
         output: `gs://BUCKET/PREFIX`; the model lands in `<output>/model/`.
         args: Replace the image's CMD; all together at most 100,000 characters.
         command: Replaces the image's ENTRYPOINT; empty keeps it.
-        env: At most 100 variables.
+        env: At most 100 variables, ours included (`spec.folders`).
         labels: Keys and values at most 63 characters: lowercase, digits, `_`, `-`.
         machine: Hardware of each replica.
         replicas: Of the primary pool and, above 1, a worker pool.
+        pools: Further pools; a worker pool of its own instead of `replicas`.
         timeout: Seconds until Vertex stops it.
+        strategy: How the machines are found.
+        max_wait: Seconds that FLEX_START may wait for machines, 0 for ever; None for Vertex AI's 24 hours.
+        restarts: What Vertex AI starts again by itself.
         service_account: Runs the job; None for the project's default.
         network: VPC to peer with, full name.
+        tensorboard: `projects/P/locations/R/tensorboards/ID`; needs a service account.
+        web_access: A shell in the running containers, from the console.
+        persistent_resource: Runs on these machines, which are kept; None for new ones.
     """
 
     display_name: str
@@ -78,9 +116,16 @@ class JobRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     machine: Machine = field(default_factory=Machine)
     replicas: int = 1
-    timeout: float = 7 * 24 * 3600.0
+    pools: Mapping[Role, Pool] = field(default_factory=dict)
+    timeout: float = DAY
+    strategy: Strategy = "STANDARD"
+    max_wait: float | None = None
+    restarts: Restarts = "none"
     service_account: str | None = None
     network: str | None = None
+    tensorboard: str | None = None
+    web_access: bool = False
+    persistent_resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ProjectError
+from prefect_vertex_training.project.job_settings import JobSettings, MachineSettings, PoolSettings
 from prefect_vertex_training.project.pythons import this_python
 from prefect_vertex_training.project.settings import image_name, load
 
@@ -38,9 +39,31 @@ def test_every_key_is_read(make_project):
         machine-type = "g2-standard-8"
         accelerator-type = "NVIDIA_L4"
         accelerator-count = 1
+        boot-disk-gb = 200
+        boot-disk-type = "pd-standard"
+        tpu-topology = "2x2"
+        replicas = 2
+        timeout = "36h"
+        strategy = "FLEX_START"
+        max-wait = 0
+        attempts = 5
+        restarts = "replica"
+        service-account = "t@p.iam.gserviceaccount.com"
+        network = "projects/1/global/networks/n"
+        tensorboard = "projects/p/locations/europe-west4/tensorboards/7"
+        web-access = true
+        persistent-resource = "pool"
+        output = "gs://bucket/models"
         builder = "docker"
         size-limit-mb = 1000
         allow-secrets = ["tests/*.pem"]
+        [tool.vertex-training.labels]
+        team = "vision"
+        [tool.vertex-training.pools.server]
+        replicas = 3
+        machine-type = "n1-highcpu-16"
+        image = "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest"
+        [tool.vertex-training.pools.evaluator]
         [tool.vertex-training.env]
         MODE = "fast"
         """)
@@ -59,12 +82,31 @@ def test_every_key_is_read(make_project):
         settings.verify_timeout,
         settings.directories,
     ) == (("--quick",), 5.0, ("out/logs",))
-    assert (
-        settings.machine_type,
-        settings.accelerator_type,
-        settings.accelerator_count,
-        settings.builder,
-    ) == ("g2-standard-8", "NVIDIA_L4", 1, "docker")
+    assert settings.builder == "docker"
+    assert settings.job == JobSettings(
+        machine=MachineSettings("g2-standard-8", "NVIDIA_L4", 1, 200, "pd-standard", "2x2"),
+        replicas=2,
+        pools={
+            "server": PoolSettings(
+                MachineSettings("n1-highcpu-16"),
+                3,
+                "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest",
+            ),
+            "evaluator": PoolSettings(),
+        },
+        timeout=36 * 3600.0,
+        strategy="FLEX_START",
+        max_wait=0.0,
+        attempts=5,
+        restarts="replica",
+        labels={"team": "vision"},
+        service_account="t@p.iam.gserviceaccount.com",
+        network="projects/1/global/networks/n",
+        tensorboard="projects/p/locations/europe-west4/tensorboards/7",
+        web_access=True,
+        persistent_resource="pool",
+        output="gs://bucket/models",
+    )
     assert settings.env["MODE"] == "fast"
 
 
@@ -77,6 +119,19 @@ def test_every_key_is_read(make_project):
         ("args = '--epochs 3'", ["args", "a list of arguments", "--epochs 3"]),
         ("python = 3.11", ["python", '"3.11"']),
         ('python = "3.11.7"', ["python", "3.11.7"]),
+        ('timeout = "1 week"', ["timeout", 'as "24h"', "1 week"]),
+        ("timeout = 0", ["timeout", "above 0"]),
+        ('strategy = "spot"', ["strategy", '"SPOT"', "spot"]),
+        ("attempts = 0", ["attempts", "1 or more"]),
+        ('restarts = "all"', ["restarts", '"replica"']),
+        ('web-access = "yes"', ["web-access", "true or false"]),
+        ('output = "/tmp"', ["output", "gs://BUCKET/FOLDER"]),
+        ("pools = 3", ["pools", "worker, server, evaluator"]),
+        ("[tool.vertex-training.pools.master]", ["pools", "worker, server, evaluator"]),
+        (
+            '[tool.vertex-training.pools.worker]\nmachine-typ = "x"',
+            ["machine-typ in [tool.vertex-training.pools.worker]", "Did you mean machine-type?"],
+        ),
         ("verify-timeout = 0", ["verify-timeout", "above 0"]),
         ("verify-timeout = true", ["verify-timeout"]),
         ("accelerator-count = -1", ["accelerator-count"]),

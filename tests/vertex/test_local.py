@@ -41,8 +41,8 @@ print("epoch 1", flush=True)
 time.sleep(seconds)
 if what == "fail":
     raise ValueError("no rows in train.csv")
-if what == "save":
-    folder = pathlib.Path(os.environ["AIP_MODEL_DIR"])
+if what.startswith("save"):
+    folder = pathlib.Path(os.environ["AIP_MODEL_DIR" if what == "save" else "VERTEX_TRAINING_MODEL_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.bin").write_bytes(b"weights")
 print("epoch 2", flush=True)
@@ -142,6 +142,15 @@ def test_from_submission_to_receipt(local: Connection, wanted: Callable[..., Job
     ]
     assert (Path(found.model) / "model.bin").read_bytes() == b"weights"
     assert submit(local, wanted(0.3), key, record=lambda _: None).adopted
+
+
+def test_a_script_may_use_the_path_instead(
+    local: Connection, wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome], key: str
+) -> None:
+    """What is written to VERTEX_TRAINING_MODEL_DIR, a path below /gcs, lies where AIP_MODEL_DIR points to."""
+    assert run(wanted(what="save by path")).state == "JOB_STATE_SUCCEEDED"
+
+    assert [file.path for file in receipt(local, f"gs://local/{key}").files] == ["model.bin"]
 
 
 def test_a_failure_is_diagnosed(wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]) -> None:

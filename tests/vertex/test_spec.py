@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from google.cloud.aiplatform_v1 import AcceleratorType
+from google.cloud.aiplatform_v1 import AcceleratorType, Scheduling
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError
+from prefect_vertex_training.vertex.limits import check, check_label_value
 from prefect_vertex_training.vertex.machines import check_machine
-from prefect_vertex_training.vertex.model import JobRequest, Machine
-from prefect_vertex_training.vertex.spec import check, check_label_value, to_custom_job
+from prefect_vertex_training.vertex.model import DAY, JobRequest, Machine, Pool
+from prefect_vertex_training.vertex.spec import to_custom_job
 
 LONG = "ü" * 129
 
@@ -24,11 +25,15 @@ def test_everything_arrives_in_the_message(request_: JobRequest) -> None:
             command=["python"],
             env={"A": "$(B)"},
             labels={"team": "x"},
-            machine=Machine("g2-standard-24", "NVIDIA_L4", 2, 200),
+            machine=Machine("g2-standard-24", "NVIDIA_L4", 2, 200, "pd-standard"),
             replicas=3,
             timeout=90.5,
+            strategy="SPOT",
             service_account="t@p.iam.gserviceaccount.com",
             network="projects/1/global/networks/n",
+            tensorboard="projects/p/locations/europe-west4/tensorboards/7",
+            web_access=True,
+            persistent_resource="pool",
         )
     )
 
@@ -41,14 +46,24 @@ def test_everything_arrives_in_the_message(request_: JobRequest) -> None:
         list(primary.container_spec.command),
         list(primary.container_spec.args),
     ]
-    assert [(e.name, e.value) for e in primary.container_spec.env] == [("A", "$(B)")]
+    assert [(e.name, e.value) for e in primary.container_spec.env] == [
+        ("VERTEX_TRAINING_MODEL_DIR", "/gcs/bucket/out/model"),
+        ("VERTEX_TRAINING_CHECKPOINT_DIR", "/gcs/bucket/out/checkpoints"),
+        ("VERTEX_TRAINING_LOG_DIR", "/gcs/bucket/out/logs"),
+        ("A", "$(B)"),
+    ]
     assert (
         primary.machine_spec.machine_type,
         primary.machine_spec.accelerator_type,
         primary.machine_spec.accelerator_count,
         primary.disk_spec.boot_disk_size_gb,
-    ) == ("g2-standard-24", AcceleratorType.NVIDIA_L4, 2, 200)
+        primary.disk_spec.boot_disk_type,
+    ) == ("g2-standard-24", AcceleratorType.NVIDIA_L4, 2, 200, "pd-standard")
     assert spec.scheduling.timeout.seconds == 91  # pyright: ignore[reportAttributeAccessIssue]
+    assert spec.scheduling.strategy == Scheduling.Strategy.SPOT
+    assert spec.scheduling.disable_retries
+    assert (spec.enable_web_access, spec.persistent_resource_id) == (True, "pool")
+    assert spec.tensorboard == "projects/p/locations/europe-west4/tensorboards/7"
     assert (job.display_name, dict(job.labels)) == ("digits", {"team": "x"})
     assert spec.base_output_directory.output_uri_prefix == "gs://bucket/out"
     assert (spec.service_account, spec.network) == ("t@p.iam.gserviceaccount.com", "projects/1/global/networks/n")
@@ -63,6 +78,46 @@ def test_a_small_request_leaves_the_images_command_alone(request_: JobRequest) -
     assert pool.machine_spec.accelerator_count == 0
 
 
+def test_pools_stand_at_their_positions(request_: JobRequest) -> None:
+    """Workers second, servers third, evaluators fourth; an empty pool skips one, and another image starts by itself."""
+    reduction = Pool(Machine("n1-highcpu-16"), 2, "us-docker.pkg.dev/x/reductionserver:latest")
+    job = to_custom_job(replace(request_, pools={"evaluator": Pool(), "server": reduction}))
+
+    primary, workers, servers, evaluators = job.job_spec.worker_pool_specs
+    assert (primary.replica_count, workers.replica_count) == (1, 0)
+    assert (servers.replica_count, servers.machine_spec.machine_type) == (2, "n1-highcpu-16")
+    assert (servers.container_spec.image_uri, list(servers.container_spec.args)) == (reduction.image, [])
+    assert evaluators == primary
+
+
+def test_the_time_limit_is_a_day(request_: JobRequest) -> None:
+    """Not the seven days of Vertex AI: a script that hangs is found out tomorrow."""
+    scheduling = to_custom_job(request_).job_spec.scheduling
+
+    assert Scheduling.pb(scheduling).timeout.seconds == DAY == 24 * 3600
+    assert scheduling.strategy == Scheduling.Strategy.STANDARD
+
+
+@pytest.mark.parametrize(
+    ("restarts", "disabled", "whole"), [("none", True, False), ("replica", False, False), ("job", False, True)]
+)
+def test_vertex_restarts_what_was_chosen(request_: JobRequest, restarts: str, disabled: bool, whole: bool) -> None:
+    """Nothing by default: the attempts are counted by whoever submits."""
+    scheduling = to_custom_job(replace(request_, restarts=restarts)).job_spec.scheduling  # pyright: ignore[reportArgumentType]
+
+    assert (scheduling.disable_retries, scheduling.restart_job_on_worker_restart) == (disabled, whole)
+
+
+def test_flex_start_waits_as_long_as_asked_for(request_: JobRequest) -> None:
+    """0 is "for ever" and is sent; nothing leaves Vertex AI's own 24 hours."""
+    machine = Machine("g2-standard-8", "NVIDIA_L4", 1)
+    for_ever = replace(request_, machine=machine, strategy="FLEX_START", max_wait=0)
+    as_usual = replace(for_ever, max_wait=None)
+
+    assert Scheduling.pb(to_custom_job(for_ever).job_spec.scheduling).HasField("max_wait_duration")
+    assert not Scheduling.pb(to_custom_job(as_usual).job_spec.scheduling).HasField("max_wait_duration")
+
+
 def test_too_long_arguments_name_length_limit_and_way_out(request_: JobRequest) -> None:
     """One line with the length, the limit and what to do instead."""
     with pytest.raises(VertexError) as caught:
@@ -74,9 +129,14 @@ def test_too_long_arguments_name_length_limit_and_way_out(request_: JobRequest) 
     assert len(said) < 400
 
 
+L4 = Machine("g2-standard-8", "NVIDIA_L4", 1)
+FLEX = {"strategy": "FLEX_START", "machine": L4}
+BOARD = "projects/p/locations/europe-west4/tensorboards/7"
+ACCOUNT = {"service_account": "t@p.iam.gserviceaccount.com"}
+
 LIMITS = [
-    ({"display_name": ""}, "display name has 0 characters"),
-    ({"display_name": LONG}, "display name has 129 characters"),
+    ({"display_name": ""}, "display_name: 0 characters"),
+    ({"display_name": LONG}, "display_name: 129 characters"),
     ({"image": "repo/image:latest"}, "not named by digest"),
     ({"image": ""}, "not named by digest"),
     ({"image": f"oci:/images:x@sha256:{'a' * 64}"}, "lies in a folder on this machine"),
@@ -85,7 +145,7 @@ LIMITS = [
     ({"output": "gs://UPPER/x"}, "not a Cloud Storage folder"),
     ({"args": ["x" * 100_001]}, "100,001 characters together"),
     ({"args": ["a\0b"]}, "NUL character"),
-    ({"env": {f"V{i}": "" for i in range(101)}}, "101 environment variables"),
+    ({"env": {f"V{i}": "" for i in range(98)}}, "env: 101 environment variables"),
     ({"env": {"1A": "", "A-B": "", "": ""}}, "'1A', 'A-B', ''"),
     ({"labels": {"Team": "x"}}, "label keys: 'Team'"),
     ({"labels": {"1team": "x"}}, "label keys: '1team'"),
@@ -97,7 +157,29 @@ LIMITS = [
     ({"machine": Machine("n1-standard-2")}, "'n1-standard-2' is not offered"),
     ({"machine": Machine("c3-standard-4")}, "'c3-standard-4' is not offered"),
     ({"machine": Machine("n2d-standard-4")}, "'n2d-standard-4' is not offered"),
-    ({"machine": Machine(boot_disk_gb=99)}, "99 GB"),
+    ({"machine": Machine("n1")}, "machine_type: 'n1' is not offered"),
+    ({"machine": Machine(boot_disk_gb=99)}, "boot_disk_gb: 99 GB"),
+    ({"machine": Machine(boot_disk_type="ssd")}, "boot_disk_type: 'ssd' is none of pd-ssd"),
+    ({"machine": Machine("ct5lp-hightpu-4t", tpu_topology="4")}, "tpu_topology: '4'"),
+    ({"machine": Machine("g2-standard-24")}, "accelerator_type: g2-standard-24 comes with 2 x NVIDIA_L4"),
+    ({"pools": {"worker": Pool(Machine("n9-x"))}}, "pools.worker.machine_type: 'n9-x' is not offered"),
+    ({"pools": {"server": Pool(replicas=0)}}, "pools.server.replicas: 0 replicas"),
+    ({"pools": {"worker": Pool()}, "replicas": 2}, "replicas: 2 are asked for beside a worker pool"),
+    ({"strategy": "LOW_COST"}, "strategy: 'LOW_COST' is unknown"),
+    ({"strategy": "FLEX_START"}, "strategy: FLEX_START does not wait for a machine without GPU"),
+    (FLEX | {"timeout": 8 * DAY}, "timeout: FLEX_START allows 7 days, 8 are asked for"),
+    (
+        FLEX | {"pools": {"worker": Pool(Machine("g2-standard-4", "NVIDIA_L4", 1))}},
+        "strategy: FLEX_START wants the sam",
+    ),
+    (FLEX | {"max_wait": -1}, "max_wait: -1 s"),
+    ({"max_wait": 60}, "max_wait: strategy STANDARD doesn't wait"),
+    ({"restarts": "all"}, "restarts: 'all' is unknown"),
+    ({"service_account": "trainer"}, "service_account: 'trainer' is not an address"),
+    ({"network": "default"}, "network: 'default' is not a network's full name"),
+    ({"tensorboard": BOARD}, "tensorboard: it needs a service_account"),
+    (ACCOUNT | {"tensorboard": "board"}, "tensorboard: 'board' is not a TensorBoard's full name"),
+    ({"persistent_resource": "projects/p/x"}, "persistent_resource: 'projects/p/x' is not a resource's id"),
     ({"machine": Machine("g2-standard-4", "NVIDIA_L4", 0)}, "both needed, or neither"),
     ({"machine": Machine("g2-standard-4", None, 1)}, "both needed, or neither"),
     ({"machine": Machine("g2-standard-4", "NVIDIA_L4", 2)}, "comes with 1 x NVIDIA_L4, not with 2"),
@@ -130,8 +212,26 @@ def test_all_broken_limits_are_named_at_once(request_: JobRequest) -> None:
         check(replace(request_, display_name="", replicas=0, labels={"A": ""}))
 
     assert all(
-        part in str(caught.value) for part in ("1. the display name", "2. not valid as label keys", "3. 0 replicas")
+        part in str(caught.value)
+        for part in ("1. display_name: 0", "2. labels: not valid as label keys", "3. replicas: 0 replicas")
     )
+
+
+def test_a_tensorboard_lies_in_the_jobs_region(request_: JobRequest) -> None:
+    """Known before anything is built."""
+    wanted = replace(request_, tensorboard=BOARD, service_account="t@p.iam.gserviceaccount.com")
+
+    check(wanted, region="europe-west4")
+    with pytest.raises(VertexError, match="tensorboard: it is in europe-west4, the job in us-central1"):
+        check(wanted, region="us-central1")
+
+
+def test_what_this_machine_lacks_is_refused_before_the_build(request_: JobRequest) -> None:
+    """local_vertex has no machines that are kept."""
+    with pytest.raises(VertexError, match="persistent_resource: local_vertex has none") as caught:
+        check(replace(request_, persistent_resource="pool"), local=True)
+
+    assert caught.value.kind == "invalid_request"
 
 
 def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> None:
@@ -151,6 +251,8 @@ def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> N
         Machine("a3-highgpu-1g", "NVIDIA_H100_80GB", 1),
         Machine("a3-megagpu-8g", "NVIDIA_H100_MEGA_80GB", 8),
         Machine("a4-highgpu-8g", "NVIDIA_B200", 8),
+        Machine("cloud-tpu"),
+        Machine("ct6e-standard-4t", tpu_topology="2x2"),
         Machine("n1-standard-8", "NVIDIA_TESLA_V100", 8),
     ],
     ids=lambda machine: machine.machine_type,
