@@ -73,18 +73,25 @@ def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> lis
         VertexUnavailable, LocalServiceError: No answer.
     """
     check_label_value(value)
+    jobs, _ = list_jobs(connection, f'(labels.{label}="{value}")')
+    return sorted((job for job in jobs if job.labels.get(label) == value), key=age)
+
+
+def list_jobs(connection: Connection, wanted: str) -> tuple[list[CustomJob], int]:
+    """Every job that a filter finds, newest first as the service lists them, and how many pages that took.
+
+    Raises:
+        VertexError: The listing was refused.
+        VertexUnavailable, LocalServiceError: No answer.
+    """
     with calling(connection, "list the training jobs", connection.parent):
         pager = connection.jobs.list_custom_jobs(
-            request={
-                "parent": connection.parent,
-                "filter": f'(labels.{label}="{value}")',
-                "page_size": 100,
-            },
+            request={"parent": connection.parent, "filter": wanted, "page_size": 100},
             retry=None,
             timeout=connection.pace.deadline,
         )
-        jobs = [job for job in pager if job.labels.get(label) == value]
-    return sorted(jobs, key=age)
+        pages = [list(page.custom_jobs) for page in pager.pages]
+    return [job for page in pages for job in page], len(pages)
 
 
 def age(job: CustomJob) -> tuple[float, str]:
@@ -145,7 +152,7 @@ def patiently(
 ) -> T:
     """Calls `action` until it answers; transient errors are waited out for `patience` seconds, or the connection's."""
     end = clock() + (connection.pace.patience if patience is None else patience)
-    waits = backoff(base=connection.poll, limit=20.0)
+    waits = backoff(base=connection.poll, limit=connection.pace.backoff)
     while True:
         try:
             return action()

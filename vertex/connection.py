@@ -29,11 +29,14 @@ class Pace:
     Attributes:
         settle: How long a create whose answer was lost, or a job missing from a list, may still turn up.
         poll: Between two looks at a job's state, at first; four times as long for a long job.
+        list_page: What one page of a list of jobs takes at least: 600 reads a minute are allowed, and a watcher of
+            many jobs stays below a tenth of them.
         log_poll: Between two reads of the log.
         log_page: What one page of the log takes at least: Cloud Logging allows 60 requests a minute and project.
         log_overlap: How far back each read of the log looks again: lines arrive out of order.
         log_drain: How long after the end lines are still waited for.
         patience: How long answers may fail to come before a watcher gives up.
+        backoff: The longest wait between two tries of a call that gets no answer.
         deadline: Of one call.
     """
 
@@ -45,9 +48,13 @@ class Pace:
     log_drain: float
     patience: float
     deadline: float = 30.0
+    backoff: float = 20.0
+    list_page: float = 0.0
 
 
-CLOUD = Pace(settle=45, poll=5, log_poll=5, log_page=1, log_overlap=10, log_drain=15, patience=600)
+CLOUD = Pace(
+    settle=45, poll=5, list_page=1.25, log_poll=5, log_page=2, log_overlap=10, log_drain=15, patience=600, backoff=20
+)
 LOCAL = Pace(settle=1, poll=0.05, log_poll=0.2, log_page=0, log_overlap=1, log_drain=0, patience=30)
 
 
@@ -143,6 +150,12 @@ class Connection:
     def bucket(self) -> str:
         """Where output goes, by name."""
         return self.place.bucket
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The same for connections that ask the same service for the same project and region as the same account."""
+        place = self.place
+        return (place.address, place.project, place.region, place.account)
 
     @property
     def parent(self) -> str:

@@ -137,12 +137,14 @@ class SubmittedJob:
         state: When last seen.
         adopted: It was there before this call: found by its key, not created.
         console: Where a person can look at it; empty for local_vertex.
+        created: When, seconds since 1970; 0 when unknown.
     """
 
     name: str
     state: State
     adopted: bool = False
     console: str = ""
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,11 @@ class Place(Protocol):
         """Whether it is a server on this machine."""
         ...
 
+    @property
+    def address(self) -> str:
+        """Where the API answers."""
+        ...
+
     def jobs(self) -> JobServiceClient:
         """Makes a client for custom jobs."""
         ...
@@ -94,6 +99,11 @@ class PlainPlace:
     buckets: Path | None = None
     account: str = ""
     local: bool = True
+
+    @property
+    def address(self) -> str:
+        """See `Place`."""
+        return self.target
 
     def _channel(self) -> grpc.Channel:
         """A channel without TLS that no proxy setting leads astray: gRPC obeys http_proxy even for 127.0.0.1.
@@ -150,6 +160,11 @@ class GooglePlace:
         self.bucket = bucket
         self.endpoint = (endpoint or f"{region}-aiplatform.googleapis.com").removeprefix("https://").rstrip("/")
         self._given = credentials
+
+    @property
+    def address(self) -> str:
+        """See `Place`."""
+        return self.endpoint
 
     @property
     def account(self) -> str:

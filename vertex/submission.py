@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.errors import TrainingError
 from ..core.retry import backoff
-from .calls import KEY_LABEL, age, create, get, is_ambiguous, is_live, listed, patiently, state_of
+from .calls import KEY_LABEL, age, create, get, is_ambiguous, is_live, listed, patiently, seconds, state_of
 from .cancellation import cancel, cancel_by_key, cancel_quietly
 from .connection import Connection
 from .intent import intent_text, intent_time
@@ -133,12 +133,18 @@ def reconcile(connection: Connection, key: str) -> CustomJob | None:
     Raises:
         VertexError: A call was refused, or got no answer (then transient).
     """
-    return _keep_one(connection, listed(connection, key))
+    return keep_one(connection, listed(connection, key))
 
 
 def submitted(connection: Connection, job: CustomJob, *, adopted: bool = False) -> SubmittedJob:
     """Google's answer as our value."""
-    return SubmittedJob(job.name, state_of(job), adopted=adopted, console=connection.console(job.name))
+    return SubmittedJob(
+        job.name,
+        state_of(job),
+        adopted=adopted,
+        console=connection.console(job.name),
+        created=seconds(job.create_time),
+    )
 
 
 class _Desk:
@@ -165,7 +171,7 @@ class _Desk:
             self.sleep(min(next(waits), max(until - self.clock(), 0.001)))
 
     def keep_one(self, jobs: Sequence[CustomJob]) -> CustomJob | None:
-        return patiently(lambda: _keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep)
+        return patiently(lambda: keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep)
 
     def appeared(self, known: set[str]) -> CustomJob | None:
         """The job of a create whose answer was lost, in any state; None when the settle window passed without it."""
@@ -187,8 +193,12 @@ def _counts(job: CustomJob) -> bool:
     return is_live(job) or state_of(job) == "JOB_STATE_SUCCEEDED"
 
 
-def _keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:
-    """Cancels every live job but the one that counts: the oldest that succeeded, else the oldest that lives."""
+def keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:
+    """Cancels every live job but the one that counts: the oldest that succeeded, else the oldest that lives.
+
+    Raises:
+        VertexError: A call was refused, or got no answer (then transient).
+    """
     counting = sorted(filter(_counts, jobs), key=lambda job: (is_live(job), age(job)))
     kept = next(iter(counting), None)
     for job in counting[1:]:

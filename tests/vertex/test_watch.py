@@ -12,6 +12,7 @@ from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.rpc.status_pb2 import Status
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.logs import Cursor
 from prefect_vertex_training.vertex.model import LogLine, Outcome
 from prefect_vertex_training.vertex.submission import job_key
 from prefect_vertex_training.vertex.watch import watch
@@ -320,3 +321,48 @@ def test_a_job_cancelled_on_purpose_stays_cancelled(watching, vertex: TinyVertex
     outcome = watching(cancelled.name)
 
     assert (cancelled.name, "JOB_STATE_CANCELLED") == (outcome.name, outcome.state)
+
+
+def test_a_watch_goes_on_from_the_cursor_of_an_earlier_one(connection: Connection, vertex: TinyVertex, clock: Clock):
+    """What was handed on before the watch died is not handed on again."""
+    job = vertex.add(state=JobState.JOB_STATE_RUNNING)
+    cursor, lines = Cursor(), []
+    vertex.say("first")
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    clock.on_sleep = die
+    with pytest.raises(KeyboardInterrupt):
+        follow(connection, job, lines, clock, cursor)
+    clock.on_sleep = lambda: None
+    vertex.say("second")
+    job.state = JobState.JOB_STATE_SUCCEEDED
+    follow(connection, job, lines, clock, cursor)
+
+    assert lines == ["first", "second"]
+
+
+def test_what_another_process_printed_is_left_out(connection: Connection, vertex: TinyVertex, clock: Clock):
+    """By its text and as often as it was printed: what the dead process could not hand over any more comes now."""
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    lines: list[str] = []
+    for line in ("step", "step", "done", "step"):
+        vertex.say(line)
+
+    follow(connection, job, lines, clock, Cursor(printed=["step", "step"]))
+
+    assert lines == ["done", "step"]
+
+
+def follow(connection: Connection, job: CustomJob, lines: list[str], clock: Clock, cursor: Cursor) -> None:
+    """A watch that keeps the lines' texts."""
+    watch(
+        connection,
+        job.name,
+        on_state=lambda _: None,
+        on_line=lambda line: lines.append(line.message),
+        cursor=cursor,
+        clock=clock,
+        sleep=clock.sleep,
+    )
