@@ -39,7 +39,7 @@ def job_request(project: Project, args: list[str], connection: Connection, verte
         args=args,
         env=settings.env,
         labels={**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},
-        machine=_machine(job.machine),
+        machine=machine(job.machine),
         replicas=job.replicas,
         pools={cast("Role", role): _pool(pool) for role, pool in job.pools.items()},
         service_account=job.service_account or (vertex.service_account if vertex else None),
@@ -55,7 +55,8 @@ def job_request(project: Project, args: list[str], connection: Connection, verte
 def _display_name(project: str, run_name: str, run: str) -> str:
     """Unique, for run names are not; the end that tells runs apart is never cut off."""
     end = f" {run[:8]}"
-    return f"{project} {run_name}"[: DISPLAY_NAME_LIMIT - len(end)] + end
+    name = run_name if run_name.startswith(project) else f"{project} {run_name}"
+    return name[: DISPLAY_NAME_LIMIT - len(end)] + end
 
 
 def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - JobRequest's own types
@@ -63,9 +64,10 @@ def _given(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - JobRequest's own 
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _machine(machine: MachineSettings) -> Machine:
-    return Machine(**_given(**asdict(machine)))
+def machine(settings: MachineSettings) -> Machine:
+    """What a project asks for; the rest keeps its default."""
+    return Machine(**_given(**asdict(settings)))
 
 
 def _pool(pool: PoolSettings) -> Pool:
-    return Pool(_machine(pool.machine) if pool.machine else None, pool.replicas, pool.image)
+    return Pool(machine(pool.machine) if pool.machine else None, pool.replicas, pool.image)

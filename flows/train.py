@@ -32,6 +32,9 @@ from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
 from ..vertex.limits import check
 from ..vertex.submission import job_key
+from .limits import submission_turn, turn
+from .naming import name_run
+from .page import run_page
 from .parameters import RegistryParameter, VertexParameter
 from .request import RUN_LABEL, job_request
 from .result import TrainingResult
@@ -97,18 +100,22 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         if verify != "auto":
             snapshot.settings = replace(snapshot.settings, verify=verify)
         arguments = [*snapshot.settings.args, *args]
+        name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
         request = job_request(snapshot, arguments, connection, vertex)
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
-        lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
-        age = 0.0 if refresh else 3600.0
-        plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
-        image = steps.run(push, plan, steps.run(build, plan))
-        key = job_key(str(current_run.id), "submit", image.digest, *arguments)
-        job = steps.run(submit, connection, replace(request, image=image.reference), key)
-        outcome = steps.run(watch, connection, job)
-        left = steps.run(receipt, connection, request.output)
+        with run_page(snapshot.settings.name, steps):
+            lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
+            age = 0.0 if refresh else 3600.0
+            plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
+            image = steps.run(push, plan, steps.run(build, plan))
+            key = job_key(str(current_run.id), "submit", image.digest, *arguments)
+            with turn(snapshot.settings.name, connection, key):
+                submission_turn(connection)
+                job = steps.run(submit, connection, replace(request, image=image.reference), key)
+                outcome = steps.run(watch, connection, job)
+                left = steps.run(receipt, connection, request.output)
     return TrainingResult(
         image=image.reference,
         job=outcome.name,

@@ -13,6 +13,7 @@ from ..core.home import Home
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
 from ..images.push import close_ahead, open_ahead
+from .artifacts import artifact_key
 from .log import LogFunction, step_log
 from .plan import ImagePlan, docker_engine
 from .policy import STEP
@@ -94,6 +95,6 @@ def report_layers(image: BuiltImage, key: str) -> None:
     )
     create_markdown_artifact(
         f"`{image.reference}`\n\n{head}\n{rows}\n",
-        key=key,
+        key=artifact_key(key),
         description="The image's layers",
     )

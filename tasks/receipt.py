@@ -9,6 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from ..vertex import receipt as engine
 from ..vertex.connection import Connection
 from ..vertex.model import Receipt
+from .artifacts import artifact_key
+from .events import model_event
 from .log import step_log
 from .policy import STEP
 
@@ -25,7 +27,8 @@ def receipt(connection: Connection, output: str) -> Receipt:
     rows = "\n".join(f"| {file.path} | {file.size:,} | `{file.sha256}` |" for file in found.files)
     create_markdown_artifact(
         f"`{found.model}`\n\n| file | bytes | sha256 |\n|---|---:|---|\n{rows}\n",
-        key="training-model",
+        key=artifact_key("model"),
         description="The model that the job left",
     )
+    model_event(found)
     return found

@@ -10,6 +10,7 @@ from ..vertex import submission as engine
 from ..vertex.connection import Connection
 from ..vertex.intent import IntentFile
 from ..vertex.model import JobRequest, SubmittedJob
+from .events import SUBMITTED, job_event
 from .log import step_log
 from .policy import STEP
 
@@ -30,6 +31,8 @@ def submit(connection: Connection, request: JobRequest, key: str) -> SubmittedJo
     intent = IntentFile(Home.default().cache / "intents", key)
     job = engine.submit(connection, request, key, record=intent.record, recorded=intent.read())
     log(f"{'found' if job.adopted else 'created'} {job.name}")
+    if not job.adopted:
+        job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)
     if job.console:
         log(job.console)
     return job

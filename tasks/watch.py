@@ -14,6 +14,7 @@ from ..vertex.connection import Connection
 from ..vertex.model import Outcome, SubmittedJob
 from .log import step_log
 from .policy import STEP
+from .training_log import TrainingLog
 
 
 @task(name="watch", cache_policy=NO_CACHE, **STEP)
@@ -28,8 +29,9 @@ def watch(connection: Connection, job: SubmittedJob) -> Outcome:
         LocalServiceError: Transient: local_vertex stopped; the next try starts it and finds the job again.
     """
     log = step_log("watch")
+    shown = TrainingLog(log)
     try:
-        outcome = engine.watch(connection, job.name, on_state=log, on_line=lambda line: log(line.message))
+        outcome = engine.watch(connection, job.name, on_state=log, on_line=shown.line)
     except Exception:
         raise
     except BaseException:
@@ -38,6 +40,7 @@ def watch(connection: Connection, job: SubmittedJob) -> Outcome:
         with contextlib.suppress(Exception):
             submission.cancel(connection, job.name, wait=0)
         raise
+    shown.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
         raise JobFailed(
             outcome.diagnosis or f"the job ended as {outcome.state}",

@@ -218,13 +218,13 @@ def _line(entry: LogEntry) -> LogLine:
     except ValueError:
         severity = "DEFAULT"
     task = entry.resource.labels.get("task_name", "service")
-    return LogLine(_mark(entry)[0], severity, _message(entry), task)
+    payload = _plain(entry.json_payload) if entry.json_payload else {}
+    return LogLine(_mark(entry)[0], severity, _message(entry, payload), task, payload)
 
 
-def _message(entry: LogEntry) -> str:
+def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
     """A line as it was printed; of a structured one its `message`, or all of it as JSON."""
-    if entry.json_payload:
-        payload = _plain(entry.json_payload)
+    if payload:
         message = payload.get("message")
         text = message if isinstance(message, str) else json.dumps(payload, ensure_ascii=False)
     else:

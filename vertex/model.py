@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 State = Literal[
     "JOB_STATE_QUEUED",
@@ -156,12 +156,14 @@ class LogLine:
         severity: As Cloud Logging names it; stderr arrives as ERROR even when harmless.
         message: Without its newline.
         task: "workerpool0-0", or "service" for the platform's own lines.
+        fields: Of a line in JSON, all that it holds.
     """
 
     timestamp: float
     severity: str
     message: str
     task: str
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

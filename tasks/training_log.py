@@ -1,0 +1,49 @@
+"""A job's lines as a person wants them: in the run's log, as a bar that moves, as curves."""
+
+from __future__ import annotations
+
+from ..vertex.model import LogLine, Outcome
+from .events import FAILED, SUCCEEDED, job_event
+from .log import LogFunction
+from .metrics import Metrics
+from .progress import current, part_done
+
+PRIMARY = ("workerpool0-0", "service")
+"""Whose numbers count: of several replicas each prints its own."""
+
+
+class TrainingLog:
+    """Takes every line of one job, and its end.
+
+    Args:
+        log: Writes to the run's log.
+    """
+
+    def __init__(self, log: LogFunction) -> None:
+        self._log = log
+        self._metrics = Metrics()
+        self._unit = ""
+
+    def line(self, line: LogLine) -> None:
+        """One line of any replica."""
+        self._log(line.message)
+        if line.task in PRIMARY:
+            self._metrics.line(line.fields)
+            self._move(line)
+
+    def end(self, outcome: Outcome) -> None:
+        """The job has ended, well or not."""
+        self._metrics.publish()
+        event = SUCCEEDED if outcome.state == "JOB_STATE_SUCCEEDED" else FAILED
+        job_event(event, outcome.name, state=outcome.state, seconds=outcome.seconds, diagnosis=outcome.diagnosis)
+
+    def _move(self, line: LogLine) -> None:
+        progress = current()
+        found = part_done(line.message, line.fields) if progress else None
+        if progress is None or found is None:
+            return
+        unit, part = found
+        # Steps begin again with each epoch: once epochs are counted, only they move the bar.
+        if unit == "epoch" or self._unit != "epoch":
+            self._unit = unit
+            progress.inside(part, f"training: {part:.0%} of its {unit}s")
