@@ -32,7 +32,10 @@ def run_name(project: Project, region: str | None) -> str:
 
 def run_tags(project: Project, region: str | None) -> set[str]:
     """What a person filters runs by."""
-    return {project.settings.name, *((region, machine(project.settings.job.machine).machine_type) if region else ("local",))}
+    return {
+        project.settings.name,
+        *((region, machine(project.settings.job.machine).machine_type) if region else ("local",)),
+    }
 
 
 def version(project: Project) -> str:
