@@ -13,7 +13,7 @@ from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.runtime import flow_run as current_run
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
@@ -32,6 +32,7 @@ from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
 from ..vertex.limits import check
 from ..vertex.submission import job_key
+from .form import Picker, RunMachine, titled
 from .limits import submission_turn, turn
 from .naming import name_run
 from .page import run_page
@@ -41,7 +42,9 @@ from .result import TrainingResult
 from .source import opened
 from .steps import Steps
 
-Source = Annotated[str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)]
+Source = Annotated[
+    str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
+]
 """A folder, also as a path, or a git repository's address."""
 
 
@@ -58,28 +61,30 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
 def train(  # noqa: PLR0917 - Prefect names every parameter
-    project: Source,
-    ref: str = "",
-    subfolder: str = "",
-    git_token: Secret[str] | None = None,
-    args: list[str] = [],  # noqa: B006 - never changed; a list makes the better field in the run form
-    registry: RegistryParameter | None = None,
-    vertex: VertexParameter | None = None,
-    builder: Builder = "auto",
-    verify: Literal["auto", "here", "locked"] = "auto",
-    refresh: bool = False,
+    project: Annotated[Source, titled("Project")],
+    args: Annotated[list[str], titled("Arguments")] = [],  # noqa: B006 - never changed, and shown as the default
+    machine: Annotated[RunMachine, titled("Machine")] = RunMachine(),  # noqa: B008 - likewise
+    registry: Annotated[RegistryParameter | None, Picker(), titled("Registry")] = None,
+    vertex: Annotated[VertexParameter | None, Picker(), titled("Vertex AI")] = None,
+    ref: Annotated[str, titled("Git: branch, tag or commit")] = "",
+    subfolder: Annotated[str, titled("Git: subfolder")] = "",
+    git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
+    builder: Annotated[Builder, titled("Builder")] = "auto",
+    verify: Annotated[Literal["auto", "here", "locked"], titled("Verify")] = "auto",
+    refresh: Annotated[bool, titled("Refresh")] = False,
 ) -> TrainingResult:
-    """Takes a project from this machine to a finished training job and its model.
+    """Takes a project from its folder or git repository to a finished training job and its model.
 
     Args:
-        project: The project's folder on the machine that runs this flow, or the address of its git repository.
-        ref: The repository's branch, tag or whole commit id; nothing for its default branch.
-        subfolder: The project's folder inside the repository; nothing for all of it.
-        git_token: A Secret block that holds the access token of a private repository.
-        args: The training script's arguments, after those of the project's own settings.
-        registry: Where the image goes; none keeps it in this machine's image layout.
-        vertex: Where the job runs; none runs it on this machine, in local_vertex.
-        builder: direct, docker, or auto: docker for a project with a Dockerfile.
+        project: A folder on the machine that runs this flow, or a git repository's address.
+        args: The training script's arguments, one word a line, after those of the project's own settings.
+        machine: What the job runs on, where it should not be as the project's own settings say.
+        registry: Where the image goes; without one it stays on the machine that runs this flow.
+        vertex: Where the job runs; without one on the machine that runs this flow.
+        ref: What of the repository is trained; empty for its default branch. A commit needs all its characters.
+        subfolder: The project's folder inside the repository; empty for all of it.
+        git_token: A Secret block with the access token of a private repository.
+        builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list;
             auto: as the project's settings say.
         refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
@@ -92,7 +97,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         raise ProjectError(
             "a job in the cloud can't reach an image on this machine",
             where="registry",
-            next_step="Name a ContainerRegistry block: --registry BLOCK",
+            next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
         )
     steps = Steps()
     with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
@@ -102,7 +107,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
-        request = job_request(snapshot, arguments, connection, vertex)
+        request = machine.applied(job_request(snapshot, arguments, connection, vertex))
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
         with run_page(snapshot.settings.name, steps):

@@ -1,0 +1,118 @@
+"""The run form: the schema that Prefect's UI draws it from, and what its machine card changes."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools import validate
+from prefect.utilities.schema_tools.validation import is_valid
+from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine
+from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.vertex import machines
+from prefect_vertex_training.vertex.model import JobRequest, Machine
+
+REQUEST = JobRequest("x", "x@sha256:0", "gs://b/x", machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2), replicas=3)
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """As a deployment stores it."""
+    return parameter_schema(train).model_dump()
+
+
+def test_every_field_has_a_title_and_a_description(schema: dict[str, Any]) -> None:
+    """The parameters in a card too."""
+    fields = {**schema["properties"], **schema["definitions"]["RunMachine"]["properties"]}
+
+    assert [name for name, field in fields.items() if field["title"] in {name, ""}] == []
+    assert [name for name, field in fields.items() if not field.get("description", "").endswith(".")] == []
+    assert schema["required"] == ["project"]
+
+
+def test_blocks_are_picked_from_a_list_and_choices_from_a_menu(schema: dict[str, Any]) -> None:
+    """No union, which the form shows as tabs."""
+    fields, definitions = schema["properties"], schema["definitions"]
+    blocks = [fields["registry"], fields["vertex"], definitions[fields["git_token"]["$ref"].rpartition("/")[2]]]
+
+    assert [block["block_type_slug"] for block in blocks] == [
+        "container-registry-for-training",
+        "vertex-ai-training",
+        "secret",
+    ]
+    assert "anyOf" not in str(fields)
+    assert fields["builder"]["enum"] == ["auto", "direct", "docker"]
+
+
+def test_every_accelerator_can_be_chosen() -> None:
+    """Those of the rules, and two words."""
+    known = {*machines._N1_COUNTS, *machines._BUILT_IN.values()}
+
+    assert set(get_args(Accelerator)) == {PROJECTS, "none", *known}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"project": ""},
+        {"builder": "podman"},
+        {"args": "--epochs"},
+        {"machine": {"machine_type": "N1 standard"}},
+        {"machine": {"accelerator_type": "T4"}},
+        {"machine": {"accelerator_count": -1}},
+        {"machine": {"replicas": 1.5}},
+        {"machine": {"strategy": "spot"}},
+        {"machine": {"time_limit": 169}},
+    ],
+)
+def test_wrong_values_are_refused_by_the_server_and_in_python(schema: dict[str, Any], wrong: dict[str, Any]) -> None:
+    """Before a run exists, or as its first error."""
+    values = {"project": "/srv/digits", **wrong}
+
+    assert not is_valid(values, schema)
+    with pytest.raises(ParameterTypeError):
+        train.validate_parameters(values)
+
+
+def test_what_the_form_sends_unchanged_is_valid(schema: dict[str, Any]) -> None:
+    """Every default; nothing for a block that wasn't picked, which is None in Python."""
+    values = {
+        name: field["default"] for name, field in schema["properties"].items() if field.get("default") is not None
+    }
+    validate({"project": "/srv/digits", **values}, schema, raise_on_error=True)
+    validated = train.validate_parameters({"project": "/srv/digits", "registry": None, **values})
+
+    assert validated["machine"].applied(REQUEST) == REQUEST
+    assert validated["registry"] is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "wanted"),
+    [
+        ({}, ("n1-standard-8", "NVIDIA_TESLA_T4", 2)),
+        ({"machine_type": "n1-standard-16"}, ("n1-standard-16", "NVIDIA_TESLA_T4", 2)),
+        ({"accelerator_type": "NVIDIA_TESLA_T4"}, ("n1-standard-8", "NVIDIA_TESLA_T4", 2)),
+        ({"accelerator_type": "NVIDIA_TESLA_V100"}, ("n1-standard-8", "NVIDIA_TESLA_V100", 1)),
+        ({"accelerator_count": 4}, ("n1-standard-8", "NVIDIA_TESLA_T4", 4)),
+        ({"accelerator_type": "none", "machine_type": "e2-standard-4"}, ("e2-standard-4", None, 0)),
+        (
+            {"machine_type": "g2-standard-24", "accelerator_type": "NVIDIA_L4", "accelerator_count": 2},
+            ("g2-standard-24", "NVIDIA_L4", 2),
+        ),
+    ],
+)
+def test_the_card_changes_only_what_was_chosen(chosen: dict[str, Any], wanted: tuple[str, str | None, int]) -> None:
+    """The rest stays as the project says."""
+    request = RunMachine(**chosen).applied(REQUEST)
+
+    assert (request.machine.machine_type, request.machine.accelerator_type, request.machine.accelerator_count) == wanted
+    assert (request.replicas, request.timeout) == (3, REQUEST.timeout)
+
+
+def test_replicas_strategy_and_the_time_limit_of_a_run() -> None:
+    """Hours become seconds."""
+    request = RunMachine(replicas=2, strategy="SPOT", time_limit=1.5).applied(REQUEST)
+
+    assert (request.replicas, request.strategy, request.timeout) == (2, "SPOT", 5400)
