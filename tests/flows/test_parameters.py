@@ -33,7 +33,7 @@ def test_the_form_offers_the_saved_blocks() -> None:
     properties = train.parameters.properties
 
     for name, block in (("registry", ContainerRegistry), ("vertex", VertexAI)):
-        assert properties[name]["anyOf"][0]["block_type_slug"] == block.get_block_type_slug()
+        assert properties[name]["block_type_slug"] == block.get_block_type_slug()
         assert properties[name]["default"] is None
 
 
