@@ -18,8 +18,11 @@ from .model import BuiltImage
 if TYPE_CHECKING:
     from .target import ImageTarget
 
+LATEST = "latest"
+"""The tag of the newest image of a name, for people; and for a machine that has built nothing yet."""
+
 # Part of every fingerprint: raise it when the same request gives another image than before.
-_RECIPE = "1"
+_RECIPE = "2"
 
 
 def image_fingerprint(

@@ -16,8 +16,9 @@ from typing import BinaryIO
 
 from ..core.errors import ImageError
 from . import places
-from .layer import CHUNK, Layer, LayerWriter
+from .layer import CHUNK, COMPRESSION, Layer, LayerWriter
 from .model import SourceFile
+from .tar_writer import TarWriter
 
 SOURCE_BUCKETS = 8
 DATA_BUCKETS = 16
@@ -29,6 +30,10 @@ _SOURCES = (
 )
 _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
 _RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart (FAT)
+
+
+FORMAT = f"2 {COMPRESSION}"
+"""Of a code layer's bytes; raise it when they change, so that nothing older is reused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,19 @@ def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
         ImageError: A file is gone, or changed while it was read.
     """
     writer = LayerWriter(out)
-    hashes: dict[str, str] = {}
-    for file in bucket.files:
-        _write_file(writer, file, hashes if file.path in bucket.racy else None)
+    hashes = _write_files(writer, bucket)
     return writer.finish(bucket.title), hashes
+
+
+def hash_bucket(bucket: Bucket) -> tuple[str, dict[str, str]]:
+    """The diff ID that the bucket's layer has, made or not; and the SHA-256 of each racy file's bytes.
+
+    Raises:
+        ImageError: As `write_bucket`.
+    """
+    writer = TarWriter()
+    hashes = _write_files(writer, bucket)
+    return writer.finish_tar(), hashes
 
 
 def hash_file(file: SourceFile) -> str:
@@ -130,7 +144,14 @@ def _bucket(folder: str, is_source: bool) -> str:
     return f"{kind} {zlib.crc32(folder.encode()) % count + 1}/{count}"
 
 
-def _write_file(writer: LayerWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
+def _write_files(writer: TarWriter, bucket: Bucket) -> dict[str, str]:
+    hashes: dict[str, str] = {}
+    for file in bucket.files:
+        _write_file(writer, file, hashes if file.path in bucket.racy else None)
+    return hashes
+
+
+def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
     digest = sha256() if hashes is not None else None
 
     def blocks(stream: RawIOBase, left: int) -> Iterator[bytes]:

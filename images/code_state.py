@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..core.files import write_atomic
-from .code_layers import Bucket, hash_file
-from .layer import COMPRESSION, Layer
-
-_FORMAT = f"2 {COMPRESSION}"
+from .code_layers import FORMAT, Bucket, hash_file
+from .layer import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,11 @@ class CodeState:
                 self._set(bucket.title, _Known(bucket.signature, known.layer, still))
         return known.layer
 
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The last build's layers, by diff ID."""
+        return {known.layer.diff_id: known.layer for known in self._known.values()}
+
     def remember(self, bucket: Bucket, layer: Layer, racy: dict[str, str]) -> None:
         """`bucket` became `layer`; `racy` holds the SHA-256 of the files touched just before."""
         self._set(bucket.title, _Known(bucket.signature, layer, racy))
@@ -55,7 +58,7 @@ class CodeState:
         """Writes what changed since it was loaded."""
         if self._changed:
             buckets = {title: asdict(known) for title, known in self._known.items()}
-            write_atomic(self._path, json.dumps({"format": _FORMAT, "buckets": buckets}))
+            write_atomic(self._path, json.dumps({"format": FORMAT, "buckets": buckets}))
 
     def _set(self, title: str, known: _Known) -> None:
         self._known[title] = known
@@ -64,7 +67,7 @@ class CodeState:
     def _load(self) -> dict[str, _Known]:
         try:
             state = json.loads(self._path.read_bytes())
-            if state["format"] != _FORMAT:
+            if state["format"] != FORMAT:
                 return {}
             return {
                 title: _Known(item["signature"], Layer(**item["layer"]), item["racy"])

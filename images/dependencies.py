@@ -18,7 +18,7 @@ from .layer import COMPRESSION, Layer
 from .model import Descriptor
 from .pylock import LockedWheel
 
-FORMAT = "1"
+FORMAT = "2"
 """Of a wheel layer's bytes; raise it when they change, so that nothing older is reused."""
 
 MAX_ALONE = 20

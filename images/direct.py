@@ -10,15 +10,13 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import BinaryIO
 
 from ..core.errors import BaseImageError, ImageError
-from . import code_layers
+from . import code_layers, earlier
 from .base import Base
 from .cache import image_tag
-from .code_layers import Bucket
+from .code_build import CodeBuild
 from .code_state import CodeState
 from .config import DOCKER, OCI, PREFIX, MediaTypes, blob_descriptor, image_config, image_manifest, layer_descriptor
 from .crew import Crew
@@ -78,19 +76,16 @@ def build(
         folder = cache / "layers"
         shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
         dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
-        state = CodeState(folder / "code", request.root)
-        buckets = code_layers.split(request.files, now)
-        code = [_bucket_layer(shop, state, bucket) for bucket in buckets]
+        code = CodeBuild(shop, CodeState(folder / "code", request.root), code_layers.split(request.files, now)).start()
         environment = _environment(shop, request, base)
         folders = _folders(shop, request)
         found = dependencies.result()
         layers = [
             *environment,
             *(layer for _, layer in found.layers),
-            *(layer.result() if isinstance(layer, Future) else layer for layer in code),
+            *code.result(),
             *folders,
         ]
-        state.save()
         return _assemble(shop, request, base, layers, found.lock)
 
 
@@ -119,20 +114,6 @@ def _check(request: ImageRequest, base: Base | None) -> int:
             next_step="Choose another base, or squash it",
         )
     return alone
-
-
-def _bucket_layer(shop: Workshop, state: CodeState, bucket: Bucket) -> Layer | Future[Layer]:
-    known = state.layer(bucket)
-    if known is not None and shop.has(known):
-        shop.report(known, "reused", time.perf_counter())
-        return known
-
-    def write(out: BinaryIO) -> Layer:
-        layer, racy = code_layers.write_bucket(out, bucket)
-        state.remember(bucket, layer, racy)
-        return layer
-
-    return shop.crew.make(shop.make, write)
 
 
 def _environment(shop: Workshop, request: ImageRequest, base: Base | None) -> list[Layer]:
@@ -185,6 +166,7 @@ def _labels(request: ImageRequest, base: Base | None, lock: str) -> dict[str, st
         **request.labels,
         f"{PREFIX}.python": request.python,
         f"{PREFIX}.lock": lock,
+        earlier.LABEL: code_layers.FORMAT,
         f"{PREFIX}.base": base.digest if base else "none",
     }
     if base:

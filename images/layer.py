@@ -15,7 +15,8 @@ from typing import BinaryIO
 from zlib_ng import zlib_ng
 
 from . import tar
-from .inflate import CorruptData, Inflater
+from .inflate import Inflater
+from .tar_writer import TarWriter
 
 CHUNK = 256 * 1024
 """Bytes read at a time; what bounds the memory."""
@@ -25,6 +26,9 @@ COMPRESSION = "zlib-ng 1.1.0"
 
 _SAMPLED = 16 * 1024  # bytes from which on a file is tried before it is compressed
 _SAMPLE = 4 * 1024
+_FEW = 96  # different bytes among 256: noise has about 160, text and tables fewer
+_STORED = 0xFFFF  # bytes that a stored block can hold
+_LAST_STORED = b"\1\0\0\xff\xff"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
 
 
@@ -49,7 +53,7 @@ class Layer:
     size: int
 
 
-class LayerWriter:
+class LayerWriter(TarWriter):
     """Writes entries to `out` in the order given; parent folders are added before their first entry.
 
     Memory stays flat: at most `CHUNK` bytes of any entry are held. No path may be added twice: engines refuse that.
@@ -60,43 +64,15 @@ class LayerWriter:
     """
 
     def __init__(self, out: BinaryIO, level: int = 1) -> None:
+        super().__init__()
         self._out = out
-        self._level = self._wanted_level = level
+        self._level = level
         self._compressed = hashlib.sha256()
-        self._uncompressed = hashlib.sha256()
         self._size = 0
-        self._folders: set[str] = set()
         self._squeeze = None
+        self._storing = False
         self._crc = 0
         self._length = 0
-
-    def add_directory(self, path: str, mode: int = 0o755) -> None:
-        """A folder; added once, however often it is named."""
-        self._add_parents(path)
-        if path not in self._folders:
-            self._folders.add(path)
-            self._write(tar.directory_header(path, mode))
-
-    def add_symlink(self, path: str, target: str) -> None:
-        """A symbolic link."""
-        self._add_parents(path)
-        self._write(tar.symlink_header(path, target))
-
-    def add_file(self, path: str, size: int, blocks: Iterable[bytes], *, executable: bool) -> None:
-        """A file whose `blocks`, together exactly `size` bytes, get compressed here."""
-        self._add_parents(path)
-        self._write(tar.file_header(path, size, executable=executable))
-        written = 0
-        for number, block in enumerate(blocks):
-            if number == 0 and size >= _SAMPLED:
-                # zlib-ng's fastest level makes incompressible data 5 % larger at 100 MB/s; storing it costs nothing.
-                self._use_level(self._wanted_level if _compressible(block) else 0)
-            written += len(block)
-            self._write(block)
-        if written != size:
-            raise CorruptData(f"{written} bytes where {size} were announced")
-        self._use_level(self._wanted_level)
-        self._write(tar.padding(size))
 
     def add_deflated(
         self,
@@ -141,20 +117,36 @@ class LayerWriter:
 
     def finish(self, title: str) -> Layer:
         """Ends the layer; nothing can be added afterwards."""
-        self._write(tar.END)
+        diff_id = self.finish_tar()
         self._end_member()
-        return Layer(
-            title, f"sha256:{self._compressed.hexdigest()}", f"sha256:{self._uncompressed.hexdigest()}", self._size
-        )
+        return Layer(title, f"sha256:{self._compressed.hexdigest()}", diff_id, self._size)
 
-    def _add_parents(self, path: str) -> None:
-        parent = path.rpartition("/")[0]
-        if parent and parent not in self._folders:
-            self._add_parents(parent)
-            self._folders.add(parent)
-            self._write(tar.directory_header(parent))
+    def _write_content(self, data: bytes, size: int, *, first: bool) -> None:
+        if first and size >= _SAMPLED and not _compressible(data):
+            # zlib-ng's fastest level makes incompressible data 5 % larger at 100 MB/s; storing it costs nothing.
+            self._end_member()
+            self._storing = True
+            self._crc = self._length = 0
+            self._emit(_MEMBER)
+        (self._store if self._storing else self._write)(data)
 
-    def _emit(self, data: bytes) -> None:
+    def _end_content(self) -> None:
+        if self._storing:
+            self._emit(_LAST_STORED + _trailer(self._crc, self._length))
+            self._storing = False
+
+    def _store(self, data: bytes) -> None:
+        """Uncompressed bytes: into blocks of the current member that hold them as they are (RFC 1951, 3.2.4)."""
+        self._uncompressed.update(data)
+        self._crc = zlib_ng.crc32(data, self._crc)
+        self._length += len(data)
+        view = memoryview(data)
+        for start in range(0, len(data), _STORED):
+            block = view[start : start + _STORED]
+            self._emit(struct.pack("<BHH", 0, len(block), len(block) ^ _STORED))
+            self._emit(block)
+
+    def _emit(self, data: bytes | memoryview) -> None:
         """Compressed bytes: out they go."""
         self._compressed.update(data)
         self._size += len(data)
@@ -180,14 +172,12 @@ class LayerWriter:
             self._emit(_trailer(self._crc, self._length))
             self._squeeze = None
 
-    def _use_level(self, level: int) -> None:
-        if level != self._level:
-            self._end_member()
-            self._level = level
-
 
 def _compressible(block: bytes) -> bool:
     """Tries some bytes from the middle: formats with compressed data often begin with a header that isn't."""
     middle = len(block) // 2
     sample = block[middle : middle + _SAMPLE]
-    return len(zlib_ng.compress(sample, 1)) < 0.95 * len(sample)
+    if len(set(sample[:256])) < _FEW:
+        return True
+    squeeze = zlib_ng.compressobj(1, zlib_ng.DEFLATED, -12, 1)  # a small window is soon made
+    return len(squeeze.compress(sample)) + len(squeeze.flush()) < 0.95 * len(sample)

@@ -56,6 +56,10 @@ class Uploads:
             self._sent[descriptor.digest] = future
             return future
 
+    def knows(self, digest: str) -> bool:
+        """Whether the target is known to have a blob; it isn't asked."""
+        return digest in self._known
+
     def has_all(self, layers: Iterable[Layer]) -> bool:
         """Whether the target has these layers; asked side by side."""
         asked = [self._crew.send(self._has, layer.digest) for layer in layers]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
-from ..images.cache import find, image_fingerprint, image_tag
+from ..images.cache import LATEST, find, image_fingerprint, image_tag
 from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
 from ..images.registry_auth import Credentials, docker_login
@@ -66,7 +66,7 @@ class ImagePlan:
     @property
     def tags(self) -> list[str]:
         """The content's fingerprint, by which another machine finds the image, and one for people."""
-        return [image_tag(self.request.fingerprint), "latest"]
+        return [image_tag(self.request.fingerprint), LATEST]
 
     def confirmed(self) -> BuiltImage | None:
         """The image as its target confirms it now; None if it has to be made."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import random
 import shutil
@@ -15,8 +17,10 @@ from pathlib import Path
 import pytest
 from prefect_vertex_training.core.errors import ImageError, RegistryDenied, StorageError, WheelError
 from prefect_vertex_training.images.cache import image_tag
+from prefect_vertex_training.images.config import blob_descriptor
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import BuiltImage, Descriptor
+from prefect_vertex_training.images.push import push
 
 
 def _actions(image: BuiltImage) -> dict[str, str]:
@@ -153,6 +157,80 @@ def test_time_of_the_image(bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
     with pytest.raises(ImageError, match="SOURCE_DATE_EPOCH"):
         bench.build()
+
+
+def _fresh(bench, folder: Path):
+    """Another machine with the same project."""
+    return type(bench)(bench.root, OciLayout(folder / "images", "demo"), folder / "cache", bench.wheels)
+
+
+def _write_data(bench) -> None:
+    for number in range(8):
+        bench.write(f"data{number}/part.bin", random.Random(number).randbytes(700_000))
+
+
+def test_a_fresh_machine_finds_code_layers_in_the_latest_image(bench, tmp_path: Path) -> None:
+    """Only what changed since is made and sent; the image is the same as if all of it were made."""
+    _write_data(bench)
+    target = OciLayout(tmp_path / "target", "demo")
+    first = bench.build(upload_to=target)
+    push(first, bench.store, target, tags=["latest"])
+    bench.write("data3/part.bin", os.urandom(700_000))
+    bench.write("train.py", "print('edited')\n")
+    fresh = _fresh(bench, tmp_path / "fresh")
+
+    image = fresh.build(upload_to=target)
+
+    changed = [layer.title for layer, old in zip(image.layers, first.layers, strict=True) if layer.digest != old.digest]
+    assert [title for title, action in _actions(image).items() if action != "reused"] == changed
+    assert len(changed) == 2
+    assert image.digest == bench.clean(tmp_path / "clean").build().digest
+    pushed = push(image, fresh.store, target, tags=["latest"])
+    assert target.is_whole(pushed.digest)
+    assert set(_actions(fresh.build(upload_to=target)).values()) == {"reused"}
+
+
+@pytest.mark.parametrize("spoiled", ["label", "blob", "config", "list"])
+def test_a_latest_image_that_is_no_help(spoiled: str, bench, tmp_path: Path) -> None:
+    """Another version's image, one whose layers are gone, one that can't be read: all is made, and sent."""
+    _write_data(bench)
+    target = OciLayout(tmp_path / "target", "demo")
+    first = bench.build(upload_to=target)
+    manifest = json.loads(bench.store.blob_path(first.digest).read_bytes())
+    if spoiled == "label":
+        config = bench.config(first)
+        config["config"]["Labels"]["org.prefect-vertex-training.layers"] = "1 gzip"
+        data = json.dumps(config).encode()
+        descriptor = blob_descriptor(manifest["config"]["mediaType"], data)
+        target.put_blob(descriptor, lambda: io.BytesIO(data))
+        manifest["config"] |= {"digest": descriptor.digest, "size": descriptor.size}
+    elif spoiled == "list":
+        manifest = {"manifests": []}
+    target.put_manifest(json.dumps(manifest).encode(), first.media_type, ["latest"])
+    for layer in first.layers:
+        if spoiled == "blob" and layer.title.startswith("data"):
+            target.blob_path(layer.digest).unlink()
+    if spoiled == "config":
+        target.blob_path(manifest["config"]["digest"]).write_bytes(b"{}")
+
+    image = _fresh(bench, tmp_path / "fresh").build(upload_to=target)
+
+    assert image.digest == first.digest
+    data_actions = {action for title, action in _actions(image).items() if title.startswith("data")}
+    assert data_actions == {"uploaded"}
+    assert all(target.has_blob(layer.digest) for layer in image.layers)
+
+
+def test_files_that_were_only_touched(bench) -> None:
+    """A checkout gives every file a new time: they are read again, and no layer is made."""
+    first = bench.build()
+    for path in bench.root.rglob("*.*"):
+        os.utime(path, (10**9, 10**9))
+
+    image = bench.build()
+
+    assert image.digest == first.digest
+    assert set(_actions(image).values()) == {"reused"}
 
 
 def test_a_fresh_machine_asks_the_registry(bench, tmp_path: Path) -> None:
