@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.errors import ProjectError
-from .ignore import VCS, IgnoreRules, is_virtualenv
-from .secret_files import refuse_secrets
+from .ignore import VCS, IgnoreRules, SettingsRules, is_virtualenv
 from .settings import Settings
 
 _LARGEST_SHOWN = 10
@@ -19,23 +19,30 @@ Signature = tuple[int, int, int, int]
 """mtime_ns, ctime_ns, inode, size: while they stay, so does the content."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFile:
-    """One file that goes into the image.
+class ProjectFile(NamedTuple):
+    """One file that goes into the image; a tuple, for a project may have thousands.
 
     Attributes:
         path: Relative to the project, with `/`, valid UTF-8.
-        source: Where its bytes lie.
+        location: Where its bytes lie.
         size: Bytes.
         executable: Whether its owner may execute it.
         signature: As seen when it was listed; None when it was not listed from a disk.
     """
 
     path: str
-    source: Path
+    location: str | Path
     size: int
     executable: bool
-    signature: Signature | None = field(default=None, compare=False, repr=False)
+    signature: Signature | None = None
+
+    @property
+    def source(self) -> Path:
+        """Where its bytes lie."""
+        return Path(self.location)
+
+
+_make = ProjectFile._make
 
 
 def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
@@ -46,19 +53,14 @@ def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
     Raises:
         ProjectError: A link that leads out of the project, to nothing or in a circle; a name that is not
             UTF-8; a socket, pipe or device; a folder that can't be read; more bytes than `size_limit_mb`;
-            what looks like a secret; a script that the ignore rules leave out.
+            a script that the ignore rules leave out.
     """
     scan = _Scan(os.path.realpath(root))
-    scan.folder(scan.root, "", IgnoreRules(settings), ignored=False)
-    files = tuple(sorted(scan.files, key=_path))
+    scan.folder(scan.root, "", IgnoreRules(SettingsRules(settings)), ignored=False)
+    files = tuple(sorted(scan.files, key=itemgetter(0)))
     _require_script(files, settings)
     _refuse_size(files, settings)
-    refuse_secrets(files, settings)
     return files
-
-
-def _path(file: ProjectFile) -> str:
-    return file.path
 
 
 class _Scan:
@@ -77,25 +79,31 @@ class _Scan:
             return
         if ".gitignore" in names:
             rules = rules.entering(prefix, Path(real, ".gitignore"))
+        can_match = rules.can_match(prefix)
         self._stack.append(real)
-        here = Path(real)
         for entry in entries:
             name = entry.name
             path = prefix + name
-            is_folder = entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and _leads_to_folder(entry))
-            key = path + "/" if is_folder else path
-            skip = rules.ignored(key, name) if not ignored else not rules.included(key)
-            if name in VCS or (skip and not (is_folder and rules.may_hold_included(key))):
-                continue
-            if not path.isascii():
-                self._require_utf8(path)
-            if entry.is_symlink():
-                self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
-            elif is_folder:
-                self.folder(entry.path, key, rules, ignored=skip)
-            else:
-                self._file(here / name, path, entry.stat(follow_symlinks=False))
+            if not ignored and not can_match(name) and entry.is_file(follow_symlinks=False):
+                self._add(entry.path, path, entry.stat(follow_symlinks=False))
+            elif name not in VCS:
+                self._entry(entry, path, rules, ignored=ignored)
         self._stack.pop()
+
+    def _entry(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool) -> None:
+        """Lists one entry if the rules let it through."""
+        is_link = entry.is_symlink()
+        is_folder = entry.is_dir(follow_symlinks=False) or (is_link and _leads_to_folder(entry))
+        key = path + "/" if is_folder else path
+        skip = rules.ignored(key, entry.name) if not ignored else not rules.included(key)
+        if skip and not (is_folder and rules.may_hold_included(key)):
+            return
+        if is_link:
+            self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
+        elif is_folder:
+            self.folder(entry.path, key, rules, ignored=skip)
+        else:
+            self._file(entry.path, path, entry.stat(follow_symlinks=False))
 
     def _entries(self, real: str, prefix: str) -> list[os.DirEntry[str]]:
         try:
@@ -116,13 +124,13 @@ class _Scan:
         if target != self.root and not target.startswith(self.root + os.sep):
             raise self._link_error(path, f"points outside the project, at {_shown(target)}")
         if not is_folder:
-            self._file(Path(target), path, entry.stat())
+            self._file(target, path, entry.stat())
         elif target in self._stack:
             raise self._link_error(path, "leads back to a folder around it")
         else:
             self.folder(target, path + "/", rules, ignored=ignored)
 
-    def _file(self, source: Path, path: str, status: os.stat_result) -> None:
+    def _file(self, location: str, path: str, status: os.stat_result) -> None:
         mode = status.st_mode
         if not stat.S_ISREG(mode):
             kind = next(word for test, word in _KINDS if test(mode))
@@ -131,8 +139,15 @@ class _Scan:
                 where=self.root,
                 next_step="Delete it, or add it to exclude under [tool.vertex-training]",
             )
-        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size)
-        self.files.append(ProjectFile(path, source, status.st_size, bool(mode & stat.S_IXUSR), signature))
+        self._add(location, path, status)
+
+    def _add(self, location: str, path: str, status: os.stat_result) -> None:
+        if not path.isascii():
+            self._require_utf8(path)
+        size = status.st_size
+        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, size)
+        # tuple's own constructor: the one that NamedTuple writes takes twice as long
+        self.files.append(_make((path, location, size, bool(status.st_mode & stat.S_IXUSR), signature)))
 
     def _link_error(self, path: str, problem: str) -> ProjectError:
         return ProjectError(

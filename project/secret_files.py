@@ -1,17 +1,16 @@
-"""Stops obvious secrets on their way into an image: key files by name, and keys by what they hold."""
+"""Stops secrets on their way into an image: key files by name, keys and tokens by what a file holds."""
 
 from __future__ import annotations
 
 import fnmatch
-import json
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pathspec import GitIgnoreSpec
 
 from ..core.errors import ProjectError
+from .secret_scan import Finding
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -29,75 +28,76 @@ _NAMED = {
     "id_ecdsa": "private SSH key",
     "id_ed25519": "private SSH key",
     "application_default_credentials.json": "Google credentials",
+    ".dockercfg": "Docker login",
+    ".boto": "Google credentials",
+}
+_PLACED = {
+    ".aws/credentials": "AWS credentials",
+    ".docker/config.json": "Docker login",
+    ".kube/config": "Kubernetes credentials",
+    ".config/gcloud/credentials.db": "Google credentials",
 }
 _PATTERNS = {".env.*": "environment file", "*.p12": "key store", "*.pfx": "key store", "*.jks": "key store"}
-_PATTERN = re.compile("|".join(fnmatch.translate(pattern) for pattern in _PATTERNS))
+_SUFFIXES = tuple(pattern[1:] for pattern in _PATTERNS if pattern.startswith("*"))
 _HARMLESS = (".example", ".sample", ".template", ".dist")
-_KEY_SUFFIXES = (".pem", ".key")
-_JSON_SIZES = range(100, 16_384)
-"""Bytes. Google's credential files have 300 to 2,500; a data set's JSON files would take seconds to read."""
+_ENTRY = re.compile(r"(.+)#([0-9a-f]{12})")
 
 
-def refuse_secrets(files: Sequence[ProjectFile], settings: Settings) -> None:
-    """Raises where a file looks like a secret and `allow_secrets` doesn't name it; never shows the secret.
+def refuse_secrets(files: Sequence[ProjectFile], findings: Mapping[str, Sequence[Finding]], settings: Settings) -> None:
+    """Raises where a file looks like a secret or holds one and `allow_secrets` doesn't name it; never shows the secret.
+
+    Args:
+        files: What goes into the image.
+        findings: What `read_contents` found in them.
+        settings: With the patterns of files that are allowed, and `path#id` for a single finding.
 
     Raises:
-        ProjectError: Names the first such file and its kind; all of them are in its `detail`.
+        ProjectError: Names the first finding's file, line and kind; all of them are in its `detail`.
     """
-    allowed = GitIgnoreSpec.from_lines(settings.allow_secrets)
-    suspects = ((file.path, secret_kind(file)) for file in files)
-    found = [(path, kind) for path, kind in suspects if kind and not allowed.match_file(path)]
+    named = {file.path: [Finding(0, kind, "")] for file in files if (kind := secret_kind(file.path))}
+    if not named and not findings:
+        return
+    entries = {entry for entry in settings.allow_secrets if _ENTRY.fullmatch(entry)}
+    allowed = GitIgnoreSpec.from_lines(entry for entry in settings.allow_secrets if entry not in entries)
+    found = [
+        (path, finding)
+        for path in sorted({*named, *findings})
+        if not allowed.match_file(path)
+        for finding in [*named.get(path, ()), *findings.get(path, ())]
+        if f"{path}#{finding.id}" not in entries
+    ]
     if not found:
         return
-    path, kind = found[0]
+    path, finding = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    entry = f"{path}#{finding.id}" if finding.id else f"/{path}"
     raise ProjectError(
-        f"{path} looks like a secret ({kind}){more} and would be baked into the image",
+        f"{_place(path, finding)} looks like a secret ({finding.kind}){more} and would be baked into the image",
         where=settings.root,
-        next_step=f'Add it to .gitignore, or to allow-secrets under [tool.vertex-training]: ["/{path}"]',
-        detail="\n".join(f"{path}: {kind}" for path, kind in found),
+        next_step=f'Take it out of the file, or exclude the file; if it is harmless: allow-secrets = ["{entry}"]'
+        if finding.id
+        else f'Add it to .gitignore, or to allow-secrets under [tool.vertex-training]: ["{entry}"]',
+        detail="\n".join(
+            f"{_place(path, finding)}: {finding.kind}" + (f" ({path}#{finding.id})" if finding.id else "")
+            for path, finding in found
+        ),
     )
 
 
-def secret_kind(file: ProjectFile) -> str | None:
-    """What kind of secret `file` seems to be, in words; None for none."""
-    name = file.path.rpartition("/")[2]
+def secret_kind(path: str) -> str | None:
+    """What kind of secret a file of this name is, in words; None for none."""
+    name = path.rpartition("/")[2]
     if name in _NAMED:
         return _NAMED[name]
-    if name.endswith(".json"):
-        return _google_credentials(file.source) if file.size in _JSON_SIZES else None
-    if name.endswith(_KEY_SUFFIXES):
-        return "private key" if b"PRIVATE KEY-----" in _head(file.source) else None
-    if _PATTERN.fullmatch(name) and not name.endswith(_HARMLESS):
-        return next(kind for pattern, kind in _PATTERNS.items() if fnmatch.fnmatchcase(name, pattern))
-    return None
-
-
-def _google_credentials(source: Path) -> str | None:
-    """Tells a service account's key and a user's refresh token by their fields; https://google.aip.dev/auth/4112."""
-    head = _head(source)
-    if b"private_key" not in head and b"refresh_token" not in head:
+    for place, kind in _PLACED.items():
+        if path.endswith(place) and f"/{path}".endswith(f"/{place}"):
+            return kind
+    if not name.startswith(".env.") and not name.endswith(_SUFFIXES):
         return None
-    try:
-        value: Any = json.loads(head)
-    except ValueError:
+    if name.endswith(_HARMLESS):
         return None
-    if not isinstance(value, dict):
-        return None
-    if value.get("type") == "service_account" and "private_key" in value:
-        return "service account key"
-    if value.get("type") == "authorized_user" and "refresh_token" in value:
-        return "Google user credentials"
-    return None
+    return next((kind for pattern, kind in _PATTERNS.items() if fnmatch.fnmatchcase(name, pattern)), None)
 
 
-def _head(source: Path) -> bytes:
-    try:
-        with source.open("rb", buffering=0) as file:
-            return file.read(_JSON_SIZES.stop)
-    except OSError as error:
-        raise ProjectError(
-            f"can't read a file: {error.strerror}",
-            where=source,
-            next_step="Make it readable, or add it to exclude under [tool.vertex-training]",
-        ) from error
+def _place(path: str, finding: Finding) -> str:
+    return f"{path}:{finding.line}" if finding.line else path

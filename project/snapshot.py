@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.home import Home
+from .contents import read_contents
 from .files import ProjectFile, list_files
-from .fingerprint import fingerprint
+from .fingerprint import combine
+from .secret_files import refuse_secrets
 from .settings import Settings, load
 
 
@@ -36,12 +38,15 @@ class Project:
         """Reads the project in `folder`.
 
         Raises:
-            ProjectError: The folder, its settings, its script or one of its files can't be used.
+            ProjectError: The folder, its settings, its script or one of its files can't be used; a file
+                looks like a secret.
         """
         root = folder.expanduser().absolute()
         settings = load(root)
         files = list_files(root, settings)
-        return cls(root, settings, files, fingerprint(files, settings, cache=home.cache))
+        contents = read_contents(files, root, cache=home.cache)
+        refuse_secrets(files, contents.findings, settings)
+        return cls(root, settings, files, combine(files, contents.digests, settings))
 
     def __repr__(self) -> str:
         return f"Project({self.settings.name}, {len(self.files)} files, {self.fingerprint[:12]})"

@@ -114,7 +114,7 @@ def test_unchanged_files_are_not_read_again(make_project, tmp_path, monkeypatch)
     files = list_files(root, settings)
     later = time.time_ns() + 10**10
     first = fingerprint(files, settings, cache=tmp_path, clock=lambda: later)
-    monkeypatch.setattr("prefect_vertex_training.project.fingerprint._hash", lambda file: pytest.fail(file.path))
+    monkeypatch.setattr("prefect_vertex_training.project.contents._read", lambda file, _known: pytest.fail(file.path))
 
     assert first == fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
 
@@ -126,7 +126,7 @@ def test_a_file_touched_just_now_is_read_again(make_project, tmp_path):
     files = list_files(root, settings)
     fingerprint(files, settings, cache=tmp_path)
 
-    assert all(store.read_text() == "{}" for store in tmp_path.rglob("fingerprints/*.json"))
+    assert all("a.py" not in store.read_text() for store in tmp_path.rglob("contents/*.json"))
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b'{"train.py": 3}', b"\xff"])
@@ -145,7 +145,7 @@ def test_a_damaged_cache_is_ignored(make_project, tmp_path, damage):
 
 def test_the_cache_keeps_few_projects(make_project, tmp_path, monkeypatch):
     """Old projects' hashes go when there are too many."""
-    monkeypatch.setattr("prefect_vertex_training.project.fingerprint._PROJECTS_KEPT", 3)
+    monkeypatch.setattr("prefect_vertex_training.project.contents._PROJECTS_KEPT", 3)
     later = time.time_ns() + 10**10
     for number in range(6):
         root = make_project(name=f"p{number}")
