@@ -16,6 +16,7 @@ from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
 from ..vertex import submission
 from ..vertex.connection import Connection
+from ..vertex.failures import failure
 from ..vertex.intent import IntentFile
 from ..vertex.model import (
     DAY,
@@ -86,7 +87,10 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         """
         self.outcome = watch(self.connection, self.name, on_state=self._log_state, on_line=self._log_line)
         self.name = self.outcome.name
-        _raise_for(self.outcome.state, self.outcome.diagnosis, self.name, self.outcome.retryable)
+        if self.outcome.state != "JOB_STATE_SUCCEEDED":
+            error = failure(self.outcome)
+            error.transient = error.retryable  # whoever tries again triggers again
+            raise error
 
     async def afetch_result(self) -> Receipt:
         """As `fetch_result`."""
@@ -106,7 +110,8 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             raise VertexError(
                 f"the job has not ended: {job.state}", where=self.name, next_step="Call wait_for_completion first"
             )
-        _raise_for(job.state, "it has no model", self.name, retryable=False)
+        if job.state != "JOB_STATE_SUCCEEDED":
+            raise JobFailed(f"the job ended as {job.state} and has no model", where=self.name, next_step="Read its log")
         return receipt(self.connection, job.output)
 
     async def acancel(self) -> State:
@@ -128,13 +133,6 @@ class VertexTrainingJobRun(JobRun[Receipt]):
     def _log_line(self, line: LogLine) -> None:
         # stderr arrives as ERROR even when harmless, so severity never decides a level here.
         self.logger.info("%s | %s", line.task, line.message)
-
-
-def _raise_for(state: State, diagnosis: str, name: str, retryable: bool) -> None:
-    if state != "JOB_STATE_SUCCEEDED":
-        raise JobFailed(
-            f"the job ended as {state}", where=name, next_step=diagnosis or "Read its log", transient=retryable
-        )
 
 
 class VertexTrainingJob(JobBlock[Receipt]):

@@ -7,11 +7,12 @@ import contextlib
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ..core.errors import JobFailed
 from ..vertex import submission
 from ..vertex import watch as engine
 from ..vertex.connection import Connection
+from ..vertex.failures import failure
 from ..vertex.model import Outcome, SubmittedJob
+from .failure import report_failure
 from .log import step_log
 from .policy import STEP
 from .training_log import TrainingLog
@@ -42,9 +43,6 @@ def watch(connection: Connection, job: SubmittedJob) -> Outcome:
         raise
     shown.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
-        raise JobFailed(
-            outcome.diagnosis or f"the job ended as {outcome.state}",
-            where=job.name,
-            detail="\n".join(outcome.tail) or outcome.error,
-        )
+        report_failure(connection, outcome)
+        raise failure(outcome)
     return outcome

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import grpc
 
 from ..core.errors import LocalServiceError, TrainingError, VertexError, VertexUnavailable
+from .failures import kind_of_refusal
 from .refusals import Scene, explain
 
 Code = grpc.StatusCode
@@ -116,8 +117,13 @@ def translate(error: BaseException, scene: Scene) -> TrainingError:
     """
     code = code_of(error)
     text = _text(error)
-    if code in AMBIGUOUS:
-        return _unreachable(code, text, scene)
+    translated = _unreachable(code, text, scene) if code in AMBIGUOUS else _refused(code, text, scene)
+    if isinstance(translated, VertexError):
+        translated.kind = kind_of_refusal(int(code.value[0]), text)
+    return translated
+
+
+def _refused(code: grpc.StatusCode, text: str, scene: Scene) -> VertexError:
     what, next_step = explain(code, text, scene)
     kind = VertexUnavailable if code in TRANSIENT else VertexError
     return kind(what, where=scene.resource, next_step=next_step, detail=text)

@@ -166,6 +166,43 @@ class LogLine:
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+Kind = Literal[
+    "user_code",
+    "quota",
+    "stock_out",
+    "image_pull",
+    "permission",
+    "out_of_memory",
+    "preempted",
+    "time_limit",
+    "cancelled",
+    "internal",
+    "invalid_request",
+    "unknown",
+]
+"""Why a job, or a call for one, failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Why a job ended without success.
+
+    Attributes:
+        kind: Of failure.
+        sentence: What happened, one line without a full stop.
+        next_step: The one thing to do next; as the sentence.
+        retryable: Whether a new job of the same request could end otherwise.
+    """
+
+    kind: Kind
+    sentence: str
+    next_step: str
+    retryable: bool
+
+    def __str__(self) -> str:
+        return f"{self.sentence}. {self.next_step}"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended.
@@ -173,8 +210,7 @@ class Outcome:
     Attributes:
         state: Terminal.
         error: The service's own words; empty on success.
-        diagnosis: One line for people: what happened, and whether trying again can help.
-        retryable: Whether a new job could end otherwise.
+        diagnosis: Why it failed; None on success.
         tail: The last lines the job wrote, oldest first.
         seconds: From start to end as the service tells it, never below 0.
     """
@@ -182,8 +218,7 @@ class Outcome:
     name: str
     state: State
     error: str = ""
-    diagnosis: str = ""
-    retryable: bool = False
+    diagnosis: Diagnosis | None = None
     tail: Sequence[str] = ()
     seconds: float = 0.0
 

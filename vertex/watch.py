@@ -186,13 +186,11 @@ class _Watch:
         tail = list(self.cursor.tail)
         text = "" if job.error is None else str(job.error.message)
         code = 0 if job.error is None else int(job.error.code)
-        found = diagnose(state, code, text, tail)
         return Outcome(
             name=job.name,
             state=state,
             error="" if state == "JOB_STATE_SUCCEEDED" else text,
-            diagnosis=found.text,
-            retryable=found.retryable,
+            diagnosis=diagnose(state, code, text, tail),
             tail=[line.message for line in tail][-SHOWN_TAIL:],
             seconds=max(0.0, seconds(job.end_time) - seconds(job.start_time))
             if job.start_time and job.end_time

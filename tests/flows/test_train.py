@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from prefect.artifacts import Artifact
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
@@ -21,6 +22,13 @@ STEPS = ["verify", "freeze", "build", "push", "submit", "watch", "receipt"]
 def states(result: object) -> dict[str, str]:
     """Step name to final state name."""
     return {step.name: step.state for step in result.steps}  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def artifact(key: str) -> str:
+    """The text of the newest artifact of that key."""
+    found = Artifact.get(key)
+    assert found is not None
+    return str(found.data)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_first_run_completes_every_step_and_a_second_reuses_what_is_unchanged(home: Home, project: Path) -> None:
@@ -89,6 +97,11 @@ def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: 
     with pytest.raises(JobFailed, match="no such data") as caught:
         train(project)
     assert "Traceback" in (caught.value.detail or "")
+    assert caught.value.kind == "user_code"
+    page = artifact("training-failure")
+    assert "| kind | `user_code` |" in page
+    assert f"`vertex-training local logs {(caught.value.where or '').rpartition('/')[2]}`" in page
+    assert "ValueError: no such data" in page
 
 
 def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:

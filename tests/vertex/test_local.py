@@ -158,8 +158,9 @@ def test_a_failure_is_diagnosed(wanted: Callable[..., JobRequest], run: Callable
     outcome = run(wanted(what="fail"))
 
     assert outcome.state == "JOB_STATE_FAILED"
-    assert "the training code failed with ValueError: no rows in train.csv. Mend it" in outcome.diagnosis
-    assert not outcome.retryable
+    assert outcome.diagnosis
+    assert "the training code failed with ValueError: no rows in train.csv. Mend it" in str(outcome.diagnosis)
+    assert (outcome.diagnosis.kind, outcome.diagnosis.retryable) == ("user_code", False)
 
 
 def test_no_model_names_the_folder(
@@ -210,24 +211,46 @@ def test_lost_answers_make_one_job(
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "retryable"),
-    [("stock_out", "no machine of this kind was free", True), ("out_of_memory", "ran out of memory", False)],
+    ("fault", "kind", "retryable"),
+    [("stock_out", "stock_out", True), ("preempt", "preempted", True), ("out_of_memory", "out_of_memory", False)],
 )
 def test_the_platforms_failures_are_diagnosed(
+    local: Connection,
     wanted: Callable[..., JobRequest],
     switch: Callable[..., None],
     run: Callable[[JobRequest], Outcome],
+    key: str,
     fault: str,
-    said: str,
+    kind: str,
     retryable: bool,
 ) -> None:
-    """The service's own words become a line that says whether a new job could do better."""
+    """The service's own words become a kind that says whether a new job could do better; one job, one attempt."""
     switch(**{fault: 20})
     outcome = run(wanted(2.0))
 
     assert outcome.state == "JOB_STATE_FAILED"
-    assert said in outcome.diagnosis
-    assert outcome.retryable == retryable
+    assert outcome.diagnosis
+    assert (outcome.diagnosis.kind, outcome.diagnosis.retryable) == (kind, retryable)
+    assert len(find(local, key)) == 1
+
+
+def test_an_image_that_is_not_there_is_told_from_bad_code(
+    wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]
+) -> None:
+    """Nothing of the user's ran."""
+    request = wanted()
+    outcome = run(replace(request, image=f"{request.image.partition('@')[0]}@sha256:{'0' * 64}"))
+
+    assert outcome.diagnosis
+    assert outcome.diagnosis.kind == "image_pull"
+
+
+def test_the_time_limit_is_told(wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]) -> None:
+    """A script that hangs is stopped, and that is what the run says."""
+    outcome = run(replace(wanted(600), timeout=1))
+
+    assert outcome.diagnosis
+    assert outcome.diagnosis.kind == "time_limit"
 
 
 def test_a_refused_account_names_the_command(
@@ -240,9 +263,10 @@ def test_a_refused_account_names_the_command(
     account = "trainer@local.iam.gserviceaccount.com"
     switch(refused_service_account=account)
 
-    with pytest.raises(VertexError, match=f"add-iam-policy-binding {account} .*serviceAccountUser"):
+    with pytest.raises(VertexError, match=f"add-iam-policy-binding {account} .*serviceAccountUser") as caught:
         submit(local, replace(wanted(), service_account=account), key, record=lambda _: None)
 
+    assert caught.value.kind == "permission"
     assert find(local, key) == []
 
 
@@ -255,9 +279,10 @@ def test_a_used_up_quota_is_transient(
     """Nothing was created, and trying again later can help."""
     switch(resource_exhausted=1)
 
-    with pytest.raises(VertexUnavailable, match="quota"):
+    with pytest.raises(VertexUnavailable, match="quota") as caught:
         submit(local, wanted(), key, record=lambda _: None)
 
+    assert caught.value.kind == "quota"
     assert find(local, key) == []
 
 

@@ -93,7 +93,7 @@ def test_tells_every_change_of_state_once(watching, script, vertex: TinyVertex, 
 
     short = [state.removeprefix("JOB_STATE_") for state in seen.states]
     assert short == ["QUEUED", "PENDING", "RUNNING", "PAUSED", "UPDATING", "RUNNING", "SUCCEEDED"]
-    assert (outcome.state, outcome.error, outcome.diagnosis) == ("JOB_STATE_SUCCEEDED", "", "")
+    assert (outcome.state, outcome.error, outcome.diagnosis) == ("JOB_STATE_SUCCEEDED", "", None)
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED"])
@@ -171,8 +171,9 @@ def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVer
     outcome = watching(job.name)
 
     assert "ValueError: no data" == seen.messages[-1] == outcome.tail[-1]
-    assert outcome.diagnosis == "the training code failed with ValueError: no data. Mend it and run again"
-    assert not outcome.retryable
+    assert outcome.diagnosis
+    assert str(outcome.diagnosis) == "the training code failed with ValueError: no data. Mend it and run again"
+    assert not outcome.diagnosis.retryable
 
 
 def test_a_log_that_gives_no_answer_at_the_end_is_asked_again(watching, vertex: TinyVertex, seen: Seen) -> None:
