@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..core.home import Home
 from ..images.base import default_base
-from ..images.dockerfile import CONDA_BASE, conda_freeze, render
+from ..images.dockerfile import CONDA_BASE, render
 from ..images.model import ImageRequest
 from ..project.freeze import freeze
 from ..project.snapshot import Project
@@ -17,15 +17,16 @@ def dockerfile_of(project: Path) -> str:
     home = Home.default()
     snapshot = Project.open(project, home)
     settings = snapshot.settings
-    conda = conda_freeze(snapshot.files)
+    lock = freeze(snapshot.root, settings, cache=home.cache)
     request = ImageRequest(
         name=settings.name,
         root=snapshot.root,
         files=snapshot.files,
         script=settings.script,
-        lock="" if conda else freeze(snapshot.root, settings, cache=home.cache).text,
+        lock=lock.text,
+        conda=lock.method if lock.conda else None,
         python=settings.python,
-        base=settings.base or (CONDA_BASE if conda else default_base(settings.python)),
+        base=settings.base or (CONDA_BASE if lock.conda else default_base(settings.python)),
         directories=settings.directories,
         env=settings.env,
     )

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from ..core.errors import TrainingError
+from ..project.settings import Freeze
 from .output import print_error
 
 app = App(
@@ -38,6 +39,8 @@ def run(
     vertex: str | None = None,
     builder: Literal["auto", "direct", "docker"] = "auto",
     verify: Literal["auto", "here", "locked"] = "auto",
+    freeze: Freeze = "auto",
+    translate: Annotated[bool, Parameter(negative="")] = False,
     refresh: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
     script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
@@ -53,6 +56,8 @@ def run(
         vertex: A saved VertexAI block; without one the job runs on this machine.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         verify: here runs the script in your Python; locked in a clean environment made from the frozen list.
+        freeze: The list of dependencies that counts; auto takes what is there, environment what is installed.
+        translate: Make a conda list one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again even if nothing changed.
         json: Print one JSON object on stdout.
         script_args: What stood behind `--`.
@@ -69,6 +74,8 @@ def run(
         vertex=vertex,
         builder=builder,
         verify=verify,
+        freeze=freeze,
+        translate=translate,
         refresh=refresh,
         as_json=json,
     )

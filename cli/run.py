@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
 from ..project.address import check_source, is_git
+from ..project.settings import Freeze
 from ..project.snapshot import Project
 from .output import print_summary, show_only_steps
 from .prefect_api import require_prefect
@@ -30,6 +31,8 @@ def run_project(
     vertex: str | None,
     builder: Builder,
     verify: Literal["auto", "here", "locked"],
+    freeze: Freeze,
+    translate: bool,
     refresh: bool,
     as_json: bool,
 ) -> int:
@@ -55,6 +58,8 @@ def run_project(
         vertex=load_vertex(vertex),
         builder=builder,
         verify=verify,
+        freeze=freeze,
+        translate=translate,
         refresh=refresh,
     )
     print_summary(result, sys.stderr if as_json else sys.stdout)

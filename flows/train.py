@@ -18,9 +18,10 @@ from pydantic import BeforeValidator, Field
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..project.freeze import Lock
+from ..project.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
-from ..tasks.freeze import freeze
+from ..tasks.freeze import freeze as freeze_step
 from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.receipt import receipt
@@ -32,6 +33,7 @@ from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
 from ..vertex.limits import check
 from ..vertex.submission import job_key
+from .choices import choose, choose_machine
 from .form import Picker, RunMachine, titled
 from .limits import submission_turn, turn
 from .naming import name_run
@@ -71,6 +73,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
     builder: Annotated[Builder, titled("Builder")] = "auto",
     verify: Annotated[Literal["auto", "here", "locked"], titled("Verify")] = "auto",
+    freeze: Annotated[Freeze, titled("Freeze")] = "auto",
+    translate: Annotated[bool, titled("Translate conda")] = False,
     refresh: Annotated[bool, titled("Refresh")] = False,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
@@ -87,6 +91,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list;
             auto: as the project's settings say.
+        freeze: Which list of dependencies counts; auto: as the project's settings say, else what is there.
+        translate: Make a conda list one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
 
     Raises:
@@ -102,12 +108,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         snapshot = Project.open(folder, home)
-        if verify != "auto":
-            snapshot.settings = replace(snapshot.settings, verify=verify)
+        choose(snapshot, verify=verify, freeze=freeze, translate=translate)
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
         request = machine.applied(job_request(snapshot, arguments, connection, vertex))
+        choose_machine(snapshot, request.machine)
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
         with run_page(snapshot.settings.name, steps):
@@ -134,9 +140,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
 def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> Lock:
     """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
     locked = project.settings.verify == "locked"
-    lock = steps.run(freeze.with_options(refresh_cache=refresh), project, refresh) if locked else None
+    lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
     steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
-    return lock or steps.run(freeze.with_options(refresh_cache=refresh), project, refresh)
+    return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
 
 
 def connect(vertex: VertexParameter | None) -> Connection:

@@ -63,7 +63,7 @@ USER trainer
 ENTRYPOINT {entrypoint}
 """
 
-_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.txt")
+_CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml", "conda.txt")
 # "numpy=1.26.4=py311h64a7726_0", as `conda list --export` writes; pip writes two equal signs.
 _CONDA_LINE = re.compile(r"^([\w.-]+)=([^=\s]+)=([^=\s]+)$", re.MULTILINE)
 
@@ -89,7 +89,7 @@ def render(request: ImageRequest) -> str:
         DockerError: A setting that a Dockerfile can't express.
     """
     assert request.base
-    conda = None if request.lock.strip() else conda_freeze(request.files)
+    conda = None if request.lock.strip() else conda_freeze(request.files, request.conda)
     frozen = Frozen() if conda else freeze(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
     folders = " ".join(map(shlex.quote, request.directories))
@@ -118,13 +118,19 @@ def _conda(name: str) -> str:
     return _CONDA.format(file=name, create="env create" if name.endswith((".yml", ".yaml")) else "create")
 
 
-def conda_freeze(files: Sequence[SourceFile]) -> str | None:
+def conda_freeze(files: Sequence[SourceFile], chosen: str | None = None) -> str | None:
     """The project's file with a conda freeze; None without one, or beside requirements for pip, which come first.
+
+    Args:
+        files: The project's.
+        chosen: The file that was frozen, where that is known.
 
     Raises:
         DependencyError: The file lists pip's packages in a way that conda can't install.
     """
     known = {file.path: file for file in files}
+    if chosen in known:
+        return chosen if _is_conda(known[chosen]) else None
     if "requirements.txt" in known:
         return "requirements.txt" if _is_conda(known["requirements.txt"]) else None
     return next((name for name in _CONDA_FILES if name in known and _is_conda(known[name])), None)
@@ -132,7 +138,7 @@ def conda_freeze(files: Sequence[SourceFile]) -> str | None:
 
 def _is_conda(file: SourceFile) -> bool:
     text = file.source.read_text(encoding="utf-8", errors="replace")
-    if file.path.startswith("environment."):
+    if file.path.endswith((".yml", ".yaml")):
         return re.search(r"^dependencies:", text, re.MULTILINE) is not None
     lines = _CONDA_LINE.findall(text)
     if foreign := [name for name, _, build in lines if build == "pypi_0"]:

@@ -63,6 +63,7 @@ class ImageRequest:
         files: What goes into the image, sorted by path.
         script: The training script, relative to the project.
         lock: The frozen dependencies as `pylock.toml` text; empty for none.
+        conda: The project's file that lists conda's packages, where that is what is installed.
         python: Minor version, as "3.11".
         base: A base image by tag or digest; None for no base at all (this machine's Python, local_vertex only).
         directories: Folders to make in the working directory.
@@ -88,6 +89,7 @@ class ImageRequest:
     dockerfile: Path | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    conda: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..core.errors import DependencyError, ProjectError, storage_errors
 from . import uv
-from .freeze import TARGET, Lock, freeze
+from .dependencies import conda
+from .freeze import TARGET, Lock, absolute, freeze
 from .pythons import this_python
 from .resolution import explain
 from .settings import Settings
@@ -28,11 +29,19 @@ def environment(root: Path, settings: Settings, *, cache: Path) -> Path:
     It is made aside and renamed, so that it is whole or absent, also when two runs make it at once.
 
     Raises:
-        DependencyError: A requirement that can't be frozen or installed here.
+        DependencyError: A requirement that can't be frozen or installed here, or a list of conda's.
         ProjectError: The wanted Python isn't on this machine.
         StorageError: The disk is full.
     """
     lock = freeze(root, settings, cache=cache, platform=_platform())
+    if lock.conda:
+        name = conda.environment_name(root) or "ENVIRONMENT"
+        raise DependencyError(
+            f"{lock.method} needs conda: the script can't be run in a clean environment without it",
+            where=root,
+            next_step=f"Activate its environment first (conda activate {name}), or translate the list for pip: "
+            "--translate",
+        )
     home = cache / "environments"
     final = home / _key(lock)
     interpreter = final / "bin" / "python"
@@ -52,8 +61,7 @@ def _make(final: Path, lock: Lock, root: Path) -> None:
         _venv(made, lock.python, root)
         if lock.text:
             # uv knows a lock by its name; relative wheels count from the project.
-            text = lock.text.replace('path = "', f'path = "{root}/')
-            Path(folder, "pylock.toml").write_text(text, encoding="utf-8")
+            Path(folder, "pylock.toml").write_text(absolute(lock.text, root), encoding="utf-8")
             arguments = ["pip", "sync", "--python", str(made / "bin" / "python"), f"{folder}/pylock.toml"]
             finished = uv.run(arguments, cwd=root)
             if finished.returncode != 0:

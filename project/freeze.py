@@ -9,22 +9,26 @@ import re
 import sys
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from ..core.errors import DependencyError, storage_errors
 from ..core.files import write_atomic
-from . import uv
-from .requirements import Requirements, read
+from . import interpreters, uv
+from .dependencies import accelerators, builds
+from .dependencies.lists import read
+from .dependencies.plan import Entry, Plan, make_plan
+from .requirements import Requirements
 from .resolution import explain
 from .settings import Settings
 
 TARGET = "x86_64-manylinux_2_28"
 """linux/amd64 with glibc 2.28 or later: every base since Debian 10; wheels for older ones fit too."""
 
-_VERSION = 1
+_VERSION = 2
 _LOCKS_KEPT = 200
 _DECIDING = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
@@ -39,30 +43,38 @@ class Lock:
 
     Attributes:
         text: A pylock.toml (https://packaging.python.org/specifications/pylock-toml): wheels only, with URL
-            and sha256; empty for no dependencies at all.
+            and sha256; empty for no dependencies at all, and for conda's.
         python: Minor version it was resolved for.
         packages: Names and versions, sorted.
         digest: sha256 of what gets installed (names, versions, wheels' hashes), whatever index it comes from.
+        method: Which list it comes from, as "requirements.txt".
+        changes: What became of the lines that could not stay as they were.
+        notes: What else is worth knowing, one sentence each.
+        conda: The list is conda's and was not translated: the image has to be made by conda.
     """
 
     text: str
     python: str
     packages: tuple[tuple[str, str], ...]
     digest: str
+    method: str = "nothing"
+    changes: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+    conda: bool = False
 
 
 def freeze(
     root: Path, settings: Settings, *, cache: Path, platform: str | None = TARGET, refresh: bool = False
 ) -> Lock:
-    """Resolves the project's requirements to wheels that install on `platform`.
+    """Resolves the project's list to wheels that install on `platform`: the proof that they do, before any build.
 
-    The answer for the same requirements stays the same until `refresh`: like a lock file, it doesn't move
+    The answer for the same list stays the same until `refresh`: like a lock file, it doesn't move
     when an index gets a new release.
 
     Args:
         root: The project's folder.
         settings: Its settings.
-        cache: Folder that keeps locks.
+        cache: Folder that keeps locks and the wheels that were built for them.
         platform: As `uv pip compile --python-platform` names it; None for this machine.
         refresh: Resolve again although the answer is known.
 
@@ -72,18 +84,40 @@ def freeze(
         StorageError: The disk is full.
     """
     root = root.resolve()
-    requirements = read(root, settings)
-    if not requirements.lines:
-        return _lock("", settings.python)
-    store = cache / "locks" / f"{_key(root, requirements, settings.python, platform)}.toml"
-    if not refresh and (known := _known(store, settings.python)):
-        return known
-    text = _resolve(root, requirements, settings.python, platform)
-    lock = _lock(text, settings.python)
-    write_atomic(store, text)
-    for old in sorted(store.parent.glob("*.toml"), key=lambda path: path.stat().st_mtime)[:-_LOCKS_KEPT]:
-        old.unlink(missing_ok=True)
-    return lock
+    listed, plan = _planned(root, settings)
+    if listed.conda:
+        return replace(_lock("", settings.python), method=listed.method, conda=True)
+    if not plan.requirements and not plan.builds:
+        lock = _lock("", settings.python)
+    else:
+        store = cache / "locks" / f"{_key(root, plan, settings.python, platform)}.toml"
+        known = None if refresh else _known(store, settings.python)
+        lock = known if known and not missing_wheels(known) else None
+        if lock is None:
+            with storage_errors(cache):
+                wheels = [build.requirement(builds.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
+                text = _resolve(root, plan, wheels, settings.python, platform)
+                lock = _lock(text, settings.python)
+                _require_hashes(lock, plan)
+                _keep(store, text)
+    accelerators.refuse_cpu_only_lock(lock.packages, listed, settings)
+    notes = (*listed.notes, *accelerators.describe(dict(lock.packages), settings))
+    return replace(lock, method=listed.method, changes=_at_commits(plan, cache), notes=notes)
+
+
+def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
+    """The plan's changes, in which branches and tags became commits."""
+    found = ((build, builds.commit_of(build, cache)) for build in plan.builds)
+    commits = {build.place: f"a wheel of commit {commit}" for build, commit in found if commit}
+    return tuple(
+        replace(entry, result=commits.get(entry.place, entry.result)) if entry.action == "built" else entry
+        for entry in plan.changes
+    )
+
+
+def missing_wheels(lock: Lock) -> bool:
+    """Whether a wheel that was built for the lock is gone: the cache may be emptied."""
+    return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
 
 
 def request_key(root: Path, settings: Settings) -> str:
@@ -93,26 +127,57 @@ def request_key(root: Path, settings: Settings) -> str:
         DependencyError: A requirement that can't be frozen at all.
     """
     root = root.resolve()
-    return _key(root, read(root, settings), settings.python, TARGET)
+    listed, plan = _planned(root, settings)
+    refusing = [accelerators.wants_gpu(settings), settings.base]
+    facts = json.dumps([_key(root, plan, settings.python, TARGET), listed.conda, refusing])
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
-def _resolve(root: Path, requirements: Requirements, python: str, platform: str | None) -> str:
+def _planned(root: Path, settings: Settings) -> tuple[Requirements, Plan]:
+    listed = read(root, settings)
+    installed: dict[str, str] = {}
+    if any(line.text.startswith(("-e", "--editable")) or "file:" in line.text for line in listed.lines):
+        for interpreter in reversed(interpreters.interpreters(root, os.environ)):
+            installed |= interpreter.installed()
+    told = {**os.environ, **uv.environment(os.environ)}
+    known = "\n".join([*(told.get(name, "") for name in _DECIDING), *_uv_settings(root)])
+    return listed, make_plan(root, settings, listed, installed, known)
+
+
+def _keep(store: Path, text: str) -> None:
+    write_atomic(store, text)
+    for old in sorted(store.parent.glob("*.toml"), key=lambda path: path.stat().st_mtime)[:-_LOCKS_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _resolve(root: Path, plan: Plan, wheels: Sequence[str], python: str, platform: str | None) -> str:
     arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-annotate"]
     arguments += ["--python-version", python, "--python", sys.executable, "--only-binary", ":all:"]
     if platform is not None:
         arguments += ["--python-platform", platform]
-    with (
-        storage_errors(tempfile.gettempdir()),
-        tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder,
-    ):
-        source = requirements.source
-        if source is None:
-            source = Path(folder, "requirements.in")
-            source.write_text("\n".join(line.text for line in requirements.lines) + "\n", encoding="utf-8")
-        finished = uv.run([*arguments, str(source)], cwd=root)
+    with tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder:
+        source, limits = Path(folder, "requirements.in"), Path(folder, "constraints.txt")
+        source.write_text("\n".join([*plan.options, *plan.requirements, *wheels]) + "\n", encoding="utf-8")
+        limits.write_text("\n".join(plan.constraints) + "\n", encoding="utf-8")
+        finished = uv.run([*arguments, "--constraint", str(limits), str(source)], cwd=root)
     if finished.returncode != 0:
-        raise explain(finished.stderr, requirements.lines, python)
+        raise explain(finished.stderr, plan.lines, python)
     return _relocatable(finished.stdout, root)
+
+
+def _require_hashes(lock: Lock, plan: Plan) -> None:
+    """A list with hashes names files, not versions: another file of the same version is refused."""
+    packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
+    for package in packages:
+        allowed = plan.hashes.get(package["name"])
+        found = {wheel["hashes"]["sha256"] for wheel in _wheels(package)}
+        if allowed and not found <= allowed:
+            line = next((line for line in plan.lines if line.name == package["name"]), None)
+            raise DependencyError(
+                f"the index's wheel of {package['name']} {package['version']} is not one of {plan.method}'s hashes",
+                where=line.place if line else plan.method,
+                next_step="Make the list again, or ask why the file changed",
+            )
 
 
 def _relocatable(text: str, root: Path) -> str:
@@ -124,23 +189,30 @@ def _relocatable(text: str, root: Path) -> str:
             return match[0]
         return f"path = {json.dumps(path[len(str(root)) + 1 :])}"
 
-    return re.sub(r'url = "file://(/[^"]*)"', relative, text)
+    return re.sub(r'(?:url = "file://|path = ")(/[^"]*)"', relative, text)
 
 
-def _key(root: Path, requirements: Requirements, python: str, platform: str | None) -> str:
+def absolute(text: str, root: Path) -> str:
+    """The lock's text with the paths of wheels inside the project made absolute again."""
+    return re.sub(r'path = "(?!/)', f'path = "{root}/', text)
+
+
+def _key(root: Path, plan: Plan, python: str, platform: str | None) -> str:
     """Everything that decides the answer, but for what indexes hold at the time."""
     settings = {**os.environ, **uv.environment(os.environ)}
-    facts: list[Any] = [_VERSION, python, platform or sys.platform, sorted(requirements.texts.items())]
+    hashes = sorted((name, sorted(allowed)) for name, allowed in plan.hashes.items())
+    facts: list[Any] = [_VERSION, python, platform or sys.platform, plan.requirements, plan.constraints, plan.options]
+    facts += [hashes, [[builds.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
     facts.append([(name, settings[name]) for name in _DECIDING if settings.get(name)])
-    facts.append(_folders_of_wheels(root, requirements, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_folders_of_wheels(root, plan, settings.get("UV_FIND_LINKS", "")))
     facts.append(_uv_settings(root))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
-def _folders_of_wheels(root: Path, requirements: Requirements, links: str) -> list[tuple[str, int, int]]:
+def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:
     """What lies in local folders of wheels: one that is put or changed there must be seen."""
-    written = re.findall(r"(?m)^(?:-f|--find-links)[ =]*(\S+)", "\n".join(requirements.texts.values()))
+    written = [option.split(maxsplit=1)[1] for option in plan.options if option.startswith("--find-links ")]
     folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
     entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
     return sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
@@ -166,7 +238,7 @@ def _lock(text: str, python: str) -> Lock:
         document = tomllib.loads(text) if text else {"packages": []}
         packages: list[dict[str, Any]] = document["packages"]
         versions = tuple(sorted((package["name"], package["version"]) for package in packages))
-        hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in package["wheels"])
+        hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in _wheels(package))
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise DependencyError(
             f"the lock can't be read: {error}",
@@ -175,3 +247,8 @@ def _lock(text: str, python: str) -> Lock:
         ) from error
     digest = hashlib.sha256(json.dumps([_VERSION, python, versions, hashes]).encode()).hexdigest()
     return Lock(text, python, versions, digest)
+
+
+def _wheels(package: dict[str, Any]) -> list[dict[str, Any]]:
+    """A package's wheels; one that a path or an address names stands as an archive."""
+    return [package["archive"]] if "archive" in package else package["wheels"]

@@ -90,6 +90,13 @@ def choose(
     return None, reasons[0]
 
 
+def conda_environment(variables: Mapping[str, str], python: str) -> Interpreter | None:
+    """The activated conda environment, if it has that minor version."""
+    folder = variables.get("CONDA_PREFIX")
+    found = _in_folder(Path(folder)) if folder else None
+    return found if found and found.python == python else None
+
+
 def _in_folder(folder: Path) -> Interpreter | None:
     """The Python of a virtual or conda environment."""
     program = folder / "bin" / "python"

@@ -10,6 +10,9 @@ from typing import Any
 
 from ..core.errors import ProjectError
 
+CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
+"""What people call the file of a conda environment."""
+
 _MINORS = tuple(f"3.{minor}" for minor in range(14, 8, -1))
 """What `requires-python` is tried against, newest first, when this interpreter doesn't fit."""
 
@@ -20,7 +23,7 @@ def this_python() -> str:
 
 
 def choose_python(root: Path, document: Mapping[str, Any]) -> str:
-    """The minor version that a project asks for: `.python-version`, then `requires-python`, then this one.
+    """The minor version that a project asks for: `.python-version`, `requires-python`, conda's file, else this one.
 
     Args:
         root: The project's folder.
@@ -29,7 +32,7 @@ def choose_python(root: Path, document: Mapping[str, Any]) -> str:
     Raises:
         ProjectError: `requires-python` can't be read, or no Python fits it.
     """
-    return _python_version_file(root) or _requires_python(root, document) or this_python()
+    return _python_version_file(root) or _requires_python(root, document) or _conda_file(root) or this_python()
 
 
 def _python_version_file(root: Path) -> str | None:
@@ -40,6 +43,16 @@ def _python_version_file(root: Path) -> str | None:
     # pyenv also allows the name of a virtual environment there, which says nothing to us.
     match = re.match(r"\s*(?:cpython[-@])?(3\.\d{1,2})(?:\.\d+)?\s*(?:$|\n)", text)
     return match[1] if match else None
+
+
+def _conda_file(root: Path) -> str | None:
+    for name in CONDA_FILES:
+        path = root / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found = re.search(r"^\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2})\b", text, re.MULTILINE)
+            return found[1] if found else None
+    return None
 
 
 def _requires_python(root: Path, document: Mapping[str, Any]) -> str | None:

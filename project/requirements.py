@@ -1,10 +1,9 @@
-"""A project's requirements: where they are written, and the lines that can't travel to another machine."""
+"""Requirements files, read as pip reads them."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,20 +12,14 @@ from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from ..core.errors import DependencyError
-from .settings import Settings
 
 _INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(.+)$")
 _EDITABLE = re.compile(r"^(-e|--editable)\b")
-_VCS = re.compile(r"(^|@\s*)(git|hg|svn|bzr)\+")
-_LOCAL = re.compile(r"^(\.{0,2}/|~|\.{1,2}$|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
-_CONDA = re.compile(r"^([A-Za-z0-9_.-]+)=(\d[^=\s]*)(=\S+)?$")
-
-_CONDA_STEP = "List what the script imports in requirements.txt: pip can't install conda packages"
-_FOREIGN = {
-    **dict.fromkeys(("environment.yml", "environment.yaml", "conda.yml", "conda.yaml"), _CONDA_STEP),
-    "Pipfile": "Write it out: pipenv requirements > requirements.txt",
-    "poetry.lock": "Write it out: poetry export --without-hashes -o requirements.txt",
-}
+_FREEZE_COMMENT = re.compile(r"^# Editable .*\(([A-Za-z0-9._-]+)==[^)]*\)$")
+"""What pip freeze writes above `-e FOLDER`."""
+_HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]+)")
+_OURS = re.compile(r"^--(require-hashes|only-binary|no-binary|prefer-binary|use-pep517)\b")
+"""Options that are decided here: wheels only, and each by its hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +32,7 @@ class Line:
         text: Without comment, continuation lines joined.
         name: The package's canonical name; None where the line doesn't tell.
         constraint: It limits a version, and doesn't ask for the package.
+        origin: What stood there before it was translated; empty if nothing was.
     """
 
     file: str
@@ -46,6 +40,7 @@ class Line:
     text: str
     name: str | None = None
     constraint: bool = False
+    origin: str = ""
 
     @property
     def place(self) -> str:
@@ -55,58 +50,46 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """Everything a project requires.
+    """Everything a project requires, as it is listed.
 
     Attributes:
-        source: The file to hand to uv; None if the lines stand in pyproject.toml, or there are none.
+        method: What lists it: a file's name, or "environment".
         lines: All requirements of all files.
-        texts: Each file that was read, with its content: what a lock depends on.
+        options: Indexes and folders of wheels, as a requirements file writes them; local paths absolute.
+        hashes: Canonical names to the sha256 that the list allows; a name that is absent may be anything.
+        conda: It lists packages of conda's, which pip can't install.
+        lost: Lines that could not be translated, each with the reason.
+        notes: What got lost on the way here, one sentence each.
     """
 
-    source: Path | None = None
+    method: str = "nothing"
     lines: tuple[Line, ...] = ()
-    texts: dict[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    conda: bool = False
+    lost: tuple[tuple[Line, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read(root: Path, settings: Settings) -> Requirements:
-    """Reads the requirements of the project and checks every line.
-
-    Looked for in this order: the `requirements` setting, requirements.txt, `dependencies` of pyproject.toml.
+def read_file(root: Path, path: Path) -> Requirements:
+    """Reads a requirements file with all that it includes.
 
     Raises:
-        DependencyError: A file is missing or unreadable, or a line can't be frozen; names file and line.
+        DependencyError: A file is missing or can't be read.
     """
-    if settings.requirements is not None and not (root / settings.requirements).is_file():
-        raise DependencyError(
-            f"there is no {settings.requirements}",
-            where=root,
-            next_step="Correct requirements under [tool.vertex-training] in pyproject.toml",
-        )
-    name = settings.requirements or "requirements.txt"
-    if (root / name).is_file():
-        reader = _Reader(root)
-        reader.read(root / name, constraint=False)
-        return Requirements(root / name, tuple(reader.lines), reader.texts)
-    return _of_pyproject(root)
+    return _read(root, path.name, lambda reader: reader.read(path, constraint=False))
 
 
-def _of_pyproject(root: Path) -> Requirements:
-    path = root / "pyproject.toml"
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    project = tomllib.loads(text).get("project", {})
-    dependencies = project.get("dependencies")
-    if not isinstance(dependencies, list) or not all(isinstance(item, str) for item in dependencies):
-        if dependencies is not None:
-            raise DependencyError("dependencies must be a list of texts", where=path, next_step="Correct that list")
-        for name, step in _FOREIGN.items():
-            if (root / name).is_file():
-                raise DependencyError(f"{name} can't be frozen by pip", where=root, next_step=step)
-        return Requirements()
-    lines: list[Line] = []
-    for dependency in dependencies:
-        number = text[: max(text.find(dependency), 0)].count("\n") + 1
-        lines.append(_checked(Line("pyproject.toml", number, dependency)))
-    return Requirements(None, tuple(lines), {"pyproject.toml": text})
+def read_text(root: Path, name: str, text: str) -> Requirements:
+    """Reads a requirements file's text; `name` says in messages where it comes from."""
+    return _read(root, name, lambda reader: reader.parse(root / name, name, text, constraint=False))
+
+
+def _read(root: Path, name: str, read: Callable[[_Reader], None]) -> Requirements:
+    reader = _Reader(root)
+    read(reader)
+    hashes = {package: frozenset(found) for package, found in reader.hashes.items() if found}
+    return Requirements(name, tuple(reader.lines), tuple(reader.options), hashes)
 
 
 class _Reader:
@@ -114,26 +97,51 @@ class _Reader:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._seen: set[str] = set()
         self.lines: list[Line] = []
-        self.texts: dict[str, str] = {}
+        self.options: list[str] = []
+        self.hashes: dict[str, set[str]] = {}
 
     def read(self, path: Path, *, constraint: bool) -> None:
         name = self._name(path)
-        if name in self.texts:
-            return
-        self.texts[name] = text = _decoded(path, name)
+        if name not in self._seen:
+            self._seen.add(name)
+            self.parse(path, name, decoded(path, name), constraint=constraint)
+
+    def parse(self, path: Path, name: str, text: str, *, constraint: bool) -> None:
+        raw = text.splitlines()
         for number, content in _logical_lines(text):
             include = _INCLUDE.match(content)
             if include:
                 self._include(path, Line(name, number, content), include)
             elif content.startswith("-") and not _EDITABLE.match(content):
-                continue  # an option: --index-url, --find-links, --hash; uv reads them itself
+                self._option(path, content)
             else:
-                self.lines.append(_checked(Line(name, number, content, constraint=constraint)))
+                told = _FREEZE_COMMENT.match(raw[number - 2]) if number > 1 else None
+                package = canonicalize_name(told[1]) if told else None
+                self._requirement(Line(name, number, content, package, constraint))
+
+    def _requirement(self, line: Line) -> None:
+        bare = re.split(r"\s+--(?:hash|global-option|config-settings?)\b", line.text)[0].strip()
+        package = package_of(bare) or line.name
+        self.lines.append(Line(line.file, line.number, bare, package, line.constraint))
+        if package and (found := _HASH.findall(line.text)):
+            self.hashes.setdefault(package, set()).update(found)
+
+    def _option(self, path: Path, text: str) -> None:
+        if _OURS.match(text):
+            return
+        if links := re.match(r"^(?:-f|--find-links)[ =]*(?!\w+://)(.+)$", text):
+            folder = Path(links[1].strip("'\"")).expanduser()
+            # uv counts from where it runs, pip from the file's folder.
+            beside = next((base / folder for base in (path.parent, self._root) if (base / folder).exists()), folder)
+            text = f"--find-links {beside.resolve() if beside.exists() else links[1]}"
+        self.options.append(text)
 
     def _include(self, path: Path, line: Line, include: re.Match[str]) -> None:
         target = include[2].strip().strip("'\"")
         if re.match(r"https?://", target):
+            self.options.append(line.text)  # uv reads it
             return
         other = path.parent / target
         if not other.is_file():
@@ -151,14 +159,18 @@ class _Reader:
         return str(resolved)
 
 
-def _decoded(path: Path, name: str) -> str:
+def decoded(path: Path, name: str) -> str:
+    """A list's text: UTF-8, or UTF-16 as PowerShell's `>` writes it.
+
+    Raises:
+        DependencyError: It is neither, or can't be read.
+    """
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise DependencyError(
-            f"{name} is not UTF-8 text",
-            where=path,
-            next_step="Save it as UTF-8; PowerShell's > writes UTF-16: pip freeze | Out-File -Encoding utf8",
+            f"{name} is not UTF-8 text", where=path, next_step="Save it as UTF-8: pip freeze | Out-File -Encoding utf8"
         ) from error
     except OSError as error:
         raise DependencyError(f"can't read {name}: {error.strerror}", where=path) from error
@@ -180,51 +192,9 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield start, held.strip()
 
 
-def _checked(line: Line) -> Line:
-    """The line with its package's name; raises where no other machine could install it."""
-    text = line.text
-    if problem := _untransportable(text):
-        raise DependencyError(f"{text} {problem[0]}", where=line.place, next_step=problem[1])
-    if "${" in text:
-        return line  # expanded by uv
-    bare = re.split(r"\s+--(?:hash|global-option|config-settings?)\b", text)[0]
+def package_of(text: str) -> str | None:
+    """The canonical name of the package that a requirement asks for; None where the text doesn't tell."""
     try:
-        name = canonicalize_name(Parsed(bare).name)
+        return canonicalize_name(Parsed(text).name)
     except InvalidRequirement:
-        if re.match(r"https?://", bare):
-            return line
-        raise DependencyError(f"{text} is not a requirement", where=line.place, next_step=_rewritten(bare)) from None
-    return Line(line.file, line.number, text, name, line.constraint)
-
-
-def _untransportable(text: str) -> tuple[str, str] | None:
-    """What is wrong with a line that names something of this machine, and what to write instead."""
-    name = re.split(r"[\s@\[;]", text)[0]
-    if _EDITABLE.match(text):
-        return (
-            "is an editable install of a folder on this machine",
-            "Delete the line: code inside the project travels by itself; for other code name a release",
-        )
-    if _VCS.search(text):
-        return (
-            "comes from a repository, not as a wheel",
-            "Name a released version, or put the package's code into the project",
-        )
-    if re.search(r"(^|@\s*)file:", text):
-        package = name if "@" in text else "the package"
-        return (
-            "points at a file on this machine",
-            f"Write its version instead: {package}==VERSION (pip show {package} tells it)",
-        )
-    if _LOCAL.match(text):
-        return (
-            "is a path on this machine",
-            "Name a released version, or put the code into the project and delete the line",
-        )
-    return None
-
-
-def _rewritten(text: str) -> str:
-    if conda := _CONDA.match(text):
-        return f"conda writes that; pip wants {conda[1]}=={conda[2]}"
-    return "Write it as NAME==VERSION, NAME>=VERSION or NAME"
+        return None

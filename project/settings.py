@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..core.errors import ProjectError
 from .job_settings import JOB_KEYS, JobSettings, job_settings
@@ -18,6 +18,7 @@ from .values import (
     Keys,
     arguments,
     environment,
+    flag,
     inside,
     insides,
     matching,
@@ -31,6 +32,9 @@ TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
 Verify = Literal["here", "locked"]
+Freeze = Literal[
+    "auto", "uv.lock", "pylock.toml", "poetry.lock", "requirements.txt", "pyproject.toml", "conda", "environment"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class Settings:
         exclude: Patterns of files that stay out.
         env: Environment of the script, here and in the cloud.
         requirements: The requirements file, relative to the project; None looks for one.
+        freeze: Which list of dependencies counts; auto takes what is there.
+        translate: Whether a conda list becomes one for pip; else it becomes a conda image.
         model_dir_argument: A flag, as "--output", through which the script is told the model's folder.
         builder: How the image is built; None decides by whether there is a Dockerfile.
         build_args: Arguments of the Dockerfile's ARG lines.
@@ -76,6 +82,8 @@ class Settings:
     exclude: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     requirements: str | None = None
+    freeze: Freeze = "auto"
+    translate: bool = False
     model_dir_argument: str | None = None
     builder: Builder | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
@@ -168,6 +176,8 @@ _KEYS: Keys = {
     "exclude": ("a list of patterns", patterns),
     "env": ("a table of names and texts", environment),
     "requirements": ("the path of a file in the project", inside),
+    "freeze": (f"one of {', '.join(get_args(Freeze))}", matching("|".join(map(re.escape, get_args(Freeze))))),
+    "translate": ("true or false", flag),
     "model-dir-argument": ('a flag, as "--model-dir"', matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
     "builder": ('"direct" or "docker"', matching("direct|docker")),
     "build-args": ("a table of names and texts", environment),

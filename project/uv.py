@@ -24,8 +24,15 @@ _SAME = {
 }
 
 
-def run(arguments: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    arguments: Sequence[str], *, cwd: Path, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs uv to its end, whatever its exit code; uv dies with the caller's interruption.
+
+    Args:
+        arguments: uv's.
+        cwd: Where it runs.
+        variables: More environment variables.
 
     Raises:
         DependencyError: uv hung (transient).
@@ -33,12 +40,14 @@ def run(arguments: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[s
     """
     from uv import find_uv_bin
 
-    command = [find_uv_bin(), *arguments, *options(os.environ), "--quiet", "--color", "never", "--no-progress"]
+    lists = arguments[:2] == ["pip", "freeze"]  # the one command that asks no index, and takes no option for one
+    chosen = [] if lists else options(os.environ)
+    command = [find_uv_bin(), *arguments, *chosen, "--quiet", "--color", "never", "--no-progress"]
     try:
         finished = subprocess.run(
             command,
             cwd=cwd,
-            env={**os.environ, **environment(os.environ)},
+            env={**os.environ, **environment(os.environ), **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

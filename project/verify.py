@@ -16,10 +16,10 @@ from pathlib import Path
 
 from ..core.errors import ProjectError, VerifyError, storage_errors
 from . import diagnosis, interpreters, process
+from .dependencies.lists import read
 from .environments import environment, forget_unused
 from .files import ProjectFile
 from .freeze import request_key as freeze_key
-from .requirements import read
 from .settings import Settings
 from .smoke import declared_flags, help_flags, may_tell_flags, needs_help, smoke_arguments, texts_of
 
@@ -130,10 +130,12 @@ def request_key(root: Path, settings: Settings, args: Sequence[str]) -> str:
 
 
 def _users_own(root: Path, settings: Settings) -> tuple[interpreters.Interpreter | None, str]:
-    lines = read(root, settings).lines
-    if not lines:  # an empty environment costs nothing, and shows that the script needs nothing
+    listed = read(root, settings)
+    if listed.conda:
+        return interpreters.conda_environment(os.environ, settings.python), ""
+    if not listed.lines:  # an empty environment costs nothing, and shows that the script needs nothing
         return None, ""
-    return interpreters.choose(root, lines, settings.python)
+    return interpreters.choose(root, listed.lines, settings.python)
 
 
 def _interpreter(root: Path, settings: Settings, cache: Path, log: Callable[[str], None]) -> tuple[Path, str]:

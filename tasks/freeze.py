@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import task
+from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from ..core.home import Home
 from ..project import freeze as engine
+from ..project.dependencies import report
 from ..project.snapshot import Project
 from .log import step_log
 from .policy import STEP
@@ -21,11 +23,20 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
 
 @task(name="freeze", cache_key_fn=_key, **STEP)
 def freeze(project: Project, refresh: bool = False) -> engine.Lock:
-    """Resolves the requirements; unchanged requirements keep their versions until the step is refreshed.
+    """Resolves the project's list; an unchanged list keeps its versions until the step is refreshed.
 
     Raises:
-        DependencyError: A requirement that doesn't exist, has no wheel for the target, or lies on this machine only.
+        DependencyError: A requirement that doesn't exist, has no wheel for the target, or can't travel; a CPU-only
+            build for a job with a GPU.
     """
+    log = step_log("freeze")
     lock = engine.freeze(project.root, project.settings, cache=Home.default().cache, refresh=refresh)
-    step_log("freeze")(f"{len(lock.packages)} packages for Python {lock.python} on linux/amd64")
+    for line in (*map(str, lock.changes), *lock.notes):
+        log(line)
+    if lock.conda:
+        log(f"{lock.method} is conda's: the image is made by conda, with Docker (--translate makes it a list for pip)")
+        return lock
+    log(f"{len(lock.packages)} packages from {lock.method} for Python {lock.python} on linux/amd64")
+    text = report.markdown(lock.method, lock.packages, lock.changes, lock.notes)
+    create_markdown_artifact(text, key="dependencies", description="What was frozen, and what could not stay as it was")
     return lock

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from ..core.errors import DependencyError
 from ..core.home import Home
 from ..images.cache import LATEST, find, image_fingerprint, image_tag
+from ..images.dockerfile import CONDA_BASE
 from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
 from ..images.registry_auth import Credentials, docker_login
 from ..images.target import ImageTarget
+from ..project import freeze as engine
 from ..project.freeze import Lock
 from ..project.revision import revision
 from ..project.snapshot import Project
@@ -100,6 +103,7 @@ def plan_image(
 
     Raises:
         BaseImageError, RegistryError: The base can't be used or can't be asked.
+        DependencyError: A list of conda's, for the direct builder.
     """
     from ..images.base import base_digest, default_base, resolve_base
 
@@ -108,14 +112,24 @@ def plan_image(
     target: ImageTarget = registry.target(settings.name) if registry else layout
     dockerfile = project.root / "Dockerfile"
     chosen = settings.builder if builder == "auto" else builder
-    chosen = chosen or ("docker" if dockerfile.is_file() else "direct")
-    wanted = settings.base or (default_base(settings.python) if registry or chosen == "docker" else None)
+    chosen = chosen or ("docker" if dockerfile.is_file() or lock.conda else "direct")
+    if lock.conda and chosen == "direct":
+        raise DependencyError(
+            f"{lock.method} is conda's, and --builder direct installs wheels",
+            where=project.root,
+            next_step="Leave --builder out, which takes Docker and conda, or translate the list: --translate",
+        )
+    if engine.missing_wheels(lock):  # a cache that was emptied after the step's result was kept
+        lock = engine.freeze(project.root, settings, cache=home.cache)
+    usual = CONDA_BASE if lock.conda else default_base(settings.python)
+    wanted = settings.base or (usual if registry or chosen == "docker" else None)
     request = ImageRequest(
         name=settings.name,
         root=project.root,
         files=project.files,
         script=settings.script,
         lock=lock.text,
+        conda=lock.method if lock.conda else None,
         python=settings.python,
         base=wanted,
         directories=settings.directories,

@@ -1,0 +1,188 @@
+"""What builds for CUDA and for CPUs mean: the index that has them, and a job with a GPU that could not use it.
+
+PyTorch marks its builds by local versions (`2.1.0+cu121`, `2.1.0+cpu`) and keeps each kind in an index of its own:
+https://pytorch.org/get-started/previous-versions/. JAX and TensorFlow have extras and packages for them:
+https://docs.jax.dev/en/latest/installation.html, https://www.tensorflow.org/install/pip.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from ...core.errors import DependencyError
+from ..requirements import Line, Requirements
+from ..settings import Settings
+from .platforms import Counterpart, renamed
+
+_TORCH_INDEX = "https://download.pytorch.org/whl"
+_JAX_LINKS = "https://storage.googleapis.com/jax-releases/jax_cuda_releases.html"
+_TORCH = frozenset(("torch", "torchvision", "torchaudio", "torchtext", "functorch", "torchdata"))
+_GPU_MACHINE = re.compile(r"^(a2|a3|a4|a4x|g2|g4)-")
+_CUDA_PACKAGE = re.compile(r"jax-cuda\d+-(plugin|pjrt)$|nvidia-cudnn")
+_AND_CUDA = Version("2.14")
+"""The first TensorFlow with the extra `and-cuda`."""
+_PLUGIN = Version("0.4.26")
+"""The first JAX whose CUDA builds are on PyPI."""
+
+
+def wants_gpu(settings: Settings) -> bool:
+    """Whether the project's job runs on GPUs of NVIDIA's."""
+    machine = settings.job.machine
+    named = (machine.accelerator_type or "").startswith("NVIDIA")
+    return named or bool(_GPU_MACHINE.match(machine.machine_type or ""))
+
+
+def counterpart(requirement: Requirement) -> Counterpart | None:
+    """TensorFlow's GPU build, which became part of tensorflow itself: https://pypi.org/project/tensorflow-gpu/."""
+    name, version = canonicalize_name(requirement.name), _pin(requirement)
+    if name == "tensorflow-gpu" and (version is None or version >= Version("2.1")):
+        extra = "[and-cuda]" if version is None or version >= _AND_CUDA else ""
+        return Counterpart(renamed(requirement, "tensorflow", extra), "tensorflow has had GPU support itself since 2.1")
+    return None
+
+
+def indexes(texts: Sequence[str], known: str) -> list[tuple[str, str]]:
+    """The options that make builds with a local version findable, each with the reason.
+
+    Args:
+        texts: The requirements.
+        known: Where packages are looked for already, as text; an index of such builds is not added twice.
+    """
+    added: dict[str, str] = {}
+    for requirement in _requirements(texts):
+        local = _local(requirement)
+        if local is None:
+            continue
+        name = canonicalize_name(requirement.name)
+        if name in _TORCH and f"/whl/{local}" not in known and "/whl/torch_stable" not in known:
+            added.setdefault(f"--extra-index-url {_TORCH_INDEX}/{local}", f"{name}=={_pin(requirement)} is there only")
+        elif name == "jaxlib" and local.startswith("cuda") and "jax-releases" not in known:
+            added.setdefault(f"--find-links {_JAX_LINKS}", f"{name}=={_pin(requirement)} is there only")
+    return list(added.items())
+
+
+def refuse_cpu_only(texts: Sequence[str], listed: Requirements, settings: Settings) -> None:
+    """Stops a job with a GPU whose list asks for a build that can't use it.
+
+    Raises:
+        DependencyError: It names the lines and the exact replacements.
+    """
+    if not wants_gpu(settings):
+        return
+    found: dict[str, str] = {}
+    for requirement in _requirements(texts):
+        name, version = canonicalize_name(requirement.name), _pin(requirement)
+        if (name, set(requirement.extras)) == ("jax", {"cpu"}):
+            found[name] = _jax(version)
+        elif replacement := _cpu_only(name, version):
+            found[name] = replacement
+    _refuse(found, {}, listed, settings)
+
+
+def refuse_cpu_only_lock(packages: Sequence[tuple[str, str]], listed: Requirements, settings: Settings) -> None:
+    """The same for what was resolved: an index of CPU builds gives one though no line says so.
+
+    Raises:
+        DependencyError: It names the packages and the exact replacements.
+    """
+    if not wants_gpu(settings):
+        return
+    versions = dict(packages)
+    found = {name: it for name, version in packages if (it := _cpu_only(name, _version(version)))}
+    if not _brings_cuda(versions, settings):
+        jax, tensorflow = _version(versions.get("jax", "")), _version(versions.get("tensorflow", ""))
+        if jax:
+            found["jax"] = _jax(jax)
+        if tensorflow and tensorflow >= _AND_CUDA:
+            found["tensorflow"] = f"tensorflow[and-cuda]=={tensorflow}"
+    _refuse(found, versions, listed, settings)
+
+
+def _cpu_only(name: str, version: Version | None) -> str | None:
+    """What to write instead of a build for CPUs; None for anything else."""
+    pin = f"=={version.public}" if version else ""
+    if name in _TORCH and version and version.local and not version.local.startswith("cu"):
+        return f"{name}{pin}"  # PyPI's builds for Linux are for CUDA
+    if name == "tensorflow-cpu":
+        return f"tensorflow{pin}" if version and version < _AND_CUDA else f"tensorflow[and-cuda]{pin}"
+    return f"xgboost{pin}" if name == "xgboost-cpu" else None
+
+
+def _jax(version: Version | None) -> str:
+    pin = f"=={version.public}" if version else ""
+    return f"jax[cuda12]{pin}" if version is None or version >= _PLUGIN else f"jax[cuda12_pip]{pin}"
+
+
+def _brings_cuda(versions: Mapping[str, str], settings: Settings) -> bool:
+    """Whether CUDA's libraries come as packages, or may come with an image of the project's own."""
+    own_image = settings.base is not None or (settings.root / "Dockerfile").is_file()
+    return own_image or "+cuda" in versions.get("jaxlib", "") or any(_CUDA_PACKAGE.match(name) for name in versions)
+
+
+def _refuse(found: Mapping[str, str], versions: Mapping[str, str], listed: Requirements, settings: Settings) -> None:
+    """Raises for what was found: names to their replacements."""
+    if not found:
+        return
+    lines = {name: _line(name, listed.lines) for name in found}
+    written = [line.text if (line := lines[name]) else f"{name}=={versions.get(name)}" for name in found]
+    places = [line.place for line in lines.values() if line]
+    step = f"Write {' and '.join(found.values())} instead"
+    if cpu := next((option for option in listed.options if option.rstrip("/").endswith("/whl/cpu")), None):
+        step += f", and delete {cpu}"
+    if "cuda12_pip" in step:
+        step += f", and add --find-links {_JAX_LINKS}"
+    one = len(found) == 1
+    raise DependencyError(
+        f"{' and '.join(written)} {'is a CPU-only build' if one else 'are CPU-only builds'}, and the job has a GPU "
+        f"({settings.job.machine.accelerator_type or settings.job.machine.machine_type})",
+        where=", ".join(places) or listed.method,
+        next_step=step,
+    )
+
+
+def _requirements(texts: Iterable[str]) -> Iterable[Requirement]:
+    for text in texts:
+        try:
+            yield Requirement(text)
+        except InvalidRequirement:
+            continue
+
+
+def _pin(requirement: Requirement) -> Version | None:
+    exact = [item.version for item in requirement.specifier if item.operator in {"==", "==="}]
+    return _version(exact[0]) if exact else None
+
+
+def _version(text: str) -> Version | None:
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def _local(requirement: Requirement) -> str | None:
+    version = _pin(requirement)
+    return version.local if version else None
+
+
+def _line(name: str, lines: Sequence[Line]) -> Line | None:
+    return next((line for line in lines if line.name == name), None)
+
+
+def describe(packages: Mapping[str, str], settings: Settings) -> list[str]:
+    """What is worth knowing about builds for GPUs in a frozen list; one sentence each."""
+    torch, tensorflow = packages.get("torch", ""), _version(packages.get("tensorflow", ""))
+    gpu = wants_gpu(settings)
+    notes: list[str] = []
+    if torch and "+" not in torch and not gpu:
+        notes.append(f"torch {torch} brings CUDA, which a job without GPU can't use: torch=={torch}+cpu is smaller")
+    if tensorflow and tensorflow < _AND_CUDA and gpu and settings.base is None:
+        notes.append(
+            f"tensorflow {tensorflow} finds CUDA only in the base image: set base under [tool.vertex-training]"
+        )
+    return notes

@@ -1,0 +1,79 @@
+"""Packages that exist on one platform only, and what takes their place on Linux."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+_MAC = "is for macOS alone"
+_WINDOWS = "is for Windows alone"
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("appnope", "tensorflow-metal", "jax-metal", "mlx-metal", "macfsevents", "py2app", "rumps", "keyring-macos",
+         "macholib", "tensorflow-macos-metal"), _MAC,
+    ),
+    **dict.fromkeys(
+        ("pywin32", "pypiwin32", "pywin32-ctypes", "pywinpty", "win32-setctime", "wmi", "comtypes", "pywinauto",
+         "win-unicode-console", "wincertstore", "win-inet-pton", "windows-curses", "pyreadline", "pyreadline3",
+         "tensorflow-intel", "tensorflow-directml-plugin", "torch-directml", "py2exe", "pefile"), _WINDOWS,
+    ),
+}  # fmt: skip
+_FAMILIES = (
+    (re.compile(r"^pyobjc(-|$)"), _MAC),
+    (re.compile(r"^winrt(-|$)|^winsdk$"), _WINDOWS),
+)
+_COUNTERPARTS = {
+    "tensorflow-macos": ("tensorflow", "the macOS build of tensorflow"),
+    "onnxruntime-silicon": ("onnxruntime", "the macOS build of onnxruntime"),
+    "onnxruntime-directml": ("onnxruntime", "the Windows build of onnxruntime"),
+    "tensorflow-directml": ("tensorflow", "the Windows build of tensorflow"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counterpart:
+    """What stands in the place of a requirement, and why."""
+
+    text: str
+    reason: str
+
+
+def only_elsewhere(name: str) -> str | None:
+    """Why a package has no place on Linux; None if it has one."""
+    if reason := _ELSEWHERE.get(name):
+        return reason
+    return next((reason for pattern, reason in _FAMILIES if pattern.search(name)), None)
+
+
+def counterpart(requirement: Requirement) -> Counterpart | None:
+    """The same package as Linux has it."""
+    found = _COUNTERPARTS.get(canonicalize_name(requirement.name))
+    return Counterpart(renamed(requirement, found[0]), found[1]) if found else None
+
+
+def renamed(requirement: Requirement, name: str, extras: str = "") -> str:
+    """The requirement under another name, its versions and marker kept."""
+    own = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else extras
+    marker = f" ; {requirement.marker}" if requirement.marker else ""
+    return f"{name}{own}{requirement.specifier}{marker}"
+
+
+def marker_environment(python: str) -> dict[str, str]:
+    """What environment markers are asked for: CPython on linux/amd64."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{python}.99",
+        "python_version": python,
+        "sys_platform": "linux",
+        "platform_release": "",
+        "platform_version": "",
+        "extra": "",
+    }
