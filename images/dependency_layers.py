@@ -55,21 +55,23 @@ class DependencyLayers:
         self._shared = SharedSets(shop, shop.uploads, alone) if shop.uploads else None
 
     def resolve(self) -> DependencySet:
-        """The lock's layers, each in the store or already in the target.
+        """The lock's layers, each in the store or already in the target; sending and remembering them goes on.
 
         Raises:
             WheelError: A wheel can't be had, or can't become a layer.
-            RegistryError: The target refused a layer.
         """
         request = self._request
         name = record_name(request.lock, request.python, self._alone)
         known = self._records.load(name)
         found = known if known is not None and self._at_hand(known) else self._find_or_make()
+        self._shop.later(self._end, name, known, found)
+        return found
+
+    def _end(self, name: str, known: DependencySet | None, found: DependencySet) -> None:
         if self._shared:
             found = self._shared.publish(found)
         if found != known:
             self._records.save(name, found)
-        return found
 
     def _at_hand(self, found: DependencySet) -> bool:
         """Whether every layer is where it is needed; those in the cache are put into the store."""
@@ -104,8 +106,8 @@ class DependencyLayers:
         # The lock's sizes only tell what is worth sending at once; what is joined is decided by the layers.
         likely = select_alone({key: wheel.size or _UNKNOWN for key, wheel in by_key.items()}, self._alone)
         running = {
-            key: self._shop.crew.make(self._make_wheel, wheel, key, key in likely)
-            for key, wheel in sorted(by_key.items(), key=lambda item: -item[1].size)  # the longest way first
+            key: self._shop.crew.make(self._make_wheel, by_key[key], key, key in likely)
+            for key in _order({key: wheel.size for key, wheel in by_key.items()})
         }
         made = {key: running[key].result() for key in by_key}
         alone = select_alone({key: cached.layer.size for key, cached in made.items()}, self._alone)
@@ -159,3 +161,9 @@ class DependencyLayers:
         else:
             self._shop.keep(cached.layer, cached.path)
             self._shop.report(cached.layer, "reused", started)
+
+
+def _order(sizes: Mapping[str, int]) -> list[str]:
+    """The biggest first, for it takes longest; then the smallest, so that the line to the target is soon in use."""
+    ascending = sorted(sizes, key=lambda key: sizes[key])
+    return [*ascending[-1:], *ascending[:-1]]

@@ -75,6 +75,8 @@ def build(
         uploads = Uploads(crew, store, upload_to, cache) if upload_to else None
         folder = cache / "layers"
         shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        if base:
+            shop.bring_base(base)
         dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
         code = CodeBuild(shop, CodeState(folder / "code", request.root), code_layers.split(request.files, now)).start()
         environment = _environment(shop, request, base)
@@ -131,7 +133,7 @@ def _folders(shop: Workshop, request: ImageRequest) -> list[Layer]:
 def _assemble(
     shop: Workshop, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
 ) -> BuiltImage:
-    """Writes config and manifest, unless the store has them."""
+    """Writes config and, when all else is where it belongs, the manifest, unless the store has them."""
     types = _media_types(base)
     labels = _labels(request, base, lock)
     config = image_config(layers, base.config if base else {}, script=request.script, env=request.env, labels=labels)
@@ -147,17 +149,17 @@ def _assemble(
         shop.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
         if shop.uploads:
             shop.uploads.send_bytes(config_descriptor, config)
-    if shop.uploads:
-        shop.uploads.wait()
+    shop.wait()
     if is_new:
         shop.store.put_manifest(manifest, types.manifest, [tag])
-    base_reports = [LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers]
+    reports = {layer.digest: LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers}
+    reports |= shop.reports
     return BuiltImage(
         reference=shop.store.reference(descriptor.digest),
         digest=descriptor.digest,
         media_type=types.manifest,
         size=sum(layer.size for layer in (*base_layers, *layers)),
-        layers=[*base_reports, *(shop.reports[layer.digest] for layer in layers)],
+        layers=[reports[layer.digest] for layer in (*base_layers, *layers)],
     )
 
 

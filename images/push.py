@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RegistryError
+from .base_layers import Action, bring_base_layer
 from .cache import image_tag
 from .config import TITLE
 from .known_blobs import KnownBlobs
@@ -137,28 +138,14 @@ class _Push:
             self.progress(report)
         return report
 
-    def _bring(self, blob: Descriptor) -> Literal["reused", "uploaded", "mounted"]:
+    def _bring(self, blob: Descriptor) -> Action:
         if blob.digest in self.known:
             return "reused"
         if self.base and blob.digest in self.of_base and not self.source.has_blob(blob.digest):
-            return self._bring_of_base(self.base, blob)
+            return bring_base_layer(self.base, blob, self.target)
         if self.target.has_blob(blob.digest):
             return "reused"
         self._send(blob, lambda: self.source.open_blob(blob.digest))
-        return "uploaded"
-
-    def _bring_of_base(self, base: Base, blob: Descriptor) -> Literal["reused", "uploaded", "mounted"]:
-        if self.target.has_blob(blob.digest):
-            return "reused"
-        source, target = base.source, self.target
-        if (
-            isinstance(source, Repository)
-            and isinstance(target, Repository)
-            and source.host == target.host
-            and target.mount_blob(blob, source.repository)
-        ):
-            return "mounted"
-        self._send(blob, lambda: base.source.open_blob(blob.digest))
         return "uploaded"
 
     def _send(self, blob: Descriptor, open_body: OpenBody) -> None:

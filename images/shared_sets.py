@@ -65,7 +65,9 @@ class SharedSets:
         for future in (self._uploads.send_bytes(descriptor, config), *map(self._uploads.send, layers)):
             future.result()
         try:
-            self._target.put_manifest(set_manifest(descriptor, found), OCI.manifest, [set_tag(found.lock, self._alone)])
+            # At once: whoever finds the tag asks for each layer, so that a false one costs time and nothing else.
+            manifest, tag = set_manifest(descriptor, found), set_tag(found.lock, self._alone)
+            self._target.put_manifest(manifest, OCI.manifest, [tag], at_once=True)
         except RegistryError as error:
             if error.transient:
                 raise

@@ -6,11 +6,14 @@ import hashlib
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, as_completed
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.errors import ImageError, RegistryError
+from .base_layers import Action, bring_base_layer
 from .config import OCI, layer_descriptor
 from .crew import Crew
 from .known_blobs import KnownBlobs
@@ -19,6 +22,9 @@ from .layout import OciLayout
 from .model import Descriptor
 from .registry import Repository
 from .target import ImageTarget, OpenBody
+
+if TYPE_CHECKING:
+    from .base import Base
 
 _UNASKED = 256 * 1024  # bytes below which sending a blob made now costs less than asking for it
 
@@ -56,6 +62,11 @@ class Uploads:
             self._sent[descriptor.digest] = future
             return future
 
+    def send_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
+        """Brings a layer of the base; `then` hears what was done, and the seconds that it took."""
+        with self._lock:
+            self._sent[blob.digest] = self._crew.send(self._bring_base, base, blob, then)
+
     def knows(self, digest: str) -> bool:
         """Whether the target is known to have a blob; it isn't asked."""
         return digest in self._known
@@ -72,7 +83,9 @@ class Uploads:
             RegistryError: The target refused.
             ImageError: A layer was damaged on this disk; transient, for it is removed and gets made anew.
         """
-        for future in as_completed(self._sent.values()):
+        with self._lock:
+            sent = list(self._sent.values())
+        for future in as_completed(sent):
             future.result()
         if self._learned:
             self._known.save()
@@ -103,6 +116,14 @@ class Uploads:
         else:
             self.target.put_blob(descriptor, open_body)
         self._learn(descriptor.digest)
+
+    def _bring_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
+        started = time.perf_counter()
+        action: Action = "reused"
+        if blob.digest not in self._known:
+            action = bring_base_layer(base, blob, self.target)
+            self._learn(blob.digest)
+        then(action, time.perf_counter() - started)
 
     def _has(self, digest: str) -> bool:
         if digest in self._known:

@@ -8,17 +8,23 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from ..core.errors import ImageError, storage_errors
+from .base_layers import Action
 from .config import OCI, layer_descriptor
 from .crew import Crew
 from .layer import Layer
 from .layout import OciLayout
-from .model import LayerReport, Progress
+from .model import Descriptor, LayerReport, Progress
 from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from .base import Base
 
 
 class Workshop:
@@ -47,6 +53,7 @@ class Workshop:
         self.store = store
         self.uploads = uploads
         self.reports: dict[str, LayerReport] = {}
+        self._later: list[Future[None]] = []
         self._scratch = scratch
         self._progress = progress
         self._computing = threading.BoundedSemaphore(max(1, workers))
@@ -114,11 +121,38 @@ class Workshop:
             except OSError:
                 self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
 
+    def bring_base(self, base: Base) -> None:
+        """Begins to bring the base's layers to the target."""
+        if self.uploads:
+            for blob in base.layers:
+                self.uploads.send_base(base, blob, partial(self._report_base, blob))
+
+    def later(self, action: Callable[..., None], *args: object) -> None:
+        """Runs what has to end before the image is tagged, and what nothing else waits for."""
+        self._later.append(self.crew.send(action, *args))
+
+    def wait(self) -> None:
+        """Waits until all is done, and the target has all that was sent to it.
+
+        Raises:
+            RegistryError: The target refused.
+            ImageError: A layer was damaged on this disk; transient.
+        """
+        for future in self._later:
+            future.result()
+        if self.uploads:
+            self.uploads.wait()
+
+    def _report_base(self, blob: Descriptor, action: Action, seconds: float) -> None:
+        self._report(LayerReport("base", blob.digest, blob.size, action, seconds))
+
     def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
         """Tells what happened to a layer; `started` as `time.perf_counter` had it."""
         seconds = time.perf_counter() - started
-        report = LayerReport(layer.title, layer.digest, layer.size, action, seconds)
-        self.reports[layer.digest] = report
+        self._report(LayerReport(layer.title, layer.digest, layer.size, action, seconds))
+
+    def _report(self, report: LayerReport) -> None:
+        self.reports[report.digest] = report
         if self._progress:
             self._progress(report)
 

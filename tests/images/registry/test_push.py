@@ -15,16 +15,20 @@ from fixtures.registry_server import RegistryServer
 from prefect_vertex_training.images.base import Base, resolve_base
 from prefect_vertex_training.images.cache import find, image_tag
 from prefect_vertex_training.images.config import OCI
+from prefect_vertex_training.images.direct import build
 from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage, Descriptor
+from prefect_vertex_training.images.model import BuiltImage, Descriptor, ImageRequest
 from prefect_vertex_training.images.push import close_ahead, open_ahead, push
 from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
 from prefect_vertex_training.images.registry_auth import Credentials
 from prefect_vertex_training.images.target import ImageTarget
+from prefect_vertex_training.project.files import list_files
+from prefect_vertex_training.project.settings import load
 
 from .conftest import make_image
 from .test_base import make_base
+from .test_faults import assert_whole
 
 FINGERPRINT = "ab" * 32
 
@@ -62,6 +66,38 @@ def test_a_base_at_another_registry_is_copied(
     assert not layout.has_blob(base.layers[0].digest)
     with repository.open_blob(base.layers[0].digest) as body:
         assert len(body.read()) == base.layers[0].size
+
+
+def test_a_base_is_linked_while_layers_are_made(
+    repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
+) -> None:
+    """The build says so, and leaves nothing but the manifest and its tag to the push."""
+    place = Reference(proxy.host, f"b{os.urandom(6).hex()}/x")
+    base = base_at(Repository(place), f"{place.host}/{place.repository}", tmp_path)
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "train.py").write_text("print()")
+    request = ImageRequest(
+        "thing",
+        root,
+        list_files(root, load(root)),
+        "train.py",
+        "",
+        "3.11",
+        base=base.reference,
+        fingerprint=FINGERPRINT,
+    )
+    image = build(request, layout, cache=tmp_path / "cache", base=base, upload_to=repository)
+    proxy.seen.clear()
+    push(image, layout, repository, tags=["tag"], base=base, cache=tmp_path / "cache")
+
+    assert [(layer.title, layer.action) for layer in image.layers] == [
+        ("base", "mounted"),
+        (image.layers[1].title, "uploaded"),
+        ("code 1/8", "uploaded"),
+    ]
+    assert [request.rpartition("/")[0].split("/")[-1] for request in proxy.seen] == ["manifests", "manifests"]
+    assert_whole(repository, image)
 
 
 @pytest.mark.parametrize("status", [401, 403])
