@@ -18,6 +18,7 @@ from ..vertex import submission
 from ..vertex.connection import Connection
 from ..vertex.failures import failure
 from ..vertex.intent import IntentFile
+from ..vertex.logs import Cursor
 from ..vertex.model import (
     DAY,
     TERMINAL,
@@ -53,6 +54,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.name = name
         self.adopted = adopted
         self.outcome: Outcome | None = None
+        self._cursor = Cursor()
 
     @classmethod
     def from_job_name(cls, name: str, vertex_ai: VertexAI | None = None) -> VertexTrainingJobRun:
@@ -85,7 +87,9 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             JobFailed: It ended without success; the message says why.
             VertexError: It can't be followed; transient when no answer came.
         """
-        self.outcome = watch(self.connection, self.name, on_state=self._log_state, on_line=self._log_line)
+        self.outcome = watch(
+            self.connection, self.name, on_state=self._log_state, on_line=self._log_line, cursor=self._cursor
+        )
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
             error = failure(self.outcome)

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic_core import core_schema
 
+from ..core.home import Home
+from ..vertex.connection import Connection
+
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -62,3 +65,8 @@ else:
         Any, BlockParameter("blocks.registry", "ContainerRegistry", "container-registry-for-training")
     ]
     VertexParameter = Annotated[Any, BlockParameter("blocks.vertex_ai", "VertexAI", "vertex-ai-training")]
+
+
+def connect(vertex: VertexParameter | None) -> Connection:
+    """The Vertex AI of a block, or this machine's own."""
+    return vertex.connection() if vertex else Connection.local(Home.default())

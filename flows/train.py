@@ -3,15 +3,12 @@
 # Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
 
 import os
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.blocks.system import Secret
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.flows import Flow
 from prefect.runtime import flow_run as current_run
 from pydantic import BeforeValidator, Field
 
@@ -28,9 +25,6 @@ from ..tasks.receipt import receipt
 from ..tasks.submit import submit
 from ..tasks.verify import verify as verify_step
 from ..tasks.watch import watch
-from ..vertex.cancellation import cancel_by_key
-from ..vertex.connection import Connection
-from ..vertex.intent import intent_text
 from ..vertex.limits import check
 from ..vertex.submission import job_key
 from .choices import choose, choose_machine
@@ -38,27 +32,17 @@ from .form import Picker, RunMachine, titled
 from .limits import submission_turn, turn
 from .naming import name_run
 from .page import run_page
-from .parameters import RegistryParameter, VertexParameter
-from .request import RUN_LABEL, job_request
+from .parameters import RegistryParameter, VertexParameter, connect
+from .request import job_request
 from .result import TrainingResult
 from .source import opened
 from .steps import Steps
+from .stop import stop_job
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
 ]
 """A folder, also as a path, or a git repository's address."""
-
-
-def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
-    """Cancels the job of a run that was cancelled or crashed.
-
-    Prefect calls it in another process than the run's, where only the run's id and parameters are known.
-    """
-    vertex = flow.validate_parameters(flow_run.parameters).get("vertex")
-    # The run may have ended just after a create: a job that isn't listed yet is waited for.
-    recorded = intent_text(str(flow_run.id), time.time())
-    cancel_by_key(connect(vertex), str(flow_run.id), label=RUN_LABEL, recorded=recorded, wait=0)
 
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
@@ -143,8 +127,3 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
     steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
-
-
-def connect(vertex: VertexParameter | None) -> Connection:
-    """The Vertex AI of a block, or this machine's own."""
-    return vertex.connection() if vertex else Connection.local(Home.default())

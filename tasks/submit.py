@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -13,6 +15,7 @@ from ..vertex.model import JobRequest, SubmittedJob
 from .events import SUBMITTED, job_event
 from .log import step_log
 from .policy import STEP
+from .stop import WINDOW, is_stopped, stop
 
 
 # Never skipped by Prefect's cache: whether the job exists is the service's to say, and a failed job must not
@@ -29,7 +32,20 @@ def submit(connection: Connection, request: JobRequest, key: str) -> SubmittedJo
     """
     log = step_log("submit")
     intent = IntentFile(Home.default().cache / "intents", key)
-    job = engine.submit(connection, request, key, record=intent.record, recorded=intent.read())
+    try:
+        job = engine.submit(connection, request, key, record=intent.record, recorded=intent.read())
+    except Exception:
+        raise
+    except BaseException:
+        # The run is ending. Whatever was created, answered or not, is found by its key.
+        if recorded := intent.read():
+            stop(
+                connection,
+                lambda hasty: engine.cancel_by_key(hasty, key, recorded=recorded, wait=WINDOW, enough=is_stopped),
+                log=log,
+                shout=step_log("submit", level=logging.ERROR),
+            )
+        raise
     log(f"{'found' if job.adopted else 'created'} {job.name}")
     if not job.adopted:
         job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)

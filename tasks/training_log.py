@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from ..vertex.model import LogLine, Outcome
 from .events import FAILED, SUCCEEDED, job_event
 from .log import LogFunction
@@ -17,16 +20,21 @@ class TrainingLog:
 
     Args:
         log: Writes to the run's log.
+        printed: What an earlier attempt wrote there already: each is left out as often as it stands here.
     """
 
-    def __init__(self, log: LogFunction) -> None:
+    def __init__(self, log: LogFunction, printed: Iterable[str] = ()) -> None:
         self._log = log
+        self._printed = Counter(printed)
         self._metrics = Metrics()
         self._unit = ""
 
     def line(self, line: LogLine) -> None:
         """One line of any replica."""
-        self._log(line.message)
+        if self._printed[line.message]:
+            self._printed[line.message] -= 1
+        else:
+            self._log(line.message)
         if line.task in PRIMARY:
             self._metrics.line(line.fields)
             self._move(line)

@@ -43,9 +43,9 @@ def cancel(
     """
     end = clock() + wait
     waits = backoff(base=connection.poll, limit=5.0)
-    patience = min(connection.pace.patience, max(wait, _HASTE))
     asked = False
     while True:
+        patience = min(connection.pace.patience, max(end - clock(), _HASTE))
         job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
         state = state_of(job)
         if state in TERMINAL:
@@ -73,6 +73,7 @@ def cancel_by_key(
     label: str = KEY_LABEL,
     recorded: str | None = None,
     wait: float = 120.0,
+    enough: Callable[[State], bool] = lambda _: False,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[SubmittedJob]:
@@ -84,7 +85,8 @@ def cancel_by_key(
         label: The label that carries it.
         recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text
             it is waited for.
-        wait: As in `cancel`, for each job.
+        wait: As in `cancel`, for all of them together.
+        enough: Whether a job in this state is the one that may not be listed yet: no other is waited for then.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -94,6 +96,7 @@ def cancel_by_key(
     Raises:
         VertexError: As `cancel`.
     """
+    end = clock() + wait
     until = intent_time(recorded, clock()) + connection.settle
     waits = backoff(base=max(connection.poll, 0.01), limit=max(connection.settle / 4, 0.01))
     while True:
@@ -103,17 +106,15 @@ def cancel_by_key(
         live = [job for job in jobs if is_live(job)]
         for job in live:
             patiently(lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
-        if began >= until:
+        if began >= until or any(enough(state_of(job)) for job in jobs):
             break
         sleep(min(next(waits), max(until - clock(), 0.001)))
-    return [_ended(connection, job.name, wait, clock, sleep) for job in jobs]
-
-
-def _ended(
-    connection: Connection, name: str, wait: float, clock: Callable[[], float], sleep: Callable[[float], None]
-) -> SubmittedJob:
-    state = cancel(connection, name, wait=wait, clock=clock, sleep=sleep)
-    return SubmittedJob(name, state, adopted=True, console=connection.console(name))
+    stopped = []
+    for job in jobs:
+        left = max(end - clock(), _HASTE) if wait > 0 else 0.0
+        state = cancel(connection, job.name, wait=left, clock=clock, sleep=sleep)
+        stopped.append(SubmittedJob(job.name, state, adopted=True, console=connection.console(job.name)))
+    return stopped
 
 
 def cancel_quietly(connection: Connection, name: str) -> None:

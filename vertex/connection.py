@@ -6,9 +6,10 @@ service again, and the jobs are found where they were.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.home import Home
@@ -184,6 +185,26 @@ class Connection:
         _, _, job = name.rpartition("/")
         base = "https://console.cloud.google.com/vertex-ai/locations"
         return f"{base}/{self.region}/training/{job}?project={self.project}"
+
+    def within(self, seconds: float) -> Connection:
+        """The same clients at a pace for somebody who has only so many seconds: no call and no wait outlasts them."""
+        hasty = copy.copy(self)
+        pace = self.pace
+        hasty.pace = replace(
+            pace,
+            deadline=min(pace.deadline, seconds / 4),
+            patience=min(pace.patience, seconds / 2),
+            settle=min(pace.settle, seconds / 2),
+            backoff=min(pace.backoff, seconds / 10),
+        )
+        return hasty
+
+    def cancel_command(self, name: str) -> str:
+        """What a person types to cancel a job."""
+        if self.place.local:
+            return "vertex-training orphans --cancel"
+        job = name.rpartition("/")[2]
+        return f"gcloud ai custom-jobs cancel {job} --project={self.project} --region={self.region}"
 
     def lost(self) -> None:
         """Forgets the clients after a call that got no answer; the next call makes them again.

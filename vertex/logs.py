@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -34,17 +34,11 @@ BURST = 10
 
 
 class Cursor:
-    """A job's place in its log; a watch that is given the cursor of an earlier one goes on from there.
+    """A job's place in its log; a watch that is given the cursor of an earlier one goes on from there."""
 
-    Args:
-        printed: Messages that were handed on by a process that is gone, so that they are not handed on again: each is
-            left out as often as it stands here, wherever it comes.
-    """
-
-    def __init__(self, printed: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self.newest = 0.0
         self.tail: deque[LogLine] = deque(maxlen=TAIL)
-        self._printed = Counter(printed)
         self._seen: dict[tuple[float, str], None] = {}
 
     def fresh(self, entries: Iterable[LogEntry], now: float, overlap: float) -> list[LogLine]:
@@ -59,10 +53,7 @@ class Cursor:
             # A program may date its lines itself; one from the future must not hide those that follow.
             self.newest = max(self.newest, min(line.timestamp, now))
             self.tail.append(line)
-            if self._printed[line.message] > 0:
-                self._printed[line.message] -= 1
-            else:
-                lines.append(line)
+            lines.append(line)
         oldest = self.newest - 2 * overlap
         if len(self._seen) > 2 * TAIL:
             self._seen = {mark: None for mark in self._seen if mark[0] >= oldest}

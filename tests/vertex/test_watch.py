@@ -344,18 +344,6 @@ def test_a_watch_goes_on_from_the_cursor_of_an_earlier_one(connection: Connectio
     assert lines == ["first", "second"]
 
 
-def test_what_another_process_printed_is_left_out(connection: Connection, vertex: TinyVertex, clock: Clock):
-    """By its text and as often as it was printed: what the dead process could not hand over any more comes now."""
-    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
-    lines: list[str] = []
-    for line in ("step", "step", "done", "step"):
-        vertex.say(line)
-
-    follow(connection, job, lines, clock, Cursor(printed=["step", "step"]))
-
-    assert lines == ["done", "step"]
-
-
 def follow(connection: Connection, job: CustomJob, lines: list[str], clock: Clock, cursor: Cursor) -> None:
     """A watch that keeps the lines' texts."""
     watch(
