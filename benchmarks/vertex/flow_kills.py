@@ -5,8 +5,8 @@
 A real Prefect server, a real local_vertex, and flow runs in processes of their own. Each run's process is killed up to
 three times at a moment between its begin and a little after its job's end, then set to AwaitingRetry, as Prefect does
 for a retry, and executed again as the same run. Before some runs the service is told to lose the answer of a create,
-and its lists lag by half a second throughout. Afterwards each run must have exactly one job that succeeded, none that runs,
-and each of the job's lines exactly once and in order in Prefect's log of the run.
+and its lists lag by half a second throughout. Afterwards each run must have exactly one job that succeeded, none that
+runs, and each of the job's lines exactly once and in order in Prefect's log of the run.
 
 `--trains` of the kills strike the whole flow `train`, at any step; the others a flow of the tasks submit and watch.
 """
@@ -65,6 +65,7 @@ class Report:
     unfinished: list[str] = field(default_factory=list)
     wrong_lines: list[str] = field(default_factory=list)
     moments: dict[str, int] = field(default_factory=dict)
+    longest: float = 0.0
 
     @property
     def is_clean(self) -> bool:
@@ -134,6 +135,10 @@ def campaign(home: Home, flows: list[tuple[str, dict[str, Any], int]], log: Path
     admin(service.ensure_running(home), "Switches", {"list_lag_seconds": 0.5})
     with started(log) as starter:
         for name, parameters, kills in flows:
+            # Once without a kill: so long a process has in which it can be killed.
+            report.longest, enough = 0.0, report.kills
+            check(home, killed_run(starter, home, name, parameters, moments, report, enough), report)
+            report.runs += 1
             enough = report.kills + kills
             while report.kills < enough:
                 if moments.random() < 0.3:
@@ -166,13 +171,14 @@ def killed_run(
         run = UUID(answer.json()["id"])
         planned = min(moments.randint(1, 3), enough - report.kills)
         while True:
-            pid = starter.start(run)
+            pid, began = starter.start(run), time.monotonic()
             if planned:
-                time.sleep(moments.uniform(0.0, 4.0 if name == "short" else 8.0))
+                time.sleep(moments.uniform(0.0, report.longest))
                 moment = ", ".join(sorted(states(home, run))) or "no job yet"
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if int(starter.wait_for("end")) != -signal.SIGKILL:
+                report.longest = max(report.longest, time.monotonic() - began)
                 return run
             planned -= 1
             report.kills += 1
