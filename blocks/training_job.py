@@ -15,6 +15,7 @@ from pydantic import Field
 from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
 from ..vertex import submission
+from ..vertex.attempts import jobs_allowed, submit_attempt
 from ..vertex.connection import Connection
 from ..vertex.failures import failure
 from ..vertex.intent import IntentFile
@@ -180,6 +181,7 @@ class VertexTrainingJob(JobBlock[Receipt]):
         default=None, ge=0, description="Seconds that FLEX_START may wait for machines; 0 waits for ever."
     )
     restarts: Restarts = Field(default="none", description="What Vertex AI starts again by itself.")
+    attempts: int = Field(default=3, ge=1, description="How often the program may be started, whoever retries.")
     web_access: bool = Field(default=False, description="A shell in the running containers, from the console.")
     output: str | None = Field(
         default=None, description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket."
@@ -193,6 +195,9 @@ class VertexTrainingJob(JobBlock[Receipt]):
     def trigger(self, key: str | None = None) -> VertexTrainingJobRun:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Submits the job, or finds the one that an earlier attempt of this flow run submitted.
 
+        After a failure of the platform's it submits another one, up to `attempts` in all. A job that failed by itself
+        is found again, and not paid for twice.
+
         Args:
             key: What tells this job from others, from `submission.job_key`. Without one it is made of the flow run and
                 this block's fields: the same block triggered twice in one flow run is one job. Outside a flow run every
@@ -203,9 +208,14 @@ class VertexTrainingJob(JobBlock[Receipt]):
         """
         connection = _connection(self.vertex_ai)
         chosen = key or submission.job_key(_flow_run_id(), self.model_dump_json(exclude={"vertex_ai"}))
-        intent = IntentFile(Home.default().cache / "intents", chosen)
-        job = submission.submit(
-            connection, self._request(connection, chosen), chosen, record=intent.record, recorded=intent.read()
+        intents = Home.default().cache / "intents"
+        request = self._request(connection, chosen)
+        job = submit_attempt(
+            connection,
+            request,
+            chosen,
+            allowed=jobs_allowed(request, self.attempts),
+            intent=lambda name: IntentFile(intents, name),
         )
         self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)

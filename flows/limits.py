@@ -18,9 +18,9 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.logging import get_run_logger
 
+from ..vertex.attempts import jobs_of
 from ..vertex.connection import Connection
-from ..vertex.model import TERMINAL
-from ..vertex.submission import find
+from ..vertex.submission import counts
 
 LEASE = 60.0
 """Seconds after which the turn of a run that crashed is over; the least that Prefect allows."""
@@ -68,7 +68,7 @@ def submission_turn(connection: Connection) -> None:
 
 
 def _has_job(connection: Connection, key: str) -> bool:
-    return any(job.state not in TERMINAL or job.state == "JOB_STATE_SUCCEEDED" for job in find(connection, key))
+    return any(map(counts, jobs_of(connection, key)))
 
 
 def _free(name: str, *, limit: int, decay: float = 0.0) -> int:

@@ -22,14 +22,14 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.receipt import receipt
-from ..tasks.submit import submit
 from ..tasks.verify import verify as verify_step
-from ..tasks.watch import watch
+from ..vertex.attempts import jobs_allowed
 from ..vertex.limits import check
 from ..vertex.submission import job_key
+from .attempts import run_job
 from .choices import choose, choose_machine
 from .form import Picker, RunMachine, titled
-from .limits import submission_turn, turn
+from .limits import turn
 from .naming import name_run
 from .page import run_page
 from .parameters import RegistryParameter, VertexParameter, connect
@@ -100,6 +100,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         choose_machine(snapshot, request.machine)
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
+        allowed = jobs_allowed(request, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
@@ -107,9 +108,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image = steps.run(push, plan, steps.run(build, plan))
             key = job_key(str(current_run.id), "submit", image.digest, *arguments)
             with turn(snapshot.settings.name, connection, key):
-                submission_turn(connection)
-                job = steps.run(submit, connection, replace(request, image=image.reference), key)
-                outcome = steps.run(watch, connection, job)
+                wanted = replace(request, image=image.reference)
+                outcome = run_job(steps, connection, wanted, key, allowed=allowed)
                 left = steps.run(receipt, connection, request.output)
     return TrainingResult(
         image=image.reference,

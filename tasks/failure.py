@@ -7,13 +7,15 @@ from prefect.artifacts import create_markdown_artifact
 from ..vertex.connection import Connection
 from ..vertex.links import log_command, log_link
 from ..vertex.model import Outcome
+from .artifacts import artifact_key, only_shown
 
 
 def report_failure(connection: Connection, outcome: Outcome) -> None:
-    """Writes the artifact `training-failure` of a job that ended without success."""
-    create_markdown_artifact(
-        page(connection, outcome), key="training-failure", description="Why the training job failed"
-    )
+    """Writes the artifact `PROJECT-failure` of a job that ended without success."""
+    with only_shown():
+        create_markdown_artifact(
+            page(connection, outcome), key=artifact_key("failure"), description="Why the training job failed"
+        )
 
 
 def page(connection: Connection, outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""Step 5, first half: exactly one cloud job for this request."""
+"""Step 5, first half: exactly one cloud job for this attempt at the request."""
 
 from __future__ import annotations
 
@@ -8,45 +8,58 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
-from ..vertex import submission as engine
+from ..vertex.attempts import REQUEST_LABEL, submit_attempt
+from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
 from ..vertex.intent import IntentFile
 from ..vertex.model import JobRequest, SubmittedJob
+from ..vertex.submission import ENDED_BADLY
 from .events import SUBMITTED, job_event
 from .log import step_log
 from .policy import STEP
 from .stop import WINDOW, is_stopped, stop
 
 
-# Never skipped by Prefect's cache: whether the job exists is the service's to say, and a failed job must not
-# be taken for the answer when the run is retried. The look-up by key costs one request.
+# Never skipped by Prefect's cache: whether the job exists is the service's to say, and which of a request's jobs
+# counts changes when one fails. The look-ups by key cost two requests.
 @task(name="submit", cache_policy=NO_CACHE, **STEP)
-def submit(connection: Connection, request: JobRequest, key: str) -> SubmittedJob:
-    """Creates the job, or adopts the one that an earlier attempt created.
+def submit(connection: Connection, request: JobRequest, key: str, allowed: int = 1, least: int = 1) -> SubmittedJob:
+    """Creates the job of the attempt that is due, or adopts the one that is there.
 
-    After this returns, exactly one live or succeeded job with this key exists.
+    After this returns, at most one live or succeeded job of this request exists. A job that failed for good is adopted
+    too: the same request would fail the same way, and isn't paid for twice.
 
     Raises:
         VertexError: The request breaks a limit, or the service refused it.
         VertexUnavailable: Transient.
     """
     log = step_log("submit")
-    intent = IntentFile(Home.default().cache / "intents", key)
+    folder = Home.default().cache / "intents"
+    intents: list[IntentFile] = []
+
+    def intent(attempt: str) -> IntentFile:
+        intents.append(IntentFile(folder, attempt))
+        return intents[-1]
+
     try:
-        job = engine.submit(connection, request, key, record=intent.record, recorded=intent.read())
+        job = submit_attempt(connection, request, key, allowed=allowed, least=least, intent=intent)
     except Exception:
         raise
     except BaseException:
-        # The run is ending. Whatever was created, answered or not, is found by its key.
-        if recorded := intent.read():
+        # The run is ending. Whatever was created, answered or not, is found by the request's label.
+        if intents and (recorded := intents[-1].read()):
             stop(
                 connection,
-                lambda hasty: engine.cancel_by_key(hasty, key, recorded=recorded, wait=WINDOW, enough=is_stopped),
+                lambda hasty: cancel_by_key(
+                    hasty, key, label=REQUEST_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped
+                ),
                 log=log,
                 shout=step_log("submit", level=logging.ERROR),
             )
         raise
-    log(f"{'found' if job.adopted else 'created'} {job.name}")
+    log(f"{'found' if job.adopted else 'created'} {job.name}" + (f", attempt {job.attempt}" if allowed > 1 else ""))
+    if job.state in ENDED_BADLY:
+        log("it failed before; change the code, the arguments or the settings, or start a new run, for another job")
     if not job.adopted:
         job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)
     if job.console:

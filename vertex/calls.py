@@ -13,7 +13,7 @@ from ..core.errors import TrainingError
 from ..core.retry import backoff, is_transient
 from .connection import Connection
 from .errors import AMBIGUOUS, code_of, is_call_error, mapped
-from .limits import check_label_value
+from .limits import KEY_LABEL, check_label_value
 from .model import TERMINAL, State
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
 T = TypeVar("T")
-
-KEY_LABEL = "vertex_training_key"
-"""The label that carries a request's key, the same on every attempt."""
 
 
 @contextmanager
@@ -134,6 +131,11 @@ def state_of(job: CustomJob) -> State:
         return cast("State", JobState(job.state).name)
     except ValueError:
         return "JOB_STATE_UNSPECIFIED"
+
+
+def error_of(job: CustomJob) -> tuple[int, str]:
+    """A job's error: a gRPC status code's number, 0 for none, and the service's words."""
+    return (0, "") if job.error is None else (int(job.error.code), str(job.error.message))
 
 
 def is_live(job: CustomJob) -> bool:

@@ -138,6 +138,7 @@ class SubmittedJob:
         adopted: It was there before this call: found by its key, not created.
         console: Where a person can look at it; empty for local_vertex.
         created: When, seconds since 1970; 0 when unknown.
+        attempt: Which one of its request's, from 1.
     """
 
     name: str
@@ -145,6 +146,7 @@ class SubmittedJob:
     adopted: bool = False
     console: str = ""
     created: float = 0.0
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

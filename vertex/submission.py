@@ -27,7 +27,7 @@ from .calls import KEY_LABEL, age, create, get, is_ambiguous, is_live, listed, p
 from .cancellation import cancel, cancel_by_key, cancel_quietly
 from .connection import Connection
 from .intent import intent_text, intent_time
-from .model import JobRequest, State, SubmittedJob
+from .model import TERMINAL, JobRequest, State, SubmittedJob
 from .spec import to_custom_job
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class FoundJob(NamedTuple):
     state: State
     output: str
 
+
+ENDED_BADLY: frozenset[str] = TERMINAL - {"JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"}
+"""States of jobs that ended by themselves, and not well."""
 
 CREATES = 3
 """How often a create is tried in one call, each after a whole settle window without a trace of the one before."""
@@ -63,6 +66,7 @@ def submit(
     *,
     record: Callable[[str], None],
     recorded: str | None = None,
+    answers: frozenset[str] = frozenset(),
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SubmittedJob:
@@ -79,6 +83,7 @@ def submit(
         record: Called with a short text before every create; must return only when the text is durable.
         recorded: What an earlier attempt recorded, if that is known. A job created in the settle window before now may
             not be listed yet; with this text it is waited for.
+        answers: States in which an older job with this key is the answer, beside those that live or succeeded.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -88,8 +93,8 @@ def submit(
     """
     wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
     desk = _Desk(connection, key, clock, sleep)
-    before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=_counts)
-    if kept := desk.keep_one(before):
+    before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=counts)
+    if kept := desk.keep_one(before) or next((job for job in before if state_of(job) in answers), None):
         return submitted(connection, kept, adopted=True)
     known = {job.name for job in before}
     for attempt in range(1, CREATES + 1):
@@ -181,14 +186,14 @@ class _Desk:
 
     def settled(self, created: CustomJob) -> SubmittedJob:
         """The job to go on with: the one just created, or an older one that another submitter created meanwhile."""
-        jobs = self.look(until=self.clock(), enough=_counts)
+        jobs = self.look(until=self.clock(), enough=counts)
         if created.name not in {job.name for job in jobs}:
             jobs = [*jobs, created]
         kept = self.keep_one(jobs) or created
         return submitted(self.connection, kept, adopted=kept.name != created.name)
 
 
-def _counts(job: CustomJob) -> bool:
+def counts(job: CustomJob) -> bool:
     """Whether a job answers for its key, now or when it ends: it lives, or it succeeded."""
     return is_live(job) or state_of(job) == "JOB_STATE_SUCCEEDED"
 
@@ -199,7 +204,7 @@ def keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | N
     Raises:
         VertexError: A call was refused, or got no answer (then transient).
     """
-    counting = sorted(filter(_counts, jobs), key=lambda job: (is_live(job), age(job)))
+    counting = sorted(filter(counts, jobs), key=lambda job: (is_live(job), age(job)))
     kept = next(iter(counting), None)
     for job in counting[1:]:
         if is_live(job):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ..core.errors import TrainingError
-from .calls import KEY_LABEL, listed, patiently, seconds, state_of
+from .calls import KEY_LABEL, error_of, listed, patiently, seconds, state_of
 from .connection import Connection
 from .failures import diagnose
 from .logs import Cursor
@@ -184,8 +184,7 @@ class _Watch:
         self._drain(0.0 if state == "JOB_STATE_SUCCEEDED" else self.connection.pace.log_drain)
         self._see(state)  # after its last lines, as a person reads it
         tail = list(self.cursor.tail)
-        text = "" if job.error is None else str(job.error.message)
-        code = 0 if job.error is None else int(job.error.code)
+        code, text = error_of(job)
         return Outcome(
             name=job.name,
             state=state,

@@ -13,6 +13,8 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.local_vertex import service
+from prefect_vertex_training.local_vertex.connect import admin
+from prefect_vertex_training.vertex.connection import Connection
 
 pytestmark = pytest.mark.prefect
 
@@ -98,10 +100,53 @@ def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: 
         train(project)
     assert "Traceback" in (caught.value.detail or "")
     assert caught.value.kind == "user_code"
-    page = artifact("training-failure")
+    page = artifact("tiny-failure")
     assert "| kind | `user_code` |" in page
     assert f"`vertex-training local logs {(caught.value.where or '').rpartition('/')[2]}`" in page
     assert "ValueError: no such data" in page
+
+
+def jobs(home: Home) -> list[tuple[str, str]]:
+    """Attempt and state of every job of the local service, oldest first."""
+    connection = Connection.local(home)
+    found = list(connection.jobs.list_custom_jobs(parent=connection.parent))
+    return sorted((job.labels["vertex_training_attempt"], job.state.name.removeprefix("JOB_STATE_")) for job in found)
+
+
+def switch(home: Home, **changes: object) -> None:
+    """Sets the local service's switches."""
+    admin(service.ensure_running(home), "Switches", changes)
+
+
+def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, project: Path) -> None:
+    """Prefect's own retries find the failed job, and say the same."""
+    (project / "train.py").write_text(
+        (project / "train.py").read_text() + "if 'CLOUD_ML_JOB_ID' in os.environ:\n    raise ValueError('no data')\n"
+    )
+
+    with pytest.raises(JobFailed, match="ValueError: no data"):
+        train.with_options(retries=2, retry_delay_seconds=0)(project)
+    assert jobs(home) == [("1", "FAILED")]
+
+
+def test_the_platforms_failure_gets_another_job(home: Home, project: Path) -> None:
+    """The run goes on by itself, with the next attempt's job, and its model is there."""
+    switch(home, stock_out=1)
+    result = train(project)
+
+    assert result.state == "JOB_STATE_SUCCEEDED"
+    assert jobs(home) == [("1", "FAILED"), ("2", "SUCCEEDED")]
+
+
+def test_the_budget_ends_the_run(home: Home, project: Path) -> None:
+    """Two attempts, by the project's own setting; the flow's retry gets no third."""
+    (project / "pyproject.toml").write_text("[tool.vertex-training]\nattempts = 2\n")
+    switch(home, preempt=20)
+
+    with pytest.raises(JobFailed, match="attempt 2 of 2") as caught:
+        train.with_options(retries=1, retry_delay_seconds=0)(project)
+    assert caught.value.kind == "preempted"
+    assert jobs(home) == [("1", "FAILED"), ("2", "FAILED")]
 
 
 def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:
