@@ -8,24 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError
 
-from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ..core.errors import RegistryError, RegistryUnavailable
 from ..core.retry import backoff, is_transient
-from .names import ArtifactRepository
 from .reference import DOCKER_HUB
 from .registry_auth import Challenge, Credentials, TokenCache
+from .registry_errors import BODY_LIMIT, no_answer, reason, refusal
 
 ATTEMPTS = 6
-_BODY_LIMIT = 64 * 1024
 _BLOCK = 256 * 1024
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
-_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
-_LONGEST_WAIT = 60.0
 T = TypeVar("T")
 
 Body = bytes | Callable[[], BinaryIO]
@@ -147,7 +144,7 @@ class Transport:
                 ),
             )  # fmt: skip
         except (HTTPError, OSError) as error:
-            raise _no_answer(error, "the registry", self.host) from error
+            raise no_answer(error, "the registry", self.host) from error
         finally:
             if stream is not None:
                 stream.close()
@@ -194,7 +191,7 @@ class Transport:
                 "GET", f"{realm}?{query}", headers=headers, timeout=self._timeout, retries=False
             )
         except (HTTPError, OSError) as error:
-            raise _no_answer(error, "the registry's token server", urlsplit(realm).netloc) from error
+            raise no_answer(error, "the registry's token server", urlsplit(realm).netloc) from error
         request = Request("GET", realm, {}, {200})
         if answer.status != 200:
             raise self.error(request, answer)
@@ -205,41 +202,9 @@ class Transport:
 
     def error(self, request: Request, answer: urllib3.BaseHTTPResponse) -> RegistryError:
         """What an answer that nobody wanted means."""
-        body = answer.read(_BODY_LIMIT) if request.stream else answer.data[:_BODY_LIMIT]
-        code, message = _said(body)
-        said = f": {message}" if message else ""
-        where = f"{self.host}/{self.repository}"
-        if answer.status in (401, 403):
-            return self._denied(answer.status, said, where)
-        if answer.status in _AGAIN:
-            error = RegistryUnavailable(
-                f"the registry answered {answer.status} to {request.method}{said}",
-                where=where,
-                next_step="Run again in a while",
-            )
-            error.retry_after = _retry_after(answer.headers.get("Retry-After"))
-            return error
-        if _is_html(answer, body):
-            return RegistryError(
-                f"this host answers {answer.status} with a web page, not as a registry",
-                where=self.host,
-                next_step="Check the registry's host name",
-            )
-        error = RegistryError(
-            f"the registry answered {answer.status} to {request.method}{said}",
-            where=where,
-            next_step="Check the image's name and that the repository exists",
-        )
-        error.code, error.status = code, answer.status
-        return error
-
-    def _denied(self, status: int, said: str, where: str) -> RegistryDenied:
+        body = answer.read(BODY_LIMIT) if request.stream else answer.data[:BODY_LIMIT]
         who = self.credentials.who if self.credentials else "nobody (no credentials)"
-        return RegistryDenied(
-            f"the registry refused {who} ({status}){said}",
-            where=where,
-            next_step=grant(self.host, self.repository, who),
-        )
+        return refusal(answer, body, method=request.method, host=self.host, repository=self.repository, who=who)
 
 
 class AnswerBody:
@@ -259,7 +224,7 @@ class AnswerBody:
             return self._answer.read(None if size < 0 else size)
         except (HTTPError, OSError) as error:
             raise RegistryUnavailable(
-                f"the registry's answer was cut off: {_reason(error)}",
+                f"the registry's answer was cut off: {reason(error)}",
                 where=self._host,
                 next_step="Check your network, then run again",
             ) from error
@@ -269,61 +234,8 @@ class AnswerBody:
         self._answer.close()
 
 
-def grant(host: str, repository: str, who: str) -> str:
-    """The next step for whoever was refused: the command that grants the right, or the login."""
-    place = ArtifactRepository.of(host, repository)
-    if place is None:
-        return f"Run: docker login {host}, or name a block with credentials that may push there"
-    kind = "serviceAccount" if who.endswith(".gserviceaccount.com") else "user"
-    member = f"{kind}:{who}" if "@" in who else "user:YOUR_ACCOUNT (gcloud auth list shows it)"
-    return (
-        f"Run: gcloud artifacts repositories add-iam-policy-binding {place.name} --project {place.project} "
-        f"--location {place.location} --role roles/artifactregistry.writer --member {member}"
-    )
-
-
-def _said(body: bytes) -> tuple[str, str]:
-    """The registry's own code and words; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
-    try:
-        first: dict[str, Any] = json.loads(body)["errors"][0]
-        return str(first.get("code", "")), " ".join(f"{first.get('code', '')} {first.get('message', '')}".split())
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return "", ""
-
-
 def _is_cut(answer: urllib3.BaseHTTPResponse) -> bool:
     """Whether the connection ended before the header that every answer has: http.client takes what came for all."""
     return answer.status != 204 and not {"Content-Length", "Transfer-Encoding"} & {
         name.title() for name in answer.headers
     }
-
-
-def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:
-    return "html" in answer.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds; a date is not honoured, for clocks differ."""
-    return min(float(value), _LONGEST_WAIT) if value and value.isdigit() else 0.0
-
-
-def _no_answer(error: Exception, who: str, host: str) -> RegistryError:
-    """Why a request wasn't answered; a certificate that isn't trusted is no reason to try again."""
-    cause = getattr(error, "reason", None) or error  # urllib3 wraps what ended its last attempt
-    if isinstance(cause, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause):
-        return RegistryError(
-            f"the certificate of {who} can't be trusted: {_reason(error)}",
-            where=host,
-            next_step="Add the registry's authority to this machine, or set SSL_CERT_FILE",
-        )
-    return RegistryUnavailable(
-        f"no answer from {who}: {_reason(error)}",
-        where=host,
-        next_step="Check the host's name and your network, then run again",
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """The innermost cause, without addresses of objects."""
-    text = str(getattr(error, "reason", None) or error)
-    return re.sub(r"<[^>]*>:?\s*", "", text) or type(error).__name__

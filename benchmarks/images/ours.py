@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images import direct
 from prefect_vertex_training.images.base import resolve_base
 from prefect_vertex_training.images.cache import find, image_fingerprint, image_tag
@@ -13,10 +14,9 @@ from prefect_vertex_training.images.model import BuiltImage, ImageRequest
 from prefect_vertex_training.images.push import close_ahead, open_ahead, push
 from prefect_vertex_training.images.reference import Reference
 from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.project.files import list_files
-from prefect_vertex_training.project.fingerprint import fingerprint
 from prefect_vertex_training.project.freeze import freeze
 from prefect_vertex_training.project.settings import load
+from prefect_vertex_training.project.snapshot import Project as Snapshot
 from projects import Project
 from rivals import Rival
 
@@ -45,14 +45,12 @@ class Ours(Rival):
 
     def build_and_push_project(self, folder: Path, image: str, base_name: str) -> BuiltImage:
         """As `tasks.build` and `tasks.push` do it."""
-        cache = self.home / "cache"
-        settings = load(folder)
-        files = list_files(folder, settings)
+        home = Home(self.home)
+        opened, cache = Snapshot.open(folder, home), home.cache
+        settings = opened.settings
         lock = freeze(folder, settings, cache=self.home / "locks")
         base = resolve_base(base_name, cache=cache, python=settings.python)
-        content = image_fingerprint(
-            fingerprint(files, settings, cache=cache), lock.digest, base_digest=base.digest, builder="direct"
-        )
+        content = image_fingerprint(opened.fingerprint, lock.digest, base_digest=base.digest, builder="direct")
         target = Repository(Reference.parse(image))
         layout = OciLayout(self.home / "images", settings.name)
         open_ahead(target, layout, content, cache)
@@ -64,7 +62,7 @@ class Ours(Rival):
         request = ImageRequest(
             name=settings.name,
             root=folder,
-            files=files,
+            files=opened.files,
             script=settings.script,
             lock=lock.text,
             python=settings.python,

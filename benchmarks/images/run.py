@@ -1,6 +1,8 @@
 """Builds the same projects in every way that this machine has, and prints medians side by side.
 
-    python benchmarks/images/run.py [--projects a,b,torch] [--runs 5] [--rivals NAMES] [--lines loopback,wan]
+    python benchmarks/images/run.py [--projects a,b,torch] [--lines loopback,wan] [--rivals NAMES] [--steps STEPS]
+                                    [--runs 5] [--cold-runs 1] [--save FILE]
+    python benchmarks/images/run.py --show FILE
 
 See README.md beside this file for what is measured.
 """
@@ -12,108 +14,143 @@ import itertools
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
 
 import projects  # noqa: E402
+import tables  # noqa: E402
 import wan  # noqa: E402
 from fixtures.base_image import base_folder, push_base  # noqa: E402
-from fixtures.registry_server import RegistryServer, running_registry  # noqa: E402
+from fixtures.registry_server import running_registry  # noqa: E402
 from ours import Ours  # noqa: E402
 from rivals import Rival, rivals, whole_process  # noqa: E402
 
-Row = dict[str, float]
+STEPS = ("cold", "fresh machine", "edit", "nothing", "process")
 _names = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        others: The ways beside ours.
+        steps: Some of STEPS.
+        runs: Of an edit and of nothing.
+        cold_runs: Of the cold steps.
+    """
+
+    others: Sequence[Rival]
+    steps: frozenset[str]
+    runs: int
+    cold_runs: int
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--projects", default="a,b,torch")
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--cold-runs", type=int, default=0, help="runs of the cold steps; --runs by default")
-    parser.add_argument("--rivals", default="", help="names as in the table, joined by commas; all by default")
     parser.add_argument("--lines", default="loopback,wan")
+    parser.add_argument("--rivals", default=None, help="names as in the table, joined by commas; all by default")
+    parser.add_argument("--steps", default=",".join(STEPS), help="what is timed")
+    parser.add_argument("--runs", type=int, default=5, help="of an edit and of nothing")
+    parser.add_argument("--cold-runs", type=int, default=1, help="of the cold steps")
+    parser.add_argument("--save", type=Path, help="add what was measured to this file")
+    parser.add_argument("--show", type=Path, help="print the tables of what was saved, and end")
     options = parser.parse_args()
+    if options.show:
+        tables.show(tables.load(options.show), Ours.name)
+        return
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
-    chosen = [rival for rival in rivals() if not options.rivals or rival.name in options.rivals.split(",")]
-    lacks = {rival.name: rival.missing() for rival in chosen}
-    for rival, lack in lacks.items():
-        if lack:
-            print(f"{rival}: left out, this machine lacks {lack}")
-    ready = [rival for rival in chosen if not lacks[rival.name]]
-    print(f"{platform.machine()}, {os.cpu_count()} cores; medians of {options.runs} runs, seconds\n")
+    print(f"{platform.machine()}, {os.cpu_count()} cores; seconds\n")
+    plan = Plan(available(options.rivals), frozenset(options.steps.split(",")), options.runs, options.cold_runs)
     with tempfile.TemporaryDirectory(prefix="images-benchmark-") as name:
         folder = Path(name)
         with running_registry(folder / "registry", password=False) as server:
             push_base(server, base_folder())
             for line in options.lines.split(","):
-                with address(server, line) as host:
+                with wan.slow_line(server.host) if line == "wan" else nullcontext(wan.Line(server.host)) as way:
                     for project in options.projects.split(","):
-                        measure(project, line, host, ready, folder, options.runs, options.cold_runs or options.runs)
+                        piece = tables.Piece(project, line)
+                        measure(piece, way, plan, folder)
+                        tables.show([piece], Ours.name)
+                        if options.save:
+                            tables.save(options.save, piece)
 
 
-@contextmanager
-def address(server: RegistryServer, line: str) -> Iterator[str]:
-    """The registry's address over that line."""
-    with wan.slow_line(server.host) if line == "wan" else nullcontext(server.host) as host:
-        yield host
+def available(names: str | None) -> list[Rival]:
+    """The rivals that were named and that this machine has; what it lacks is printed."""
+    chosen = [rival for rival in rivals() if names is None or rival.name in names.split(",")]
+    lacks = {rival.name: rival.missing() for rival in chosen}
+    for rival, lack in lacks.items():
+        if lack:
+            print(f"{rival}: left out, this machine lacks {lack}")
+    return [rival for rival in chosen if not lacks[rival.name]]
 
 
-def measure(name: str, line: str, host: str, others: list[Rival], folder: Path, runs: int, cold_runs: int) -> None:
-    """One table."""
-    work = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-    project = projects.make(name, work)
-    base = f"{host}/base/python:3.11"
+def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> None:
+    """Fills one table."""
+    work = Path(tempfile.mkdtemp(prefix=f"{piece.project}-", dir=folder))
+    project = projects.make(piece.project, work)
+    base = f"{line.host}/base/python:3.11"
     ours = Ours(work / "home")
-    if name == "torch":
-        bump(project, ours, host, base, line)
+    if piece.project == "torch":
+        bump(project, ours, line.host, base, piece.line)
     else:
-        table: dict[str, Row] = {}
-        for way in (*others, ours):
+        for way in (*plan.others, ours):
             way.prepare(project, base)
             try:
-                table[way.name] = steps(way, project, host, base, runs, cold_runs)
+                piece.rows[way.name] = steps(way, project, line, base, plan)
             except RuntimeError as error:  # its own words, and the others go on
                 print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
-        table["direct layers, whole process"] = processes(project, ours, host, base, runs)
-        show(f"project {name.upper()}, {line}", table, ours.name)
+        if "process" in plan.steps:
+            piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan.runs)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def steps(way: Rival, project: projects.Project, host: str, base: str, runs: int, cold_runs: int) -> Row:
-    """The medians of one way."""
-    cold, fresh, edits, nothing = [], [], [], []
-    image = ""
-    for _ in range(cold_runs):
+def steps(way: Rival, project: projects.Project, line: wan.Line, base: str, plan: Plan) -> tables.Row:
+    """The times of one way, and the bytes that a cold build sent over the line."""
+    row: tables.Row = {}
+
+    def timed(step: str, image: str) -> None:
+        if step in plan.steps:
+            row.setdefault(step, []).append(seconds(lambda: way.build_and_push(project, image)))
+
+    image = f"{line.host}/bench/n{next(_names)}:latest"
+    cold = "cold" in plan.steps or "fresh machine" in plan.steps
+    for _ in range(plan.cold_runs if cold else 0):
         way.forget(base)
-        image = f"{host}/bench/n{next(_names)}:latest"
-        cold.append(seconds(lambda image=image: way.build_and_push(project, image)))
-        if isinstance(way, Ours):
+        image = f"{line.host}/bench/n{next(_names)}:latest"
+        before = line.sent
+        timed("cold", image)
+        if "cold" in plan.steps and line.sent > before:
+            row.setdefault("sent", []).append(line.sent - before)
+        if isinstance(way, Ours) and "fresh machine" in plan.steps:
+            if "cold" not in plan.steps:
+                way.build_and_push(project, image)
             way.forget(base)
             project.edit()
-            fresh.append(seconds(lambda image=image: way.build_and_push(project, image)))
-    nothing.extend(seconds(lambda: way.build_and_push(project, image)) for _ in range(runs))
-    for _ in range(runs):
+            timed("fresh machine", image)
+    way.build_and_push(project, image)  # whatever was measured before, it is there now
+    for _ in range(plan.runs):
+        timed("nothing", image)
+    for _ in range(plan.runs if "edit" in plan.steps else 0):
         project.edit()
         time.sleep(2.1)  # a file touched just now is looked at twice; people's edits are older
-        edits.append(seconds(lambda: way.build_and_push(project, image)))
-    row = {"cold": statistics.median(cold), "edit": statistics.median(edits), "nothing": statistics.median(nothing)}
-    if fresh:
-        row["fresh machine"] = statistics.median(fresh)
+        timed("edit", image)
     return row
 
 
-def processes(project: projects.Project, ours: Ours, host: str, base: str, runs: int) -> Row:
+def processes(project: projects.Project, ours: Ours, host: str, base: str, runs: int) -> tables.Row:
     """Our way as a command of its own: with the interpreter's start and the imports."""
     image = f"{host}/bench/n{next(_names)}:latest"
     command = whole_process(ours.home, project.folder, image, base)
@@ -122,8 +159,9 @@ def processes(project: projects.Project, ours: Ours, host: str, base: str, runs:
     edits = []
     for _ in range(runs):
         project.edit()
+        time.sleep(2.1)
         edits.append(seconds(lambda: subprocess.run(command, check=True)))
-    return {"edit": statistics.median(edits), "nothing": statistics.median(nothing)}
+    return {"edit": edits, "nothing": nothing}
 
 
 def bump(project: projects.Project, ours: Ours, host: str, base: str, line: str) -> None:
@@ -150,22 +188,6 @@ def seconds(action: Callable[[], object]) -> float:
     begin = time.perf_counter()
     action()
     return time.perf_counter() - begin
-
-
-def show(title: str, table: dict[str, Row], ours: str) -> None:
-    """Seconds, and how many times our time each is."""
-    columns = ["cold", "fresh machine", "edit", "nothing"]
-    print(f"{title:30}" + "".join(f"{column:>22}" for column in columns))
-    for name, row in table.items():
-        cells = []
-        for column in columns:
-            # The others have no way to start warm on a fresh machine: their cold build is what ours stands beside.
-            value = row.get(column, row.get("cold") if column == "fresh machine" else None)
-            mine = table[ours].get(column)
-            ratio = f" ({value / mine:.1f}x)" if value and mine else ""
-            cells.append(f"{value:.3f}{ratio}" if value is not None else "")
-        print(f"{name:30}" + "".join(f"{cell:>22}" for cell in cells))
-    print(flush=True)
 
 
 if __name__ == "__main__":

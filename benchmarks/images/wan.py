@@ -1,4 +1,4 @@
-"""A slow line: a TCP proxy with 40 ms round trip and 100 Mbit/s upwards."""
+"""A slow line: a TCP proxy with 40 ms round trip and 100 Mbit/s upwards, which counts what goes up."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _CHUNK = 64 * 1024
 
 
 @contextmanager
-def slow_line(upstream: str) -> Iterator[str]:
-    """Yields the address of the proxy before `upstream`, as `127.0.0.1:PORT`; all its connections share one line."""
+def slow_line(upstream: str) -> Iterator[Line]:
+    """Yields the line to a proxy before `upstream`; all its connections share it."""
     host, _, port = upstream.rpartition(":")
     listener = socket.create_server(("127.0.0.1", 0))
-    line = _Line()
+    line = Line(f"127.0.0.1:{listener.getsockname()[1]}")
 
     def accept() -> None:
         while True:
@@ -35,20 +35,28 @@ def slow_line(upstream: str) -> Iterator[str]:
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        yield line
     finally:
         listener.close()
 
 
-class _Line:
-    """When the next byte may leave."""
+class Line:
+    """When the next byte may leave.
 
-    def __init__(self) -> None:
+    Attributes:
+        host: Where the proxy listens, as `127.0.0.1:PORT`.
+        sent: Bytes that went up.
+    """
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.sent = 0
         self._free = 0.0
         self._lock = threading.Lock()
 
     def take(self, size: int) -> float:
         with self._lock:
+            self.sent += size
             self._free = max(self._free, time.monotonic()) + size / BANDWIDTH
             return self._free
 

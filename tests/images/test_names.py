@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prefect_vertex_training.images.names import ArtifactRepository
-from prefect_vertex_training.images.transport import grant
+from prefect_vertex_training.images.registry_errors import grant
 
 BINDING = "gcloud artifacts repositories add-iam-policy-binding"
 WRITER = "--role roles/artifactregistry.writer --member"

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -138,6 +139,32 @@ def test_same_digest_whatever_the_circumstances(bench, tmp_path: Path, monkeypat
         os.umask(umask)
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_same_digest_as_another_user(bench) -> None:
+    """Files that belong to somebody else, built by somebody else: the image is root's all the same."""
+    expected = bench.build().digest
+    nobody = 65534
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        other = _fresh(bench, folder)
+        other.root = shutil.copytree(bench.root, folder / "project")
+        other.wheels = [shutil.copy(wheel, _folder(folder / "wheels") / wheel.name) for wheel in bench.wheels]
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, nobody, nobody)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.setgroups([])
+                os.setgid(nobody)
+                os.setuid(nobody)
+                status = 0 if other.build().digest == expected else 2
+            finally:
+                os._exit(status)
+
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_names_in_the_lock_do_not_matter(bench, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""What was measured, kept in a file piece by piece, and printed with ratios."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import wan
+
+Row = dict[str, list[float]]
+"""A column's samples: seconds; of `sent` bytes."""
+COLUMNS = ("cold", "fresh machine", "edit", "nothing")
+
+
+@dataclass
+class Piece:
+    """One run's figures of one project over one line; ratios are taken inside it."""
+
+    project: str
+    line: str
+    rows: dict[str, Row] = field(default_factory=dict)
+
+
+def load(path: Path) -> list[Piece]:
+    """The pieces in a file, one a line."""
+    return [Piece(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def save(path: Path, piece: Piece) -> None:
+    """Adds a piece to a file."""
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(piece)) + "\n")
+
+
+def show(pieces: Sequence[Piece], ours: str) -> None:
+    """Prints a table for each project and line: medians, and how many times ours of the same piece each is."""
+    for project, line in dict.fromkeys((piece.project, piece.line) for piece in pieces):
+        chosen = [piece for piece in pieces if (piece.project, piece.line) == (project, line) and piece.rows]
+        names = dict.fromkeys(name for piece in chosen for name in piece.rows if not name.startswith(ours))
+        mine = dict.fromkeys(name for piece in chosen for name in piece.rows if name.startswith(ours))
+        if not chosen:
+            continue
+        print(f"{f'project {project.upper()}, {line}':36}" + "".join(f"{column:>22}" for column in COLUMNS))
+        for name in (*names, *mine):
+            cells = [_cell(chosen, name, column, ours) for column in COLUMNS]
+            print(f"{name:36}" + "".join(f"{cell:>22}" for cell in cells) + _sent(chosen, name))
+        print(flush=True)
+
+
+def _cell(pieces: Sequence[Piece], name: str, column: str, ours: str) -> str:
+    """Ours over all pieces; another's in the last piece that has it, beside ours there."""
+    if name.startswith(ours):
+        samples = [value for piece in pieces for value in piece.rows.get(name, {}).get(column, [])]
+        return f"{statistics.median(samples):.3f}" if samples else ""
+    for piece in reversed(pieces):
+        row = piece.rows.get(name, {})
+        # The others have no way to start warm on a fresh machine: their cold build is what ours stands beside.
+        samples = row.get(column) or (row.get("cold") if column == "fresh machine" else None)
+        own = piece.rows.get(ours, {}).get(column)
+        if samples:
+            value = statistics.median(samples)
+            return f"{value:.3f}" + (f" ({value / statistics.median(own):.1f}x)" if own else "")
+    return ""
+
+
+def _sent(pieces: Sequence[Piece], name: str) -> str:
+    """What a cold build sent over the line, and how close it came to the line's own speed."""
+    pairs = [
+        (sent, taken)
+        for piece in pieces
+        for sent, taken in zip(piece.rows.get(name, {}).get("sent", []), piece.rows[name].get("cold", []), strict=True)
+    ]
+    if not pairs:
+        return ""
+    sent = statistics.median(sent for sent, _ in pairs)
+    ratio = statistics.median(taken / (sent / wan.BANDWIDTH) for sent, taken in pairs)
+    return f"   cold sent {sent / 1e6:.1f} MB, {ratio:.2f} times what the line needs"
