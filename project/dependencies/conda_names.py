@@ -15,6 +15,9 @@ PYPI_NAMES = {
 }  # fmt: skip
 """Only where the names differ."""
 
+CONDAS_OWN = frozenset(("mkl-service", "mkl-fft", "mkl-random", "mkl_fft", "mkl_random"))
+"""Python packages that conda's numpy brings, and that no other needs."""
+
 _LIBRARIES = frozenset((
     "abseil-cpp", "alsa-lib", "arrow-cpp", "binutils", "blas", "blosc", "boost", "boost-cpp", "brotli-bin", "bzip2",
     "c-ares", "ca-certificates", "cairo", "cfitsio", "charls", "clang", "cmake", "compilers", "conda", "cpuonly",
@@ -40,6 +43,8 @@ _FAMILIES = re.compile(
 
 def not_on_pypi(name: str) -> str | None:
     """Why a package of conda's has no counterpart for pip; None if it has, or may have, one."""
+    if name in CONDAS_OWN:
+        return "belongs to conda's numpy; PyPI's is built with OpenBLAS"
     if name == "pip":
         return "the image's own is used"
     if name in {"torchtriton", "numpy-base"}:

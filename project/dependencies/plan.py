@@ -15,13 +15,14 @@ from packaging.utils import canonicalize_name
 from ...core.errors import DependencyError
 from ..requirements import Line, Requirements
 from ..settings import Settings
-from . import accelerators, platforms, sources
+from . import accelerators, conda_names, platforms, sources
 from .sources import Build
 
 Action = Literal["kept", "replaced", "built", "dropped", "added"]
 
 _OWN = "prefect-vertex-training"
 _OWN_REASON = "this tool, which the job doesn't use"
+_CONDA_BUILT = re.compile(r"@ file:.*/(croot|feedstock_root|conda-bld|work)(/|$)")
 _CONDA = re.compile(r"^([A-Za-z0-9_.-]+)=(\d[^=\s]*)(=\S+)?$")
 
 
@@ -148,6 +149,8 @@ class _Planner:
         )
 
     def _step(self, line: Line) -> _Step:
+        if self._of_conda and (line.name or "") in conda_names.CONDAS_OWN:
+            return _Step("dropped", conda_names.not_on_pypi(line.name or "") or "")
         if step := self._from_elsewhere(line):
             return step
         parsed = _parsed(line)
@@ -191,6 +194,11 @@ class _Planner:
         return _Step(
             "replaced", f"the file is not here: the version that {where}", (f"{source.named()}=={version}{marker}",)
         )
+
+    @cached_property
+    def _of_conda(self) -> bool:
+        """Whether the list was frozen by pip in a conda environment, whose packages were built elsewhere."""
+        return any(_CONDA_BUILT.search(line.text) for line in self._listed.lines)
 
     @cached_property
     def _own_name(self) -> str | None:

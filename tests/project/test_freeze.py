@@ -1,8 +1,14 @@
+import re
 import tomllib
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from urllib.parse import quote, unquote
 
 import pytest
 from prefect_vertex_training.core.errors import DependencyError
 from prefect_vertex_training.project import freeze as module
+from prefect_vertex_training.project.dependencies.lists import read
 from prefect_vertex_training.project.freeze import freeze
 from prefect_vertex_training.project.pythons import this_python
 from prefect_vertex_training.project.requirements import Line
@@ -134,12 +140,14 @@ def test_it_resolves_for_linux_whatever_runs_here(make_project, wheelhouse, tmp_
         ("maconly", ["maconly 1 has no wheel for linux/amd64", "macosx_11_0_arm64", "sys_platform == 'darwin'"]),
         ("oldpython", [f"oldpython 1 has no wheel for Python {this_python()}", "cp37"]),
         ("needy", ["there is no package missing, which needy needs"]),
+        ("wants-mac", ["maconly 1 has no wheel for linux/amd64", "which wants-mac needs"]),
     ],
 )
 def test_what_cannot_be_frozen_is_named_with_its_line(make_project, wheelhouse, tmp_path, requirement, words):
     """The package, what wanted it, the file and the line; all of uv's words in the detail."""
     wheelhouse.add("pkg", "1")
     wheelhouse.add("needy", "1", requires=["missing"])
+    wheelhouse.add("wants_mac", "1", requires=["maconly"])
     wheelhouse.add("maconly", "1", tag="cp311-cp311-macosx_11_0_arm64".replace("cp311", _tag()))
     wheelhouse.add("oldpython", "1", tag="cp37-cp37m-manylinux_2_17_x86_64")
     root = make_project({"requirements.txt": f"# line 1\n{requirement}\n"})
@@ -168,6 +176,155 @@ def test_requirements_that_contradict_each_other(make_project, wheelhouse, tmp_p
 
     with pytest.raises(DependencyError, match=r"contradict.*requirements\.txt:1, requirements\.txt:2"):
         lock(root, tmp_path / "cache")
+
+
+def test_two_pins_that_contradict_each_other(make_project, wheelhouse, tmp_path):
+    """The same package at two versions, as two merged lists have it: both lines are named."""
+    for version in ("1", "2"):
+        wheelhouse.add("low", version)
+    root = make_project({"requirements.txt": "low==1\n-r more.txt\n", "more.txt": "\nlow==2\n"})
+
+    with pytest.raises(DependencyError, match=r"contradict each other: .*low==1 and low==2.*txt:1, more\.txt:2"):
+        lock(root, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("case", ["macos-arm64", "windows"])
+def test_a_list_of_another_machine_is_proven_for_linux(make_project, wheelhouse, tmp_path, case):
+    """What a Mac and a Windows machine froze resolves to wheels with hashes, without what is theirs alone."""
+    recorded = (Path(__file__).parent / "freezes" / case / "requirements.txt").read_bytes()
+    root = make_project({"requirements.txt": recorded})
+    listed = read(root, load(root)).lines
+    for line in listed:
+        name, version = line.text.split("==")
+        wheelhouse.add(name.replace("-", "_"), version, tag=f"{_tag()}-{_tag()}-manylinux_2_17_x86_64")
+    if case == "macos-arm64":
+        wheelhouse.add("tensorflow", "2.15.0")
+    frozen = lock(root, tmp_path / "cache")
+
+    names = dict(frozen.packages)
+    assert names["tensorflow"] == "2.15.0"
+    gone = {line.name for line in listed} - names.keys()
+    assert gone == {entry.line.partition("==")[0].lower() for entry in frozen.changes}
+    assert {"macos-arm64": "pyobjc-core", "windows": "pywin32"}[case] in gone
+    wheels = [wheel for package in tomllib.loads(frozen.text)["packages"] for wheel in package["wheels"]]
+    assert len(wheels) == len(names)
+    assert all(len(wheel["hashes"]["sha256"]) == 64 for wheel in wheels)
+
+
+class Index(ThreadingHTTPServer):
+    """A package index that lists a folder of wheels; https://peps.python.org/pep-0503/."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), self._handler(folder))
+        self.url = f"http://127.0.0.1:{self.server_port}/whl"
+        Thread(target=self.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                kind, name = self.path.strip("/").split("/")[1:3]
+                if name.endswith(".whl"):
+                    return self._answer((folder / unquote(name)).read_bytes(), "application/zip")
+                wheels = folder.glob(f"{name}-*+{kind}-*.whl")
+                links = "".join(f'<a href="../{quote(wheel.name)}">{wheel.name}</a>' for wheel in wheels)
+                return self._answer(links.encode(), "text/html")
+
+            def _answer(self, body: bytes, kind: str) -> None:
+                self.send_response(200 if body else 404)
+                self.send_header("Content-Type", kind)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def torch_index(tmp_path, wheelhouse, monkeypatch):
+    """An index of PyTorch's kind in the place of PyTorch's own; else only the wheelhouse can be asked."""
+    folder = tmp_path / "torch"
+    folder.mkdir()
+    index = Index(folder)
+    monkeypatch.setattr("prefect_vertex_training.project.dependencies.accelerators._TORCH_INDEX", index.url)
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", f"{index.url}/none")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    for kind in ("cu121", "cpu"):
+        wheelhouse.add("torch", f"2.1.0+{kind}", requires=["low"]).rename(
+            folder / f"torch-2.1.0+{kind}-py3-none-any.whl"
+        )
+    yield index
+    index.shutdown()
+    index.server_close()
+
+
+def test_the_index_that_has_a_cuda_build_is_asked(make_project, wheelhouse, torch_index, tmp_path):
+    """`torch==X+cu121` alone is enough: its own index is added, other packages come from where they always do."""
+    wheelhouse.add("low", "1")
+    root = make_project({"requirements.txt": "torch==2.1.0+cu121\n"})
+    frozen = lock(root, tmp_path / "cache")
+
+    assert frozen.packages == (("low", "1"), ("torch", "2.1.0+cu121"))
+    assert [str(entry) for entry in frozen.changes] == [
+        f"--extra-index-url {torch_index.url}/cu121 (requirements.txt) added: torch==2.1.0+cu121 is there only"
+    ]
+
+
+def test_a_cpu_build_that_an_index_gives_stops_a_gpu_job(make_project, wheelhouse, torch_index, tmp_path):
+    """No line says +cpu, but the index that it names has nothing else; the same list serves a job without GPU."""
+    wheelhouse.add("low", "1")
+    files = {"requirements.txt": f"--extra-index-url {torch_index.url}/cpu\ntorch\n"}
+    gpu = '[tool.vertex-training]\naccelerator-type = "NVIDIA_L4"\naccelerator-count = 1\n'
+
+    assert dict(lock(make_project(files), tmp_path / "cache").packages)["torch"] == "2.1.0+cpu"
+    with pytest.raises(
+        DependencyError, match=r"torch is a CPU-only build.*Write torch==2\.1\.0 instead, and delete --ex"
+    ):
+        lock(make_project({**files, "pyproject.toml": gpu}, name="gpu"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("packages", "settings", "replacement"),
+    [
+        ({"jax": "0.4.30", "jaxlib": "0.4.30"}, "", "jax[cuda12]==0.4.30"),
+        ({"jax": "0.4.30", "jaxlib": "0.4.30", "jax_cuda12_plugin": "0.4.30"}, "", None),
+        ({"jax": "0.4.20", "jaxlib": "0.4.20+cuda12.cudnn89"}, "", None),
+        ({"tensorflow": "2.16.1"}, "", "tensorflow[and-cuda]==2.16.1"),
+        ({"tensorflow": "2.16.1", "nvidia_cudnn_cu12": "8.9.7.29"}, "", None),
+        ({"tensorflow": "2.16.1"}, 'base = "example.com/with-cuda:1"\n', None),
+        ({"tensorflow": "2.12.0"}, "", None),
+        ({"torch": "2.1.0"}, "", None),
+        ({"scikit_learn": "1.5"}, "", None),
+    ],
+)
+def test_frameworks_without_cuda_stop_a_gpu_job(make_project, wheelhouse, tmp_path, packages, settings, replacement):
+    """Their plain packages run on CPUs unless CUDA's libraries come as packages or with a base image."""
+    for name, version in packages.items():
+        wheelhouse.add(name, version)
+    table = f'[tool.vertex-training]\nmachine-type = "g2-standard-4"\n{settings}'
+    listed = "--find-links ./jax-releases\n" + "".join(f"{name}=={version}\n" for name, version in packages.items())
+    root = make_project({"requirements.txt": listed, "pyproject.toml": table, "jax-releases/none": ""})
+
+    if replacement is None:
+        assert len(lock(root, tmp_path / "cache").packages) == len(packages)
+    else:
+        with pytest.raises(DependencyError, match=rf"CPU-only.*g2-standard-4.*Write {re.escape(replacement)} instead"):
+            lock(root, tmp_path / "cache")
+
+
+def test_what_is_worth_knowing_of_builds_is_a_note(make_project, wheelhouse, tmp_path):
+    """A job without GPU that carries CUDA along, and a TensorFlow that finds CUDA in the base only."""
+    wheelhouse.add("torch", "2.1.0")
+    wheelhouse.add("tensorflow", "2.12.0")
+    root = make_project({"requirements.txt": "torch\n"})
+    gpu = '[tool.vertex-training]\nmachine-type = "g2-standard-4"\n'
+    other = make_project({"requirements.txt": "tensorflow\n", "pyproject.toml": gpu}, name="gpu")
+
+    assert "torch==2.1.0+cpu is smaller" in lock(root, tmp_path / "cache").notes[0]
+    assert "finds CUDA only in the base image" in lock(other, tmp_path / "cache").notes[0]
 
 
 def test_an_index_out_of_reach_is_transient(make_project, wheelhouse, tmp_path, monkeypatch):

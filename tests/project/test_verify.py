@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.errors import ProjectError, StorageError, VerifyError
+from prefect_vertex_training.core.errors import DependencyError, ProjectError, StorageError, VerifyError
 from prefect_vertex_training.project.environments import environment
 from prefect_vertex_training.project.files import list_files
 from prefect_vertex_training.project.pythons import this_python
@@ -388,6 +388,35 @@ def test_locked_runs_in_what_the_frozen_list_brings(run, make_project, monkeypat
 
     with pytest.raises(VerifyError, match=r"imports forgotten, which requirements\.txt does not bring"):
         run(locked)
+
+
+CONDA = "name: vision\ndependencies:\n  - python=3.11\n  - tiny=1.5\n"
+
+
+def test_a_conda_project_runs_in_its_activated_environment(run, tmp_path, monkeypatch):
+    """Without it the way out is told: activate it, or translate the list."""
+    conda = venv(tmp_path / "conda", tiny="1.5")
+    files = {"train.py": "import tiny; print(tiny.where)", "environment.yml": CONDA.replace("3.11", this_python())}
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    with pytest.raises(DependencyError, match=r"environment\.yml needs conda.*conda activate vision.*--translate"):
+        run(files)
+
+    monkeypatch.setenv("CONDA_PREFIX", str(conda))
+    report = run(files)
+
+    assert (run.lines, report.interpreter) == (["the project"], str(conda / "bin/python"))
+
+
+def test_a_translated_conda_project_needs_no_conda(run, wheelhouse, monkeypatch):
+    """The list becomes pip's, here as in the image; the Python is the one that the file names."""
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    wheelhouse.add("tiny", "1.5", body="where = 'clean'")
+    table = "[tool.vertex-training]\ntranslate = true\n"
+    text = CONDA.replace("3.11", this_python())
+    report = run({"train.py": "import tiny; print(tiny.where)", "environment.yml": text, "pyproject.toml": table})
+
+    assert (run.lines[-1], report.interpreter) == ("clean", "a clean environment")
+    assert load(run.root).python == this_python()
 
 
 def test_what_decides_the_answer_is_in_its_key(make_project, monkeypatch):
