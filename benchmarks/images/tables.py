@@ -36,18 +36,19 @@ def save(path: Path, piece: Piece) -> None:
 
 
 def show(pieces: Sequence[Piece], ours: str) -> None:
-    """Prints a table for each project and line: medians, and how many times ours of the same piece each is."""
+    """Prints a Markdown table a project and line: medians, and how many times ours of the same piece each is."""
     for project, line in dict.fromkeys((piece.project, piece.line) for piece in pieces):
         chosen = [piece for piece in pieces if (piece.project, piece.line) == (project, line) and piece.rows]
         names = dict.fromkeys(name for piece in chosen for name in piece.rows if not name.startswith(ours))
         mine = dict.fromkeys(name for piece in chosen for name in piece.rows if name.startswith(ours))
         if not chosen:
             continue
-        print(f"{f'project {project.upper()}, {line}':36}" + "".join(f"{column:>22}" for column in COLUMNS))
+        print(f"Project {project.upper()}, {line}:\n")
+        print(f"| | {' | '.join(COLUMNS)} |\n|---|{'---|' * len(COLUMNS)}")
         for name in (*names, *mine):
             cells = [_cell(chosen, name, column, ours) for column in COLUMNS]
-            print(f"{name:36}" + "".join(f"{cell:>22}" for cell in cells) + _sent(chosen, name))
-        print(flush=True)
+            print(f"| {f'**{name}**' if name == ours else name} | {' | '.join(cells)} |")
+        print("".join(_sent(chosen, name) for name in (*names, *mine)), flush=True)
 
 
 def _cell(pieces: Sequence[Piece], name: str, column: str, ours: str) -> str:
@@ -69,12 +70,12 @@ def _cell(pieces: Sequence[Piece], name: str, column: str, ours: str) -> str:
 def _sent(pieces: Sequence[Piece], name: str) -> str:
     """What a cold build sent over the line, and how close it came to the line's own speed."""
     pairs = [
-        (sent, taken)
-        for piece in pieces
-        for sent, taken in zip(piece.rows.get(name, {}).get("sent", []), piece.rows[name].get("cold", []), strict=True)
+        pair
+        for row in (piece.rows.get(name, {}) for piece in pieces)
+        for pair in zip(row.get("sent", []), row.get("cold", []), strict=False)  # only a slow line counts bytes
     ]
     if not pairs:
         return ""
     sent = statistics.median(sent for sent, _ in pairs)
     ratio = statistics.median(taken / (sent / wan.BANDWIDTH) for sent, taken in pairs)
-    return f"   cold sent {sent / 1e6:.1f} MB, {ratio:.2f} times what the line needs"
+    return f"\n{name}, cold: {sent / 1e6:.1f} MB sent, in {ratio:.2f} times what the line needs for them\n"
