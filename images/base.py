@@ -16,6 +16,8 @@ from ..core.errors import BaseImageError, RegistryError
 from ..core.files import write_atomic
 from ..core.retry import retry
 from .config import DOCKER
+from .inflate import CorruptData, gunzip
+from .layer import CHUNK
 from .layout import OciLayout
 from .model import Descriptor
 from .reference import LayoutReference, Reference, parse_reference
@@ -250,10 +252,12 @@ def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
     """The names in a layer, read as it streams by; nothing is kept."""
     with source.open_blob(layer.digest) as body:
         try:
-            with tarfile.open(fileobj=cast("Any", body), mode="r|*") as archive:
+            zipped = layer.media_type.endswith("gzip")
+            stream = gunzip(body) if zipped else body
+            with tarfile.open(fileobj=cast("Any", stream), mode="r|" if zipped else "r|*", bufsize=CHUNK) as archive:
                 for member in archive:
                     yield member.name
-        except tarfile.TarError as error:
+        except (tarfile.TarError, CorruptData) as error:
             raise RegistryError(
                 f"a layer of the base can't be read: {error}",
                 where=layer.digest,

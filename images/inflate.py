@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
 from zlib_ng import zlib_ng
 
@@ -13,6 +14,7 @@ except ImportError:  # pragma: no cover - only where isal has no wheel
     _fast = zlib_ng
 
 _ERROR = cast("type[Exception]", _fast.error)  # isal's stubs call it an instance
+_BLOCK = 256 * 1024  # compressed bytes read at a time
 _STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a megabyte
 
 
@@ -74,3 +76,42 @@ def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:
         block = stream.unconsumed_tail
         if not block and len(data) < _STEP:
             return
+
+
+def gunzip(stream: BinaryIO) -> BinaryIO:
+    """What a gzip stream of any number of members holds, to be read once, from its beginning to any point.
+
+    Raises:
+        CorruptData: On a read: it isn't one, or ends early.
+    """
+    return cast("BinaryIO", io.BufferedReader(_Gunzip(stream), _STEP))
+
+
+class _Gunzip(io.RawIOBase):
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._source = stream
+        self._stream: _Stream = _fast.decompressobj(31)
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is only for 3.12
+        while True:
+            if self._stream.eof:
+                self._rest = self._stream.unused_data or self._source.read(_BLOCK)
+                if not self._rest.strip(b"\0"):  # padding, or the end
+                    return 0
+                self._stream = _fast.decompressobj(31)
+            block = self._rest or self._source.read(_BLOCK)
+            try:
+                data = self._stream.decompress(block, len(buffer))
+            except _ERROR as error:
+                raise CorruptData(str(error)) from error
+            self._rest = self._stream.unconsumed_tail
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+            if not block and not self._stream.eof:
+                raise CorruptData("the compressed data ends early")

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.images import tar
-from prefect_vertex_training.images.inflate import CorruptData
+from prefect_vertex_training.images.inflate import CorruptData, gunzip
 from prefect_vertex_training.images.join import join_layers
 from prefect_vertex_training.images.layer import CHUNK, Layer, LayerWriter
 
@@ -178,3 +178,16 @@ def _hashes(title: str, blob: bytes) -> Layer:
 def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | None:
     file = archive.extractfile(entry)
     return file.read() if file else None
+
+
+@given(st.lists(_contents, min_size=1, max_size=4), st.sampled_from(["", "cut", "noise"]))
+@settings(max_examples=40, deadline=None)
+def test_gunzip(contents: list[bytes], damage: str) -> None:
+    """Any number of members, read to the end; what is cut short or isn't gzip is an error."""
+    data = b"".join(gzip.compress(content, 1) for content in contents)
+    if damage == "":
+        assert gunzip(io.BytesIO(data + bytes(100))).read() == b"".join(contents)
+        return
+    damaged = data[:-1] if damage == "cut" else b"no gzip" + data
+    with pytest.raises(CorruptData):
+        gunzip(io.BytesIO(damaged)).read()
