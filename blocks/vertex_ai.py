@@ -73,6 +73,18 @@ class VertexAI(Block):
     token: SecretStr | None = Field(
         default=None, description="What a local service on a TCP port asks its clients for."
     )
+    settle_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=600,
+        description="How long a job whose creation got no answer is looked for before another is created; 45 without.",
+    )
+    backoff_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        le=300,
+        description="The longest wait between two tries of a call that gets no answer; 20 without.",
+    )
 
     @field_validator("project")
     @classmethod
@@ -124,6 +136,8 @@ class VertexAI(Block):
             credentials,
             self.endpoint,
             token=self.token.get_secret_value() if self.token else None,
+            settle=self.settle_seconds,
+            backoff=self.backoff_seconds,
         )
 
 

@@ -119,6 +119,27 @@ def deploy(
     return deploy_project(project, list(script_args), name=name, cron=cron, registry=registry, vertex=vertex)
 
 
+@app.command
+def orphans(
+    *,
+    vertex: str | None = None,
+    cancel: Annotated[bool, Parameter(negative="")] = False,
+    unknown: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """List the jobs that go on although their flow run is over; with --cancel, end them.
+
+    Args:
+        vertex: A saved VertexAI block; without one the jobs of this machine.
+        cancel: Cancel them, and wait until each has ended.
+        unknown: With --cancel: also those whose run this Prefect server does not know.
+        json: Print one JSON list on stdout.
+    """
+    from .orphans import list_orphans
+
+    return list_orphans(vertex=vertex, cancel=cancel, unknown=unknown, as_json=json)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The program's entry point; exits the process."""
     words = list(sys.argv[1:] if argv is None else argv)

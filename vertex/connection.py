@@ -96,6 +96,8 @@ class Connection:
         *,
         token: str | None = None,
         pace: Pace | None = None,
+        settle: float | None = None,
+        backoff: float | None = None,
     ) -> Connection:
         """Vertex AI in the cloud, or anything that speaks its API.
 
@@ -108,6 +110,8 @@ class Connection:
                 spoken to in plain text and without credentials; anything else with TLS.
             token: What a server on this machine asks for.
             pace: None for the cloud's, or a quick one on this machine.
+            settle: Of the pace, when it should be another.
+            backoff: Likewise.
         """
         plain = endpoint is not None and is_plain(endpoint)
         if plain:
@@ -115,7 +119,13 @@ class Connection:
             place: Place = PlainPlace(project, region, bucket, target, token)
         else:
             place = GooglePlace(project, region, bucket, credentials, endpoint)
-        return cls(lambda: place, pace or (LOCAL if plain else CLOUD))
+        pace = pace or (LOCAL if plain else CLOUD)
+        pace = replace(
+            pace,
+            settle=pace.settle if settle is None else settle,
+            backoff=pace.backoff if backoff is None else backoff,
+        )
+        return cls(lambda: place, pace)
 
     @property
     def place(self) -> Place:

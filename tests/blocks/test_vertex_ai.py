@@ -130,3 +130,11 @@ def service_account_key() -> dict[str, str]:
         "client_email": "ci@my-project-123.iam.gserviceaccount.com",
         "token_uri": "https://oauth2.googleapis.com/token",
     }
+
+
+def test_the_settle_window_and_the_back_off_are_settings() -> None:
+    """What the block says holds for every submission through it; without, the cloud's own."""
+    usual, chosen = VertexAI(**GOOD).connection().pace, VertexAI(**GOOD, settle_seconds=90, backoff_seconds=5)  # pyright: ignore[reportArgumentType]
+
+    assert (usual.settle, usual.backoff) == (45, 20)
+    assert (chosen.connection().pace.settle, chosen.connection().pace.backoff) == (90, 5)

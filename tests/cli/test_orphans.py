@@ -1,0 +1,150 @@
+"""Jobs that go on without their run: found, and ended only when it is certain that nobody waits for them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from prefect import flow, settings
+from prefect.client.orchestration import get_client
+from prefect.states import Crashed, Pending, Running, State
+from prefect_vertex_training.cli.main import main
+from prefect_vertex_training.cli.orphans import age
+from prefect_vertex_training.core.errors import ProjectError
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.orphans import end_orphan, find_orphans
+from prefect_vertex_training.images.direct import build
+from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.model import ImageRequest
+from prefect_vertex_training.project.files import ProjectFile
+from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.model import JobRequest
+from prefect_vertex_training.vertex.submission import job_key, submit
+
+pytestmark = pytest.mark.prefect
+
+
+@flow(name="orphaned")
+def orphaned() -> None:
+    """A flow to have runs of."""
+
+
+@pytest.fixture
+def run_in() -> Callable[[State], str]:
+    """Makes a flow run in a state; its id."""
+
+    def make(state: State) -> str:
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run(orphaned, state=Pending())
+            client.set_flow_run_state(run.id, state, force=True)
+            return str(run.id)
+
+    return make
+
+
+@pytest.fixture
+def job_of(home: Home, project: Path) -> Callable[[str], str]:
+    """Starts a job that goes on for minutes, with a run's id in its label; its name."""
+    script = project / "train.py"
+    wanted = ImageRequest(
+        name="tiny",
+        root=project,
+        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
+        script="train.py",
+        lock="",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        fingerprint="0" * 64,
+    )
+    image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    connection = Connection.local(home)
+
+    def start(run: str) -> str:
+        request = JobRequest(
+            display_name="endless",
+            image=image,
+            output="gs://local/out",
+            command=["sleep", "600"],
+            labels={"prefect_flow_run": run},
+        )
+        return submit(connection, request, job_key(run), record=lambda _: None).name
+
+    return start
+
+
+def states(home: Home) -> dict[str, str]:
+    """Every job's state by its name."""
+    connection = Connection.local(home)
+    jobs = connection.jobs.list_custom_jobs(parent=connection.parent)
+    return {job.name: job.state.name.removeprefix("JOB_STATE_") for job in jobs}
+
+
+def orphans(*words: str) -> int:
+    """The command's exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(["orphans", *words])
+    return int(ended.value.code or 0)
+
+
+def test_only_the_jobs_of_ended_runs_are_cancelled(
+    home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A live run's job and a stranger's stay; the crashed run's ends, confirmed; strangers' only by a word more."""
+    lost, alive, strange = run_in(Crashed()), run_in(Running()), str(uuid4())
+    names = {run: job_of(run) for run in (lost, alive, strange)}
+
+    assert orphans() == 0
+    listed = capsys.readouterr()
+    assert orphans("--cancel", "--json") == 0
+    said = {entry["run"]: entry for entry in json.loads(capsys.readouterr().out)}
+    after = states(home)
+    assert orphans("--cancel", "--unknown") == 0
+
+    assert names[lost] in listed.out
+    assert names[strange] in listed.out
+    assert names[alive] not in listed.out
+    assert "--unknown" in listed.err
+    assert {run: entry["run_state"] for run, entry in said.items()} == {lost: "CRASHED", strange: "unknown"}
+    assert {run: entry["result"] for run, entry in said.items()} == {lost: "cancelled", strange: "left"}
+    assert after[names[lost]] == "CANCELLED"
+    assert {after[names[alive]], after[names[strange]]} <= {"PENDING", "RUNNING"}
+    assert states(home)[names[strange]] == "CANCELLED"
+    assert states(home)[names[alive]] in {"PENDING", "RUNNING"}
+
+
+def test_a_server_that_does_not_answer_makes_no_orphan(
+    home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
+) -> None:
+    """Not found and not answered are told apart: nothing is listed, nothing is cancelled."""
+    job = job_of(run_in(Running()))
+    away = {settings.PREFECT_API_URL: "http://127.0.0.1:9/api", settings.PREFECT_CLIENT_MAX_RETRIES: 0}
+
+    with settings.temporary_settings(away), pytest.raises(ProjectError, match="can't say"):
+        find_orphans(Connection.local(home))
+
+    assert states(home)[job] in {"PENDING", "RUNNING"}
+
+
+def test_a_run_that_came_to_life_keeps_its_job(
+    home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
+) -> None:
+    """A retry between the look and the cancel saves the job."""
+    run = run_in(Crashed())
+    job = job_of(run)
+    connection = Connection.local(home)
+    (orphan,) = find_orphans(connection)
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(orphan.run, Running(timestamp=datetime.now(UTC)), force=True)  # pyright: ignore[reportArgumentType]
+
+    assert not end_orphan(connection, orphan)
+    assert states(home)[job] in {"PENDING", "RUNNING"}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-1, "0s"), (59, "59s"), (3720, "1h02m"), (90_000, "1d01h")])
+def test_ages_are_short(seconds: float, text: str) -> None:
+    """Seconds, then hours and minutes, then days and hours."""
+    assert age(seconds) == text
