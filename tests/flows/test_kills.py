@@ -23,7 +23,12 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.tasks.printed import lines_of_run
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-TALKATIVE = "for number in range(10_000): print('line', number, flush=number % 100 == 0)"
+TALKATIVE = """
+import time
+for number in range(10_000):
+    print("line", number, flush=number % 100 == 0)
+    time.sleep(1 if number % 500 == 0 else 0)
+"""
 
 
 def load(folder: str, name: str) -> ModuleType:
