@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from fixtures.worker import Worker, until
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
+from prefect.events import Event, emit_event
+from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.vertex.connection import Connection
 
@@ -23,6 +28,62 @@ import os, pathlib
 if "CLOUD_ML_JOB_ID" in os.environ and not pathlib.Path({flag!r}).exists():
     raise ValueError("no data yet")
 """
+
+WAITS = """\
+import os, pathlib, time
+if "CLOUD_ML_JOB_ID" in os.environ:
+    open({started!r}, "a").write("x")
+    while not pathlib.Path({flag!r}).exists():
+        time.sleep(0.1)
+"""
+AUTOMATIONS = Path(__file__).parents[2] / "deployments" / "automations"
+
+
+def prefect(worker: Worker, *words: object) -> str:
+    """What Prefect's own command says."""
+    env = {**os.environ, "PREFECT_API_URL": worker.api}
+    command = [Path(sys.executable).with_name("prefect"), *map(str, words)]
+    return subprocess.run(command, check=True, env=env, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def automation(file: str, worker: Worker, *, within: int = 0, block: UUID | None = None) -> Iterator[None]:
+    """An example automation as a person makes it, with other numbers in its file."""
+    text = (AUTOMATIONS / file).read_text()
+    text = re.sub(r"within: \d+", f"within: {within}", text)
+    text = text.replace("00000000-0000-0000-0000-000000000000", str(block))
+    changed = worker.log.with_name(file)
+    changed.write_text(text)
+    prefect(worker, "automation", "create", "--from-file", changed)
+    name = re.search("^name: (.*)", text, re.MULTILINE)
+    assert name
+    try:
+        yield
+    finally:
+        prefect(worker, "automation", "delete", name[1])
+
+
+def events(run: UUID, *names: str) -> list[Event]:
+    """The run's events of these names, as the server keeps them; oldest first."""
+    wanted = EventFilter(
+        any_resource=EventAnyResourceFilter(id=[f"prefect.flow-run.{run}"]),
+        event=EventNameFilter(name=list(names)),
+    )
+    with get_client(sync_client=True) as client:
+        answer = client.request("POST", "/events/filter", json={"filter": wanted.model_dump(mode="json")})
+    return sorted(map(Event.model_validate, answer.json()["events"]), key=lambda event: event.occurred)
+
+
+def beat_again(run: UUID) -> None:
+    """Sends the run's own heartbeat once more: now the last one is as old as the test wants it."""
+    beat = until(lambda: events(run, "prefect.flow-run.heartbeat"))[-1]
+    emit_event(beat.event, resource=dict(beat.resource.root), related=beat.related, payload=beat.payload)
+
+
+def runs(deployment: UUID) -> list[FlowRun]:
+    """Every run of a deployment, scheduled ones too."""
+    with get_client(sync_client=True) as client:
+        return client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])))
 
 
 def run_of(deployment: UUID) -> FlowRun:
@@ -44,9 +105,7 @@ def ended(run: UUID, *, attempt: int = 1) -> FlowRun:
 
 def retry(run: UUID, worker: Worker) -> FlowRun:
     """The run after `prefect flow-run retry`, as a person types it."""
-    program = Path(sys.executable).with_name("prefect")
-    env = {**os.environ, "PREFECT_API_URL": worker.api}
-    subprocess.run([program, "flow-run", "retry", str(run)], check=True, env=env, stdout=subprocess.DEVNULL)
+    prefect(worker, "flow-run", "retry", run)
     return ended(run, attempt=2)
 
 
@@ -92,3 +151,40 @@ def test_a_finished_job_is_not_paid_for_again(worker: Worker, home: Home, projec
     assert states(failed.id, 1)["receipt"] == "Failed"
     assert done.state_name == "Completed"
     assert jobs(home) == ["SUCCEEDED"]
+
+
+def test_a_schedule_fires_and_a_paused_one_does_not(worker: Worker, home: Home, project: Path) -> None:
+    """By cron, with a sixth field for seconds; one run at a time, so that a slow machine isn't flooded."""
+    options = {"cron": "* * * * * */15", "concurrency_limit": 1}
+    paused = worker.deploy({"project": str(project)}, home, paused=True, **options)
+    active = worker.deploy({"project": str(project)}, home, **options)
+
+    def first() -> FlowRun | None:
+        return next((run for run in runs(active) if run.state_name == "Completed"), None)
+
+    done = until(first)
+    with get_client(sync_client=True) as client:
+        client.pause_deployment(active)
+
+    assert done.auto_scheduled
+    assert runs(paused) == []
+
+
+def test_a_run_of_a_lost_worker_is_taken_up_with_the_same_job(worker: Worker, home: Home, project: Path) -> None:
+    """Killed in the middle of step 5, as a machine that goes down; the example automation schedules the run again."""
+    flag, started = project.parent / "go", project.parent / "started"
+    script = project / "train.py"
+    script.write_text(WAITS.format(flag=str(flag), started=str(started)) + script.read_text())
+    run = run_of(worker.deploy({"project": str(project)}, home))
+    until(started.exists)
+    worker.kill()
+    with automation("take-up-lost-runs.yaml", worker, within=10):
+        beat_again(run.id)
+        worker.start()
+        until(lambda: "watch" in states(run.id, 2))
+        flag.touch()
+        done = ended(run.id, attempt=2)
+
+    assert done.state_name == "Completed"
+    assert jobs(home) == ["SUCCEEDED"]
+    assert started.read_text() == "x"
