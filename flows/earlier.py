@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import FlowRunContext
 from prefect.logging import get_run_logger
 from prefect.results import ResultStore
+from prefect.tasks import Task
 
 
 class Earlier:
@@ -16,22 +19,22 @@ class Earlier:
     def __init__(self) -> None:
         self._keys: dict[str, str] | None = None
 
-    def check(self, step: str) -> None:
+    def check(self, step: Task[..., Any]) -> None:
         """Says so, in one line, if this step has to be done again only because its result is gone."""
         context = FlowRunContext.get()
         if context is None or context.flow_run is None or context.flow_run.run_count <= 1:
             return
         if self._keys is None:
             self._keys = _finished(context)
-        key = self._keys.get(step)
-        if key is None or context.result_store.exists(key):
+        key = self._keys.get(step.name)
+        if key is None or context.result_store.update_for_task(step).exists(key):
             return
         get_run_logger().warning(
             "%s was finished before, but its result is gone from %s: it is done again. To keep results where every "
             "worker can read them, name a storage block in PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, as gcs-bucket/NAME",
-            step,
+            step.name,
             _place(context.result_store),
-            extra={"step": step},
+            extra={"step": step.name},
         )
 
 

@@ -38,7 +38,7 @@ class Steps:
         Raises:
             Exception: What the step raised after its retries.
         """
-        self._earlier.check(step.name)
+        self._earlier.check(step)
         if self.subject:
             step = step.with_options(task_run_name=f"{step.name} {self.subject}".replace("{", "{{").replace("}", "}}"))
         begin = time.perf_counter()

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from fixtures.worker import Worker, until
+from fixtures.worker import Worker, automation, events, log, prefect, until
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
-from prefect.events import Event, emit_event
-from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
+from prefect.events import emit_event
+from prefect.filesystems import LocalFileSystem
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import service
 from prefect_vertex_training.vertex.connection import Connection
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
@@ -36,42 +33,6 @@ if "CLOUD_ML_JOB_ID" in os.environ:
     while not pathlib.Path({flag!r}).exists():
         time.sleep(0.1)
 """
-AUTOMATIONS = Path(__file__).parents[2] / "deployments" / "automations"
-
-
-def prefect(worker: Worker, *words: object) -> str:
-    """What Prefect's own command says."""
-    env = {**os.environ, "PREFECT_API_URL": worker.api}
-    command = [Path(sys.executable).with_name("prefect"), *map(str, words)]
-    return subprocess.run(command, check=True, env=env, capture_output=True, text=True).stdout
-
-
-@contextmanager
-def automation(file: str, worker: Worker, *, within: int = 0, block: UUID | None = None) -> Iterator[None]:
-    """An example automation as a person makes it, with other numbers in its file."""
-    text = (AUTOMATIONS / file).read_text()
-    text = re.sub(r"within: \d+", f"within: {within}", text)
-    text = text.replace("00000000-0000-0000-0000-000000000000", str(block))
-    changed = worker.log.with_name(file)
-    changed.write_text(text)
-    prefect(worker, "automation", "create", "--from-file", changed)
-    name = re.search("^name: (.*)", text, re.MULTILINE)
-    assert name
-    try:
-        yield
-    finally:
-        prefect(worker, "automation", "delete", name[1])
-
-
-def events(run: UUID, *names: str) -> list[Event]:
-    """The run's events of these names, as the server keeps them; oldest first."""
-    wanted = EventFilter(
-        any_resource=EventAnyResourceFilter(id=[f"prefect.flow-run.{run}"]),
-        event=EventNameFilter(name=list(names)),
-    )
-    with get_client(sync_client=True) as client:
-        answer = client.request("POST", "/events/filter", json={"filter": wanted.model_dump(mode="json")})
-    return sorted(map(Event.model_validate, answer.json()["events"]), key=lambda event: event.occurred)
 
 
 def beat_again(run: UUID) -> None:
@@ -103,10 +64,10 @@ def ended(run: UUID, *, attempt: int = 1) -> FlowRun:
     return until(look)
 
 
-def retry(run: UUID, worker: Worker) -> FlowRun:
+def retry(run: UUID, worker: Worker, *, attempt: int = 2) -> FlowRun:
     """The run after `prefect flow-run retry`, as a person types it."""
     prefect(worker, "flow-run", "retry", run)
-    return ended(run, attempt=2)
+    return ended(run, attempt=attempt)
 
 
 def states(run: UUID, attempt: int) -> dict[str, str | None]:
@@ -151,6 +112,35 @@ def test_a_finished_job_is_not_paid_for_again(worker: Worker, home: Home, projec
     assert states(failed.id, 1)["receipt"] == "Failed"
     assert done.state_name == "Completed"
     assert jobs(home) == ["SUCCEEDED"]
+
+
+def test_another_worker_reads_the_results_of_the_first(worker: Worker, home: Home, project: Path) -> None:
+    """In a storage that both reach; when they are gone, the run says which and where, does them again and completes."""
+    flag, results = project.parent / "data", project.parent / "shared"
+    (project / "train.py").write_text(NEEDS.format(flag=str(flag)) + (project / "train.py").read_text())
+    LocalFileSystem(basepath=str(results)).save("shared", overwrite=True)
+    shared = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": "local-file-system/shared"}
+    deployment = worker.deploy({"project": str(project)}, home, env=shared)
+    failed = ended(run_of(deployment).id)
+    other = {**shared, "VERTEX_TRAINING_HOME": str(home.root / "other"), "PREFECT_LOCAL_STORAGE_PATH": str(home.root)}
+    with get_client(sync_client=True) as client:
+        client.update_deployment(deployment, DeploymentUpdate(job_variables={"env": other}))
+    try:
+        retry(failed.id, worker)
+        second = states(failed.id, 2)
+        assert not any("is gone" in line for line in log(failed.id))
+        shutil.rmtree(results)
+        flag.touch()
+        done = retry(failed.id, worker, attempt=3)
+        third = states(failed.id, 3)
+    finally:
+        service.stop(Home(home.root / "other"))
+
+    assert (second["verify"], second["freeze"], second["build"]) == ("Cached", "Cached", "Completed")
+    assert done.state_name == "Completed"
+    assert (third["verify"], third["freeze"], third["build"]) == ("Completed", "Completed", "Cached")
+    told = f"verify was finished before, but its result is gone from LocalFileSystem shared {results}"
+    assert any(told in line for line in log(failed.id))
 
 
 def test_a_schedule_fires_and_a_paused_one_does_not(worker: Worker, home: Home, project: Path) -> None:
