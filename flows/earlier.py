@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -27,7 +27,9 @@ class Earlier:
         if self._keys is None:
             self._keys = _finished(context)
         key = self._keys.get(step.name)
-        if key is None or context.result_store.update_for_task(step).exists(key):
+        # Called from here it is no coroutine, whatever its type says.
+        store = cast("ResultStore", context.result_store.update_for_task(step))
+        if key is None or store.exists(key):
             return
         get_run_logger().warning(
             "%s was finished before, but its result is gone from %s: it is done again. To keep results where every "

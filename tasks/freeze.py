@@ -12,6 +12,7 @@ from ..core.home import Home
 from ..project import freeze as engine
 from ..project.dependencies import report
 from ..project.snapshot import Project
+from .artifacts import artifact_key
 from .log import step_log
 from .policy import STEP
 
@@ -38,5 +39,7 @@ def freeze(project: Project, refresh: bool = False) -> engine.Lock:
         return lock
     log(f"{len(lock.packages)} packages from {lock.method} for Python {lock.python} on linux/amd64")
     text = report.markdown(lock.method, lock.packages, lock.changes, lock.notes)
-    create_markdown_artifact(text, key="dependencies", description="What was frozen, and what could not stay as it was")
+    create_markdown_artifact(
+        text, key=artifact_key("dependencies"), description="What was frozen, and what could not stay as it was"
+    )
     return lock

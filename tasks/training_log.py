@@ -43,7 +43,9 @@ class TrainingLog:
         """The job has ended, well or not."""
         self._metrics.publish()
         event = SUCCEEDED if outcome.state == "JOB_STATE_SUCCEEDED" else FAILED
-        job_event(event, outcome.name, state=outcome.state, seconds=outcome.seconds, diagnosis=outcome.diagnosis)
+        found = outcome.diagnosis
+        why = {"kind": found.kind, "diagnosis": str(found)} if found else {}
+        job_event(event, outcome.name, state=outcome.state, seconds=outcome.seconds, **why)
 
     def _move(self, line: LogLine) -> None:
         progress = current()

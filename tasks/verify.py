@@ -11,6 +11,7 @@ from prefect.context import TaskRunContext
 from ..core.home import Home
 from ..project import verify as engine
 from ..project.snapshot import Project
+from .artifacts import artifact_key
 from .log import step_log
 from .policy import STEP
 
@@ -31,7 +32,7 @@ def verify(project: Project, args: list[str]) -> engine.VerifyReport:
     report = engine.verify(project.root, project.files, project.settings, args, cache=Home.default().cache, log=log)
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
-    create_markdown_artifact(_table(report), key="verify", description="The script's run on this machine")
+    create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")
     return report
 
 
