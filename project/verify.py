@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import ProjectError, VerifyError, storage_errors
-from . import diagnosis, interpreters, process
+from . import diagnosis, imports, interpreters, process
 from .dependencies.lists import read
 from .environments import environment, forget_unused
 from .files import ProjectFile
@@ -93,7 +93,7 @@ def verify(
         StorageError: The disk is full.
     """
     root = root.resolve()
-    interpreter, shown = _interpreter(root, settings, cache, log)
+    interpreter, shown, unlisted = _interpreter(root, settings, cache, log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
         copy, outputs = folder / "project", folder / "outputs"
         _copy(files, settings, copy)
@@ -110,7 +110,8 @@ def verify(
             log=lambda line: log(diagnosis.shown_path(line, copy)),
             clock=clock,
         )
-        report = replace(_report(ended, settings, files, arguments, folder), interpreter=shown)
+        report = _report(ended, settings, files, arguments, folder)
+        report = replace(report, interpreter=shown, warnings=(*unlisted, *report.warnings))
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report
@@ -138,14 +139,29 @@ def _users_own(root: Path, settings: Settings) -> tuple[interpreters.Interpreter
     return interpreters.choose(root, listed.lines, settings.python)
 
 
-def _interpreter(root: Path, settings: Settings, cache: Path, log: Callable[[str], None]) -> tuple[Path, str]:
+def _interpreter(
+    root: Path, settings: Settings, cache: Path, log: Callable[[str], None]
+) -> tuple[Path, str, tuple[str, ...]]:
+    """The Python that runs the script, its name for people, and warnings of what only it has."""
     if settings.verify != "locked":
         own, reason = _users_own(root, settings)
         if own:
-            return own.path, str(own.path)
+            return own.path, str(own.path), _unlisted(root, settings, own)
         if reason:
             log(f"{reason}: running in {CLEAN} instead")
-    return environment(root, settings, cache=cache), CLEAN
+    return environment(root, settings, cache=cache), CLEAN, ()
+
+
+def _unlisted(root: Path, settings: Settings, own: interpreters.Interpreter) -> tuple[str, ...]:
+    listed = read(root, settings)
+    if listed.conda or settings.base or (root / "Dockerfile").is_file():  # an image of their own may bring it
+        return ()
+    names = [line.name for line in listed.lines if line.name and not line.constraint]
+    missing = imports.not_listed(root, settings.script, names, own.sites)
+    return tuple(
+        f"the script imports {module}, which {listed.method} does not bring: add {package} to it"
+        for module, package in missing.items()
+    )
 
 
 def _flags(

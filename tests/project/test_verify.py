@@ -377,6 +377,28 @@ def test_the_users_own_python_runs_it_if_it_has_the_requirements(run, make_proje
     assert run.lines[1:] == ["clean"]
 
 
+def test_what_only_the_users_own_python_has_is_a_warning(run, make_project, monkeypatch):
+    """It would be missing in the image; what a listed package needs, and what is optional, is not told."""
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    environment = venv(make_project() / ".venv", tiny="1.5", low="1", forgotten="1", optional="1", deep="1")
+    site = next(environment.glob("lib/python3.*/site-packages"))
+    for name in ("tiny", "low", "forgotten", "optional", "deep"):
+        info = next(site.glob(f"{name}-*.dist-info"))
+        needs = "Requires-Dist: low\n" if name == "tiny" else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n{needs}")
+        (info / "RECORD").write_text(f"{name}.py,,\n")
+    script = "import json, tiny, low, forgotten, lib.data\ntry:\n    import optional\nexcept ImportError:\n    pass\n"
+    files = {"train.py": script, "lib/__init__.py": "", "lib/data.py": "from deep import where\n"}
+    report = run({**files, "requirements.txt": "tiny\n"})
+
+    assert [warning.partition(",")[0] for warning in report.warnings] == [
+        "the script imports deep",
+        "the script imports forgotten",
+    ]
+    assert report.warnings[0].endswith("add deep to it")
+    assert run({**files, "requirements.txt": "tiny\nforgotten\ndeep\n"}).warnings == ()
+
+
 def test_locked_runs_in_what_the_frozen_list_brings(run, make_project, monkeypatch, wheelhouse):
     """`verify = "locked"` shows that nothing is missing, though the user's own Python has it."""
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)

@@ -1,0 +1,114 @@
+"""What a script imports that its list of dependencies does not bring, though the user's own Python has it."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+
+def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[Path]) -> dict[str, str]:
+    """Modules that the script needs and the list doesn't bring, each with the package that has it.
+
+    Imports inside `try` are taken for optional. What is installed nowhere is not judged: the run itself showed that.
+
+    Args:
+        root: The project's folder.
+        script: Relative to it.
+        listed: Canonical names of the listed packages.
+        sites: Folders in which the user's Python has its packages.
+    """
+    found_here = distributions(path=[str(site) for site in sites])
+    installed = [found for found in found_here if found.metadata["Name"]]  # a broken one has none
+    brought = _closure(listed, {canonicalize_name(found.name): found for found in installed})
+    owners: dict[str, list[str]] = {}
+    for found in installed:
+        for module in _modules(found):
+            owners.setdefault(module, []).append(found.name)
+    missing: dict[str, str] = {}
+    for module in sorted(_imported(root, script)):
+        packages = owners.get(module, [])
+        if packages and brought.isdisjoint(map(canonicalize_name, packages)):
+            missing[module] = packages[0]
+    return missing
+
+
+def _closure(listed: Iterable[str], installed: dict[str, Distribution]) -> set[str]:
+    """The packages with all that they need; needs of extras count, whichever were asked for."""
+    reached: set[str] = set()
+    waiting = [str(canonicalize_name(name)) for name in listed]
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        found = installed.get(name)
+        waiting += [
+            canonicalize_name(needed) for text in (found.requires or () if found else ()) if (needed := _name(text))
+        ]
+    return reached
+
+
+def _name(text: str) -> str | None:
+    try:
+        return Requirement(text).name
+    except InvalidRequirement:
+        return None
+
+
+def _modules(found: Distribution) -> set[str]:
+    """The top-level modules that a package installs."""
+    if top := found.read_text("top_level.txt"):
+        return set(top.split())
+    tops = {Path(path.parts[0]).stem for path in found.files or () if path.suffix in {".py", ".so"}}
+    return {top.partition(".")[0] for top in tops}
+
+
+def _imported(root: Path, script: str) -> set[str]:
+    """Top-level modules that the script imports, directly or by the project's own modules."""
+    folders = [(root / script).parent, root, root / "src"]
+    names: set[str] = set()
+    seen: set[Path] = set()
+    waiting = [root / script]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for module in _imports_of(path):
+            own = [file for folder in folders for file in _files(folder, module)]
+            waiting += own
+            if not own and not (root / module.partition(".")[0]).is_dir():
+                names.add(module.partition(".")[0])
+    return names - sys.stdlib_module_names
+
+
+def _files(folder: Path, module: str) -> Iterator[Path]:
+    place = folder.joinpath(*module.split("."))
+    candidates = (place.with_suffix(".py"), place / "__init__.py", folder / module.partition(".")[0] / "__init__.py")
+    return (path for path in candidates if path.is_file())
+
+
+def _imports_of(path: Path) -> Iterator[str]:
+    try:
+        nodes: list[ast.AST] = [ast.parse(path.read_bytes())]
+    except (OSError, SyntaxError, ValueError):
+        return
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif not isinstance(node, ast.Try) and not _is_type_checking(node):
+            nodes += ast.iter_child_nodes(node)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
