@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Sequence
@@ -10,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import ProjectError
-from .ignore import VCS, IgnoreRules, SettingsRules, is_virtualenv
+from .context import LARGEST_SHOWN, LeftOut, megabytes, without_bulk
+from .ignore import VCS, IgnoreRules, ProjectRules, is_virtualenv
 from .settings import Settings
-
-_LARGEST_SHOWN = 10
 
 Signature = tuple[int, int, int, int]
 """mtime_ns, ctime_ns, inode, size: while they stay, so does the content."""
@@ -45,22 +45,36 @@ class ProjectFile(NamedTuple):
 _make = ProjectFile._make
 
 
-def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
-    """Lists what goes into the image, sorted by path.
+class Listing(NamedTuple):
+    """What goes into the image, sorted by path, and what was left out because it is large."""
 
-    Links are followed as what they point at, inside the project only.
+    files: tuple[ProjectFile, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
+    """The files of `scan`."""
+    return scan(root, settings).files
+
+
+def scan(root: Path, settings: Settings) -> Listing:
+    """Lists what goes into the image.
+
+    Links are followed as what they point at, inside the project only. Data sets and checkpoints over a size are left
+    out unless `include` names them.
 
     Raises:
         ProjectError: A link that leads out of the project, to nothing or in a circle; a name that is not
             UTF-8; a socket, pipe or device; a folder that can't be read; more bytes than `size_limit_mb`;
-            a script that the ignore rules leave out.
+            a script that the ignore rules leave out; a .dockerignore that Docker refuses.
     """
-    scan = _Scan(os.path.realpath(root))
-    scan.folder(scan.root, "", IgnoreRules(SettingsRules(settings)), ignored=False)
-    files = tuple(sorted(scan.files, key=itemgetter(0)))
+    walk = _Scan(os.path.realpath(root))
+    rules = ProjectRules(settings)
+    walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
+    files, left_out = without_bulk(sorted(walk.files, key=itemgetter(0)), rules.includes)
     _require_script(files, settings)
     _refuse_size(files, settings)
-    return files
+    return Listing(tuple(files), tuple(left_out))
 
 
 class _Scan:
@@ -96,6 +110,8 @@ class _Scan:
         is_folder = entry.is_dir(follow_symlinks=False) or (is_link and _leads_to_folder(entry))
         key = path + "/" if is_folder else path
         skip = rules.ignored(key, entry.name) if not ignored else not rules.included(key)
+        if not skip and rules.docker_ignores(key):
+            skip = not (is_folder and rules.docker_may_keep_below(key))
         if skip and not (is_folder and rules.may_hold_included(key)):
             return
         if is_link:
@@ -200,12 +216,13 @@ def _refuse_size(files: Sequence[ProjectFile], settings: Settings) -> None:
     total = sum(file.size for file in files)
     if total <= settings.size_limit_mb * 1e6:
         return
-    largest = sorted(files, key=lambda file: (-file.size, file.path))[:_LARGEST_SHOWN]
+    largest = sorted(files, key=lambda file: (-file.size, file.path))[:LARGEST_SHOWN]
     first = largest[0]
     raise ProjectError(
         f"the project's {len(files)} files are {total / 1e6:,.0f} MB, over the limit of"
         f" {settings.size_limit_mb:g} MB; the largest is {first.path} with {first.size / 1e6:,.0f} MB",
         where=settings.root,
-        next_step="Add data to exclude under [tool.vertex-training], or raise size-limit-mb there",
-        detail="\n".join(f"{file.size / 1e6:10,.1f} MB  {file.path}" for file in largest),
+        next_step="Add data to exclude under [tool.vertex-training],"
+        f" or raise the limit: size-limit-mb there, or --size-limit-mb {math.ceil(total / 1e6)}",
+        detail="\n".join(f"{megabytes(file.size):>13}  {file.path}" for file in largest),
     )

@@ -1,4 +1,4 @@
-"""Which of a project's paths stay out: settings, then .gitignore files as git reads them, then defaults.
+"""Which of a project's paths stay out: by the settings, .dockerignore, .gitignore files, and defaults.
 
 Only the .gitignore files inside the project count, so that a project gives the same list wherever it lies.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..core.dockerignore import DockerIgnore
 from ..core.errors import ProjectError
 from .patterns import Patterns, literal_prefix
 from .settings import Settings
@@ -35,25 +36,48 @@ def is_virtualenv(names: Iterable[str]) -> bool:
     return any(mark in names for mark in _VIRTUALENV_MARKS)
 
 
-class SettingsRules:
-    """What the settings say; the same in every folder."""
+class ProjectRules:
+    """The rules that are the same in every folder: those of the settings and of .dockerignore.
+
+    Raises:
+        ProjectError: .dockerignore can't be read, or holds what Docker refuses.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.include = Patterns(settings.include)
         self.exclude = Patterns(settings.exclude)
         self.levels = ((0, self.include), (0, self.exclude))
         self.prefixes = [literal_prefix(pattern) for pattern in settings.include]
+        self.docker = _docker_rules(settings.root / ".dockerignore")
+
+    def includes(self, path: str) -> bool:
+        """Whether the settings put in `path`, or a folder above it."""
+        ends = (index + 1 for index, sign in enumerate(path) if sign == "/")
+        return any(self.include.decide(part) for part in (path, *(path[:end] for end in ends)))
+
+
+def _docker_rules(file: Path) -> DockerIgnore | None:
+    try:
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise ProjectError(f"can't be read: {error.strerror}", where=file, next_step="Make it readable") from error
+    try:
+        return DockerIgnore(text.splitlines())
+    except ValueError as error:
+        raise ProjectError(f"not a pattern: {error}", where=file, next_step="Correct that line") from None
 
 
 class IgnoreRules:
     """The rules that hold in one folder: those of the settings and of the .gitignore files above it."""
 
-    __slots__ = ("_levels", "_names", "_settings", "_suffixes")
+    __slots__ = ("_levels", "_names", "_project", "_suffixes")
 
-    def __init__(self, settings: SettingsRules, levels: tuple[tuple[int, Patterns], ...] = ()) -> None:
-        self._settings = settings
+    def __init__(self, project: ProjectRules, levels: tuple[tuple[int, Patterns], ...] = ()) -> None:
+        self._project = project
         self._levels = levels
-        hints = [patterns.hints for _, patterns in (*settings.levels, *levels)]
+        hints = [patterns.hints for _, patterns in (*project.levels, *levels)]
         self._names = _NAMES.union(*(hint.names for hint in hints))
         self._suffixes = (*_SUFFIXES, *(suffix for hint in hints for suffix in hint.suffixes))
 
@@ -72,30 +96,45 @@ class IgnoreRules:
                 f"can't read {folder}.gitignore: {error.strerror}", where=gitignore, next_step="Make it readable"
             ) from error
         patterns = Patterns(text.removeprefix("\ufeff").splitlines())
-        return IgnoreRules(self._settings, ((len(folder), patterns), *self._levels))
+        return IgnoreRules(self._project, ((len(folder), patterns), *self._levels))
 
     def can_match(self, folder: str) -> Callable[[str], bool]:
         """A quick test for names in `folder` ("" or ending in "/"): False where no rule can match the name."""
-        levels = (*self._settings.levels, *self._levels)
+        levels = (*self._project.levels, *self._levels)
         if any(patterns.hints.reach(folder[offset:]) for offset, patterns in levels):
             return lambda _name: True
-        names, suffixes = self._names, self._suffixes
+        names, suffixes, docker = self._names, self._suffixes, self._project.docker
+        if docker is not None:
+            return lambda name: name in names or name.endswith(suffixes) or docker.ignores(folder + name)
         return lambda name: name in names or name.endswith(suffixes)
 
     def included(self, path: str) -> bool:
         """Whether the settings put `path` in whatever else says; a folder ends in "/"."""
-        return self._settings.include.decide(path) is True
+        return self._project.include.decide(path) is True
 
     def ignored(self, path: str, name: str) -> bool:
         """Whether `path`, whose last part is `name`, stays out; a folder ends in "/"."""
         if self.included(path):
             return False
-        for offset, patterns in ((0, self._settings.exclude), *self._levels):
+        for offset, patterns in ((0, self._project.exclude), *self._levels):
             if (decision := patterns.decide(path[offset:])) is not None:
                 return decision
         return name in _NAMES or name.endswith(_SUFFIXES)
 
+    def docker_ignores(self, path: str) -> bool:
+        """Whether .dockerignore leaves `path` out, and the settings don't put it in; a folder ends in "/".
+
+        Other than `ignored`, it may leave a folder out and not all that is in it.
+        """
+        docker = self._project.docker
+        return docker is not None and docker.ignores(path.rstrip("/")) and not self._project.includes(path)
+
+    def docker_may_keep_below(self, folder: str) -> bool:
+        """Whether .dockerignore has an exception for something in `folder`, ending in "/"."""
+        docker = self._project.docker
+        return docker is not None and docker.may_keep_below(folder.rstrip("/"))
+
     def may_hold_included(self, folder: str) -> bool:
         """Whether an ignored `folder` (ending in "/") can hold something that the settings include."""
         parts = folder.rstrip("/").split("/")
-        return any(prefix and prefix[: len(parts)] == parts[: len(prefix)] for prefix in self._settings.prefixes)
+        return any(prefix and prefix[: len(parts)] == parts[: len(prefix)] for prefix in self._project.prefixes)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.home import Home
 from .contents import read_contents
-from .files import ProjectFile, list_files
+from .context import Context
+from .files import ProjectFile, scan
 from .fingerprint import combine
 from .secret_files import refuse_secrets
 from .settings import Settings, load
@@ -23,19 +25,28 @@ class Project:
         settings: From `[tool.vertex-training]` and defaults.
         files: What goes into the image, sorted by path.
         fingerprint: Of the files' content and the settings, hexadecimal; independent of place and time.
+        context: How much goes into the image, the ten largest files, and what was left out for its size.
     """
 
-    __slots__ = ("files", "fingerprint", "root", "settings")
+    __slots__ = ("context", "files", "fingerprint", "root", "settings")
 
-    def __init__(self, root: Path, settings: Settings, files: tuple[ProjectFile, ...], digest: str) -> None:
+    def __init__(
+        self, root: Path, settings: Settings, files: tuple[ProjectFile, ...], digest: str, context: Context
+    ) -> None:
         self.root = root
         self.settings = settings
         self.files = files
         self.fingerprint = digest
+        self.context = context
 
     @classmethod
-    def open(cls, folder: Path, home: Home) -> Project:
+    def open(cls, folder: Path, home: Home, *, size_limit_mb: float | None = None) -> Project:
         """Reads the project in `folder`.
+
+        Args:
+            folder: The project's.
+            home: Where caches lie.
+            size_limit_mb: Megabytes (10^6 bytes) that all files may have; None for the settings' own.
 
         Raises:
             ProjectError: The folder, its settings, its script or one of its files can't be used; a file
@@ -43,10 +54,12 @@ class Project:
         """
         root = folder.expanduser().absolute()
         settings = load(root)
-        files = list_files(root, settings)
+        if size_limit_mb:
+            settings = replace(settings, size_limit_mb=size_limit_mb)
+        files, left_out = scan(root, settings)
         contents = read_contents(files, root, cache=home.cache)
         refuse_secrets(files, contents.findings, settings)
-        return cls(root, settings, files, combine(files, contents.digests, settings))
+        return cls(root, settings, files, combine(files, contents.digests, settings), Context.of(files, left_out))
 
     def __repr__(self) -> str:
         return f"Project({self.settings.name}, {len(self.files)} files, {self.fingerprint[:12]})"

@@ -1,0 +1,123 @@
+"""A `.dockerignore` file as Docker reads it: anchored patterns, Go's `filepath.Match`, `**`, and `!` for exceptions.
+
+https://docs.docker.com/build/concepts/context/#dockerignore-files; the rules themselves are those of
+https://github.com/moby/patternmatcher, which the docker command and BuildKit share.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+
+_WILD = re.compile(r"[*?\[\\]")
+
+
+class DockerIgnore:
+    """The patterns of one file; the last one that matches a path, or that a folder above it had matched, decides.
+
+    Args:
+        lines: The file's.
+
+    Raises:
+        ValueError: A line that Docker refuses; its text.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        patterns = [(_cleaned(line.removeprefix("!")), line.startswith("!")) for line in _patterns(lines)]
+        self._each = [(_compiled(pattern).fullmatch, keeps) for pattern, keeps in patterns]
+        ignoring = [f"(?:{_expression(pattern)})" for pattern, keeps in patterns if not keeps]
+        self._any = re.compile("|".join(ignoring), re.DOTALL).fullmatch
+        self._kept = [pattern for pattern, keeps in patterns if keeps]
+        self._none = [False] * len(patterns)
+        self._folders = {"": self._none}
+
+    def ignores(self, path: str) -> bool:
+        """Whether `path`, relative to the folder of the file and with `/`, stays out."""
+        above = self._folder(path.rpartition("/")[0])
+        if above is self._none and self._any(path) is None:
+            return False
+        return self._decide(path, above)[0]
+
+    def may_keep_below(self, folder: str) -> bool:
+        """Whether an exception can match something inside `folder`, which is ignored itself."""
+        return any(_can_begin_with(pattern, folder) for pattern in self._kept)
+
+    def _folder(self, path: str) -> list[bool]:
+        """Which patterns matched a folder, or one above it."""
+        known = self._folders.get(path)
+        if known is None:
+            _, found = self._decide(path, self._folder(path.rpartition("/")[0]))
+            known = self._folders[path] = found if any(found) else self._none
+        return known
+
+    def _decide(self, path: str, above: list[bool]) -> tuple[bool, list[bool]]:
+        """Whether `path` is ignored, and which patterns matched it.
+
+        As patternmatcher's MatchesUsingParentResults: an exception counts only where something is ignored so far.
+        """
+        ignored = False
+        found: list[bool] = []
+        for (matches, keeps), inherited in zip(self._each, above, strict=True):
+            match = inherited or (keeps == ignored and matches(path) is not None)
+            found.append(match)
+            if match:
+                ignored = not keeps
+        return ignored, found
+
+
+def _patterns(lines: Iterable[str]) -> Iterator[str]:
+    """The lines that say something, `!` first and spaces off."""
+    for number, text in enumerate(lines):
+        line = text.removeprefix("\ufeff") if number == 0 else text
+        if line.startswith("#"):
+            continue
+        line = line.strip()
+        if line.startswith("!"):
+            line = "!" + line[1:].strip()
+            if line == "!":
+                raise ValueError(line)
+        if line:
+            yield line
+
+
+def _cleaned(pattern: str) -> str:
+    """Go's filepath.Clean, without the leading slash."""
+    cleaned = posixpath.normpath(pattern).lstrip("/")
+    return cleaned or "/"
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(_expression(pattern), re.DOTALL)
+    except re.error:
+        raise ValueError(pattern) from None
+
+
+def _expression(pattern: str) -> str:
+    """The expression that must match all of a path."""
+    if pattern.startswith("**") and not _WILD.search(pattern[2:]):
+        rest = re.escape(pattern[2:].removeprefix("/"))
+        return f"(?:.*/)?{rest}" if pattern.startswith("**/") else f".*{rest}"
+    parts = re.findall(r"\*\*/?|\\.|\[|\]|.", pattern, re.DOTALL)
+    return "".join(_part(part, last=place == len(parts) - 1) for place, part in enumerate(parts))
+
+
+def _part(part: str, *, last: bool) -> str:
+    if part.startswith("**"):
+        return ".*" if last else "(?:.*/)?"
+    if part in {"*", "?"}:
+        return "[^/]*" if part == "*" else "[^/]"
+    if part in {"[", "]", "^", "-"}:  # a class of characters means the same in both
+        return part
+    return re.escape(part[1:] if len(part) == 2 else part)
+
+
+def _can_begin_with(pattern: str, folder: str) -> bool:
+    """Whether a path that matches `pattern` can lie in `folder`."""
+    for wanted, given in zip(pattern.split("/"), folder.split("/"), strict=False):
+        if _WILD.search(wanted):
+            return True
+        if wanted != given:
+            return False
+    return True
