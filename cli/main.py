@@ -42,6 +42,7 @@ def run(
     freeze: Freeze = "auto",
     translate: Annotated[bool, Parameter(negative="")] = False,
     refresh: Annotated[bool, Parameter(negative="")] = False,
+    size_limit_mb: float = 0,
     json: Annotated[bool, Parameter(negative="")] = False,
     script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
 ) -> int:
@@ -59,6 +60,7 @@ def run(
         freeze: The list of dependencies that counts; auto takes what is there, environment what is installed.
         translate: Make a conda list one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again even if nothing changed.
+        size_limit_mb: Megabytes that the project's files may have; 0: as its settings say.
         json: Print one JSON object on stdout.
         script_args: What stood behind `--`.
     """
@@ -77,6 +79,7 @@ def run(
         freeze=freeze,
         translate=translate,
         refresh=refresh,
+        size_limit_mb=size_limit_mb,
         as_json=json,
     )
 

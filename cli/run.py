@@ -34,12 +34,13 @@ def run_project(
     freeze: Freeze,
     translate: bool,
     refresh: bool,
+    size_limit_mb: float,
     as_json: bool,
 ) -> int:
     """Runs the flow `train` in this process and prints its result; returns the exit code."""
     check_source(project, ref, subfolder, token=git_token is not None)
     if not is_git(project):  # a wrong folder is said at once, before anything slow is imported
-        Project.open(Path(project) / subfolder, Home.default())
+        Project.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
     show_only_steps()
     # A first start of Prefect's own server migrates its database, which takes longer than its default patience.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
@@ -61,6 +62,7 @@ def run_project(
         freeze=freeze,
         translate=translate,
         refresh=refresh,
+        size_limit_mb=size_limit_mb,
     )
     print_summary(result, sys.stderr if as_json else sys.stdout)
     if as_json:

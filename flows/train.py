@@ -19,6 +19,7 @@ from ..project.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
+from ..tasks.log import step_log
 from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.receipt import receipt
@@ -60,6 +61,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     freeze: Annotated[Freeze, titled("Freeze")] = "auto",
     translate: Annotated[bool, titled("Translate conda")] = False,
     refresh: Annotated[bool, titled("Refresh")] = False,
+    size_limit_mb: Annotated[float, Field(ge=0), titled("Size limit, MB")] = 0,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -78,6 +80,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         freeze: Which list of dependencies counts; auto: as the project's settings say, else what is there.
         translate: Make a conda list one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
+        size_limit_mb: Megabytes that the project's files may have; 0: as the project's settings say.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -91,7 +94,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         )
     steps = Steps()
     with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        snapshot = Project.open(folder, home)
+        snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None)
+        for line in snapshot.context.lines():
+            step_log("files")(line)
         choose(snapshot, verify=verify, freeze=freeze, translate=translate)
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)

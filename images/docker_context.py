@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import stat
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from ..core.dockerignore import DockerIgnore
 from ..core.errors import DockerError
 from .dockerfile import REQUIREMENTS, WHEELS, freeze, render
 from .model import ImageRequest
@@ -111,7 +113,7 @@ def _entries(request: ImageRequest) -> Iterator[_Entry]:
         yield _Entry("Dockerfile", text.encode())
         yield from (_Entry(file.path, file.source) for file in request.files if file.path != "Dockerfile")
     else:
-        yield from (_Entry(name, request.root / name) for name in _allowed(request))
+        yield from (_Entry(name, request.root / name) for name in context_names(request))
     # A Dockerfile of ours that was saved as the project's own still finds the frozen dependencies.
     frozen = freeze(request.lock)
     if frozen.text and REQUIREMENTS in text and not (request.root / REQUIREMENTS).exists():
@@ -119,33 +121,39 @@ def _entries(request: ImageRequest) -> Iterator[_Entry]:
         yield from (_Entry(f"{WHEELS}/{path.name}", request.root / path) for path in frozen.wheels)
 
 
-def _allowed(request: ImageRequest) -> Sequence[str]:
-    """Names in the project's folder that its ignore file lets through, sorted.
+def context_names(request: ImageRequest) -> Sequence[str]:
+    """What the project's ignore file lets into the context of its own Dockerfile, sorted: files, folders and links.
 
-    https://docs.docker.com/build/concepts/context/#dockerignore-files
+    Raises:
+        DockerError: The ignore file has a line that Docker refuses.
     """
-    from docker.utils.build import Pattern, PatternMatcher
-    from docker.utils.fnmatch import fnmatchcase
-
-    class ExactPattern(Pattern):
-        """docker-py ignores the case of letters; the engine doesn't."""
-
-        def match(self, filepath: str) -> bool:
-            return fnmatchcase(filepath, self.cleaned_pattern)
-
     name = dockerfile_name(request)
-    patterns = [ExactPattern(line) for line in [*_ignore_lines(request.root, name), f"!{name}"]]
-    matcher = PatternMatcher([])
-    matcher.patterns = [pattern for pattern in patterns if pattern.dirs]
-    return sorted(matcher.walk(str(request.root)))
+    try:
+        rules = DockerIgnore([*_ignore_lines(request.root, name), f"!{name}"])
+    except ValueError as error:
+        raise DockerError(
+            f"not a pattern: {error}", where=request.root / ".dockerignore", next_step="Correct that line"
+        ) from None
+    return sorted(_walk(str(request.root), "", rules))
+
+
+def _walk(folder: str, prefix: str, rules: DockerIgnore) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = prefix + entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            ignored = rules.ignores(path)
+            if not ignored:
+                yield path
+            if is_folder and (not ignored or rules.may_keep_below(path)):
+                yield from _walk(entry.path, path + "/", rules)
 
 
 def _ignore_lines(root: Path, dockerfile: str) -> list[str]:
     # Docker prefers the ignore file that is named after the Dockerfile.
     for path in (root / f"{dockerfile}.dockerignore", root / ".dockerignore"):
         if path.is_file():
-            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-            return [line for line in lines if line and not line.startswith("#")]
+            return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     return []
 
 

@@ -45,6 +45,14 @@ class ProjectFile(NamedTuple):
 _make = ProjectFile._make
 
 
+def project_file(path: str, location: str, status: os.stat_result) -> ProjectFile:
+    """The file at `location`, as stat tells it."""
+    size = status.st_size
+    signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, size)
+    # tuple's own constructor: the one that NamedTuple writes takes twice as long
+    return _make((path, location, size, bool(status.st_mode & stat.S_IXUSR), signature))
+
+
 class Listing(NamedTuple):
     """What goes into the image, sorted by path, and what was left out because it is large."""
 
@@ -160,10 +168,7 @@ class _Scan:
     def _add(self, location: str, path: str, status: os.stat_result) -> None:
         if not path.isascii():
             self._require_utf8(path)
-        size = status.st_size
-        signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, size)
-        # tuple's own constructor: the one that NamedTuple writes takes twice as long
-        self.files.append(_make((path, location, size, bool(status.st_mode & stat.S_IXUSR), signature)))
+        self.files.append(project_file(path, location, status))
 
     def _link_error(self, path: str, problem: str) -> ProjectError:
         return ProjectError(

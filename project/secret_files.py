@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from stat import S_ISREG
 
 from pathspec import GitIgnoreSpec
 
 from ..core.errors import ProjectError
+from .contents import read_contents
+from .files import ProjectFile, project_file
 from .secret_scan import Finding
 from .settings import Settings
-
-if TYPE_CHECKING:
-    from .files import ProjectFile
 
 _NAMED = {
     ".env": "environment file",
@@ -43,13 +44,39 @@ _HARMLESS = (".example", ".sample", ".template", ".dist")
 _ENTRY = re.compile(r"(.+)#([0-9a-f]{12})")
 
 
-def refuse_secrets(files: Sequence[ProjectFile], findings: Mapping[str, Sequence[Finding]], settings: Settings) -> None:
+def refuse_secrets_in(names: Sequence[str], settings: Settings, *, cache: Path) -> None:
+    """Looks for secrets in the context of the project's own Dockerfile, where .dockerignore alone decides.
+
+    Args:
+        names: Of its files, folders and links, relative to the project.
+        settings: The project's.
+        cache: Folder for what is known of unchanged files.
+
+    Raises:
+        ProjectError: As `refuse_secrets`.
+    """
+    located = [(name, f"{settings.root}/{name}") for name in names]
+    listed = [(name, location, os.lstat(location)) for name, location in located]
+    files = [project_file(name, location, status) for name, location, status in listed if S_ISREG(status.st_mode)]
+    # Another list of the same project than the one of direct builds: remembered apart.
+    contents = read_contents(files, settings.root / "Dockerfile", cache=cache)
+    refuse_secrets(files, contents.findings, settings, ignore_file=".dockerignore")
+
+
+def refuse_secrets(
+    files: Sequence[ProjectFile],
+    findings: Mapping[str, Sequence[Finding]],
+    settings: Settings,
+    *,
+    ignore_file: str = ".gitignore",
+) -> None:
     """Raises where a file looks like a secret or holds one and `allow_secrets` doesn't name it; never shows the secret.
 
     Args:
         files: What goes into the image.
         findings: What `read_contents` found in them.
         settings: With the patterns of files that are allowed, and `path#id` for a single finding.
+        ignore_file: Which one leaves a file out.
 
     Raises:
         ProjectError: Names the first finding's file, line and kind; all of them are in its `detail`.
@@ -70,13 +97,15 @@ def refuse_secrets(files: Sequence[ProjectFile], findings: Mapping[str, Sequence
         return
     path, finding = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-    entry = f"{path}#{finding.id}" if finding.id else f"/{path}"
+    entry, remedy = (
+        (f"{path}#{finding.id}", f"Take it out of the file, or add the file to {ignore_file}")
+        if finding.id
+        else (f"/{path}", f"Add it to {ignore_file}")
+    )
     raise ProjectError(
         f"{_place(path, finding)} looks like a secret ({finding.kind}){more} and would be baked into the image",
         where=settings.root,
-        next_step=f'Take it out of the file, or exclude the file; if it is harmless: allow-secrets = ["{entry}"]'
-        if finding.id
-        else f'Add it to .gitignore, or to allow-secrets under [tool.vertex-training]: ["{entry}"]',
+        next_step=f'{remedy}; if it is none, set allow-secrets = ["{entry}"] under [tool.vertex-training]',
         detail="\n".join(
             f"{_place(path, finding)}: {finding.kind}" + (f" ({path}#{finding.id})" if finding.id else "")
             for path, finding in found

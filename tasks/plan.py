@@ -17,6 +17,7 @@ from ..images.target import ImageTarget
 from ..project import freeze as engine
 from ..project.freeze import Lock
 from ..project.revision import revision
+from ..project.secret_files import refuse_secrets_in
 from ..project.snapshot import Project
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def plan_image(
 
     Raises:
         BaseImageError, RegistryError: The base can't be used or can't be asked.
+        ProjectError: What looks like a secret would go into the context of the project's own Dockerfile.
         DependencyError: A list of conda's, for the direct builder.
     """
     from ..images.base import base_digest, default_base, resolve_base
@@ -143,10 +145,13 @@ def plan_image(
     asking = registry.base_credentials() if registry else docker_login
     if chosen == "docker":
         from ..images.docker_build import resolve_bases
+        from ..images.docker_context import context_names
 
         def digest(text: str) -> str:
             return base_digest(text, cache=home.cache, max_age=max_age, credentials=asking)
 
+        if request.dockerfile is not None:
+            refuse_secrets_in(context_names(request), settings, cache=home.cache)
         bases = resolve_bases(request, digest, docker_engine)
         fingerprint = _docker_fingerprint(project, lock, request, bases)
         return ImagePlan(

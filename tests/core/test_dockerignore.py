@@ -1,5 +1,6 @@
 import io
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -130,3 +131,44 @@ def test_the_docker_command_sends_the_same(tmp_path_factory, sent, patterns):
     make(root, PATHS, patterns)
 
     assert sent(root) == kept(PATHS, patterns)
+
+
+@pytest.mark.docker
+def test_the_engine_copies_the_same(tmp_path, docker_engine):
+    """What `COPY . /` puts into an image, as the engine's own export lists it."""
+    patterns = ["# comment", "/d/*", "!d/e", "**/*.log", "**.pyc", "[ab].txt", "!d/e/f/a.log", "x y", "a?b"]
+    make(tmp_path, PATHS, patterns)
+    built = subprocess.run(
+        [*BUILD, tmp_path], env={**os.environ, "DOCKER_BUILDKIT": "0"}, check=True, capture_output=True, timeout=120
+    )
+    image = built.stdout.decode().strip()
+    container = docker_engine.containers.create(image, "none")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(container.export()))) as archive:
+            there = {member.name for member in archive if member.isfile()}
+    finally:
+        container.remove()
+        docker_engine.images.remove(image, force=True)
+
+    assert sorted(there & set(PATHS)) == kept(PATHS, patterns)
+
+
+@pytest.mark.parametrize("line", ["!", "[a", "a[]"])
+def test_what_docker_refuses_is_refused(line):
+    """A pattern that Go can't read would fail the build."""
+    with pytest.raises(ValueError, match=re.escape(line)):
+        DockerIgnore([line])
+
+
+def test_an_exception_may_lie_below_an_ignored_folder():
+    """A walk has to enter a folder only where an exception can match inside."""
+    rules = DockerIgnore(["*", "!a/b/c", "!d/*.py", "!**/keep"])
+
+    assert [DockerIgnore(["*", "!a/b/c"]).may_keep_below(folder) for folder in ("a", "a/b", "x", "a/x")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert rules.may_keep_below("anything")
+    assert not rules.ignores("x/y/keep")

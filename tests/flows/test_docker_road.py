@@ -17,7 +17,7 @@ from fixtures.registry_server import RegistryServer
 from prefect import flow
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry
-from prefect_vertex_training.core.errors import RegistryDenied, RegistryError
+from prefect_vertex_training.core.errors import ProjectError, RegistryDenied, RegistryError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.steps import Steps
 from prefect_vertex_training.flows.train import train
@@ -312,3 +312,17 @@ def test_a_container_reaches_its_model(
 
     assert result.state == "JOB_STATE_SUCCEEDED"
     assert json.loads((Path(result.model) / "model.json").read_text()) == {"epochs": 4}
+
+
+def test_a_secret_that_only_docker_would_take_along_stops_the_run(
+    home: Home, own: Path, docker_registry: RegistryServer
+) -> None:
+    """`.env` is in a Dockerfile's context unless .dockerignore names it; nothing is built before that is settled."""
+    (own / ".env").write_text("TOKEN=1\n")
+
+    with pytest.raises(ProjectError, match=r"\.env looks like a secret \(environment file\).*to \.dockerignore"):
+        make_image(own, block(docker_registry))
+
+    (own / ".dockerignore").write_text(".env\n")
+    image, _ = make_image(own, block(docker_registry))
+    assert image.digest

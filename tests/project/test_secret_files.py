@@ -133,7 +133,7 @@ def test_one_finding_is_allowed_by_its_entry(make_project, open_project):
     root = make_project({"a.py": LINES["Hugging Face"][1]})
     with pytest.raises(ProjectError) as caught:
         open_project(root)
-    entry = str(caught.value).rpartition('["')[2].removesuffix('"]')
+    entry = str(caught.value).split('["')[1].split('"]')[0]
 
     (root / "pyproject.toml").write_text(f'[tool.vertex-training]\nallow-secrets = ["{entry}"]\n')
     (root / "a.py").write_text(f"\n\n{LINES['Hugging Face'][1]}\n")
