@@ -64,7 +64,7 @@ class Settings:
         build_args: Arguments of the Dockerfile's ARG lines.
         build_target: The Dockerfile's stage to build; None for the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
-        allow_secrets: Patterns of files that may go in although they look like secrets.
+        allow_secrets: Patterns of files that may go in although they look like secrets, and `path#id` for one finding.
         job: How the job runs.
     """
 

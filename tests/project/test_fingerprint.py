@@ -42,6 +42,39 @@ def test_equal_exactly_when_the_content_is(tmp_path_factory, project, one, other
     assert (one == other) == (first == second)
 
 
+PLACES = st.tuples(
+    st.integers(0, 0o77), st.integers(0, 2**31), st.permutations(range(5)), st.sampled_from(["a", "x y", "é"])
+)
+"""A umask's bits, a time, an order and a folder's name."""
+
+
+@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(NAMES, st.tuples(st.binary(max_size=5), st.booleans()), min_size=5, max_size=5), PLACES)
+def test_place_umask_time_and_order_play_no_part(tmp_path_factory, tree, place):
+    """The same tree, written elsewhere under another umask, at another time, in another order, from its own listing."""
+    umask, moment, order, name = place
+    root = tmp_path_factory.mktemp("one")
+    other = tmp_path_factory.mktemp("other") / name
+    other.mkdir()
+    before = os.umask(umask)
+    try:
+        for folder, names in ((root, list(tree)), (other, [list(tree)[place] for place in order])):
+            for file in names:
+                content, executable = tree[file]
+                (folder / file).write_bytes(content)
+                (folder / file).chmod((0o777 if executable else 0o666) & ~(umask if folder is other else 0o22))
+    finally:
+        os.umask(before)
+    for folder in (root, other):
+        (folder / "train.py").write_text("")
+    for path in other.iterdir():
+        os.utime(path, (moment, moment))
+
+    one, two = ((folder, replace(load(folder), include=("*",))) for folder in (root, other))
+
+    assert fingerprint(list_files(*one), one[1]) == fingerprint(list_files(*two), two[1])
+
+
 @hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, st.binary(min_size=1, max_size=5), min_size=1, max_size=4), st.data())
 def test_any_byte_changes_it_and_changing_back_restores_it(tmp_path_factory, project, tree, data):
