@@ -98,28 +98,52 @@ def dockerfile(project: Path, /) -> None:
 
 @app.command
 def deploy(
-    project: Path,
+    project: str,
     /,
     *,
     name: str | None = None,
     cron: str | None = None,
+    work_pool: str | None = None,
+    image: str | None = None,
+    ref: str = "",
+    subfolder: str = "",
+    git_token: str | None = None,
     registry: str | None = None,
     vertex: str | None = None,
     script_args: Annotated[tuple[str, ...], Parameter(parse=False)] = (),
 ) -> int:
-    """Serve PROJECT as a Prefect deployment from this machine: scheduled by cron, or triggered from the UI.
+    """Make a Prefect deployment of PROJECT: scheduled by cron, or triggered from the UI.
+
+    Without a work pool this machine serves it until you stop it.
 
     Args:
-        project: The project's folder.
+        project: The project's folder, or the address of its git repository, of which each run trains the newest.
         name: The deployment's name; the project's by default.
-        cron: When to run, as "0 2 * * *"; without it only what is triggered runs.
+        cron: When to run, in UTC, as "0 2 * * *"; without it only what is triggered runs.
+        work_pool: The pool whose workers execute the runs.
+        image: For a pool that runs containers: an image that holds this package.
+        ref: The repository's branch, tag or whole commit id; its default branch without.
+        subfolder: The project's folder inside the repository.
+        git_token: A saved Secret block with the access token of a private repository.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
         script_args: What stood behind `--`.
     """
     from .deploy import deploy_project
 
-    return deploy_project(project, list(script_args), name=name, cron=cron, registry=registry, vertex=vertex)
+    return deploy_project(
+        project,
+        list(script_args),
+        name=name,
+        cron=cron,
+        work_pool=work_pool,
+        image=image,
+        ref=ref,
+        subfolder=subfolder,
+        git_token=git_token,
+        registry=registry,
+        vertex=vertex,
+    )
 
 
 @app.command

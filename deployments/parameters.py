@@ -1,0 +1,67 @@
+"""What a deployment keeps of a run's parameters, and checks of what a person typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.blocks.core import Block
+
+from ..core.errors import ProjectError
+from ..project.address import is_git
+
+
+def parameters_of(
+    project: str,
+    args: list[str],
+    *,
+    ref: str = "",
+    subfolder: str = "",
+    git_token: Block | None = None,
+    registry: Block | None = None,
+    vertex: Block | None = None,
+) -> dict[str, Any]:
+    """The parameters of `train` as Prefect stores them: a folder by its whole path, blocks by reference.
+
+    Args:
+        project: A folder of this machine, or a git repository's address.
+        args: The script's arguments, after those of the project's own settings.
+        ref: The repository's branch, tag or commit.
+        subfolder: Inside the project.
+        git_token: A saved Secret block.
+        registry: A saved ContainerRegistry block.
+        vertex: A saved VertexAI block.
+    """
+    place = project if is_git(project) else str(Path(project).expanduser().absolute())
+    blocks = {"git_token": git_token, "registry": registry, "vertex": vertex}
+    return {
+        "project": place,
+        "args": args,
+        **{name: text for name, text in (("ref", ref), ("subfolder", subfolder)) if text},
+        **{name: _reference(block) for name, block in blocks.items() if block is not None},
+    }
+
+
+def _reference(block: Block) -> dict[str, Any]:
+    return {"$ref": {"block_document_id": str(block._block_document_id)}}  # noqa: SLF001 - no public name
+
+
+def check_cron(cron: str | None) -> None:
+    """Checks a schedule as Prefect will.
+
+    Raises:
+        ProjectError: It is no cron expression.
+    """
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    if cron is None:
+        return
+    try:
+        CronSchedule(cron=cron)
+    except ValidationError as error:
+        raise ProjectError(
+            "not a cron expression",
+            where=f"--cron {cron!r}",
+            next_step='Give minute, hour, day, month and weekday, as "0 2 * * *" for two every night',
+        ) from error
