@@ -5,7 +5,7 @@
 import os
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from prefect import flow
 from prefect.blocks.system import Secret
@@ -14,7 +14,6 @@ from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
-from ..project.freeze import Lock
 from ..project.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
@@ -39,6 +38,9 @@ from .result import TrainingResult
 from .source import opened
 from .steps import Steps
 from .stop import stop_job
+
+if TYPE_CHECKING:
+    from ..project.freeze import Lock
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -126,7 +128,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     )
 
 
-def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> Lock:
+def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> "Lock":
     """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
     locked = project.settings.verify == "locked"
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None

@@ -12,7 +12,6 @@ from prefect.states import Completed
 from ..core.home import Home
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
-from ..images.push import close_ahead, open_ahead
 from .artifacts import artifact_key
 from .log import LogFunction, step_log
 from .plan import ImagePlan, docker_engine
@@ -29,6 +28,8 @@ def build(plan: ImagePlan) -> BuiltImage:
         ImageError: A wheel, the base or the Dockerfile can't be used.
         RegistryError: The base or the target refused.
     """
+    from ..images.push import close_ahead, open_ahead
+
     log = step_log("build")
     home = Home.default()
     with building(plan.request.fingerprint, home, log) as waited:

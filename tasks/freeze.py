@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from ..core.home import Home
-from ..project import freeze as engine
-from ..project.dependencies import report
 from ..project.snapshot import Project
 from .artifacts import artifact_key
 from .log import step_log
 from .policy import STEP
 
+if TYPE_CHECKING:
+    from ..project.freeze import Lock
+
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
+    from ..project import freeze as engine
+
     project: Project = parameters["project"]
     return f"freeze-{engine.request_key(project.root, project.settings)}"
 
 
 @task(name="freeze", cache_key_fn=_key, **STEP)
-def freeze(project: Project, refresh: bool = False) -> engine.Lock:
+def freeze(project: Project, refresh: bool = False) -> Lock:
     """Resolves the project's list; an unchanged list keeps its versions until the step is refreshed.
 
     Raises:
         DependencyError: A requirement that doesn't exist, has no wheel for the target, or can't travel; a CPU-only
             build for a job with a GPU.
     """
+    from ..project import freeze as engine
+    from ..project.dependencies import report
+
     log = step_log("freeze")
     lock = engine.freeze(project.root, project.settings, cache=Home.default().cache, refresh=refresh)
     for line in (*map(str, lock.changes), *lock.notes):

@@ -14,8 +14,6 @@ from ..images.layout import OciLayout
 from ..images.model import BuiltImage, ImageRequest
 from ..images.registry_auth import Credentials, docker_login
 from ..images.target import ImageTarget
-from ..project import freeze as engine
-from ..project.freeze import Lock
 from ..project.revision import revision
 from ..project.secret_files import refuse_secrets_in
 from ..project.snapshot import Project
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..blocks.registry import ContainerRegistry
     from ..images.base import Base
+    from ..project.freeze import Lock
 
 Builder = Literal["auto", "direct", "docker"]
 REVISION = "org.opencontainers.image.revision"
@@ -108,6 +107,7 @@ def plan_image(
         DependencyError: A list of conda's, for the direct builder.
     """
     from ..images.base import base_digest, default_base, resolve_base
+    from ..project import freeze as engine
 
     settings = project.settings
     layout = OciLayout(home.images, settings.name)
