@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from uuid import UUID
 
 from prefect import flow
@@ -67,16 +66,7 @@ def main() -> None:
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            status = 1
-            try:
-                status = execute(line.strip())
-            except BaseException:  # noqa: BLE001 - told, and the process ends
-                traceback.print_exc()
-            finally:
-                import logging
-
-                logging.shutdown()
-                os._exit(status)
+            sys.exit(execute(line.strip()))  # an ordinary end, at which Prefect sends the lines that still wait
         say(f"pid {pid}")
         _, status = os.waitpid(pid, 0)
         say(f"end {os.waitstatus_to_exitcode(status)}")
