@@ -112,18 +112,16 @@ def _lack(line: Line, installed: Mapping[str, str]) -> str | None:
     if line.name is None or line.constraint:
         return None
     try:
-        wanted = Requirement(re.split(r"\s+--", line.text)[0])
+        wanted = Requirement(line.text)
         applies = wanted.marker is None or wanted.marker.evaluate()
-    except (InvalidRequirement, UndefinedEnvironmentName):
-        return None  # freezing says what is wrong with it
-    if not applies:
-        return None
+    except (InvalidRequirement, UndefinedEnvironmentName):  # a folder or a repository: any version will do
+        wanted, applies = Requirement(line.name), True
     version = installed.get(line.name)
+    if not applies or (version and _fits(wanted, version)):
+        return None
     if version is None:
         return f"lacks {line.name}"
-    if not _fits(wanted, version):
-        return f"has {line.name} {version}, and {line.place} wants {wanted.specifier}"
-    return None
+    return f"has {line.name} {version}, and {line.place} wants {wanted.specifier}"
 
 
 def _fits(wanted: Requirement, version: str) -> bool:

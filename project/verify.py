@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..core.errors import ProjectError, VerifyError, storage_errors
 from . import diagnosis, imports, interpreters, process
+from .dependencies import sources
 from .dependencies.lists import read
 from .environments import environment, forget_unused
 from .files import ProjectFile
@@ -136,7 +137,8 @@ def _users_own(root: Path, settings: Settings) -> tuple[interpreters.Interpreter
         return interpreters.conda_environment(os.environ, settings.python), ""
     if not listed.lines:  # an empty environment costs nothing, and shows that the script needs nothing
         return None, ""
-    return interpreters.choose(root, listed.lines, settings.python)
+    lines = [replace(line, name=line.name or sources.name_of(line, root)) for line in listed.lines]
+    return interpreters.choose(root, lines, settings.python)
 
 
 def _interpreter(

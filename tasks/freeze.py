@@ -43,7 +43,8 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
     if lock.conda:
         log(f"{lock.method} is conda's: the image is made by conda, with Docker (--translate makes it a list for pip)")
         return lock
-    log(f"{len(lock.packages)} packages from {lock.method} for Python {lock.python} on linux/amd64")
+    count = len(lock.packages)
+    log(f"{count} package{'' if count == 1 else 's'} from {lock.method} for Python {lock.python} on linux/amd64")
     text = report.markdown(lock.method, lock.packages, lock.changes, lock.notes)
     create_markdown_artifact(
         text, key=artifact_key("dependencies"), description="What was frozen, and what could not stay as it was"

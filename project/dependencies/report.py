@@ -17,7 +17,7 @@ _TITLES = {
 def markdown(method: str, packages: Sequence[tuple[str, str]], entries: Iterable[Entry], notes: Sequence[str]) -> str:
     """The report as Markdown."""
     changes = list(entries)
-    lines = [f"{len(packages)} packages from `{method}`, as wheels for linux/amd64.", ""]
+    lines = [f"From `{method}`: {len(packages)} packages, as wheels for linux/amd64.", ""]
     lines += [f"- {note}" for note in notes]
     for action, title in _TITLES.items():
         found = [entry for entry in changes if entry.action == action]

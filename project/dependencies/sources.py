@@ -165,6 +165,12 @@ def parse(line: Line, root: Path) -> Source | None:
     return _of_path(source, address, root)
 
 
+def name_of(line: Line, root: Path) -> str | None:
+    """The canonical name of the package in a folder, file or repository; None where only its build tells."""
+    source = parse(line, root)
+    return source.name if source else None
+
+
 def _of_repository(source: Source, vcs: str, address: str) -> Source:
     url, _, fragment = address.partition("#")
     told = {key: values[0] for key, values in parse_qs(fragment).items()}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.packages import write_package
 from prefect_vertex_training.core.errors import DependencyError, ProjectError, StorageError, VerifyError
 from prefect_vertex_training.project.environments import environment
 from prefect_vertex_training.project.files import list_files
@@ -375,6 +376,23 @@ def test_the_users_own_python_runs_it_if_it_has_the_requirements(run, make_proje
     assert newer.interpreter == "a clean environment"
     assert re.search(r"/\.venv/bin/python has tiny 1\.5, and requirements\.txt:1 wants >=2: running in", run.lines[0])
     assert run.lines[1:] == ["clean"]
+
+
+def test_a_package_in_a_folder_counts_as_a_requirement(run, make_project, monkeypatch, wheelhouse):
+    """Where it isn't installed, a clean environment is made, with its wheel."""
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    root = make_project()
+    write_package(root / "libs" / "feats", "feats", "0.3", body="where = 'clean'")
+    environment = venv(root / ".venv", other="1")
+    files = {"train.py": "import feats; print(feats.where)", "requirements.txt": "-e ./libs/feats\n"}
+    first = run(files)
+    lines = list(run.lines)
+    shutil.rmtree(environment)
+    venv(environment, feats="0.3")
+
+    assert (lines[-1], first.interpreter) == ("clean", "a clean environment")
+    assert run(files).interpreter == str(environment / "bin/python")
 
 
 def test_what_only_the_users_own_python_has_is_a_warning(run, make_project, monkeypatch):
