@@ -117,7 +117,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             )
         if job.state != "JOB_STATE_SUCCEEDED":
             raise JobFailed(f"the job ended as {job.state} and has no model", where=self.name, next_step="Read its log")
-        return receipt(self.connection, job.output)
+        return receipt(self.connection, job.output, since=job.created)
 
     async def acancel(self) -> State:
         """As `cancel`."""

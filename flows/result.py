@@ -24,6 +24,7 @@ class TrainingResult:
         job: The custom job's full name.
         state: Its last state.
         model: Where the model lies: a folder for local_vertex, `gs://...` in the cloud.
+        receipt: Where its receipt lies, beside it.
         files: The model's files, relative to `model`, with sizes in bytes and SHA-256.
         steps: In the road's order.
     """
@@ -32,6 +33,7 @@ class TrainingResult:
     job: str
     state: str
     model: str
+    receipt: str = ""
     files: list[dict[str, Any]] = field(default_factory=list)
     steps: list[StepReport] = field(default_factory=list)
 

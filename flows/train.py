@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
+from ..project.revision import revision
 from ..project.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
@@ -21,10 +22,11 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.log import step_log
 from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
-from ..tasks.receipt import receipt
+from ..tasks.receipt import receipt_step
 from ..tasks.verify import verify as verify_step
 from ..vertex.attempts import jobs_allowed
 from ..vertex.limits import check
+from ..vertex.model import Origin
 from ..vertex.submission import job_key
 from .attempts import run_job
 from .choices import choose, choose_machine
@@ -117,12 +119,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             with turn(snapshot.settings.name, connection, key):
                 wanted = replace(request, image=image.reference)
                 outcome = run_job(steps, connection, wanted, key, allowed=allowed)
-                left = steps.run(receipt, connection, request.output)
+                origin = Origin(snapshot.fingerprint, revision(snapshot.root), lock.digest, str(current_run.id))
+                left = steps.run(receipt_step(connection, request.output), connection, outcome, origin)
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
         state=outcome.state,
         model=left.model,
+        receipt=left.document,
         files=[asdict(file) for file in left.files],
         steps=steps.reports,
     )

@@ -1,34 +1,73 @@
-"""The road's end: what the job left, file by file, with checksums."""
+"""The road's end: what the job left, file by file with checksums, and a receipt beside it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
+from prefect.assets import Asset, materialize
+from prefect.assets.core import AssetProperties
 from prefect.cache_policies import NO_CACHE
+from prefect.tasks import Task
+from pydantic import ValidationError
 
 from ..vertex import receipt as engine
 from ..vertex.connection import Connection
-from ..vertex.model import Receipt
-from .artifacts import artifact_key
+from ..vertex.model import Origin, Outcome, Receipt
+from ..vertex.provenance import write_receipt
+from ..vertex.submission import look_up
+from .artifacts import artifact_key, only_shown
 from .events import model_event
 from .log import step_log
 from .policy import STEP
 
+_OPTIONS = {"name": "receipt", "cache_policy": NO_CACHE, **STEP}
 
-@task(name="receipt", cache_policy=NO_CACHE, **STEP)
-def receipt(connection: Connection, output: str) -> Receipt:
-    """Lists and checksums the model.
+
+def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Receipt:
+    """Lists and checksums the model, and writes its receipt beside it.
 
     Raises:
-        ModelMissing: The job left no file in its model folder.
+        ModelMissing: The job left no new file in its model folder.
+        VertexError: The model can't be read, or the receipt not written.
     """
-    found = engine.receipt(connection, output)
-    step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}")
-    rows = "\n".join(f"| {file.path} | {file.size:,} | `{file.sha256}` |" for file in found.files)
-    create_markdown_artifact(
-        f"`{found.model}`\n\n| file | bytes | sha256 |\n|---|---:|---|\n{rows}\n",
-        key=artifact_key("model"),
-        description="The model that the job left",
-    )
+    job = look_up(connection, outcome.name)
+    found = engine.receipt(connection, job.output, since=job.created)
+    found = replace(found, document=write_receipt(connection, outcome.name, found, origin))
+    step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
+    with only_shown():
+        create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job left")
     model_event(found)
     return found
+
+
+receipt = task(check_model, **_OPTIONS)
+"""The step where models are folders."""
+
+
+def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
+    """The step for a job's output; a model in a bucket is registered as an asset of Prefect, too.
+
+    Args:
+        connection: Where the job ran.
+        output: The job's `gs://BUCKET/PREFIX`.
+    """
+    uri = f"{output.rstrip('/')}/model"
+    if connection.models.location(uri) != uri:
+        return receipt
+    try:
+        asset = Asset(key=uri, properties=AssetProperties(name=uri.rpartition("//")[2], url=_browser(uri)))
+    except ValidationError:  # an asset's key has fewer characters than a folder's name may
+        return receipt
+    return materialize(asset, by="Vertex AI", **_OPTIONS)(check_model)
+
+
+def page(receipt: Receipt) -> str:
+    """The artifact's text."""
+    rows = "\n".join(f"| {file.path} | {file.size:,} | `{file.sha256}` |" for file in receipt.files)
+    return f"`{receipt.model}`\n\nReceipt: `{receipt.document}`\n\n| file | bytes | sha256 |\n|---|---:|---|\n{rows}\n"
+
+
+def _browser(uri: str) -> str:
+    return f"https://console.cloud.google.com/storage/browser/{uri.removeprefix('gs://')}"

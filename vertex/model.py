@@ -226,12 +226,37 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """What was trained, as far as the job itself doesn't tell.
+
+    Attributes:
+        fingerprint: Of the code and the settings that shape the image.
+        commit: The code's, in git; empty without.
+        requirements: sha256 of the frozen dependencies.
+        flow_run: Prefect's id of the run.
+    """
+
+    fingerprint: str = ""
+    commit: str = ""
+    requirements: str = ""
+    flow_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFile:
-    """One file of the model; `path` is relative to the model's folder, `size` in bytes."""
+    """One file of the model.
+
+    Attributes:
+        path: Relative to the model's folder.
+        size: Bytes.
+        sha256: Of its content.
+        updated: When it was last written, seconds since 1970.
+    """
 
     path: str
     size: int
     sha256: str
+    updated: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +266,12 @@ class Receipt:
     Attributes:
         model: The folder: a local path for local_vertex, `gs://...` in the cloud.
         files: Sorted by path, never empty.
+        document: Where the receipt itself was written; empty where it wasn't.
     """
 
     model: str
     files: Sequence[ModelFile]
+    document: str = ""
 
     @property
     def size(self) -> int:

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ..core.errors import ModelMissing, VertexError
 from .calls import patiently
 from .connection import Connection
 from .model import ModelFile, Receipt
+from .provenance import timestamp
 from .stores import ModelStore, StoredObject
 
 LOOKS = 3
 """How often an empty folder is looked at: object listings are consistent, gcsfuse's writes may come a moment later."""
 
 
-def receipt(connection: Connection, output: str, *, sleep: Callable[[float], None] = time.sleep) -> Receipt:
+CLOCKS = 1.0
+"""Seconds by which a bucket's clock may be behind the one that dates jobs."""
+
+
+def receipt(
+    connection: Connection, output: str, *, since: float = 0.0, sleep: Callable[[float], None] = time.sleep
+) -> Receipt:
     """Lists the model of a job that succeeded and reads every file once for its sha256.
 
     Args:
         connection: Where the job ran.
         output: The job's `gs://BUCKET/PREFIX`.
+        since: When the job was created, seconds since 1970; a folder with nothing newer holds another job's model.
         sleep: Waits that many seconds.
 
     Raises:
-        ModelMissing: The folder is empty.
+        ModelMissing: The folder is empty, or nothing in it is new.
         VertexError: It can't be read; transient when no answer came.
     """
     folder = f"{output.rstrip('/')}/model"
@@ -36,20 +44,26 @@ def receipt(connection: Connection, output: str, *, sleep: Callable[[float], Non
         if look:
             sleep(connection.poll)
         found = patiently(lambda: store.objects(folder), connection, clock=time.time, sleep=sleep)
-        if found:
+        if any(item.updated >= since - CLOCKS for item in found):
             break
-    location = store.location(folder)
-    if not found:
-        place = f"{location}/" if location == folder else f"{location}, which the job sees as {folder}/"
-        raise ModelMissing(
-            "the job succeeded and saved no model",
-            where=place,
-            next_step="Save the model into the folder that AIP_MODEL_DIR names",
-        )
+    else:
+        raise _missing(store, folder, found)
     # Hashing and the network overlap; a model is few files, some of them large.
     with ThreadPoolExecutor(max_workers=4) as pool:
         files = list(pool.map(lambda item: _checked(store, folder, item), found))
-    return Receipt(location, files)
+    return Receipt(store.location(folder), files)
+
+
+def _missing(store: ModelStore, folder: str, found: Sequence[StoredObject]) -> ModelMissing:
+    location = store.location(folder)
+    place = f"{location}/" if location == folder else f"{location}, which the job sees as {folder}/"
+    newest = max((item.updated for item in found), default=0.0)
+    old = f"nothing new: the {len(found)} files there are older than the job, the newest from {timestamp(newest)}"
+    return ModelMissing(
+        f"the job succeeded and saved {old if found else 'no model'}",
+        where=place,
+        next_step="Save the model into the folder that AIP_MODEL_DIR names",
+    )
 
 
 class _Checksum:
@@ -76,4 +90,4 @@ def _checked(store: ModelStore, folder: str, item: StoredObject) -> ModelFile:
             next_step="Run again when nothing writes to it",
             transient=True,
         )
-    return ModelFile(item.path, item.size, checksum.sha256.hexdigest())
+    return ModelFile(item.path, item.size, checksum.sha256.hexdigest(), item.updated)

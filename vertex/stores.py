@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..core.errors import VertexError
+from ..core.files import write_atomic
 from .errors import mapped
 from .refusals import Scene
 
@@ -22,10 +24,18 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object below a prefix; `path` is relative to it, `size` in bytes."""
+    """One object below a prefix; `path` is relative to it, `size` in bytes, `updated` in seconds since 1970."""
 
     path: str
     size: int
+    updated: float = 0.0
+
+
+class Document(NamedTuple):
+    """A small object's content, and what tells this version of it from any other; never 0."""
+
+    data: bytes
+    generation: int
 
 
 class Sink(Protocol):
@@ -37,7 +47,7 @@ class Sink(Protocol):
 
 
 class ModelStore(Protocol):
-    """Reads objects by `gs://BUCKET/PREFIX`."""
+    """Reads objects by `gs://BUCKET/PREFIX`, and writes small ones beside them."""
 
     def objects(self, uri: str) -> list[StoredObject]:
         """Every object below `uri`, sorted by path; empty when there is none. Folder markers don't count.
@@ -52,6 +62,24 @@ class ModelStore(Protocol):
 
         Raises:
             VertexError: As `objects`; or the object changed, or arrived damaged, while it was read (transient).
+        """
+        ...
+
+    def document(self, uri: str) -> Document | None:
+        """A small object; None when there is none.
+
+        Raises:
+            VertexError: As `objects`.
+        """
+        ...
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """Writes a small object if it is still of this generation, 0 for "there is none"; False when it isn't.
+
+        A call whose answer was lost may be repeated: it is False then, and `document` shows what it wrote.
+
+        Raises:
+            VertexError: As `objects`.
         """
         ...
 
@@ -103,6 +131,25 @@ class FolderStore:
                 f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
             ) from error
 
+    def document(self, uri: str) -> Document | None:
+        """See `ModelStore.document`."""
+        path = self._folder(uri)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise VertexError(f"can't read a file beside the model: {error.strerror}", where=path) from error
+        return Document(data, 1 + int.from_bytes(hashlib.sha256(data).digest()[:8]))
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """See `ModelStore.write`; whole or not at all, though two that look at the same instant may both write."""
+        found = self.document(uri)
+        if (found.generation if found else 0) != generation:
+            return False
+        write_atomic(self._folder(uri), data)
+        return True
+
     def location(self, uri: str) -> str:
         """The folder's path."""
         return str(self._folder(uri))
@@ -111,7 +158,9 @@ class FolderStore:
 def _stored(path: Path, folder: Path) -> StoredObject | None:
     if not path.is_file():
         return None
-    return StoredObject(path.relative_to(folder).as_posix(), path.stat().st_size)
+    status = path.stat()
+    # A file may be given any age (`cp -p`), but not its inode.
+    return StoredObject(path.relative_to(folder).as_posix(), status.st_size, max(status.st_mtime, status.st_ctime))
 
 
 class CloudStore:
@@ -130,7 +179,11 @@ class CloudStore:
         start = f"{prefix}/" if prefix else ""
         with mapped(self._scene("list the model's files", uri)):
             blobs = list(self._client.list_blobs(bucket, prefix=start))
-        found = [StoredObject(b.name[len(start) :], int(b.size or 0)) for b in blobs if not b.name.endswith("/")]
+        found = [
+            StoredObject(b.name[len(start) :], int(b.size or 0), b.updated.timestamp() if b.updated else 0.0)
+            for b in blobs
+            if not b.name.endswith("/")
+        ]
         return sorted(found, key=lambda item: item.path)
 
     def read(self, uri: str, sink: Sink) -> None:
@@ -138,6 +191,29 @@ class CloudStore:
         bucket, name = split_uri(uri)
         with mapped(self._scene("read a file of the model", uri)):
             self._client.bucket(bucket).blob(name).download_to_file(sink)
+
+    def document(self, uri: str) -> Document | None:
+        """See `ModelStore.document`."""
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("read a file beside the model", uri)):
+            blob = self._client.bucket(bucket).get_blob(name)
+            if blob is None:
+                return None
+            return Document(blob.download_as_bytes(if_generation_match=blob.generation), int(blob.generation))
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """See `ModelStore.write`; the bucket itself compares (`ifGenerationMatch`)."""
+        from google.api_core.exceptions import PreconditionFailed
+
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("write a file beside the model", uri)):
+            try:
+                self._client.bucket(bucket).blob(name).upload_from_string(
+                    data, content_type="application/json", if_generation_match=generation
+                )
+            except PreconditionFailed:
+                return False
+        return True
 
     def location(self, uri: str) -> str:
         """The URI itself."""

@@ -37,11 +37,12 @@ __all__ = ["cancel", "cancel_by_key", "find", "job_key", "reconcile", "submit"]
 
 
 class FoundJob(NamedTuple):
-    """A job that exists: its name, its state, and the `gs://` folder that it writes to."""
+    """A job that exists: its name and state, the `gs://` folder that it writes to, and when it was created."""
 
     name: str
     state: State
     output: str
+    created: float
 
 
 ENDED_BADLY: frozenset[str] = TERMINAL - {"JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"}
@@ -129,7 +130,8 @@ def look_up(connection: Connection, name: str) -> FoundJob:
         VertexError: There is no such job, or no answer came (then transient).
     """
     job = get(connection, name)
-    return FoundJob(job.name, state_of(job), job.job_spec.base_output_directory.output_uri_prefix)
+    output = job.job_spec.base_output_directory.output_uri_prefix
+    return FoundJob(job.name, state_of(job), output, seconds(job.create_time))
 
 
 def reconcile(connection: Connection, key: str) -> CustomJob | None:

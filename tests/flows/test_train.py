@@ -44,6 +44,11 @@ def test_a_first_run_completes_every_step_and_a_second_reuses_what_is_unchanged(
     assert json.loads((Path(first.model) / "model.json").read_text()) == {"epochs": 3}
     assert first.image == second.image
     assert first.job != second.job
+    said = json.loads(Path(first.receipt).read_text("utf-8"))
+    assert Path(first.receipt).parent == Path(first.model).parent
+    assert (said["image"], said["job"]["name"], said["args"]) == (first.image, first.job, ["--epochs", "3"])
+    assert [file["path"] for file in said["files"]] == ["model.json"]
+    assert len(said["requirements"]["sha256"]) == len(said["code"]["fingerprint"]) == 64
 
 
 def test_a_changed_line_changes_the_digest_and_changing_it_back_restores_it(home: Home, project: Path) -> None:

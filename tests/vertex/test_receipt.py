@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +15,16 @@ from fixtures.object_store import object_store  # noqa: F401 - a fixture
 from fixtures.scripted_vertex import TinyVertex
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
+from google.cloud.aiplatform_v1 import JobState
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ModelMissing, VertexError
 from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.model import JobRequest, Origin
+from prefect_vertex_training.vertex.provenance import write_receipt
 from prefect_vertex_training.vertex.receipt import LOOKS, receipt
-from prefect_vertex_training.vertex.stores import CloudStore, FolderStore, split_uri
+from prefect_vertex_training.vertex.stores import CloudStore, FolderStore, ModelStore, split_uri
+from prefect_vertex_training.vertex.submission import submit
 
 OUTPUT = "gs://bucket/run 1/ä"
 FILES = {"model.joblib": b"weights" * 300_000, "metrics.json": b"{}", "deep/er/vocab.txt": b"", "ü/x": b"1"}
@@ -180,3 +188,101 @@ def test_any_files_come_back_whole(vertex: TinyVertex, tmp_path_factory: pytest.
     assert [(name, len(data[name])) for name in sorted(data)] == [
         (item.path, item.size) for item in store.objects("gs://b/out/model")
     ]
+
+
+def test_an_older_model_is_not_this_jobs(connection: Connection, in_folder: Save) -> None:
+    """A folder that another job filled holds nothing new; the message says where it looked and how old that is."""
+    in_folder("run 1/ä/model/m", b"1")
+    in_folder("run 1/ä/model/n", b"2")
+
+    with pytest.raises(ModelMissing, match=r"nothing new: the 2 files there are older than the job, .*run 1/ä/model"):
+        receipt(connection, OUTPUT, since=time.time() + 60, sleep=lambda _: None)
+    assert len(receipt(connection, OUTPUT, since=time.time() - 60).files) == 2
+
+
+def test_a_file_with_an_old_date_is_new_all_the_same(connection: Connection, in_folder: Save) -> None:
+    """A script may copy a file with its date, as `cp -p` and shutil.copy2 do."""
+    begin = time.time()
+    in_folder("run 1/ä/model/m", b"1")
+    os.utime(connection.models.root / "bucket/run 1/ä/model/m", (0, 0))  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert len(receipt(connection, OUTPUT, since=begin).files) == 1
+
+
+def test_an_older_model_in_a_bucket_is_not_this_jobs(connection: Connection, cloud: storage.Bucket) -> None:
+    """The bucket's own dates count there."""
+    cloud.blob("out/model/m").upload_from_string(b"1")
+    output = f"gs://{cloud.name}/out"
+
+    with pytest.raises(ModelMissing, match="nothing new: the 1 files"):
+        receipt(connection, output, since=time.time() + 3600, sleep=lambda _: None)
+    assert len(receipt(connection, output, since=time.time() - 3600).files) == 1
+
+
+def conform(store: ModelStore, uri: str) -> None:
+    """What every store does with small objects."""
+    assert store.document(uri) is None
+    assert store.write(uri, b"1", generation=0)
+    assert not store.write(uri, b"2", generation=0)
+    first = store.document(uri)
+    assert first is not None
+    assert (first.data, first.generation != 0) == (b"1", True)
+    assert store.write(uri, b"3", generation=first.generation)
+    assert not store.write(uri, b"4", generation=first.generation)
+    second = store.document(uri)
+    assert second is not None
+    assert second.data == b"3"
+
+
+def test_a_folder_writes_what_nobody_changed(tmp_path: Path) -> None:
+    """The same as a bucket does."""
+    conform(FolderStore(tmp_path), "gs://bucket/out/receipt.json")
+
+
+def test_a_bucket_writes_what_nobody_changed(connection: Connection, cloud: storage.Bucket) -> None:
+    """With Cloud Storage's own preconditions, on the wire."""
+    conform(connection.models, f"gs://{cloud.name}/out/receipt.json")
+
+
+ORIGIN = Origin("f" * 64, "c" * 40, "d" * 64, "flow-run")
+
+
+@pytest.fixture
+def done(connection: Connection, vertex: TinyVertex, request_: JobRequest, in_folder: Save) -> str:
+    """The name of a job that succeeded and saved a model."""
+    job = submit(connection, replace(request_, env={"TOKEN": "hidden"}), "t1", record=lambda _: None)
+    vertex.jobs()[0].state = JobState.JOB_STATE_SUCCEEDED
+    in_folder("out/model/m", b"weights")
+    return job.name
+
+
+def test_the_receipt_lies_beside_the_model(connection: Connection, done: str, request_: JobRequest) -> None:
+    """Image, code, requirements, arguments, machine, job and files; of variables only the names."""
+    place = write_receipt(connection, done, receipt(connection, request_.output), ORIGIN)
+    text = Path(place).read_text("utf-8")
+    said = json.loads(text)
+
+    assert place.endswith("bucket/out/receipt.json")
+    assert (said["image"], said["args"]) == (request_.image, ["--epochs", "3"])
+    assert said["code"] == {"commit": "c" * 40, "fingerprint": "f" * 64}
+    assert said["requirements"] == {"sha256": "d" * 64}
+    assert said["pools"][0]["machine_type"] == "n1-standard-4"
+    assert (said["job"]["name"], said["job"]["state"]) == (done, "JOB_STATE_SUCCEEDED")
+    assert said["job"]["created"].endswith("Z")
+    (file,) = said["files"]
+    assert (file["path"], file["bytes"], file["sha256"]) == ("m", 7, hashlib.sha256(b"weights").hexdigest())
+    assert "TOKEN" in said["variables"]
+    assert "hidden" not in text
+
+
+def test_a_retry_finds_its_receipt(connection: Connection, done: str, request_: JobRequest) -> None:
+    """The same bytes, and nothing is written; another job's receipt is replaced."""
+    found = receipt(connection, request_.output)
+    place = Path(write_receipt(connection, done, found, ORIGIN))
+    before = place.stat()
+
+    assert write_receipt(connection, done, found, ORIGIN) == str(place)
+    assert place.stat().st_ino == before.st_ino
+    place.write_text("{}")
+    write_receipt(connection, done, found, ORIGIN)
+    assert json.loads(place.read_text("utf-8"))["job"]["name"] == done
