@@ -1,0 +1,39 @@
+"""The road's last step: a model in a bucket is an asset of Prefect, one in a folder is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prefect.tasks import MaterializingTask
+from prefect_vertex_training.tasks.receipt import receipt, receipt_step
+from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.places import PlainPlace
+
+
+def connection(buckets: Path | None) -> Connection:
+    """Leads nowhere; only its store is looked at."""
+    place = PlainPlace("my-project", "europe-west4", "b", "unix:/nowhere", None, buckets)
+    return Connection(lambda: place, None)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_model_in_a_bucket_is_an_asset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key is the model's address; Prefect tells of it when the step has succeeded."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    step = receipt_step(connection(None), "gs://models/digits/run-1/")
+
+    assert isinstance(step, MaterializingTask)
+    assert [asset.key for asset in step.assets] == ["gs://models/digits/run-1/model"]
+    assert (step.name, step.retries) == (receipt.name, receipt.retries)
+
+
+def test_a_folder_is_none(tmp_path: Path) -> None:
+    """Nobody else could look at it."""
+    assert receipt_step(connection(tmp_path), "gs://local/digits/run-1") is receipt
+
+
+def test_a_name_that_assets_refuse_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of training are not lost for a character."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+
+    assert receipt_step(connection(None), "gs://models/ä run\t1") is receipt
