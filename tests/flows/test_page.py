@@ -26,7 +26,11 @@ from prefect_vertex_training.core.errors import JobFailed, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.limits import submission_turn
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.tasks.artifacts import artifacts_of
+from prefect_vertex_training.tasks.progress import Progress, shown
+from prefect_vertex_training.tasks.training_log import TrainingLog
 from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.model import LogLine
 
 pytestmark = pytest.mark.prefect
 
@@ -211,3 +215,30 @@ def test_a_region_is_asked_for_sixty_jobs_a_minute(prefect_server: str) -> None:
 
     assert (made.limit, made.slot_decay_per_second) == (60, 1.0)
     assert changed.limit == 30
+
+
+def test_a_long_run_has_a_bar(prefect_server: str) -> None:
+    """It begins after some seconds, moves with the epochs that the training prints, and ends full."""
+    now = [0.0]
+    seen: list[float] = []
+
+    def bar() -> Artifact | None:
+        return artifacts(last_run().id).get("my-project-progress")
+
+    @flow
+    def training() -> None:
+        progress = Progress(clock=lambda: now[0])
+        log_of_job = TrainingLog(lambda line: None)
+        with artifacts_of("My_Project"), shown(progress):
+            progress.begin("watch")
+            assert bar() is None
+            for epoch in (1, 2, 3):
+                now[0] += 5
+                log_of_job.line(LogLine(0.0, "INFO", f"epoch {epoch}/4", "workerpool0-0"))
+                seen.append(float(str(getattr(bar(), "data", 0))))
+            progress.close("finished", whole=True)
+            seen.append(float(str(getattr(bar(), "data", 0))))
+
+    training()
+
+    assert seen == pytest.approx([17, 34, 51, 100])
