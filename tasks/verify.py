@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
 from ..core.home import Home
-from ..project import verify as engine
 from ..project.snapshot import Project
 from .artifacts import artifact_key
 from .log import step_log
 from .policy import STEP
 
+if TYPE_CHECKING:
+    from ..project.verify import VerifyReport
+
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
+    from ..project import verify as engine
+
     project: Project = parameters["project"]
     return f"verify-{project.fingerprint}-{engine.request_key(project.root, project.settings, parameters['args'])}"
 
 
 @task(name="verify", cache_key_fn=_key, **STEP)
-def verify(project: Project, args: list[str]) -> engine.VerifyReport:
+def verify(project: Project, args: list[str]) -> VerifyReport:
     """Runs the script in a copy of the project; the same code, dependencies and arguments are not run twice.
 
     Raises:
         VerifyError: It failed, ran longer than the project's `verify-timeout`, or saved no model.
     """
+    from ..project import verify as engine
+
     log = step_log("verify")
     report = engine.verify(project.root, project.files, project.settings, args, cache=Home.default().cache, log=log)
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
@@ -36,7 +42,7 @@ def verify(project: Project, args: list[str]) -> engine.VerifyReport:
     return report
 
 
-def _table(report: engine.VerifyReport) -> str:
+def _table(report: VerifyReport) -> str:
     rows = {
         "command": f"`{' '.join(report.command)}`",
         "Python": f"{report.python}, {report.interpreter}",

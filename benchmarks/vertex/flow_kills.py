@@ -18,6 +18,7 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,12 @@ class Report:
     unfinished: list[str] = field(default_factory=list)
     wrong_lines: list[str] = field(default_factory=list)
     moments: dict[str, int] = field(default_factory=dict)
-    longest: float = 0.0
+    lasted: list[float] = field(default_factory=list)
+
+    @property
+    def length(self) -> float:
+        """Seconds that a process lives that is not killed: of the last five, for the machine's speed drifts."""
+        return statistics.median(self.lasted[-5:])
 
     @property
     def is_clean(self) -> bool:
@@ -136,7 +142,7 @@ def campaign(home: Home, flows: list[tuple[str, dict[str, Any], int]], log: Path
     with started(log) as starter:
         for name, parameters, kills in flows:
             # Once without a kill: so long a process has in which it can be killed.
-            report.longest, enough = 0.0, report.kills
+            report.lasted, enough = [], report.kills
             check(home, killed_run(starter, home, name, parameters, moments, report, enough), report)
             report.runs += 1
             enough = report.kills + kills
@@ -173,12 +179,12 @@ def killed_run(
         while True:
             pid, began = starter.start(run), time.monotonic()
             if planned:
-                time.sleep(moments.uniform(0.0, report.longest))
+                time.sleep(moments.uniform(0.0, 1.1 * report.length))
                 moment = ", ".join(sorted(states(home, run))) or "no job yet"
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if int(starter.wait_for("end")) != -signal.SIGKILL:
-                report.longest = max(report.longest, time.monotonic() - began)
+                report.lasted.append(time.monotonic() - began)
                 return run
             planned -= 1
             report.kills += 1
