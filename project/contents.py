@@ -1,4 +1,4 @@
-"""What a project's files hold: a hash of each, and the secrets in it; read only where something may have changed."""
+"""What a project's files hold: a hash of all, and the secrets in each; read only where something may have changed."""
 
 from __future__ import annotations
 
@@ -7,39 +7,36 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import RawIOBase
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from ..core.errors import ProjectError
-from ..core.files import write_atomic
+from . import contents_cache
+from .contents_cache import Entry, Known
 from .files import ProjectFile
-from .secret_rules import VERSION
-from .secret_scan import Finding, SecretScan
+from .secret_scan import Finding, SecretScan, is_binary
 
-_FORMAT = f"vertex-training contents 1 {VERSION}"
 _SETTLED_NS = 2_000_000_000
 """A file touched within 2 s may change again under the same time stamp: some file systems count in 2 s."""
-_PROJECTS_KEPT = 64
 _BLOCK = 4 << 20
+_SHARE = 100
+"""Files that a thread takes at a time."""
 
-Entry = tuple[int, int, int, int, str]
-"""A signature and the content's digest."""
 
-
-class Contents:
+class Contents(NamedTuple):
     """The contents of a project's files.
 
     Attributes:
-        digests: BLAKE3 of each file, hexadecimal, in the files' order.
+        tree: sha256 of all paths, executable bits and contents, hexadecimal; whatever the order of the files.
         findings: What looks like a secret, by path.
     """
 
-    __slots__ = ("digests", "findings")
-
-    def __init__(self) -> None:
-        self.digests: list[str] = []
-        self.findings: dict[str, list[Finding]] = {}
+    tree: str
+    findings: dict[str, list[Finding]]
 
 
 def read_contents(
@@ -61,44 +58,61 @@ def read_contents(
         ProjectError: A file that vanished or can't be read.
         StorageError: The cache's disk is full.
     """
-    store = None if cache is None else cache / "contents" / f"{_name(root)}.json"
-    known = _load(store)
-    fresh = _Known()
+    store = None if cache is None else contents_cache.store_of(root, cache)
+    known = contents_cache.load(store)
+    if known.state == contents_cache.state_of(files, [file.signature for file in files]):
+        return Contents(known.tree, known.found)
     settled = clock() - _SETTLED_NS
-    contents = Contents()
-    for file in files:
-        path = file.path
-        entry = known.entries.get(path)
-        if entry is None or entry[:4] != file.signature:
-            entry, findings = _read(file, known)
+    entries, found = _look(files, known)
+    tree = _tree(files, [entry[4] for entry in entries])
+    kept = {
+        file.path: entry
+        for file, entry in zip(files, entries, strict=True)
+        if entry[0] < settled and entry[1] < settled
+    }
+    if store is not None:
+        # What was read counts, not what was listed before.
+        state = contents_cache.state_of(files, [entry[:4] for entry in entries]) if len(kept) == len(files) else ""
+        if state or kept != known.entries:
+            contents_cache.save(store, state, tree, found, kept)
+    return Contents(tree, found)
+
+
+def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
+    """Each file's entry, and what was found, by path; reads what isn't known."""
+    entries = [known.entry(file) for file in files]
+    read = _read_all([file for file, entry in zip(files, entries, strict=True) if entry is None], known)
+    whole: list[Entry] = []
+    found: dict[str, list[Finding]] = {}
+    for file, entry in zip(files, entries, strict=True):
+        if entry is None:
+            entry, findings = next(read)  # noqa: PLW2901
         else:
-            findings = known.findings.get(entry[4]) if known.findings else None
-        contents.digests.append(entry[4])
+            findings = known.found.get(file.path)
+        whole.append(entry)
         if findings:
-            contents.findings[path] = fresh.findings[entry[4]] = findings
-        if entry[0] < settled and entry[1] < settled:
-            fresh.entries[path] = entry
-    if store is not None and (fresh.entries, fresh.findings) != (known.entries, known.findings):
-        _save(store, fresh)
-    return contents
+            found[file.path] = findings
+    return whole, found
 
 
-class _Known:
-    """What is remembered: each path's entry, and what looked like a secret, by digest."""
+def _read_all(files: Sequence[ProjectFile], known: Known) -> Iterator[tuple[Entry, list[Finding]]]:
+    """Reads many files on all cores: hashing, and waiting for a disk, hold no lock."""
 
-    def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.findings: dict[str, list[Finding]] = {}
-        self._scanned: set[str] | None = None
+    def read(begin: int) -> list[tuple[Entry, list[Finding]]]:
+        return [_read(file, known) for file in files[begin : begin + _SHARE]]
 
-    def has_scanned(self, digest: str) -> bool:
-        """Whether this content was scanned, under whatever name."""
-        if self._scanned is None:
-            self._scanned = {entry[4] for entry in self.entries.values()}
-        return digest in self._scanned
+    if len(files) <= _SHARE:
+        return iter(read(0))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return chain.from_iterable(list(pool.map(read, range(0, len(files), _SHARE))))
 
 
-def _read(file: ProjectFile, known: _Known) -> tuple[Entry, list[Finding]]:
+def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
+    lines = sorted((file.path, file.executable, digest) for file, digest in zip(files, digests, strict=True))
+    return hashlib.sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()
+
+
+def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:
     """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one."""
     try:
         with open(file.location, "rb", buffering=0) as opened:  # noqa: PTH123 - `Path` costs as much as the call
@@ -115,17 +129,17 @@ def _read(file: ProjectFile, known: _Known) -> tuple[Entry, list[Finding]]:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, digest), findings
 
 
-def _digest(opened: RawIOBase, size: int, known: _Known) -> tuple[str, list[Finding]]:
+def _digest(opened: RawIOBase, size: int, known: Known) -> tuple[str, list[Finding]]:
     from blake3 import blake3
 
-    scan = SecretScan()
     block = opened.read(min(size, _BLOCK) + 1) or b""
     if len(block) <= _BLOCK:
         digest = blake3(block).hexdigest()
-        if known.has_scanned(digest):
-            return digest, known.findings.get(digest, [])
-        scan.feed(block)
-        return digest, scan.findings
+        if is_binary(block):
+            return digest, []
+        findings = known.findings(digest)
+        return digest, _scanned(block) if findings is None else findings
+    scan = SecretScan()
     hasher = blake3()
     while block:
         hasher.update(block)
@@ -134,43 +148,7 @@ def _digest(opened: RawIOBase, size: int, known: _Known) -> tuple[str, list[Find
     return hasher.hexdigest(), scan.findings
 
 
-def _name(root: Path) -> str:
-    return hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
-
-
-def _load(store: Path | None) -> _Known:
-    """What the last run knew; whatever is wrong with the file only costs time."""
-    known = _Known()
-    if store is None:
-        return known
-    try:
-        checksum, _, body = store.read_bytes().partition(b"\n")
-    except OSError:
-        return known
-    if checksum.decode("ascii", "replace") != _checksum(body):
-        return known  # damaged, or of another version
-    columns, findings = json.loads(body)
-    known.entries = dict(zip(columns[0], zip(*columns[1:], strict=True), strict=True))
-    known.findings = {digest: [Finding(*item) for item in found] for digest, found in findings.items()}
-    return known
-
-
-def _save(store: Path, known: _Known) -> None:
-    """Keeps it for this project and the ones seen last; as columns, which JSON reads twice as fast as rows."""
-    columns = [list(known.entries), *zip(*known.entries.values(), strict=True)] if known.entries else [[]] * 6
-    body = json.dumps([columns, known.findings], separators=(",", ":")).encode()
-    write_atomic(store, _checksum(body).encode() + b"\n" + body)
-    stores = sorted(store.parent.glob("*.json"), key=_modified, reverse=True)
-    for old in stores[_PROJECTS_KEPT:]:
-        old.unlink(missing_ok=True)
-
-
-def _checksum(body: bytes) -> str:
-    return hashlib.sha256(_FORMAT.encode() + body).hexdigest()
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _scanned(block: bytes) -> list[Finding]:
+    scan = SecretScan()
+    scan.feed(block)
+    return scan.findings

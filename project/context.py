@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,10 +82,11 @@ class Context:
 
     @classmethod
     def of(cls, files: Sequence[ProjectFile], left_out: Sequence[LeftOut] = ()) -> Context:
-        """The facts about these files."""
-        by_size = sorted((-file.size, file.path) for file in files)[:LARGEST_SHOWN]
-        largest = tuple((path, -size) for size, path in by_size)
-        return cls(len(files), sum(file.size for file in files), largest, tuple(left_out))
+        """The facts about these files, sorted by path."""
+        sizes = [file.size for file in files]
+        largest = nlargest(LARGEST_SHOWN, range(len(sizes)), key=sizes.__getitem__)
+        shown = tuple((files[place].path, sizes[place]) for place in largest)
+        return cls(len(files), sum(sizes), shown, tuple(left_out))
 
     def lines(self) -> Iterator[str]:
         """A line for the files, and one for each thing left out."""
@@ -114,7 +116,10 @@ def without_bulk(
         files: Sorted by path.
         included: Whether the settings put a path in whatever its size.
     """
-    if sum(file.size for file in files) <= FILE_LIMIT:
+    if sum([file.size for file in files]) <= FILE_LIMIT:
+        return files, []
+    above = {file.path.rpartition("/")[0] for file in files}
+    if not any(map(_data_folder, above)) and max(file.size for file in files) <= FILE_LIMIT:
         return files, []
     left_out: dict[str, LeftOut] = {}
     folders: dict[str, list[ProjectFile]] = {}

@@ -12,7 +12,7 @@ from .contents import read_contents
 from .files import ProjectFile
 from .settings import Settings
 
-_VERSION = "vertex-training fingerprint 2"
+_VERSION = "vertex-training fingerprint 3"
 
 
 def fingerprint(
@@ -24,19 +24,16 @@ def fingerprint(
     clock: Callable[[], int] = time.time_ns,
 ) -> str:
     """Reads `files` and hashes them as `combine` does; see there and `read_contents`."""
-    return combine(files, read_contents(files, settings.root, cache=cache, clock=clock).digests, settings, extra)
+    return combine(read_contents(files, settings.root, cache=cache, clock=clock).tree, settings, extra)
 
 
-def combine(
-    files: Sequence[ProjectFile], digests: Sequence[str], settings: Settings, extra: Mapping[str, str] | None = None
-) -> str:
-    """Hashes paths, executable bits and contents of `files`, the settings that shape an image, and `extra`.
+def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = None) -> str:
+    """Hashes paths, executable bits and contents of files, the settings that shape an image, and `extra`.
 
-    The same on any machine: place, times, owner, umask and the order of `files` play no part.
+    The same on any machine: place, times, owner, umask and the order of the files play no part.
 
     Args:
-        files: As `list_files` returned them.
-        digests: Of their contents, in the same order.
+        tree: Of the files, as `read_contents` tells it.
         settings: The project's.
         extra: More that decides the image: the lock's digest, the base's, the builder's version.
 
@@ -48,8 +45,7 @@ def combine(
     _feed(hasher, settings.directories)
     _feed(hasher, (text for item in sorted(settings.env.items()) for text in item))
     _feed(hasher, (text for item in sorted((extra or {}).items()) for text in item))
-    lines = [(file.path, file.executable, digest) for file, digest in zip(files, digests, strict=True)]
-    _feed(hasher, sorted(lines))
+    _feed(hasher, (tree,))
     return hasher.hexdigest()
 
 

@@ -5,7 +5,7 @@ Only the .gitignore files inside the project count, so that a project gives the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from ..core.dockerignore import DockerIgnore
@@ -98,15 +98,14 @@ class IgnoreRules:
         patterns = Patterns(text.removeprefix("\ufeff").splitlines())
         return IgnoreRules(self._project, ((len(folder), patterns), *self._levels))
 
-    def can_match(self, folder: str) -> Callable[[str], bool]:
-        """A quick test for names in `folder` ("" or ending in "/"): False where no rule can match the name."""
-        levels = (*self._project.levels, *self._levels)
-        if any(patterns.hints.reach(folder[offset:]) for offset, patterns in levels):
-            return lambda _name: True
-        names, suffixes, docker = self._names, self._suffixes, self._project.docker
-        if docker is not None:
-            return lambda name: name in names or name.endswith(suffixes) or docker.ignores(folder + name)
-        return lambda name: name in names or name.endswith(suffixes)
+    def doubtful(self, folder: str, names: Set[str]) -> Set[str]:
+        """Those of the names in `folder` ("" or ending in "/") that a rule may match: no rule matches the others."""
+        for offset, patterns in (*self._project.levels, *self._levels):
+            if patterns.hints.reach(folder[offset:]):
+                return names
+        docker, suffixes = self._project.docker, self._suffixes
+        found = {name for name in names if name.endswith(suffixes)} | (names & self._names)
+        return found if docker is None else found.union(name for name in names if docker.ignores(folder + name))
 
     def included(self, path: str) -> bool:
         """Whether the settings put `path` in whatever else says; a folder ends in "/"."""

@@ -40,7 +40,7 @@ class Hints:
     Attributes:
         names: Whole names that a pattern for every folder tells.
         suffixes: Ends of names, from patterns such as `*.log`.
-        anchored: The literal leading folders of every other pattern; empty where it can match anywhere.
+        anchored: The literal leading folders of every other pattern, ending in "/"; "" where it can match anywhere.
     """
 
     __slots__ = ("anchored", "names", "suffixes")
@@ -48,7 +48,7 @@ class Hints:
     def __init__(self, lines: Iterable[str] = ()) -> None:
         self.names: set[str] = set()
         self.suffixes: tuple[str, ...] = ()
-        self.anchored: list[list[str]] = []
+        self.anchored: list[str] = []
         for line in lines:
             self._add(line)
 
@@ -58,20 +58,19 @@ class Hints:
         pattern = line.removeprefix("!")
         name = pattern.rstrip("/")
         if pattern != pattern.strip():  # git keeps some of these spaces
-            self.anchored.append([])
+            self.anchored.append("")
         elif "/" in name:
-            self.anchored.append(literal_prefix(pattern))
+            self.anchored.append("".join(f"{part}/" for part in literal_prefix(pattern)))
         elif not _WILD.intersection(name):
             self.names.add(name)
         elif name.startswith("*") and not _WILD.intersection(name[1:]):
             self.suffixes = (*self.suffixes, name[1:])
         else:
-            self.anchored.append([])
+            self.anchored.append("")
 
     def reach(self, folder: str) -> bool:
         """Whether a pattern of `anchored` can match in `folder`, "" or ending in "/"."""
-        parts = folder.split("/")[:-1]
-        return any(all(map(str.__eq__, prefix, parts)) for prefix in self.anchored)
+        return any(folder.startswith(prefix) or prefix.startswith(folder) for prefix in self.anchored)
 
 
 def literal_prefix(pattern: str) -> list[str]:

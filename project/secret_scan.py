@@ -34,6 +34,13 @@ class Finding(NamedTuple):
     id: str
 
 
+def is_binary(block: bytes) -> bool:
+    """Whether a file that begins so is not text."""
+    if block[:2] in _UTF16:
+        return b"\0" in _as_utf8(block)[:_BINARY_HEAD]
+    return block.find(0, 0, _BINARY_HEAD) >= 0
+
+
 class SecretScan:
     """Scans one file, given in blocks."""
 
@@ -51,8 +58,8 @@ class SecretScan:
     def feed(self, block: bytes) -> None:
         """Scans the next bytes; a secret may begin in the last block."""
         if self._binary is None:
+            self._binary = is_binary(block)
             block = _as_utf8(block)
-            self._binary = b"\0" in block[:_BINARY_HEAD]
         if self._binary:
             return
         text = self._tail + block if self._tail else block

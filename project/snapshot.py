@@ -59,7 +59,7 @@ class Project:
         files, left_out = scan(root, settings)
         contents = read_contents(files, root, cache=home.cache)
         refuse_secrets(files, contents.findings, settings)
-        return cls(root, settings, files, combine(files, contents.digests, settings), Context.of(files, left_out))
+        return cls(root, settings, files, combine(contents.tree, settings), Context.of(files, left_out))
 
     def __repr__(self) -> str:
         return f"Project({self.settings.name}, {len(self.files)} files, {self.fingerprint[:12]})"

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ProjectError
+from prefect_vertex_training.project import contents
 from prefect_vertex_training.project.files import ProjectFile, list_files
 from prefect_vertex_training.project.fingerprint import fingerprint
 from prefect_vertex_training.project.settings import load
@@ -162,6 +163,50 @@ def test_a_file_touched_just_now_is_read_again(make_project, tmp_path):
     assert all("a.py" not in store.read_text() for store in tmp_path.rglob("contents/*.json"))
 
 
+def test_one_unsettled_file_is_read_again_and_no_other(make_project, tmp_path, monkeypatch):
+    """Beside a file that may still change under its time stamps, the settled ones stay known."""
+    root = make_project({"a.py": "1", "b.py": "2"})
+    settings = load(root)
+    later = time.time_ns() + 10**10
+    os.utime(root / "a.py", ns=(later, later))
+    first = fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
+    read, seen = contents._read, []
+    monkeypatch.setattr(contents, "_read", lambda file, known: seen.append(file.path) or read(file, known))
+
+    assert first == fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
+    assert seen == ["a.py"]
+
+
+def test_an_executable_bit_counts_with_the_cache_too(make_project, tmp_path):
+    """A file that only became executable gives another fingerprint, and the old one when it is none again."""
+    root = make_project({"a.py": "1"})
+    settings = load(root)
+    seen = []
+    for mode in (0o644, 0o755, 0o644):
+        (root / "a.py").chmod(mode)
+        files = list_files(root, settings)
+        seen += [fingerprint(files, settings, cache=tmp_path, clock=lambda: 10**20) for _ in range(2)]
+
+    assert seen[:2] == seen[4:] != seen[2:4]
+    assert seen[2] == seen[3]
+
+
+def test_many_files_read_by_several_threads_give_what_one_gives(make_project, tmp_path):
+    """The fingerprint and the first complaint don't depend on how many files are read at once."""
+    root = make_project({f"part/{number:03}.py": str(number) for number in range(250)})
+    settings = load(root)
+    files = list_files(root, settings)
+    whole = fingerprint(files, settings, cache=tmp_path, clock=lambda: 10**20)
+    (root / "part" / "150.py").write_text("0")
+    (root / "part" / "150.py").write_text("150")
+
+    assert whole == fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: 10**20)
+    for number in (249, 30, 120):
+        (root / "part" / f"{number:03}.py").unlink()
+    with pytest.raises(ProjectError, match=r"can't read part/030\.py: No such file"):
+        fingerprint(files, settings)
+
+
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{", b'{"train.py": 3}', b"\xff"])
 def test_a_damaged_cache_is_ignored(make_project, tmp_path, damage):
     """Whatever the cache holds, the fingerprint is right."""
@@ -178,7 +223,7 @@ def test_a_damaged_cache_is_ignored(make_project, tmp_path, damage):
 
 def test_the_cache_keeps_few_projects(make_project, tmp_path, monkeypatch):
     """Old projects' hashes go when there are too many."""
-    monkeypatch.setattr("prefect_vertex_training.project.contents._PROJECTS_KEPT", 3)
+    monkeypatch.setattr("prefect_vertex_training.project.contents_cache._PROJECTS_KEPT", 3)
     later = time.time_ns() + 10**10
     for number in range(6):
         root = make_project(name=f"p{number}")
