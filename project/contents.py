@@ -9,7 +9,6 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import RawIOBase
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -115,11 +114,14 @@ def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
 def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:
     """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one."""
     try:
-        with open(file.location, "rb", buffering=0) as opened:  # noqa: PTH123 - `Path` costs as much as the call
-            status = os.fstat(opened.fileno())
+        opened = os.open(file.location, os.O_RDONLY)
+        try:
+            status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
                 raise ProjectError(f"{file.path} is no longer a file", where=file.location)
             digest, findings = _digest(opened, status.st_size, known)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise ProjectError(
             f"can't read {file.path}: {error.strerror}",
@@ -129,10 +131,10 @@ def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, digest), findings
 
 
-def _digest(opened: RawIOBase, size: int, known: Known) -> tuple[str, list[Finding]]:
+def _digest(opened: int, size: int, known: Known) -> tuple[str, list[Finding]]:
     from blake3 import blake3
 
-    block = opened.read(min(size, _BLOCK) + 1) or b""
+    block = os.read(opened, min(size, _BLOCK) + 1)
     if len(block) <= _BLOCK:
         digest = blake3(block).hexdigest()
         if is_binary(block):
@@ -144,7 +146,7 @@ def _digest(opened: RawIOBase, size: int, known: Known) -> tuple[str, list[Findi
     while block:
         hasher.update(block)
         scan.feed(block)
-        block = opened.read(_BLOCK) or b""
+        block = os.read(opened, _BLOCK)
     return hasher.hexdigest(), scan.findings
 
 

@@ -118,9 +118,9 @@ def without_bulk(
     """
     if sum([file.size for file in files]) <= FILE_LIMIT:
         return files, []
-    above = {file.path.rpartition("/")[0] for file in files}
-    if not any(map(_data_folder, above)) and max(file.size for file in files) <= FILE_LIMIT:
-        return files, []
+    paths = "\0".join([file.path for file in files]).lower()
+    if max([file.size for file in files]) <= FILE_LIMIT and not any(f"{name}/" in paths for name in _DATA_FOLDERS):
+        return files, []  # most projects; found out at once, not file by file
     left_out: dict[str, LeftOut] = {}
     folders: dict[str, list[ProjectFile]] = {}
     for file in files:

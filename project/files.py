@@ -42,6 +42,7 @@ class ProjectFile(NamedTuple):
         return Path(self.location)
 
 
+_EXECUTABLE = stat.S_IXUSR
 _new = tuple.__new__  # what NamedTuple writes takes twice as long
 
 
@@ -49,7 +50,7 @@ def project_file(path: str, location: str, status: os.stat_result) -> ProjectFil
     """The file at `location`, as stat tells it."""
     size = status.st_size
     signature = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, size)
-    return _new(ProjectFile, (path, location, size, bool(status.st_mode & stat.S_IXUSR), signature))
+    return _new(ProjectFile, (path, location, size, status.st_mode & _EXECUTABLE != 0, signature))
 
 
 class Listing(NamedTuple):
@@ -78,6 +79,7 @@ def scan(root: Path, settings: Settings) -> Listing:
     walk = _Scan(os.path.realpath(root))
     rules = ProjectRules(settings)
     walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
+    _require_utf8(walk.files, walk.root)
     files, left_out = without_bulk(sorted(walk.files, key=itemgetter(0)), rules.includes)
     _require_script(files, settings)
     _refuse_size(files, settings)
@@ -102,10 +104,11 @@ class _Scan:
             rules = rules.entering(prefix, Path(real, ".gitignore"))
         doubtful = names if ignored else rules.doubtful(prefix, names)
         self._stack.append(real)
+        add = self.files.append
         for entry in entries:
             name = entry.name
             if name not in doubtful and entry.is_file(follow_symlinks=False):
-                self._add(entry.path, prefix + name, entry.stat(follow_symlinks=False))
+                add(project_file(prefix + name, entry.path, entry.stat(follow_symlinks=False)))
             elif name not in VCS:
                 self._entry(entry, prefix + name, rules, ignored=ignored)
         self._stack.pop()
@@ -161,11 +164,6 @@ class _Scan:
                 where=self.root,
                 next_step="Delete it, or add it to exclude under [tool.vertex-training]",
             )
-        self._add(location, path, status)
-
-    def _add(self, location: str, path: str, status: os.stat_result) -> None:
-        if not path.isascii():
-            self._require_utf8(path)
         self.files.append(project_file(path, location, status))
 
     def _link_error(self, path: str, problem: str) -> ProjectError:
@@ -174,14 +172,6 @@ class _Scan:
             where=self.root,
             next_step="Put the real thing there, or add it to exclude under [tool.vertex-training]",
         )
-
-    def _require_utf8(self, path: str) -> None:
-        try:
-            path.encode()
-        except UnicodeEncodeError:
-            raise ProjectError(
-                f"a file name is not UTF-8: {_shown(path)}", where=self.root, next_step="Rename or delete it"
-            ) from None
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -204,6 +194,16 @@ def _shown(path: str) -> str:
     r"""A path for a message: bytes that are not UTF-8, and control characters, as `\xe9`."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _require_utf8(files: Sequence[ProjectFile], root: str) -> None:
+    for path in [file.path for file in files if not file.path.isascii()]:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ProjectError(
+                f"a file name is not UTF-8: {_shown(path)}", where=root, next_step="Rename or delete it"
+            ) from None
 
 
 def _require_script(files: Sequence[ProjectFile], settings: Settings) -> None:

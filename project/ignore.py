@@ -72,12 +72,15 @@ def _docker_rules(file: Path) -> DockerIgnore | None:
 class IgnoreRules:
     """The rules that hold in one folder: those of the settings and of the .gitignore files above it."""
 
-    __slots__ = ("_levels", "_names", "_project", "_suffixes")
+    __slots__ = ("_anchored", "_levels", "_names", "_project", "_suffixes")
 
     def __init__(self, project: ProjectRules, levels: tuple[tuple[int, Patterns], ...] = ()) -> None:
         self._project = project
         self._levels = levels
         hints = [patterns.hints for _, patterns in (*project.levels, *levels)]
+        self._anchored = [
+            (at, prefix) for at, patterns in (*project.levels, *levels) for prefix in patterns.hints.anchored
+        ]
         self._names = _NAMES.union(*(hint.names for hint in hints))
         self._suffixes = (*_SUFFIXES, *(suffix for hint in hints for suffix in hint.suffixes))
 
@@ -100,11 +103,12 @@ class IgnoreRules:
 
     def doubtful(self, folder: str, names: Set[str]) -> Set[str]:
         """Those of the names in `folder` ("" or ending in "/") that a rule may match: no rule matches the others."""
-        for offset, patterns in (*self._project.levels, *self._levels):
-            if patterns.hints.reach(folder[offset:]):
+        for offset, prefix in self._anchored:
+            if folder.startswith(prefix, offset) or prefix.startswith(folder[offset:]):
                 return names
         docker, suffixes = self._project.docker, self._suffixes
-        found = {name for name in names if name.endswith(suffixes)} | (names & self._names)
+        found = {name for name in names if name.endswith(suffixes)}
+        found |= names & self._names
         return found if docker is None else found.union(name for name in names if docker.ignores(folder + name))
 
     def included(self, path: str) -> bool:

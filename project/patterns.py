@@ -40,7 +40,8 @@ class Hints:
     Attributes:
         names: Whole names that a pattern for every folder tells.
         suffixes: Ends of names, from patterns such as `*.log`.
-        anchored: The literal leading folders of every other pattern, ending in "/"; "" where it can match anywhere.
+        anchored: The literal leading folders of every other pattern, ending in "/", in and below which, and in the
+            folders above, it can match; "" where it can match anywhere.
     """
 
     __slots__ = ("anchored", "names", "suffixes")
@@ -67,10 +68,6 @@ class Hints:
             self.suffixes = (*self.suffixes, name[1:])
         else:
             self.anchored.append("")
-
-    def reach(self, folder: str) -> bool:
-        """Whether a pattern of `anchored` can match in `folder`, "" or ending in "/"."""
-        return any(folder.startswith(prefix) or prefix.startswith(folder) for prefix in self.anchored)
 
 
 def literal_prefix(pattern: str) -> list[str]:
