@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.project.files import list_files
@@ -65,15 +66,22 @@ def make_project(root: Path, files: int, size: int, text: float = 0.0) -> None:
         (folder / f"sample{number}.bin").write_bytes(content[:size])
 
 
-def median(action: Callable[[], object], rounds: int, before: Callable[[], object] = lambda: None) -> float:
-    """Milliseconds."""
-    times: list[float] = []
+class Times(NamedTuple):
+    """Milliseconds, each the median of all rounds; CPU of all threads of this process, not of others."""
+
+    wall: float
+    cpu: float
+
+
+def median(action: Callable[[], object], rounds: int, before: Callable[[], object] = lambda: None) -> Times:
+    """How long `action` takes."""
+    times: list[tuple[float, float]] = []
     for _ in range(rounds):
         before()
-        begin = time.perf_counter()
+        begin = time.perf_counter(), time.process_time()
         action()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times) * 1000
+        times.append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
+    return Times(*(statistics.median(column) * 1000 for column in zip(*times, strict=True)))
 
 
 def walk(root: Path) -> int:
@@ -114,8 +122,8 @@ def edit(root: Path) -> Callable[[], None]:
     return change
 
 
-def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, float, float | None]]:
-    """Rows: what, ours and git's in milliseconds."""
+def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, Times, float | None]]:
+    """Rows: what, ours and git's wall time."""
     settings: Settings = load(root)
     has_git = shutil.which("git") is not None
     time.sleep(2.1)  # what was touched within 2 s is read again
@@ -127,7 +135,7 @@ def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, float, float
         shutil.rmtree(home.root, ignore_errors=True)
 
     # git's runs come after all of ours: its objects would fill the page cache in between
-    rows: list[tuple[str, float, float | None]] = [
+    rows: list[tuple[str, Times, float | None]] = [
         ("walk and stat alone", median(lambda: walk(root), rounds), None),
         ("list the files", median(lambda: list_files(root, settings), rounds), None),
     ]
@@ -136,9 +144,9 @@ def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, float, float
     git_s: list[float | None] = [None, None, None]
     if has_git:
         git_s = [
-            median(lambda: git(root), 3, lambda: forget(root)),
-            median(lambda: git(root), rounds),
-            median(lambda: git(root), rounds, change),
+            median(lambda: git(root), 3, lambda: forget(root)).wall,
+            median(lambda: git(root), rounds).wall,
+            median(lambda: git(root), rounds, change).wall,
         ]
     names = ("open, cold", "open, unchanged", "open, one edit")
     return rows + list(zip(names, mine, git_s, strict=True))
@@ -158,9 +166,9 @@ def main() -> None:
         rows = measure(root, Home(Path(folder) / "home"), arguments.rounds)
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     print(f"{arguments.files} files, {arguments.megabytes:g} MB, {arguments.text:.0%} text; {machine}")
-    print(f"{'medians, milliseconds':34} {'here':>8} {'git':>8}")
+    print(f"{'medians, milliseconds':34} {'wall':>8} {'CPU':>8} {'git':>8}")
     for what, here, other in rows:
-        print(f"{what:34} {here:8.0f} {'' if other is None else f'{other:.0f}':>8}")
+        print(f"{what:34} {here.wall:8.0f} {here.cpu:8.0f} {'' if other is None else f'{other:.0f}':>8}")
 
 
 if __name__ == "__main__":
