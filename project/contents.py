@@ -7,9 +7,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,8 +20,6 @@ from .secret_scan import Finding, SecretScan, is_binary
 _SETTLED_NS = 2_000_000_000
 """A file touched within 2 s may change again under the same time stamp: some file systems count in 2 s."""
 _BLOCK = 4 << 20
-_SHARE = 100
-"""Files that a thread takes at a time."""
 
 
 class Contents(NamedTuple):
@@ -80,30 +76,18 @@ def read_contents(
 def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
     """Each file's entry, and what was found, by path; reads what isn't known."""
     entries = [known.entry(file) for file in files]
-    read = _read_all([file for file, entry in zip(files, entries, strict=True) if entry is None], known)
     whole: list[Entry] = []
     found: dict[str, list[Finding]] = {}
     for file, entry in zip(files, entries, strict=True):
         if entry is None:
-            entry, findings = next(read)  # noqa: PLW2901
+            # One thread: with a second one the interpreter's lock costs more than both cores bring.
+            entry, findings = _read(file, known)  # noqa: PLW2901
         else:
             findings = known.found.get(file.path)
         whole.append(entry)
         if findings:
             found[file.path] = findings
     return whole, found
-
-
-def _read_all(files: Sequence[ProjectFile], known: Known) -> Iterator[tuple[Entry, list[Finding]]]:
-    """Reads many files on all cores: hashing, and waiting for a disk, hold no lock."""
-
-    def read(begin: int) -> list[tuple[Entry, list[Finding]]]:
-        return [_read(file, known) for file in files[begin : begin + _SHARE]]
-
-    if len(files) <= _SHARE:
-        return iter(read(0))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return chain.from_iterable(list(pool.map(read, range(0, len(files), _SHARE))))
 
 
 def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:

@@ -191,8 +191,8 @@ def test_an_executable_bit_counts_with_the_cache_too(make_project, tmp_path):
     assert seen[2] == seen[3]
 
 
-def test_many_files_read_by_several_threads_give_what_one_gives(make_project, tmp_path):
-    """The fingerprint and the first complaint don't depend on how many files are read at once."""
+def test_many_files_are_read_in_their_order(make_project, tmp_path):
+    """A changed file among many gets its own hash, and the first one that is missing is the one named."""
     root = make_project({f"part/{number:03}.py": str(number) for number in range(250)})
     settings = load(root)
     files = list_files(root, settings)
