@@ -167,6 +167,40 @@ def orphans(
     return list_orphans(vertex=vertex, cancel=cancel, unknown=unknown, as_json=json)
 
 
+@app.command
+def setup(
+    *,
+    name: str = "training",
+    registry: str = "",
+    registry_user: str = "",
+    project: str = "",
+    region: str = "",
+    bucket: str = "",
+    key_file: str = "",
+    endpoint: str = "",
+    check: Annotated[bool, Parameter(negative="")] = False,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Make the Prefect blocks that say where images go and jobs run, and try them; asks when no flag says anything.
+
+    Args:
+        name: What the blocks are called: `run --registry training --vertex training`.
+        registry: Where images go, as HOST/PROJECT/REPOSITORY.
+        registry_user: The user of a registry that isn't Google's; the password is asked for, or read from stdin.
+        project: The Google Cloud project's id.
+        region: The region in which jobs run.
+        bucket: The Cloud Storage bucket for models.
+        key_file: A service account's key; the application default credentials without.
+        endpoint: Another address of the API than Google's.
+        check: Only try the blocks that were saved under that name.
+        overwrite: Replace blocks that are there under that name.
+    """
+    from .setup import Answers, set_up
+
+    answers = Answers(registry, registry_user, project, region, bucket, key_file, endpoint)
+    return set_up(answers, name=name, check=check, overwrite=overwrite)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """The program's entry point; exits the process."""
     words = list(sys.argv[1:] if argv is None else argv)
