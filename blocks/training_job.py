@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect._internal.compatibility.async_dispatch import async_dispatch
 from prefect.blocks.abstract import JobBlock, JobRun
@@ -140,7 +140,13 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.logger.info("%s | %s", line.task, line.message)
 
 
-class VertexTrainingJob(JobBlock[Receipt]):
+if TYPE_CHECKING:
+    _ReceiptJob = JobBlock[Receipt]
+else:
+    _ReceiptJob = JobBlock  # Prefect would list JobBlock[Receipt] as a type of block of its own
+
+
+class VertexTrainingJob(_ReceiptJob):
     """A training job on Vertex AI, or on this machine, to trigger from any flow.
 
     Example:

@@ -15,6 +15,8 @@ from google.cloud import storage
 from google.cloud.aiplatform_v1 import JobState
 from google.rpc.status_pb2 import Status
 from prefect import flow
+from prefect.blocks.core import Block
+from prefect.utilities.dispatch import get_registry_for_type
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
@@ -199,3 +201,14 @@ def test_without_a_vertex_block_the_job_runs_on_this_machine(tmp_path: Path, mon
 
     assert (Path(model.model) / "m.bin").read_bytes() == b"weights"
     assert Path(model.model).is_relative_to(home.vertex)
+
+
+def test_prefect_lists_our_block_types_and_no_other() -> None:
+    """A generic base with its parameter, JobBlock[Receipt], would be a type of its own in the UI's catalogue."""
+    kinds = [kind for kind in (get_registry_for_type(Block) or {}).values() if "vertex_training" in kind.__module__]
+
+    assert {kind.get_block_type_slug() for kind in kinds} == {
+        "container-registry-for-training",
+        "vertex-ai-training",
+        "vertex-ai-training-job",
+    }
