@@ -7,7 +7,8 @@ from typing import Literal
 
 from ..project.settings import Freeze
 from ..project.snapshot import Project
-from ..vertex.model import Machine
+from .form import RunMachine
+from .request import machine
 
 
 def choose(project: Project, *, verify: Literal["auto", "here", "locked"], freeze: Freeze, translate: bool) -> None:
@@ -21,13 +22,14 @@ def choose(project: Project, *, verify: Literal["auto", "here", "locked"], freez
     )
 
 
-def choose_machine(project: Project, machine: Machine) -> None:
-    """Lets the project's dependencies be judged for the machine that the job gets."""
+def choose_machine(project: Project, card: RunMachine) -> None:
+    """Puts the job's machine into the project's settings: dependencies and the run's name go by it."""
     job = project.settings.job
+    wanted = card.chosen(machine(job.machine))
     hardware = replace(
         job.machine,
-        machine_type=machine.machine_type,
-        accelerator_type=machine.accelerator_type,
-        accelerator_count=machine.accelerator_count,
+        machine_type=wanted.machine_type,
+        accelerator_type=wanted.accelerator_type,
+        accelerator_count=wanted.accelerator_count,
     )
     project.settings = replace(project.settings, job=replace(job, machine=hardware))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from ..vertex.model import JobRequest
+from ..vertex.model import JobRequest, Machine
 
 PROJECTS = "as the project says"
 """The choice that leaves a field to the project's own settings."""
@@ -95,9 +95,8 @@ class RunMachine(BaseModel):
         json_schema_extra={"position": 5},
     )
 
-    def applied(self, request: JobRequest) -> JobRequest:
-        """The request with what was chosen here in the place of the project's."""
-        machine = request.machine
+    def chosen(self, machine: Machine) -> Machine:
+        """The project's machine with what was chosen here in its place."""
         if self.machine_type:
             machine = replace(machine, machine_type=self.machine_type)
         if self.accelerator_type == "none":
@@ -106,13 +105,14 @@ class RunMachine(BaseModel):
             same = machine.accelerator_type == self.accelerator_type
             count = machine.accelerator_count if same else 1
             machine = replace(machine, accelerator_type=self.accelerator_type, accelerator_count=count)
-        if self.accelerator_count:
-            machine = replace(machine, accelerator_count=self.accelerator_count)
-        strategy = request.strategy if self.strategy == PROJECTS else self.strategy
+        return replace(machine, accelerator_count=self.accelerator_count or machine.accelerator_count)
+
+    def applied(self, request: JobRequest) -> JobRequest:
+        """The request with what was chosen here in the place of the project's."""
         return replace(
             request,
-            machine=machine,
+            machine=self.chosen(request.machine),
             replicas=self.replicas or request.replicas,
-            strategy=strategy,
+            strategy=request.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or request.timeout,
         )

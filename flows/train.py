@@ -102,11 +102,11 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         for line in snapshot.context.lines():
             step_log("files")(line)
         choose(snapshot, verify=verify, freeze=freeze, translate=translate)
+        choose_machine(snapshot, machine)
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
         request = machine.applied(job_request(snapshot, arguments, connection, vertex))
-        choose_machine(snapshot, request.machine)
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
         allowed = jobs_allowed(request, snapshot.settings.job.attempts)

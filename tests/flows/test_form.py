@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -9,8 +10,12 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import is_valid
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.choices import choose_machine
 from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine
+from prefect_vertex_training.flows.naming import run_name, run_tags
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.project.snapshot import Project
 from prefect_vertex_training.vertex import machines
 from prefect_vertex_training.vertex.model import JobRequest, Machine
 
@@ -116,3 +121,18 @@ def test_replicas_strategy_and_the_time_limit_of_a_run() -> None:
     request = RunMachine(replicas=2, strategy="SPOT", time_limit=1.5).applied(REQUEST)
 
     assert (request.replicas, request.strategy, request.timeout) == (2, "SPOT", 5400)
+
+
+def test_a_run_is_called_after_the_machine_it_chose(tmp_path: Path) -> None:
+    """As it is tagged; what the card leaves alone stays the project's."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    (folder / "train.py").touch()
+    (folder / "pyproject.toml").write_text('[tool.vertex-training]\nmachine-type = "n1-standard-8"\n')
+    snapshot = Project.open(folder, Home(tmp_path / "home"))
+
+    choose_machine(snapshot, RunMachine())
+    assert run_name(snapshot, "europe-west4").endswith(" on n1-standard-8")
+    choose_machine(snapshot, RunMachine(machine_type="g2-standard-12", accelerator_type="NVIDIA_L4"))
+    assert run_name(snapshot, "europe-west4").endswith(" on g2-standard-12 with 1 NVIDIA_L4")
+    assert "g2-standard-12" in run_tags(snapshot, "europe-west4")
