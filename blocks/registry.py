@@ -61,8 +61,11 @@ class ContainerRegistry(Block):
         description="The Artifact Registry repository; nothing for gcr.io; at other registries a folder, or nothing.",
         examples=["training"],
     )
-    credentials: GcpCredentials | DockerRegistryCredentials | None = Field(
-        default=None, description="Who pushes; without it this machine's own docker login, or nobody."
+    # In this order, or a saved user and password would be tried as GcpCredentials, which ask for this machine's own.
+    credentials: DockerRegistryCredentials | GcpCredentials | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="Who pushes; without it this machine's own docker login, or nobody.",
     )
 
     @model_validator(mode="after")
