@@ -73,7 +73,7 @@ def test_blocks_from_flags_are_saved_and_work(
     code, again, _ = command("--name", name, "--check", capsys=capsys)
     assert (code, again.count("works")) == (0, 2)
 
-    jobs += ["--bucket", "another"]
+    jobs[jobs.index("--bucket") + 1] = "another"
     code, _, err = command("--name", name, *jobs, capsys=capsys)
     assert (code, f"VertexAI block called '{name}' is there already" in err) == (2, True)
     assert saved(VertexAI, name).bucket == running.bucket
