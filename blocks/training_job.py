@@ -15,7 +15,8 @@ from pydantic import Field
 from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
 from ..vertex import submission
-from ..vertex.attempts import jobs_allowed, submit_attempt
+from ..vertex.attempts import submit_attempt
+from ..vertex.budget import jobs_allowed
 from ..vertex.connection import Connection
 from ..vertex.failures import failure
 from ..vertex.intent import IntentFile

@@ -11,7 +11,6 @@ from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
 from ..tasks.stop import WINDOW, is_stopped, stop
-from ..vertex.cancellation import cancel_by_key
 from ..vertex.connection import Connection
 from ..vertex.intent import intent_text
 from ..vertex.model import SubmittedJob
@@ -30,6 +29,8 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
         logger.log(level, "%s", line, extra={"step": "stop"})
 
     def cancel(connection: Connection) -> list[SubmittedJob]:
+        from ..vertex.cancellation import cancel_by_key
+
         run = str(flow_run.id)
         # The run may have ended just after a create: a job that isn't listed yet is waited for.
         recorded = intent_text(run, time.time())

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from prefect import flow
 from prefect.blocks.system import Secret
-from prefect.runtime import flow_run as current_run
 from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
-from ..project.revision import revision
 from ..project.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
@@ -22,16 +20,11 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.log import step_log
 from ..tasks.plan import Builder, plan_image
 from ..tasks.push import push
-from ..tasks.receipt import receipt_step
 from ..tasks.verify import verify as verify_step
-from ..vertex.attempts import jobs_allowed
+from ..vertex.budget import jobs_allowed
 from ..vertex.limits import check
-from ..vertex.model import Origin
-from ..vertex.submission import job_key
-from .attempts import run_job
 from .choices import choose, choose_machine
 from .form import Picker, RunMachine, titled
-from .limits import turn
 from .naming import name_run
 from .page import run_page
 from .parameters import RegistryParameter, VertexParameter, connect
@@ -115,12 +108,11 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             age = 0.0 if refresh else 3600.0
             plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             image = steps.run(push, plan, steps.run(build, plan))
-            key = job_key(str(current_run.id), "submit", image.digest, *arguments)
-            with turn(snapshot.settings.name, connection, key):
-                wanted = replace(request, image=image.reference)
-                outcome = run_job(steps, connection, wanted, key, allowed=allowed)
-                origin = Origin(snapshot.fingerprint, revision(snapshot.root), lock.digest, str(current_run.id))
-                left = steps.run(receipt_step(connection, request.output), connection, outcome, origin)
+            from .job import trained
+
+            wanted = replace(request, image=image.reference)
+            key = [image.digest, *arguments]
+            outcome, left = trained(steps, connection, wanted, snapshot, lock, key=key, allowed=allowed)
     return TrainingResult(
         image=image.reference,
         job=outcome.name,

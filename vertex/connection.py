@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.home import Home
 from .places import GooglePlace, Place, PlainPlace, is_plain, local_place
-from .refusals import Scene
-from .stores import ModelStore
+from .scene import Scene
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.aiplatform_v1 import JobServiceClient
     from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+    from .stores import ModelStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import grpc
 
 from ..core.errors import LocalServiceError, TrainingError, VertexError, VertexUnavailable
 from .failures import kind_of_refusal
-from .refusals import Scene, explain
+from .refusals import explain
+from .scene import Scene
 
 Code = grpc.StatusCode
 

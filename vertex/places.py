@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..core.errors import VertexError
 from ..core.home import Home
-from .refusals import LOG_IN, Scene
-from .stores import CloudStore, FolderStore, ModelStore
+from .scene import LOG_IN, Scene
 
 if TYPE_CHECKING:
     import grpc
     from google.auth.credentials import Credentials
     from google.cloud.aiplatform_v1 import JobServiceClient
     from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+    from .stores import ModelStore
 
 
 class Place(Protocol):
@@ -138,8 +139,12 @@ class PlainPlace:
     def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
         """See `Place`."""
         if self.buckets is not None:
+            from .stores import FolderStore
+
             return FolderStore(self.buckets)
         from google.auth.credentials import AnonymousCredentials
+
+        from .stores import CloudStore
 
         return CloudStore(self.project, AnonymousCredentials(), scene)
 
@@ -201,4 +206,6 @@ class GooglePlace:
 
     def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
         """See `Place`."""
+        from .stores import CloudStore
+
         return CloudStore(self.project, self._credentials(), scene)

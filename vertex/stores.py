@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ..core.errors import VertexError
 from ..core.files import write_atomic
 from .errors import mapped
-from .refusals import Scene
+from .scene import Scene
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

@@ -17,10 +17,9 @@ from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.vertex.attempts import (
     ATTEMPT_LABEL,
     REQUEST_LABEL,
-    jobs_allowed,
-    starts_of_a_job,
     submit_attempt,
 )
+from prefect_vertex_training.vertex.budget import jobs_allowed, starts_of_a_job
 from prefect_vertex_training.vertex.calls import KEY_LABEL
 from prefect_vertex_training.vertex.connection import Connection
 from prefect_vertex_training.vertex.intent import IntentFile

@@ -17,7 +17,7 @@ from prefect_vertex_training.vertex.calls import get
 from prefect_vertex_training.vertex.connection import LOCAL, Connection
 from prefect_vertex_training.vertex.errors import translate
 from prefect_vertex_training.vertex.places import PlainPlace
-from prefect_vertex_training.vertex.refusals import Scene
+from prefect_vertex_training.vertex.scene import Scene
 
 JOB = "projects/my-project/locations/europe-west4/customJobs/1"
 SCENE = Scene(
