@@ -36,6 +36,7 @@ from .stop import stop_job
 
 if TYPE_CHECKING:
     from ..project.freeze import Lock
+    from ..vertex.connection import Connection
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -102,6 +103,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         request = machine.applied(job_request(snapshot, arguments, connection, vertex))
         # An impossible job is refused before anything is built.
         check(request, region=connection.region, local=vertex is None)
+        if vertex and registry:
+            check_places(connection, registry.host)
         allowed = jobs_allowed(request, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
@@ -122,6 +125,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         files=[asdict(file) for file in left.files],
         steps=steps.reports,
     )
+
+
+def check_places(connection: "Connection", host: str) -> None:
+    """Refuses a bucket outside the job's region, and tells of a registry far away."""
+    from ..vertex.regions import check_bucket, far_registry
+
+    check_bucket(connection)
+    if warning := far_registry(host, connection.region):
+        step_log("regions")(f"warning: {warning}")
 
 
 def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> "Lock":

@@ -2,6 +2,7 @@
 
 model           plain values: request, job, line, outcome, receipt
 spec, machines  a request as Google's message; every limit checked before anything is sent
+regions         whether bucket and registry lie where the job runs
 connection      the clients, made on first use, and how often is looked
 places          where they lead: Google, or a server on this machine
 calls           the four calls, each with a deadline and no hidden retry

@@ -38,6 +38,9 @@ class Document(NamedTuple):
     generation: int
 
 
+_LOOK_UP_SECONDS = 30.0
+
+
 class Sink(Protocol):
     """Takes bytes: a file, or a checksum."""
 
@@ -80,6 +83,14 @@ class ModelStore(Protocol):
 
         Raises:
             VertexError: As `objects`.
+        """
+        ...
+
+    def region(self, bucket: str) -> str:
+        """Where the bucket lies, as Cloud Storage writes it ("EUROPE-WEST4", "US"); empty where that can't be told.
+
+        Raises:
+            VertexError: There is no such bucket, or no answer came (then transient).
         """
         ...
 
@@ -130,6 +141,10 @@ class FolderStore:
             raise VertexError(
                 f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
             ) from error
+
+    def region(self, bucket: str) -> str:  # noqa: ARG002 - the protocol's
+        """See `ModelStore.region`; a folder lies in none."""
+        return ""
 
     def document(self, uri: str) -> Document | None:
         """See `ModelStore.document`."""
@@ -191,6 +206,16 @@ class CloudStore:
         bucket, name = split_uri(uri)
         with mapped(self._scene("read a file of the model", uri)):
             self._client.bucket(bucket).blob(name).download_to_file(sink)
+
+    def region(self, bucket: str) -> str:
+        """See `ModelStore.region`; who may write objects need not be allowed to ask this."""
+        from google.api_core.exceptions import Forbidden, Unauthorized
+
+        with mapped(self._scene("look up the bucket", f"gs://{bucket}")):
+            try:
+                return str(self._client.get_bucket(bucket, timeout=_LOOK_UP_SECONDS).location or "")
+            except (Forbidden, Unauthorized):
+                return ""
 
     def document(self, uri: str) -> Document | None:
         """See `ModelStore.document`."""

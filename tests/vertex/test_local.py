@@ -22,7 +22,7 @@ from prefect_vertex_training.local_vertex import service
 from prefect_vertex_training.local_vertex.connect import admin
 from prefect_vertex_training.local_vertex.switches import Switches
 from prefect_vertex_training.project.files import ProjectFile
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.connection import LOCAL, Connection
 from prefect_vertex_training.vertex.intent import IntentFile
 from prefect_vertex_training.vertex.model import JobRequest, LogLine, Outcome, SubmittedJob
 from prefect_vertex_training.vertex.receipt import receipt
@@ -208,6 +208,19 @@ def test_lost_answers_make_one_job(
     assert run(wanted()).state == "JOB_STATE_SUCCEEDED"
     assert witness.read_text() == "started\n"
     assert len(find(local, key)) == 1
+
+
+def test_a_list_that_lags_by_twenty_seconds(
+    local_home: Home, wanted: Callable[..., JobRequest], switch: Callable[..., None], witness: Path, key: str
+) -> None:
+    """The answer to the create is lost, and the job turns up late: it is waited for, not created again."""
+    patient = Connection.local(local_home, pace=replace(LOCAL, settle=25))
+    switch(create_lost=1, list_lag_seconds=20)
+    job = submit(patient, wanted(), key, record=lambda _: None)
+
+    assert watch(patient, job.name, on_state=lambda _: None, on_line=lambda _: None).state == "JOB_STATE_SUCCEEDED"
+    assert witness.read_text() == "started\n"
+    assert [found.name for found in find(patient, key)] == [job.name]
 
 
 @pytest.mark.parametrize(
