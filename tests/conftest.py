@@ -11,6 +11,7 @@ pytest_plugins = [
     "fixtures.registry_server",
     "fixtures.engine",
     "fixtures.base_image",
+    "fixtures.browser",
     "fixtures.prefect_server",
     "fixtures.road",
     "fixtures.worker",

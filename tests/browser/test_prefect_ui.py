@@ -1,0 +1,182 @@
+"""What people do in Prefect's UI, done in a browser: a real server, a real worker, real jobs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+from docker import DockerClient
+from fixtures.base_image import base_folder, push_base
+from fixtures.browser import Browser
+from fixtures.registry_server import RegistryServer, free_port, running_registry
+from fixtures.worker import Worker, until
+from playwright.sync_api import expect
+from prefect.client.orchestration import get_client
+from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.vertex.connection import Connection
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)]
+
+LONG = """\
+import os, time
+import pathlib
+folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.json").write_text("{}")
+if "CLOUD_ML_JOB_ID" in os.environ:
+    print("working", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def ui(prefect_server: str) -> str:
+    """The UI's address."""
+    return prefect_server.removesuffix("/api") + "/v2"
+
+
+def open_form(page: Page, ui: str, deployment: UUID) -> None:
+    """From the deployment's page to its "Custom run" form."""
+    page.goto(f"{ui}/deployments/deployment/{deployment}?tab=Runs")  # without a tab it goes to one, also from the form
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    page.wait_for_url(re.compile(r"/run(\?|$)"))
+    expect(page.get_by_label("Project")).not_to_be_empty()
+
+
+def submit(page: Page, name: str) -> dict[str, str]:
+    """Sends the form under a run name of its own; what the server answers: the run, or why not."""
+    page.get_by_label("Run Name").fill(name)
+    while True:
+        with page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as answer:
+            page.get_by_role("button", name="Submit").press("Enter")  # what an earlier refusal said may lie over it
+        if answer.value.status != 503:  # a database that neighbours keep busy; a person would press again
+            return answer.value.json()
+
+
+def ended(run: UUID, *, attempt: int = 1) -> str:
+    """The name of the state in which an attempt of a run ended."""
+
+    def look() -> str | None:
+        with get_client(sync_client=True) as client:
+            found = client.read_flow_run(run)
+        over = found.state is not None and found.state.is_final() and found.run_count >= attempt
+        return found.state_name if over else None
+
+    return until(look, 400)
+
+
+def steps_of(run: UUID) -> list[str]:
+    """Each task run as "NAME STATE", oldest first."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.sorting import TaskRunSort
+
+    with get_client(sync_client=True) as client:
+        found = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])), sort=TaskRunSort.EXPECTED_START_TIME_ASC
+        )
+    return [f"{task.task_key.rpartition('.')[2].split('-')[0]} {task.state_name}" for task in found]
+
+
+def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
+    browser: Browser,
+    ui: str,
+    worker: Worker,
+    home: Home,
+    project: Path,
+    open_registry: RegistryServer,
+    docker_engine: DockerClient,
+    tmp_path: Path,
+) -> None:
+    """One clear message; with the registry up again, verify and freeze are not run again, and the run completes."""
+    port = free_port()
+    base = push_base(open_registry, base_folder())
+    (project / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{base.name}"\n')
+    block = f"registry-{uuid4().hex[:6]}"
+    ContainerRegistry(host=f"127.0.0.1:{port}", project="team").save(block)
+    name = f"registry is away {uuid4().hex[:6]}"
+    deployment = worker.deploy({"project": str(project)}, home, name=f"retry-{uuid4().hex[:6]}")
+
+    def pick(page: Page) -> UUID:
+        open_form(page, ui, deployment)
+        page.get_by_role("button", name="Select a block").first.click()
+        page.get_by_role("option", name=block).click()
+        expect(page.get_by_role("option")).to_have_count(0)
+        return UUID(submit(page, name)["id"])
+
+    run = browser.do(pick)
+    assert ended(run) == "Failed", worker.log.read_text()[-3000:]
+    assert [step for step in steps_of(run) if "Failed" in step] == ["build Failed"]
+
+    def read(page: Page) -> str:
+        page.goto(f"{ui}/runs/flow-run/{run}?tab=Logs")
+        expect(page.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
+        return page.locator("main").inner_text()
+
+    said = browser.do(read)
+    assert "Check the host's name and your network, then run again" in said
+
+    def retry(page: Page) -> None:
+        page.get_by_role("button", name="Open menu").first.click()
+        page.get_by_role("menuitem", name="Retry").click()
+        page.get_by_role("button", name="Retry").click()
+
+    with running_registry(tmp_path / "registry", password=False, port=port):
+        browser.do(retry)
+        assert ended(run, attempt=2) == "Completed", worker.log.read_text()[-3000:]
+
+    steps = steps_of(run)
+    assert [step for step in steps if step.startswith(("verify", "freeze"))] == [
+        "verify Completed",
+        "freeze Completed",
+        "verify Cached",
+        "freeze Cached",
+    ]
+    assert steps[-5:] == [
+        "build Completed",
+        "push Completed",
+        "submit Completed",
+        "watch Completed",
+        "check_model Completed",
+    ]
+
+
+def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
+    browser: Browser, ui: str, worker: Worker, home: Home, project: Path
+) -> None:
+    """The run in Prefect, and the job in Vertex AI."""
+    (project / "train.py").write_text(LONG)
+    name = f"to cancel {uuid4().hex[:6]}"
+    deployment = worker.deploy({"project": str(project)}, home, name=f"cancel-{uuid4().hex[:6]}")
+
+    def begin(page: Page) -> UUID:
+        open_form(page, ui, deployment)
+        return UUID(submit(page, name)["id"])
+
+    run = browser.do(begin)
+    until(lambda: job_states(home) == ["RUNNING"], 300)
+
+    def cancel(page: Page) -> None:
+        page.goto(f"{ui}/runs/flow-run/{run}")
+        page.get_by_role("button", name="Open menu").first.click()
+        page.get_by_role("menuitem", name="Cancel").click()
+        page.get_by_role("button", name="Cancel").last.click()
+
+    browser.do(cancel)
+    until(lambda: job_states(home) == ["CANCELLED"])
+    assert ended(run) == "Cancelled", worker.log.read_text()[-3000:]
+    browser.do(lambda page: expect(page.get_by_text("Cancelled").first).to_be_visible())
+
+
+def job_states(home: Home) -> list[str]:
+    """The state of every job of the local service."""
+    connection = Connection.local(home)
+    jobs = connection.jobs.list_custom_jobs(parent=connection.parent)
+    return [job.state.name.removeprefix("JOB_STATE_") for job in jobs]
