@@ -72,7 +72,7 @@ class Metrics:
         if not values:
             return
         self.by = self.by or next((name for name in STEPS if name in numbers), "line")
-        for name, value in values.items():
+        for name, value in sorted(values.items()):  # a line travels as protobuf, which keeps no order
             if name in self.series or len(self.series) < MAX_SERIES:
                 series = self.series.setdefault(name, Series())
                 series.add(numbers.get(self.by, float(series.count + 1)), value)

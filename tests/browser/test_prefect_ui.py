@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)]
+
+EPOCHS = """\
+import json
+for epoch in range(1, 6):
+    print(json.dumps({"epoch": epoch, "loss": 1 / epoch, "accuracy": 1 - 1 / epoch}))
+"""
 
 LONG = """\
 import os, time
@@ -85,6 +92,57 @@ def steps_of(run: UUID) -> list[str]:
     return [f"{task.task_key.rpartition('.')[2].split('-')[0]} {task.state_name}" for task in found]
 
 
+def open_artifact(page: Page, ui: str, run: UUID, key: str, holds: str) -> str:
+    """From a run's page to one of its artifacts, as a person finds it; what the page says."""
+    page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
+    page.get_by_role("link", name=key).first.click()
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    expect(page.get_by_text(holds).first).to_be_visible()
+    return page.locator("body").inner_text()
+
+
+def test_a_run_from_the_form_ends_with_a_model_to_look_at(
+    browser: Browser, ui: str, worker: Worker, home: Home, project: Path
+) -> None:
+    """A wrong value is refused by the form; the run completes; its artifacts show the receipt, the job, the curves."""
+    script = project / "train.py"
+    script.write_text(EPOCHS + script.read_text())
+    name = f"from the form {uuid4().hex[:6]}"
+    deployment = worker.deploy({"project": str(project)}, home, name=f"form-{uuid4().hex[:6]}")
+
+    def fill(page: Page) -> UUID:
+        open_form(page, ui, deployment)
+        page.get_by_label("Machine type").fill("n1 standard 8")
+        assert "machine.machine_type" in submit(page, name)["detail"]
+        expect(page.get_by_text(re.compile("machine.machine_type.*does not match"))).to_be_visible()
+        open_form(page, ui, deployment)
+        page.get_by_role("button", name="Add item").click()
+        page.locator("[data-slot=card]").first.locator("textarea").last.fill("--epochs=4")
+        page.get_by_label("Machine type").fill("n1-standard-8")
+        return UUID(submit(page, name)["id"])
+
+    run = browser.do(fill)
+    assert ended(run) == "Completed", worker.log.read_text()[-3000:]
+
+    def look(page: Page) -> tuple[str, str, dict[str, int]]:
+        model = open_artifact(page, ui, run, "tiny-model", "sha256")
+        summary = open_artifact(page, ui, run, "tiny-summary", "customJobs")
+        open_artifact(page, ui, run, "tiny-metrics", "accuracy")
+        size = "image => image.decode().then(() => ({width: image.naturalWidth, height: image.naturalHeight}))"
+        return model, summary, page.get_by_alt_text("Curves of accuracy, loss").evaluate(size)
+
+    model, summary, curves = browser.do(look)
+    (job,) = Connection.local(home).jobs.list_custom_jobs(parent=Connection.local(home).parent)
+    output = home.vertex / "buckets" / "local" / "tiny" / str(run)
+    written = output / "model" / "model.json"
+    said = [str(written.parent), str(output / "receipt.json"), written.name, sha256(written.read_bytes()).hexdigest()]
+    assert [part for part in said if part not in model] == []
+    assert job.name in summary
+    assert curves == {"width": 640, "height": 170}
+    spec = job.job_spec.worker_pool_specs[0]
+    assert (spec.machine_spec.machine_type, list(spec.container_spec.args)) == ("n1-standard-8", ["--epochs=4"])
+
+
 def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     browser: Browser,
     ui: str,
@@ -118,7 +176,7 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     def read(page: Page) -> str:
         page.goto(f"{ui}/runs/flow-run/{run}?tab=Logs")
         expect(page.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
-        return page.locator("main").inner_text()
+        return page.locator("body").inner_text()
 
     said = browser.do(read)
     assert "Check the host's name and your network, then run again" in said
