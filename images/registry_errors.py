@@ -108,6 +108,6 @@ def no_answer(error: Exception, who: str, host: str) -> RegistryError:
 
 
 def reason(error: BaseException) -> str:
-    """The innermost cause, without addresses of objects."""
+    """The innermost cause, without addresses of objects and without the host, which the message names anyway."""
     text = str(getattr(error, "reason", None) or error)
-    return re.sub(r"<[^>]*>:?\s*", "", text) or type(error).__name__
+    return re.sub(r"(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)):?\s*", "", text) or type(error).__name__

@@ -13,7 +13,7 @@ from docker import DockerClient
 from fixtures.base_image import base_folder, push_base
 from fixtures.browser import Browser
 from fixtures.registry_server import RegistryServer, free_port, running_registry
-from fixtures.worker import Worker, until
+from fixtures.worker import Worker, log, until
 from playwright.sync_api import expect
 from prefect.client.orchestration import get_client
 from prefect_vertex_training.blocks.registry import ContainerRegistry
@@ -180,6 +180,9 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
 
     said = browser.do(read)
     assert "Check the host's name and your network, then run again" in said
+    lines = log(run)
+    assert not [line for line in lines if "Traceback" in line or "\n" in line]
+    assert len([line for line in lines if "Retry" in line]) == 3
 
     def retry(page: Page) -> None:
         page.get_by_role("button", name="Open menu").first.click()

@@ -106,6 +106,39 @@ def test_a_failed_run_has_a_summary_too(home: Home, project: Path) -> None:
     assert "| verify | Failed |" in str(artifacts(last_run().id)["tiny-summary"].data)
 
 
+@flow(name="faulty")
+def faulty() -> None:
+    """A fault of a program, no error that a user can act on."""
+    raise ZeroDivisionError
+
+
+def last_lines(run: UUID) -> list[str]:
+    """The run's log, once its end is there."""
+
+    def look() -> list[str] | None:
+        lines = log(run)
+        return lines if any("Flow run encountered" in line for line in lines) else None
+
+    return until(look)
+
+
+def test_an_expected_error_is_one_line_and_a_fault_keeps_its_traceback(home: Home, project: Path) -> None:
+    """The line stands at the end of the run's log, and in its state."""
+    (project / "train.py").write_text("raise SystemExit(7)\n")
+    with pytest.raises(VerifyError):
+        train(project)
+    failed = last_run()
+    with pytest.raises(ZeroDivisionError):
+        faulty()
+
+    lines = last_lines(failed.id)
+    assert not [line for line in lines if "Traceback" in line or "\n" in line]
+    assert [line for line in lines if "Flow run encountered" in line or "during execution" in line] == lines[-1:]
+    assert "Correct the script and run again" in lines[-1]
+    assert "Correct the script and run again" in str(failed.state and failed.state.message)
+    assert any("Traceback" in line for line in last_lines(last_run().id))
+
+
 def test_what_happens_to_a_job_is_told_as_events(home: Home, project: Path) -> None:
     """Submitted, succeeded, delivered; or failed, with the diagnosis: each with its job or model and the flow run."""
     result = train(project)
