@@ -32,6 +32,9 @@ JOBS_A_REQUEST = 180
 BURST = 10
 """Pages that are read one right after the other; a longer log is gone on with when its time has come."""
 
+_EXACT = 2**53
+"""Up to here a float tells every whole number from the next."""
+
 
 class Cursor:
     """A job's place in its log; a watch that is given the cursor of an earlier one goes on from there."""
@@ -217,16 +220,17 @@ def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
     """A line as it was printed; of a structured one its `message`, or all of it as JSON."""
     if payload:
         message = payload.get("message")
-        text = message if isinstance(message, str) else json.dumps(payload, ensure_ascii=False)
+        text = message if isinstance(message, str) else json.dumps(payload, ensure_ascii=False, sort_keys=True)
     else:
         text = entry.text_payload
     return text.rstrip("\r\n")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Proto-plus wraps a Struct in its own mappings and sequences; this is the plain form."""
+    """The plain form of a Struct: proto-plus wraps it in its own types, and it has no whole numbers."""
     if hasattr(value, "items"):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return value
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+        return int(value) if whole else value
     return [_plain(item) for item in value]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 
 import grpc
@@ -221,16 +220,16 @@ def test_more_lines_than_a_page_holds(watching, vertex: TinyVertex, seen: Seen, 
 
 
 def test_structured_lines_show_their_message(watching, vertex: TinyVertex, seen: Seen) -> None:
-    """One-line JSON with a message shows that; other JSON shows itself; severity and replica come along."""
+    """JSON with a message shows that; other JSON itself, in one order and whole numbers whole; replica and severity."""
     job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
     vertex.say("", json_payload={"message": "loss 0.1", "step": 3}, severity=400)
-    vertex.say("", json_payload={"loss": 0.5, "per": [1, 2], "deep": {"a": True}})
+    vertex.say("", json_payload={"loss": 0.5, "per": [1, 2], "deep": {"a": True}, "big": 1e300})
     vertex.say("pulled", task="service", severity=200)
 
     watching(job.name)
 
     assert seen.lines[0].message == "loss 0.1"
-    assert json.loads(seen.lines[1].message) == {"loss": 0.5, "per": [1.0, 2.0], "deep": {"a": True}}
+    assert seen.lines[1].message == '{"big": 1e+300, "deep": {"a": true}, "loss": 0.5, "per": [1, 2]}'
     assert [(x.severity, x.task) for x in seen.lines[::2]] == [("WARNING", "workerpool0-0"), ("INFO", "service")]
 
 
