@@ -101,8 +101,8 @@ class Context:
 
 
 def megabytes(size: int) -> str:
-    """Bytes in MB of 10^6."""
-    return f"{size / 1e6:,.1f} MB"
+    """Bytes in MB of 10^6, few of them in kB."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
 
 
 def without_bulk(

@@ -33,7 +33,7 @@ def test_files_bytes_and_the_ten_largest_are_reported(make_project, open_project
 
     assert (facts.files, facts.size) == (13, 78)
     assert facts.largest == tuple((f"f{number:02}.bin", number) for number in range(12, 2, -1))
-    assert list(facts.lines()) == ["13 files with 0.0 MB; the largest is f12.bin with 0.0 MB"]
+    assert list(facts.lines()) == ["13 files with 0.1 kB; the largest is f12.bin with 0.0 kB"]
 
 
 def test_a_large_checkpoint_is_left_out_and_said(make_project, open_project):
