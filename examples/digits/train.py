@@ -44,7 +44,13 @@ def main():
         network.partial_fit(scaler.transform(train_x), train_y, classes=range(10))
         accuracy = network.score(scaler.transform(test_x), test_y)
         accuracies.append(accuracy)
-        print(f"epoch {epoch}/{arguments.epochs}: loss {network.loss_:.3f}, accuracy {accuracy:.3f}", flush=True)
+        numbers = {
+            "epoch": epoch,
+            "epochs": arguments.epochs,
+            "loss": round(network.loss_, 4),
+            "accuracy": round(accuracy, 4),
+        }
+        print(json.dumps(numbers), flush=True)
 
     folder = local_folder(arguments.model_dir)
     folder.mkdir(parents=True, exist_ok=True)
