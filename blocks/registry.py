@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect.blocks.core import Block
 from prefect_docker.credentials import DockerRegistryCredentials
@@ -14,6 +14,7 @@ from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from ..images.names import Place
 from ..images.reference import DOCKER_HUB, Reference
 from ..images.registry_auth import Credentials, docker_login
+from .fields import Plain
 
 if TYPE_CHECKING:
     from ..images.registry import Repository
@@ -27,10 +28,9 @@ _HUB = {DOCKER_HUB, "index.docker.io", "registry-1.docker.io"}
 class ContainerRegistry(Block):
     """A container registry and the place in it for images of training code.
 
-    Artifact Registry is the recommended one: `REGION-docker.pkg.dev/PROJECT/REPOSITORY/IMAGE`, in the region in which
-    jobs run. The names of Container Registry work too: `gcr.io`, `us.gcr.io`, `eu.gcr.io` and `asia.gcr.io` with
-    `PROJECT/IMAGE`; Container Registry itself was shut down in 2025, and Artifact Registry serves those names now.
-    Any other registry is named `HOST[:PORT]/[PROJECT/][REPOSITORY/]IMAGE`.
+    Artifact Registry is the recommended one, in the region in which jobs run. The names of Container Registry work
+    too: `gcr.io`, `us.gcr.io`, `eu.gcr.io` and `asia.gcr.io`, without a repository; Container Registry itself was shut
+    down in 2025, and Artifact Registry serves those names now. Any other registry works, too.
 
     Example:
         Load a saved registry and see what an image is called in it:
@@ -48,24 +48,28 @@ class ContainerRegistry(Block):
     _documentation_url = "https://cloud.google.com/artifact-registry/docs/docker/names"  # pyright: ignore[reportAssignmentType]
 
     host: str = Field(
+        title="Host",
         description="The registry's host: REGION-docker.pkg.dev, gcr.io and its regions, or any other with its port.",
         examples=["europe-west4-docker.pkg.dev"],
     )
     project: str = Field(
+        title="Project",
         default="",
         description="The Google Cloud project's id; at other registries a folder, or nothing.",
         examples=["my-project-123"],
     )
     repository: str = Field(
+        title="Repository",
         default="",
         description="The Artifact Registry repository; nothing for gcr.io; at other registries a folder, or nothing.",
         examples=["training"],
     )
     # In this order, or a saved user and password would be tried as GcpCredentials, which ask for this machine's own.
-    credentials: DockerRegistryCredentials | GcpCredentials | None = Field(
+    credentials: Annotated[DockerRegistryCredentials | GcpCredentials | None, Plain()] = Field(
         default=None,
         union_mode="left_to_right",
-        description="Who pushes; without it this machine's own docker login, or nobody.",
+        title="Credentials",
+        description="Who pushes; without them this machine's own docker login, or nobody.",
     )
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from prefect._internal.compatibility.async_dispatch import async_dispatch
 from prefect.blocks.abstract import JobBlock, JobRun
@@ -37,6 +37,7 @@ from ..vertex.model import (
 )
 from ..vertex.receipt import receipt
 from ..vertex.watch import watch
+from .fields import Number, Plain, Text
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")
@@ -167,31 +168,78 @@ class VertexTrainingJob(_ReceiptJob):
     _logo_url = LOGO  # pyright: ignore[reportAssignmentType]
     _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
 
-    vertex_ai: VertexAI | None = Field(default=None, description="Where it runs; without it on this machine.")
-    display_name: str = Field(default="training", description="What people see in the console.")
-    image: str = Field(description="The image by digest, such as europe-docker.pkg.dev/PROJECT/REPO/NAME@sha256:....")
-    args: list[str] = Field(default_factory=list, description="Arguments of the training script.")
-    command: list[str] = Field(default_factory=list, description="Replaces the image's entry point.")
-    env: dict[str, str] = Field(default_factory=dict, description="Environment variables.")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the job.")
-    machine_type: str = Field(default="n1-standard-4", description="The machine of each replica.")
-    accelerator_type: str | None = Field(default=None, description="A GPU such as NVIDIA_L4.")
-    accelerator_count: int = Field(default=0, ge=0, description="GPUs of each replica.")
-    boot_disk_gb: int = Field(default=100, ge=100, description="The boot disk of each replica, in GB.")
-    boot_disk_type: str | None = Field(default=None, description="A disk such as pd-ssd; without it the machine's own.")
-    tpu_topology: str | None = Field(default=None, description="For machines with TPUs, such as 2x2.")
-    replicas: int = Field(default=1, ge=1, description="How many machines work on it: one primary, the others workers.")
-    pools: dict[Role, Pool] = Field(default_factory=dict, description="Further pools of machines, by what they do.")
-    timeout: float = Field(default=DAY, gt=0, description="Seconds until the job is stopped.")
-    strategy: Strategy = Field(default="STANDARD", description="How Vertex AI finds the machines.")
-    max_wait: float | None = Field(
-        default=None, ge=0, description="Seconds that FLEX_START may wait for machines; 0 waits for ever."
+    vertex_ai: Annotated[VertexAI | None, Plain()] = Field(
+        default=None, title="Vertex AI", description="Where it runs; without one on this machine."
     )
-    restarts: Restarts = Field(default="none", description="What Vertex AI starts again by itself.")
-    attempts: int = Field(default=3, ge=1, description="How often the program may be started, whoever retries.")
-    web_access: bool = Field(default=False, description="A shell in the running containers, from the console.")
-    output: str | None = Field(
-        default=None, description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket."
+    display_name: str = Field(default="training", title="Name", description="What people see in the console.")
+    image: str = Field(
+        title="Image", description="The image by digest, as europe-docker.pkg.dev/PROJECT/REPO/NAME@sha256:...."
+    )
+    args: list[str] = Field(
+        default_factory=list, title="Arguments", description="Of the training script, one word a line."
+    )
+    command: list[str] = Field(
+        default_factory=list, title="Command", description="Replaces the image's entry point, one word a line."
+    )
+    env: dict[str, str] = Field(
+        default_factory=dict, title="Environment", description='Variables, as JSON: {"NAME": "value"}.'
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, title="Labels", description='Of the job, lowercase, as JSON: {"cost-centre": "4711"}.'
+    )
+    machine_type: str = Field(
+        default="n1-standard-4",
+        title="Machine type",
+        description="The machine of each replica, as Compute Engine names it.",
+    )
+    accelerator_type: Text = Field(default=None, title="Accelerator", description="A GPU such as NVIDIA_L4.")
+    accelerator_count: int = Field(default=0, ge=0, title="Accelerators a replica", description="GPUs of each replica.")
+    boot_disk_gb: int = Field(
+        default=100, ge=100, title="Boot disk, GB", description="The boot disk of each replica, in GB."
+    )
+    boot_disk_type: Text = Field(
+        default=None, title="Boot disk type", description="A disk such as pd-ssd; without one the machine's own."
+    )
+    tpu_topology: Text = Field(default=None, title="TPU topology", description="For machines with TPUs, such as 2x2.")
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        title="Replicas",
+        description="How many machines work on it: one primary, the others workers.",
+    )
+    pools: dict[Role, Pool] = Field(
+        default_factory=dict,
+        title="Further pools",
+        description='Of machines, by what they do, as JSON: {"evaluator": {"replicas": 1}}.',
+    )
+    timeout: float = Field(
+        default=DAY, gt=0, title="Time limit, seconds", description="Seconds until the job is stopped."
+    )
+    strategy: Strategy = Field(
+        default="STANDARD",
+        title="Strategy",
+        description="SPOT is cheaper and may be taken away; FLEX_START waits until there is a machine.",
+    )
+    max_wait: Annotated[Number, Field(ge=0)] = Field(
+        default=None,
+        title="Longest wait, seconds",
+        description="How long FLEX_START may wait for machines; 0 waits for ever; a day without.",
+    )
+    restarts: Restarts = Field(
+        default="none",
+        title="Restarts",
+        description="What Vertex AI starts again by itself: nothing, a replica, or the whole job.",
+    )
+    attempts: int = Field(
+        default=3, ge=1, title="Attempts", description="How often the program may be started, whoever retries."
+    )
+    web_access: bool = Field(
+        default=False, title="Web access", description="A shell in the running containers, from the console."
+    )
+    output: Text = Field(
+        default=None,
+        title="Output",
+        description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket.",
     )
 
     async def atrigger(self, key: str | None = None) -> VertexTrainingJobRun:

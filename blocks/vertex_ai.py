@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
 from prefect.blocks.core import Block
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, SecretStr, field_validator
 
 from ..vertex.connection import Connection
+from .fields import Number, Plain, Text
 
 LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/10424e311932e31c477ac2b9ef3d53cefbaad708-250x250.png"
 
@@ -39,50 +41,62 @@ class VertexAI(Block):
     _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
 
     project: str = Field(
-        description="The Google Cloud project's id, such as my-project-123.", examples=["my-project-123"]
+        title="Project",
+        description="The Google Cloud project's id, such as my-project-123.",
+        examples=["my-project-123"],
     )
     region: str = Field(
-        description="The region in which jobs run; the bucket and the registry belong in the same one.",
+        title="Region",
+        description="Where jobs run, such as europe-west4; the bucket and the registry belong in the same one.",
         examples=["europe-west4"],
     )
-    bucket: str = Field(description="The Cloud Storage bucket for models and other output, by name.")
-    credentials: GcpCredentials | None = Field(
-        default=None, description="Who asks; without it this machine's application default credentials."
-    )
-    service_account: str | None = Field(
-        default=None, description="The account that the job itself runs as, by e-mail address."
-    )
-    network: str | None = Field(
+    bucket: str = Field(title="Bucket", description="The Cloud Storage bucket for models and other output, by name.")
+    credentials: Annotated[GcpCredentials | None, Plain()] = Field(
         default=None,
+        title="Credentials",
+        description="Who asks; without them this machine's application default credentials.",
+    )
+    service_account: Text = Field(
+        default=None,
+        title="Service account",
+        description="The account that the job itself runs as, by e-mail address; without one the project's default.",
+    )
+    network: Text = Field(
+        default=None,
+        title="Network",
         description="A VPC network to peer the job with, as projects/PROJECT_NUMBER/global/networks/NAME.",
     )
-    tensorboard: str | None = Field(
+    tensorboard: Text = Field(
         default=None,
+        title="TensorBoard",
         description="Where jobs write their logs, as projects/P/locations/R/tensorboards/ID; needs a service account.",
     )
-    persistent_resource: str | None = Field(
-        default=None, description="The id of machines that are kept and on which jobs run, instead of new ones."
+    persistent_resource: Text = Field(
+        default=None,
+        title="Persistent resource",
+        description="The id of machines that are kept and on which jobs run, instead of new ones.",
     )
     labels: dict[str, str] = Field(
-        default_factory=dict, description="Labels of every job, such as a cost centre; lowercase."
+        default_factory=dict,
+        title="Labels",
+        description='Of every job, lowercase, as JSON: {"cost-centre": "4711"}.',
     )
-    endpoint: str | None = Field(
+    endpoint: Text = Field(
         default=None,
+        title="Endpoint",
         description="Another address of the API: a private endpoint, or a local service as host:port or unix:/path.",
     )
-    token: SecretStr | None = Field(
-        default=None, description="What a local service on a TCP port asks its clients for."
+    token: Annotated[SecretStr | None, Plain()] = Field(
+        default=None, title="Token", description="What a local service on a TCP port asks its clients for."
     )
-    settle_seconds: float | None = Field(
+    settle_seconds: Annotated[Number, Field(ge=0, le=600)] = Field(
         default=None,
-        ge=0,
-        le=600,
+        title="Settle window, seconds",
         description="How long a job whose creation got no answer is looked for before another is created; 45 without.",
     )
-    backoff_seconds: float | None = Field(
+    backoff_seconds: Annotated[Number, Field(gt=0, le=300)] = Field(
         default=None,
-        gt=0,
-        le=300,
+        title="Longest back-off, seconds",
         description="The longest wait between two tries of a call that gets no answer; 20 without.",
     )
 
@@ -135,7 +149,7 @@ class VertexAI(Block):
             self.bucket,
             credentials,
             self.endpoint,
-            token=self.token.get_secret_value() if self.token else None,
+            token=self.token.get_secret_value() or None if self.token else None,
             settle=self.settle_seconds,
             backoff=self.backoff_seconds,
         )
