@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from prefect.artifacts import create_markdown_artifact
 
-from ..tasks.artifacts import artifact_key, artifacts_of, only_shown
+from ..tasks.artifacts import artifact_key, artifacts_of, copied, only_shown
 from .steps import Steps
 
 
@@ -33,11 +33,11 @@ def summary(name: str, steps: Steps) -> str:
     rows = "\n".join(f"| {step.name} | {step.state} | {step.seconds:,.2f} |" for step in steps.reports)
     total = sum(step.seconds for step in steps.reports)
     made = [
-        ("image", "reference", steps.results.get("push")),
-        ("job", "name", steps.results.get("watch") or steps.results.get("submit")),
-        ("model", "model", steps.results.get("receipt")),
+        ("Image", "reference", steps.results.get("push")),
+        ("Job", "name", steps.results.get("watch") or steps.results.get("submit")),
+        ("Model", "model", steps.results.get("receipt")),
     ]
-    lines = "\n".join(f"- {what}: `{getattr(value, field)}`" for what, field, value in made if value is not None)
+    lines = "\n".join(f"{what}\n{copied(getattr(value, field))}\n" for what, field, value in made if value is not None)
     return (
-        f"# {name}\n\n| step | state | seconds |\n|---|---|---:|\n{rows}\n| **all** | | **{total:,.2f}** |\n\n{lines}\n"
+        f"# {name}\n\n| step | state | seconds |\n|---|---|---:|\n{rows}\n| **all** | | **{total:,.2f}** |\n\n{lines}"
     )

@@ -29,6 +29,11 @@ def artifact_key(what: str) -> str:
     return f"{_PROJECT.get()}-{what}"
 
 
+def copied(text: str) -> str:
+    """Markdown of what people copy. A block scrolls; in a line or a table a long word lies over what is beside it."""
+    return f"````text\n{text}\n````"
+
+
 @contextmanager
 def only_shown() -> Iterator[None]:
     """What happens inside is for a person to look at: a failure becomes a line of the log, and the run goes on."""

@@ -12,7 +12,7 @@ from prefect.states import Completed
 from ..core.home import Home
 from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
-from .artifacts import artifact_key
+from .artifacts import artifact_key, copied
 from .log import LogFunction, step_log
 from .plan import ImagePlan, docker_engine
 from .policy import STEP
@@ -95,7 +95,7 @@ def report_layers(image: BuiltImage, key: str) -> None:
         for layer in image.layers
     )
     create_markdown_artifact(
-        f"`{image.reference}`\n\n{head}\n{rows}\n",
+        f"{copied(image.reference)}\n\n{head}\n{rows}\n",
         key=artifact_key(key),
         description="The image's layers",
     )

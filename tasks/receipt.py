@@ -17,7 +17,7 @@ from ..vertex.connection import Connection
 from ..vertex.model import Origin, Outcome, Receipt
 from ..vertex.provenance import write_receipt
 from ..vertex.submission import look_up
-from .artifacts import artifact_key, only_shown
+from .artifacts import artifact_key, copied, only_shown
 from .events import model_event
 from .log import step_log
 from .policy import STEP
@@ -65,8 +65,12 @@ def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
 
 def page(receipt: Receipt) -> str:
     """The artifact's text."""
-    rows = "\n".join(f"| {file.path} | {file.size:,} | `{file.sha256}` |" for file in receipt.files)
-    return f"`{receipt.model}`\n\nReceipt: `{receipt.document}`\n\n| file | bytes | sha256 |\n|---|---:|---|\n{rows}\n"
+    rows = "\n".join(f"| {file.path} | {file.size:,} |" for file in receipt.files)
+    sums = "\n".join(f"{file.sha256}  {file.path}" for file in receipt.files)
+    return (
+        f"{copied(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
+        f"Checksums, as `sha256sum --check` reads them:\n{copied(sums)}\n\nReceipt:\n{copied(receipt.document)}\n"
+    )
 
 
 def _browser(uri: str) -> str:
