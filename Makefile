@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= --numprocesses 2 --dist loadfile
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check constraints clean help
+.PHONY: demo test check screenshots constraints clean help
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -29,6 +29,9 @@ check: $(STAMP) ## Lint, format and types.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright
+
+screenshots: $(STAMP) ## Take the pictures of docs/images anew from Prefect's real UI.
+	@PYTHONPATH=tests $(BIN)/python docs/screenshots.py
 
 constraints: $(STAMP) ## Pin what is installed here again, names and versions only.
 	@$(BIN)/uv pip compile --quiet --universal --no-annotate --no-header --upgrade --group dev pyproject.toml --output-file constraints.txt
