@@ -28,6 +28,9 @@ class DockerIgnore:
         self._each = [(_compiled(pattern).fullmatch, keeps) for pattern, keeps in patterns]
         ignoring = [f"(?:{_expression(pattern)})" for pattern, keeps in patterns if not keeps]
         self._any = re.compile("|".join(ignoring), re.DOTALL).fullmatch
+        self._depths = {
+            -1 if re.search(r"\*\*|\[", pattern) else pattern.count("/") for pattern, keeps in patterns if not keeps
+        }
         self._kept = [pattern for pattern, keeps in patterns if keeps]
         self._none = [False] * len(patterns)
         self._folders = {"": self._none}
@@ -38,6 +41,11 @@ class DockerIgnore:
         if above is self._none and self._any(path) is None:
             return False
         return self._decide(path, above)[0]
+
+    def may_ignore_in(self, folder: str) -> bool:
+        """Whether a pattern can match a name in `folder` ("" for the file's own), or has matched one above it."""
+        depth = folder.count("/") + 1 if folder else 0
+        return not self._depths.isdisjoint({depth, -1}) or self._folder(folder) is not self._none
 
     def may_keep_below(self, folder: str) -> bool:
         """Whether an exception can match something inside `folder`, which is ignored itself."""

@@ -6,11 +6,12 @@ import json
 import posixpath
 import re
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..core.errors import BaseImageError, RegistryError
 from ..core.files import write_atomic
@@ -36,29 +37,64 @@ _INTERPRETER = re.compile(r"(?:\./)?((?:usr/local/|usr/|opt/[^/]+/|root/[^/]+/)?
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class Interior(NamedTuple):
+    """What only reading a base tells: more requests, and a layer or part of it.
+
+    Attributes:
+        config: The config document.
+        python: The interpreter, absolute path.
+        python_version: Minor version of it.
+    """
+
+    config: dict[str, Any]
+    python: str
+    python_version: str
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base image as it is now.
+    """A base image as it is now: its manifest, and, once somebody asks, its interior.
 
     Attributes:
         reference: By digest.
         digest: Of its linux/amd64 manifest.
         docker: Its media types are Docker's; what is built on it must follow.
         layers: In order.
-        config: Its config document.
-        python: Its interpreter, absolute path.
-        python_version: Minor version of it.
         source: Where its layers can be had.
+        read: Reads the interior.
     """
 
     reference: str
     digest: str
     docker: bool
     layers: Sequence[Descriptor]
-    config: dict[str, Any]
-    python: str
-    python_version: str
     source: ImageTarget
+    read: Callable[[], Interior]
+
+    @property
+    def interior(self) -> Interior:
+        """What is inside.
+
+        Raises:
+            BaseImageError: It is for another platform, or hasn't the Python that is wanted.
+            RegistryError: The registry can't be asked.
+        """
+        return self.read()
+
+
+class _Once:
+    """Reads when first called; threads share what was read."""
+
+    def __init__(self, read: Callable[[], Interior]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._found: Interior | None = None
+
+    def __call__(self) -> Interior:
+        with self._lock:
+            if self._found is None:
+                self._found = self._read()
+            return self._found
 
 
 def default_base(python: str) -> str:
@@ -87,6 +123,8 @@ def resolve_base(
 ) -> Base:
     """Finds out what a base is: one request for a tag not asked within `max_age` seconds, none otherwise.
 
+    A base that was never seen is asked for its manifest; the rest is read when its interior is wanted.
+
     Args:
         text: A tag or a digest at a registry, or an image in a layout.
         cache: Folder that remembers bases.
@@ -96,7 +134,7 @@ def resolve_base(
         clock: Seconds since 1970.
 
     Raises:
-        BaseImageError: It isn't there, is not for linux/amd64, or has no such Python.
+        BaseImageError: It isn't there, or has no image for linux/amd64.
         RegistryError: The registry can't be asked.
     """
     reference = parse_reference(text)
@@ -104,19 +142,23 @@ def resolve_base(
     digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
     record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
     facts = _known(record)
-    if facts is None:
-        facts = retry(lambda: _look_into(str(reference), source, digest, python))
-        write_atomic(record, json.dumps(facts))
-    path, version = _choose(facts, python, text)
+    found = facts or retry(lambda: _look_at(text, source, digest))
+
+    def read() -> Interior:
+        inside = facts
+        if inside is None:
+            inside = found | retry(lambda: _look_into(text, source, found, python))
+            write_atomic(record, json.dumps(inside))
+        path, version = _choose(inside["pythons"], python, text)
+        return Interior(inside["config"], path, version)
+
     return Base(
-        reference=source.reference(facts["digest"]),
-        digest=facts["digest"],
-        docker=facts["docker"],
-        layers=[Descriptor(**layer) for layer in facts["layers"]],
-        config=facts["config"],
-        python=path,
-        python_version=version,
+        reference=source.reference(found["digest"]),
+        digest=found["digest"],
+        docker=found["docker"],
+        layers=[Descriptor(**layer) for layer in found["layers"]],
         source=source,
+        read=_Once(read),
     )
 
 
@@ -172,7 +214,8 @@ def _known(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _look_into(text: str, source: ImageTarget, digest: str, python: str | None) -> dict[str, Any]:
+def _look_at(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
+    """What the manifest tells."""
     media_type, manifest = _manifest(text, source, digest)
     if media_type in INDEXES:
         digest = _amd64(text, manifest)
@@ -181,19 +224,24 @@ def _look_into(text: str, source: ImageTarget, digest: str, python: str | None) 
         raise BaseImageError(
             f"the base is of an old kind ({media_type or 'schema 1'})", where=text, next_step="Push it anew with docker"
         )
-    with source.open_blob(manifest["config"]["digest"]) as body:
-        config: dict[str, Any] = json.loads(body.read())
-    platform = f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
-    if platform != "linux/amd64":
-        raise _wrong_platform(text, platform)
     layers = [Descriptor(layer["mediaType"], layer["digest"], layer["size"]) for layer in manifest["layers"]]
     return {
         "digest": digest,
         "docker": media_type == DOCKER.manifest,
         "layers": [asdict(layer) for layer in layers],
-        "config": config,
-        "pythons": _pythons(source, layers, config, python),
+        "config_digest": manifest["config"]["digest"],
     }
+
+
+def _look_into(text: str, source: ImageTarget, found: dict[str, Any], python: str | None) -> dict[str, Any]:
+    """What config and layers tell."""
+    with source.open_blob(found["config_digest"]) as body:
+        config: dict[str, Any] = json.loads(body.read())
+    platform = f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
+    if platform != "linux/amd64":
+        raise _wrong_platform(text, platform)
+    layers = [Descriptor(**layer) for layer in found["layers"]]
+    return {"config": config, "pythons": _pythons(source, layers, config, python)}
 
 
 def _manifest(text: str, source: ImageTarget, digest: str) -> tuple[str, dict[str, Any]]:
@@ -265,8 +313,7 @@ def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
             ) from error
 
 
-def _choose(facts: dict[str, Any], python: str | None, text: str) -> tuple[str, str]:
-    pythons: dict[str, str] = facts["pythons"]
+def _choose(pythons: dict[str, str], python: str | None, text: str) -> tuple[str, str]:
     if not pythons:
         raise BaseImageError("the base has no Python", where=text, next_step="Name a base that has one")
     if python is None:

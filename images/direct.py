@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
 from . import code_layers, earlier
-from .base import Base
+from .base import Base, Interior
 from .cache import image_tag
 from .code_build import CodeBuild
 from .code_state import CodeState
@@ -75,12 +75,14 @@ def build(
         uploads = Uploads(crew, store, upload_to, cache) if upload_to else None
         folder = cache / "layers"
         shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        interior = crew.make(lambda: _interior(request, base)) if base else None
         if base:
             shop.bring_base(base)
         dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
         code = CodeBuild(shop, CodeState(folder / "code", request.root), code_layers.split(request.files, now)).start()
-        environment = _environment(shop, request, base)
         folders = _folders(shop, request)
+        inside = interior.result() if interior else None
+        environment = _environment(shop, request, inside)
         found = dependencies.result()
         layers = [
             *environment,
@@ -102,12 +104,6 @@ def _check(request: ImageRequest, base: Base | None) -> int:
     if base is None:
         assert request.base is None, "the base has to be resolved first"
         return MAX_ALONE
-    if base.python_version and base.python_version != request.python:
-        raise BaseImageError(
-            f"the base has Python {base.python_version}, and the dependencies are frozen for {request.python}",
-            where=request.base,
-            next_step="Set base or python in [tool.vertex-training] so that they agree",
-        )
     alone = min(MAX_ALONE, MAX_LAYERS - _FIXED - len(base.layers))
     if alone < 1:
         raise BaseImageError(
@@ -118,10 +114,22 @@ def _check(request: ImageRequest, base: Base | None) -> int:
     return alone
 
 
-def _environment(shop: Workshop, request: ImageRequest, base: Base | None) -> list[Layer]:
-    if base is None:
+def _interior(request: ImageRequest, base: Base) -> Interior:
+    """What is in the base, read beside all else; wheels for another Python are no use."""
+    inside = base.interior
+    if inside.python_version != request.python:
+        raise BaseImageError(
+            f"the base has Python {inside.python_version}, and the dependencies are frozen for {request.python}",
+            where=request.base,
+            next_step="Set base or python in [tool.vertex-training] so that they agree",
+        )
+    return inside
+
+
+def _environment(shop: Workshop, request: ImageRequest, inside: Interior | None) -> list[Layer]:
+    if inside is None:
         return []  # local_vertex makes it of the Python it runs with
-    return [shop.make_small(lambda out: write_environment(out, base.python, request.python))]
+    return [shop.make_small(lambda out: write_environment(out, inside.python, request.python))]
 
 
 def _folders(shop: Workshop, request: ImageRequest) -> list[Layer]:
@@ -136,7 +144,8 @@ def _assemble(
     """Writes config and, when all else is where it belongs, the manifest, unless the store has them."""
     types = _media_types(base)
     labels = _labels(request, base, lock)
-    config = image_config(layers, base.config if base else {}, script=request.script, env=request.env, labels=labels)
+    of_base = base.interior.config if base else {}
+    config = image_config(layers, of_base, script=request.script, env=request.env, labels=labels)
     config_descriptor = blob_descriptor(types.config, config)
     base_layers = base.layers if base else []
     own = [layer_descriptor(types, layer) for layer in layers]

@@ -27,6 +27,7 @@ COMPRESSION = "zlib-ng 1.1.0"
 _SAMPLED = 16 * 1024  # bytes from which on a file is tried before it is compressed
 _SAMPLE = 4 * 1024
 _FEW = 96  # different bytes among 256: noise has about 160, text and tables fewer
+_GATHERED = 64 * 1024  # bytes hashed and written at a time: a call for each few would cost more than their hash
 _STORED = 0xFFFF  # bytes that a stored block can hold
 _LAST_STORED = b"\1\0\0\xff\xff"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
@@ -68,6 +69,7 @@ class LayerWriter(TarWriter):
         self._out = out
         self._level = level
         self._compressed = hashlib.sha256()
+        self._gathered = bytearray()
         self._size = 0
         self._squeeze = None
         self._storing = False
@@ -119,6 +121,7 @@ class LayerWriter(TarWriter):
         """Ends the layer; nothing can be added afterwards."""
         diff_id = self.finish_tar()
         self._end_member()
+        self._flush()
         return Layer(title, f"sha256:{self._compressed.hexdigest()}", diff_id, self._size)
 
     def _write_content(self, data: bytes, size: int, *, first: bool) -> None:
@@ -147,10 +150,16 @@ class LayerWriter(TarWriter):
             self._emit(block)
 
     def _emit(self, data: bytes | memoryview) -> None:
-        """Compressed bytes: out they go."""
-        self._compressed.update(data)
-        self._size += len(data)
-        self._out.write(data)
+        """Compressed bytes: out they go, many at a time."""
+        self._gathered += data
+        if len(self._gathered) >= _GATHERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._compressed.update(self._gathered)
+        self._size += len(self._gathered)
+        self._out.write(self._gathered)
+        self._gathered = bytearray()
 
     def _write(self, data: bytes) -> None:
         """Uncompressed bytes: into the current member, which is opened when needed."""

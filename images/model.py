@@ -28,6 +28,11 @@ class SourceFile(Protocol):
         ...
 
     @property
+    def location(self) -> str | Path:
+        """The same, as it was listed: no `Path` has to be made for each of thousands of files."""
+        ...
+
+    @property
     def size(self) -> int:
         """Bytes."""
         ...

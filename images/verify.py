@@ -21,7 +21,7 @@ class VerifyingReader(io.RawIOBase):
 
     Args:
         stream: What is read; closed with this.
-        digest: What its bytes must hash to.
+        digest: What its bytes must hash to; None leaves that to who receives them.
         size: How many bytes it must have; None where only the digest is known.
         where: The place, for the message.
 
@@ -29,28 +29,35 @@ class VerifyingReader(io.RawIOBase):
         RegistryError: On the read that would have returned the end.
     """
 
-    def __init__(self, stream: BinaryIO, digest: str, size: int | None, where: object) -> None:
+    def __init__(self, stream: BinaryIO, digest: str | None, size: int | None, where: object) -> None:
         super().__init__()
         self._stream = stream
         self._digest = digest
         self._size = size
         self._where = where
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if digest else None
         self._read = 0
 
     def readable(self) -> bool:
         """Always."""
         return True
 
+    def read(self, size: int = -1, /) -> bytes:
+        """Up to `size` bytes, as much as the stream gives at once; all that is left without a size."""
+        if size < 0:
+            return self.readall()
+        data = self._stream.read(size)
+        if data:
+            self._read += len(data)
+            if self._hash:
+                self._hash.update(data)
+        elif size:
+            self._check()
+        return data
+
     def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is only for 3.12
-        """Reads as much as the stream gives at once."""
-        data = self._stream.read(len(buffer))
-        if not data:
-            if len(buffer):
-                self._check()
-            return 0
-        self._hash.update(data)
-        self._read += len(data)
+        """As `read`, into a buffer."""
+        data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
@@ -61,12 +68,15 @@ class VerifyingReader(io.RawIOBase):
         super().close()
 
     def _check(self) -> None:
-        got = f"sha256:{self._hash.hexdigest()}"
+        got = f"sha256:{self._hash.hexdigest()}" if self._hash else None
         if got == self._digest and self._size in (None, self._read):
             return
-        want = f"{self._digest}" + ("" if self._size is None else f" of {self._size} bytes")
         raise RegistryError(
-            f"a blob is damaged: wanted {want}, got {got} of {self._read} bytes",
+            f"a blob is damaged: wanted {_told(self._digest, self._size)}, got {_told(got, self._read)}",
             where=self._where,
             next_step="Run again; if it stays, remove the blob there",
         )
+
+
+def _told(digest: str | None, size: int | None) -> str:
+    return " of ".join(filter(None, [digest, None if size is None else f"{size} bytes"]))

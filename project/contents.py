@@ -136,5 +136,5 @@ def _digest(opened: int, size: int, known: Known) -> tuple[str, list[Finding]]:
 
 def _scanned(block: bytes) -> list[Finding]:
     scan = SecretScan()
-    scan.feed(block)
+    scan.feed(block, last=True)
     return scan.findings

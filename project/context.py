@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
@@ -123,11 +122,16 @@ def without_bulk(
         return files, []  # most projects; found out at once, not file by file
     left_out: dict[str, LeftOut] = {}
     folders: dict[str, list[ProjectFile]] = {}
+    of_data: dict[str, str] = {}
     for file in files:
         path = file.path
+        inside = path.rpartition("/")[0]
+        folder = of_data.get(inside)
+        if folder is None:
+            folder = of_data[inside] = "" if inside and included(f"{inside}/") else _data_folder(inside)
         if file.size > FILE_LIMIT and _suffix(path) in _DATA and not included(path):
             left_out[path] = LeftOut(path, 1, file.size)
-        elif (folder := _data_folder(path.rpartition("/")[0])) and not _is_source(file) and not included(path):
+        elif folder and not _is_source(file) and not included(path):
             folders.setdefault(folder, []).append(file)
     gone = set(left_out)
     for folder, inside in folders.items():
@@ -142,7 +146,6 @@ def _size(item: LeftOut) -> tuple[int, str]:
     return -item.size, item.path
 
 
-@lru_cache(maxsize=4096)
 def _data_folder(folder: str) -> str:
     """The outermost folder of `folder` that is named as data are, ending in "/"; empty for none."""
     parts = folder.split("/")

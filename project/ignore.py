@@ -46,7 +46,6 @@ class ProjectRules:
     def __init__(self, settings: Settings) -> None:
         self.include = Patterns(settings.include)
         self.exclude = Patterns(settings.exclude)
-        self.levels = ((0, self.include), (0, self.exclude))
         self.prefixes = [literal_prefix(pattern) for pattern in settings.include]
         self.docker = _docker_rules(settings.root / ".dockerignore")
 
@@ -77,10 +76,10 @@ class IgnoreRules:
     def __init__(self, project: ProjectRules, levels: tuple[tuple[int, Patterns], ...] = ()) -> None:
         self._project = project
         self._levels = levels
-        hints = [patterns.hints for _, patterns in (*project.levels, *levels)]
-        self._anchored = [
-            (at, prefix) for at, patterns in (*project.levels, *levels) for prefix in patterns.hints.anchored
-        ]
+        # What the settings include is not among them: it decides only on what another rule leaves out.
+        leaving_out = ((0, project.exclude), *levels)
+        hints = [patterns.hints for _, patterns in leaving_out]
+        self._anchored = [(at, prefix) for at, patterns in leaving_out for prefix in patterns.hints.anchored]
         self._names = _NAMES.union(*(hint.names for hint in hints))
         self._suffixes = (*_SUFFIXES, *(suffix for hint in hints for suffix in hint.suffixes))
 
@@ -109,7 +108,9 @@ class IgnoreRules:
         docker, suffixes = self._project.docker, self._suffixes
         found = {name for name in names if name.endswith(suffixes)}
         found |= names & self._names
-        return found if docker is None else found.union(name for name in names if docker.ignores(folder + name))
+        if docker is None or not docker.may_ignore_in(folder.rstrip("/")):
+            return found
+        return found.union(name for name in names if docker.ignores(folder + name))
 
     def included(self, path: str) -> bool:
         """Whether the settings put `path` in whatever else says; a folder ends in "/"."""

@@ -55,8 +55,8 @@ class SecretScan:
         """What was found so far, by line."""
         return sorted(self._found)
 
-    def feed(self, block: bytes) -> None:
-        """Scans the next bytes; a secret may begin in the last block."""
+    def feed(self, block: bytes, *, last: bool = False) -> None:
+        """Scans the next bytes; a secret may begin in the block before. Of the `last` ones no lines are counted."""
         if self._binary is None:
             self._binary = is_binary(block)
             block = _as_utf8(block)
@@ -65,6 +65,8 @@ class SecretScan:
         text = self._tail + block if self._tail else block
         for match in _prefilter().finditer(text):
             self._suspect(text, match.start(), match.end())
+        if last:
+            return
         self._tail = text[-_OVERLAP:]
         self._line += text.count(b"\n", 0, len(text) - len(self._tail))
 

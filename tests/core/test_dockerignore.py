@@ -133,6 +133,16 @@ def test_the_docker_command_sends_the_same(tmp_path_factory, sent, patterns):
     assert sent(root) == kept(PATHS, patterns)
 
 
+@hypothesis_settings(max_examples=300, deadline=None)
+@given(st.lists(IGNORE | IGNORE | KEEP, max_size=4))
+def test_a_folder_that_is_passed_over_holds_nothing_to_ignore(patterns):
+    """Names are looked at one by one only where one of them can be ignored."""
+    rules = DockerIgnore(patterns)
+
+    assert all(rules.may_ignore_in(path.rpartition("/")[0]) for path in PATHS if rules.ignores(path))
+    assert not DockerIgnore(["*.log", "d/*.pyc"]).may_ignore_in("d/e")
+
+
 @pytest.mark.docker
 def test_the_engine_copies_the_same(tmp_path, docker_engine):
     """What `COPY . /` puts into an image, as the engine's own export lists it."""

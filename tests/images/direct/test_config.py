@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images import dependency_layers
-from prefect_vertex_training.images.base import Base
+from prefect_vertex_training.images.base import Base, Interior
 from prefect_vertex_training.images.config import DOCKER, OCI
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import Descriptor, LayerReport
@@ -37,10 +37,8 @@ def base(tmp_path: Path) -> Base:
         digest="sha256:" + "b" * 64,
         docker=True,
         layers=[Descriptor(DOCKER.layer, "sha256:" + digit * 64, 1000) for digit in "34"],
-        config=config,
-        python="/opt/conda/bin/python3.11",
-        python_version="3.11",
         source=OciLayout(tmp_path / "nowhere", "base"),
+        read=lambda: Interior(config, "/opt/conda/bin/python3.11", "3.11"),
     )
 
 
@@ -62,7 +60,7 @@ def test_what_is_kept_of_the_base(bench, base: Base, tmp_path: Path) -> None:
     assert config["config"]["Labels"]["maintainer"] == "them"
     assert config["config"]["Labels"]["org.opencontainers.image.revision"] == "ours"
     assert config["config"]["Labels"]["org.opencontainers.image.base.digest"] == base.digest
-    assert config["rootfs"]["diff_ids"][:2] == base.config["rootfs"]["diff_ids"]
+    assert config["rootfs"]["diff_ids"][:2] == base.interior.config["rootfs"]["diff_ids"]
     assert [layer["digest"] for layer in manifest["layers"][:2]] == [layer.digest for layer in base.layers]
     layers = len(manifest["layers"])
     assert len(config["rootfs"]["diff_ids"]) == layers == len(image.layers)
@@ -87,7 +85,7 @@ def test_media_types_follow_the_base(docker: bool, bench, base: Base) -> None:
 
 def test_environment_is_the_bases_python(bench, base: Base, tmp_path: Path) -> None:
     """/opt/venv is a virtual environment of the base's interpreter, wherever that lies."""
-    image = bench.build(base=replace(base, layers=[], config={}))
+    image = bench.build(base=replace(base, layers=[], read=lambda: base.interior._replace(config={})))
     root = bench.unpack(image, tmp_path / "root")
 
     assert (root / "opt/venv/bin/python").readlink() == Path("/opt/conda/bin/python3.11")
@@ -105,7 +103,7 @@ def test_bases_with_many_layers(bench, base: Base, make_wheel, tmp_path: Path) -
     def deep(layers: int) -> Base:
         digests = [Descriptor(DOCKER.layer, f"sha256:{number:064x}", 1) for number in range(layers)]
         config = {"rootfs": {"diff_ids": [layer.digest for layer in digests]}}
-        return replace(base, layers=digests, config=config)
+        return replace(base, layers=digests, read=lambda: base.interior._replace(config=config))
 
     def alone(layers: int) -> set[str]:
         image = bench.build(base=deep(layers))

@@ -146,7 +146,9 @@ def test_wrong_python(bench, base: Base, publish, run) -> None:
     with pytest.raises(BaseImageError, match=r"the base has Python 3\.11, and the dependencies are frozen for 3\.12"):
         bench.build(base=base, python="3.12")
 
-    _, name = publish(bench, "lying", base=replace(base, python_version="3.12"), python="3.12")
+    _, name = publish(
+        bench, "lying", base=replace(base, read=lambda: base.interior._replace(python_version="3.12")), python="3.12"
+    )
     with pytest.raises(ContainerError, match=r"for Python 3\.12, and its base has another version"):
         run(name)
 

@@ -74,16 +74,16 @@ def test_where_its_python_lies(
     digest, _ = make_base(layout, *names, env=env, docker=docker)
     base = resolve(layout, tmp_path)
 
-    assert path in (base.python, None)
-    assert Path(base.python).name == "python3.11"
-    assert (base.digest, base.docker, base.python_version) == (digest, docker, "3.11")
+    assert path in (base.interior.python, None)
+    assert Path(base.interior.python).name == "python3.11"
+    assert (base.digest, base.docker, base.interior.python_version) == (digest, docker, "3.11")
 
 
 def test_newest_python_when_none_is_wanted(layout: OciLayout, tmp_path: Path) -> None:
     """By number, not by letter."""
     make_base(layout, "usr/bin/python3.9", "usr/bin/python3.12")
 
-    assert resolve(layout, tmp_path, None).python_version == "3.12"
+    assert resolve(layout, tmp_path, None).interior.python_version == "3.12"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_bases_that_are_refused(
     """In one line, with the base's name."""
     make_base(layout, *names, architecture=architecture)
     with pytest.raises(BaseImageError, match=message) as caught:
-        resolve(layout, tmp_path)
+        _ = resolve(layout, tmp_path).interior
 
     assert "thing:v1" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -150,6 +150,7 @@ def test_a_tag_is_asked_once_an_hour(repository: Repository, proxy: Proxy, tmp_p
 
     first, _ = make_base(repository, "usr/bin/python3.11")
     assert ask().digest == first
+    _ = ask().interior
     proxy.seen.clear()
     now[0] += 3599
     assert (ask().digest, proxy.seen) == (first, [])
@@ -170,7 +171,7 @@ def test_reading_a_base_over_a_bad_line(repository: Repository, proxy: Proxy, tm
     text = f"{repository.host}/{repository.repository}:v1"
     base = resolve_base(text, cache=tmp_path, python="3.11", credentials=lambda _: None)
 
-    assert base.python == "/usr/bin/python3.11"
+    assert base.interior.python == "/usr/bin/python3.11"
     assert cuts == []
 
 

@@ -121,6 +121,7 @@ def test_nothing_changed_is_two_requests(
     """One for the base's tag once its hour is over, one for the image; none for the base within the hour."""
     place = Reference(proxy.host, f"b{os.urandom(6).hex()}/x")
     base = base_at(Repository(place), f"{place.host}/{place.repository}", tmp_path)
+    _ = base.interior  # a build has read it
     pushed = push(image_on(base, layout), layout, repository, tags=[image_tag(FINGERPRINT)], base=base)
 
     for max_age, asked in ((0.0, 2), (3600.0, 1)):
