@@ -95,14 +95,17 @@ def test_cancelling_in_prefect_cancels_the_job(home: Home, project: Path, tmp_pa
         until(cancelled)
 
 
-def test_interrupting_the_command_cancels_the_job(home: Home, project: Path, tmp_path: Path) -> None:
-    """Ctrl-C, and a terminal that is closed."""
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_ending_the_command_cancels_the_job(
+    home: Home, project: Path, tmp_path: Path, sign: signal.Signals, code: int
+) -> None:
+    """By Ctrl-C, or as a machine that shuts down ends its processes."""
     (project / "train.py").write_text(LONG)
     with running(home, tmp_path / "results", "run", project) as process:
         until(lambda: states(home) == ["RUNNING"])
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sign)
         _, said = process.communicate(timeout=60)
         until(lambda: states(home) == ["CANCELLED"])
 
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"Traceback" not in said
