@@ -1,6 +1,6 @@
 """Kills builds with SIGKILL at random moments; the next build must be right each time.
 
-    python benchmarks/direct/kill.py [--times 50] [--seed 1]
+    python benchmarks/images/kill.py [--times 50] [--seed 1]
 
 Every round starts with a build that is killed somewhere between its first and its last moment: while wheels are
 downloaded (from a server here), made into layers, sent to a target, or tagged. Afterwards no half-made image may be

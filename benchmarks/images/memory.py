@@ -1,6 +1,6 @@
 """Peak memory and speed of turning wheels into layers.
 
-    python benchmarks/direct/memory.py [WHEEL ...]
+    python benchmarks/images/memory.py [WHEEL ...]
 
 Without arguments three wheels are made: one of 2,000 small files, one with a 400 MB file that compresses well, one with
 a 200 MB file that doesn't. Each runs in a process of its own; "above start" is that process's peak less what it used
