@@ -185,9 +185,11 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     assert len([line for line in lines if "Retry" in line]) == 3
 
     def retry(page: Page) -> None:
+        page.goto(f"{ui}/runs/flow-run/{run}")
         page.get_by_role("button", name="Open menu").first.click()
         page.get_by_role("menuitem", name="Retry").click()
-        page.get_by_role("button", name="Retry").click()
+        with page.expect_response(re.compile("/set_state$")):
+            page.get_by_role("button", name="Retry").click()
 
     with running_registry(tmp_path / "registry", password=False, port=port):
         browser.do(retry)
@@ -228,12 +230,18 @@ def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
         page.goto(f"{ui}/runs/flow-run/{run}")
         page.get_by_role("button", name="Open menu").first.click()
         page.get_by_role("menuitem", name="Cancel").click()
-        page.get_by_role("button", name="Cancel").last.click()
+        with page.expect_response(re.compile("/set_state$")):
+            page.get_by_role("button", name="Cancel").last.click()
 
     browser.do(cancel)
     until(lambda: job_states(home) == ["CANCELLED"])
     assert ended(run) == "Cancelled", worker.log.read_text()[-3000:]
-    browser.do(lambda page: expect(page.get_by_text("Cancelled").first).to_be_visible())
+
+    def see(page: Page) -> None:
+        page.goto(f"{ui}/runs/flow-run/{run}")
+        expect(page.get_by_text("Cancelled").first).to_be_visible()
+
+    browser.do(see)
 
 
 def job_states(home: Home) -> list[str]:
