@@ -32,11 +32,13 @@ def deploy_to_pool(
         ProjectError: No such pool; or its workers can't work with this project or this image.
     """
     from prefect.deployments.runner import RunnerDeployment
+    from prefect.runner.storage import LocalStorage
     from prefect.types.entrypoint import EntrypointType
 
     from ..flows.train import train
 
-    _check(pool, _type_of(pool), str(parameters["project"]), image)
+    kind = _type_of(pool)
+    _check(pool, kind, str(parameters["project"]), image)
     deployment = RunnerDeployment.from_flow(
         train,
         name=name,
@@ -46,6 +48,9 @@ def deploy_to_pool(
         job_variables={"image": image} if image else {},
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    if kind not in _HERE:
+        # Where a deployment names no code to fetch, Prefect copies the working directory: in a container all of /.
+        deployment.storage = LocalStorage("/")
     deployment.apply()
     return f"{train.name}/{name}"
 
