@@ -165,10 +165,10 @@ def artifact(stage: Stage, run: str, key: str, name: str, seen: str) -> None:
     stage.take(name, stage.text(seen))
 
 
-def sort_log(stage: Stage, order: str) -> None:
-    """Only the lines that fit are on a page, and a browser keeps their order from run to run."""
+def newest_first(stage: Stage) -> None:
+    """A page holds only the lines that fit on it."""
     stage.page.get_by_role("combobox", name="log sort order").click()
-    stage.page.get_by_role("option", name=order).click()
+    stage.page.get_by_role("option", name="Newest to oldest").click()
 
 
 def a_run(stage: Stage) -> None:
@@ -176,8 +176,10 @@ def a_run(stage: Stage) -> None:
     run = stage.run(stage.deployment("nightly"))
     stage.until(run, "Running")
     stage.show(f"runs/flow-run/{run}?tab=Logs")
-    sort_log(stage, "Newest to oldest")
-    stage.take("run-running", stage.text('"epochs": 300'))
+    newest_first(stage)
+    expect(stage.text('"epochs": 300').first).to_be_visible()
+    stage.show(f"runs/flow-run/{run}?tab=Logs")  # again, for the graph learns of its steps later
+    stage.take("run-running", stage.text('"epochs": 300'), stage.text(re.compile(r"\d Task run")))
     stage.until(run, "Completed")
     stage.show(f"runs/flow-run/{run}?tab=TaskRuns")
     stage.take("run-steps", stage.text("watch digits"))
@@ -191,10 +193,9 @@ def retry(stage: Stage, registry: Callable[[], Any]) -> None:
     """A run that failed at build, because the registry was down, retried when it is up."""
     run = stage.run(stage.deployment("cloud"))
     stage.until(run, "Failed")
-    stage.show(f"runs/flow-run/{run}?tab=Logs", height=1200)
-    sort_log(stage, "Oldest to newest")
-    stage.take("failed", stage.text("then run again"))
     stage.show(f"runs/flow-run/{run}?tab=Logs")
+    newest_first(stage)
+    stage.take("failed", stage.text("then run again"))
     with registry():
         stage.page.get_by_role("button", name="Open menu").first.click()
         stage.page.get_by_role("menuitem", name="Retry").click()
