@@ -5,6 +5,7 @@ So an edited line makes one small layer anew, and a changed data file a sixteent
 
 from __future__ import annotations
 
+import marshal
 import os
 import posixpath
 import zlib
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from io import RawIOBase
+from operator import itemgetter
 from typing import BinaryIO
 
 from ..core.errors import ImageError
@@ -34,6 +36,10 @@ _RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart 
 
 FORMAT = f"2 {COMPRESSION}"
 """Of a code layer's bytes; raise it when they change, so that nothing older is reused."""
+
+
+_Entry = tuple[str, SourceFile, tuple[int, int, int, int]]
+"""A path, its file, and the file's signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +69,8 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
     Raises:
         ImageError: A file is gone, or has a name that a layer can't hold.
     """
-    buckets: dict[str, list[tuple[str, SourceFile, bool, str]]] = {}
-    folders: dict[tuple[str, bool], list[tuple[str, SourceFile, bool, str]]] = {}
-    settled = now - _RACY
+    buckets: dict[str, list[_Entry]] = {}
+    folders: dict[tuple[str, bool], list[_Entry]] = {}
     for file in files:
         path = file.path
         signature = file.signature or _signature(file)
@@ -77,9 +82,8 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
             entries = folders[folder + slash, is_source] = buckets.setdefault(_bucket(folder, is_source), [])
         elif name[:1] in ("", "."):
             _checked(path)
-        is_racy = signature[0] > settled or signature[1] > settled
-        entries.append((path, file, is_racy, f"{path}\0{signature}{file.executable:d}"))
-    return [_finished(title, entries) for title, entries in sorted(buckets.items())]
+        entries.append((path, file, signature))
+    return [_finished(title, entries, now - _RACY) for title, entries in sorted(buckets.items())]
 
 
 def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
@@ -124,11 +128,12 @@ def write_folders(out: BinaryIO, directories: Sequence[str]) -> Layer:
     return writer.finish("folders")
 
 
-def _finished(title: str, entries: list[tuple[str, SourceFile, bool, str]]) -> Bucket:
-    entries.sort(key=lambda entry: entry[0])
-    signature = sha256("\n".join([seen for _, _, _, seen in entries]).encode())
-    racy = frozenset(path for path, _, is_racy, _ in entries if is_racy)
-    return Bucket(title, [file for _, file, _, _ in entries], signature.hexdigest(), racy)
+def _finished(title: str, entries: list[_Entry], settled: int) -> Bucket:
+    entries.sort(key=itemgetter(0))
+    seen = [(path, file.executable, signature) for path, file, signature in entries]
+    racy = frozenset(path for path, _, times in entries if times[0] > settled or times[1] > settled)
+    state = sha256(marshal.dumps(seen, 2))  # version 2 has one form for one value
+    return Bucket(title, [file for _, file, _ in entries], state.hexdigest(), racy)
 
 
 def _signature(file: SourceFile) -> tuple[int, int, int, int]:

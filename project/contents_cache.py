@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import marshal
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+
+import orjson
 
 from ..core.files import write_atomic
 from .files import ProjectFile, Signature
@@ -43,7 +44,7 @@ class Known:
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Each path's; read when the first is asked for."""
-        paths, *rest = json.loads(self._columns)
+        paths, *rest = orjson.loads(self._columns)
         return dict(zip(paths, zip(*rest, strict=True), strict=True))
 
     def entry(self, file: ProjectFile) -> Entry | None:
@@ -88,14 +89,15 @@ def load(store: Path | None) -> Known:
     if checksum.decode("ascii", "replace") != _checksum(body):
         return _nothing()  # damaged, or of another version
     head, _, columns = body.partition(b"\n")
-    state, tree, found = json.loads(head)
+    state, tree, found = orjson.loads(head)
     return Known(state, tree, {path: [Finding(*item) for item in items] for path, items in found.items()}, columns)
 
 
 def save(store: Path, state: str, tree: str, found: Mapping[str, list[Finding]], entries: Mapping[str, Entry]) -> None:
-    """Keeps it for this project and the ones seen last; as columns, which JSON reads twice as fast as rows."""
+    """Keeps it for this project and the ones seen last; as columns, which are read twice as fast as rows."""
     columns = [list(entries), *zip(*entries.values(), strict=True)] if entries else [[]] * 6
-    body = b"\n".join(json.dumps(part, separators=(",", ":")).encode() for part in ([state, tree, found], columns))
+    plain = {path: [tuple(finding) for finding in findings] for path, findings in found.items()}
+    body = orjson.dumps([state, tree, plain]) + b"\n" + orjson.dumps(columns)
     write_atomic(store, _checksum(body).encode() + b"\n" + body)
     stores = sorted(store.parent.glob("*.json"), key=_modified, reverse=True)
     for old in stores[_PROJECTS_KEPT:]:
