@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prefect.artifacts import create_markdown_artifact
 
+from ..core.errors import VertexError
 from ..vertex.connection import Connection
 from ..vertex.links import log_command, log_link
 from ..vertex.model import Outcome
@@ -12,10 +15,26 @@ from .artifacts import artifact_key, only_shown
 
 def report_failure(connection: Connection, outcome: Outcome) -> None:
     """Writes the artifact `PROJECT-failure` of a job that ended without success."""
-    with only_shown():
-        create_markdown_artifact(
-            page(connection, outcome), key=artifact_key("failure"), description="Why the training job failed"
+    _write(page(connection, outcome))
+
+
+def report_refusal(error: VertexError) -> None:
+    """Writes the same artifact where the service refused to make the job."""
+    _write(
+        _table(
+            {
+                "kind": error.kind and f"`{error.kind}`",
+                "what happened": error.what,
+                "where": error.where,
+                "next step": error.next_step,
+            }
         )
+    )
+
+
+def _write(text: str) -> None:
+    with only_shown():
+        create_markdown_artifact(text, key=artifact_key("failure"), description="Why the training job failed")
 
 
 def page(connection: Connection, outcome: Outcome) -> str:
@@ -33,9 +52,13 @@ def page(connection: Connection, outcome: Outcome) -> str:
         "log here": f"`{log_command(connection, outcome.name)}`",
         "the service's words": outcome.error,
     }
-    table = [f"| {name} | {_cell(text)} |" for name, text in rows.items() if text]
     lines = ["", "````text", *outcome.tail, "````"] if outcome.tail else []
-    return "\n".join(["| | |", "|---|---|", *table, *lines])
+    return "\n".join([_table(rows), *lines])
+
+
+def _table(rows: Mapping[str, str | None]) -> str:
+    lines = [f"| {name} | {_cell(text)} |" for name, text in rows.items() if text]
+    return "\n".join(["| | |", "|---|---|", *lines])
 
 
 def _cell(text: str) -> str:

@@ -67,8 +67,9 @@ def page(receipt: Receipt) -> str:
     """The artifact's text."""
     rows = "\n".join(f"| {file.path} | {file.size:,} |" for file in receipt.files)
     sums = "\n".join(f"{file.sha256}  {file.path}" for file in receipt.files)
+    link = f"[Open the model]({_browser(receipt.model)})\n\n" if receipt.model.startswith("gs://") else ""
     return (
-        f"{copied(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
+        f"{link}{copied(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
         f"Checksums, as `sha256sum --check` reads them:\n{copied(sums)}\n\nReceipt:\n{copied(receipt.document)}\n"
     )
 

@@ -7,6 +7,7 @@ import logging
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ..core.errors import VertexError
 from ..core.home import Home
 from ..vertex.attempts import REQUEST_LABEL, submit_attempt
 from ..vertex.cancellation import cancel_by_key
@@ -15,6 +16,8 @@ from ..vertex.intent import IntentFile
 from ..vertex.model import JobRequest, SubmittedJob
 from ..vertex.submission import ENDED_BADLY
 from .events import SUBMITTED, job_event
+from .failure import report_refusal
+from .job_page import report_job
 from .log import step_log
 from .policy import STEP
 from .stop import WINDOW, is_stopped, stop
@@ -43,6 +46,10 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
 
     try:
         job = submit_attempt(connection, request, key, allowed=allowed, least=least, intent=intent)
+    except VertexError as error:
+        if not error.transient:
+            report_refusal(error)
+        raise
     except Exception:
         raise
     except BaseException:
@@ -64,4 +71,5 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
         job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)
     if job.console:
         log(job.console)
+    report_job(connection, job.name, request)
     return job

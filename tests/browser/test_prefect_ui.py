@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +14,28 @@ from docker import DockerClient
 from fixtures.base_image import base_folder, push_base
 from fixtures.browser import Browser
 from fixtures.registry_server import RegistryServer, free_port, running_registry
+from fixtures.scripted_vertex import Fate, TinyVertex, serve
 from fixtures.worker import Worker, log, until
+from grpc import StatusCode
 from playwright.sync_api import expect
+from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run as current_run
 from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.tasks.artifacts import artifacts_of
+from prefect_vertex_training.tasks.submit import submit
+from prefect_vertex_training.vertex.connection import LOCAL, Connection
+from prefect_vertex_training.vertex.model import JobRequest
+from prefect_vertex_training.vertex.places import PlainPlace
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)]
+
+IMAGE = f"europe-docker.pkg.dev/p/r/tiny@sha256:{'a' * 64}"
 
 EPOCHS = """\
 import json
@@ -58,7 +70,7 @@ def open_form(page: Page, ui: str, deployment: UUID) -> None:
     expect(page.get_by_label("Project")).not_to_be_empty()
 
 
-def submit(page: Page, name: str) -> dict[str, str]:
+def send(page: Page, name: str) -> dict[str, str]:
     """Sends the form under a run name of its own; what the server answers: the run, or why not."""
     page.get_by_label("Run Name").fill(name)
     while True:
@@ -113,34 +125,68 @@ def test_a_run_from_the_form_ends_with_a_model_to_look_at(
     def fill(page: Page) -> UUID:
         open_form(page, ui, deployment)
         page.get_by_label("Machine type").fill("n1 standard 8")
-        assert "machine.machine_type" in submit(page, name)["detail"]
+        assert "machine.machine_type" in send(page, name)["detail"]
         expect(page.get_by_text(re.compile("machine.machine_type.*does not match"))).to_be_visible()
         open_form(page, ui, deployment)
         page.get_by_role("button", name="Add item").click()
         page.locator("[data-slot=card]").first.locator("textarea").last.fill("--epochs=4")
         page.get_by_label("Machine type").fill("n1-standard-8")
-        return UUID(submit(page, name)["id"])
+        return UUID(send(page, name)["id"])
 
     run = browser.do(fill)
     assert ended(run) == "Completed", worker.log.read_text()[-3000:]
 
     def look(page: Page) -> tuple[str, str, dict[str, int]]:
         model = open_artifact(page, ui, run, "tiny-model", "sha256")
-        summary = open_artifact(page, ui, run, "tiny-summary", "customJobs")
+        job = open_artifact(page, ui, run, "tiny-job", "customJobs")
         open_artifact(page, ui, run, "tiny-metrics", "accuracy")
         size = "image => image.decode().then(() => ({width: image.naturalWidth, height: image.naturalHeight}))"
-        return model, summary, page.get_by_alt_text("Curves of accuracy, loss").evaluate(size)
+        return model, job, page.get_by_alt_text("Curves of accuracy, loss").evaluate(size)
 
-    model, summary, curves = browser.do(look)
+    model, shown, curves = browser.do(look)
     (job,) = Connection.local(home).jobs.list_custom_jobs(parent=Connection.local(home).parent)
     output = home.vertex / "buckets" / "local" / "tiny" / str(run)
     written = output / "model" / "model.json"
     said = [str(written.parent), str(output / "receipt.json"), written.name, sha256(written.read_bytes()).hexdigest()]
     assert [part for part in said if part not in model] == []
-    assert job.name in summary
+    assert job.name in shown
     assert curves == {"width": 640, "height": 170}
     spec = job.job_spec.worker_pool_specs[0]
     assert (spec.machine_spec.machine_type, list(spec.container_spec.args)) == ("n1-standard-8", ["--epochs=4"])
+
+
+def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
+    browser: Browser, ui: str, home: Home, tmp_path: Path
+) -> None:
+    """Links lead from the run to the console's pages of the job and its log, as soon as there is a job."""
+    runs: list[UUID] = []
+
+    @flow(name="in the cloud")
+    def submitted(target: str) -> None:
+        runs.append(UUID(str(current_run.id)))
+        place = PlainPlace("my-project-123", "europe-west4", "models", target, None, local=False)
+        with artifacts_of("tiny"):
+            submit(Connection(lambda: place, LOCAL), JobRequest("tiny", IMAGE, "gs://models/tiny"), "key")
+
+    with serve(f"unix:{tmp_path}/wire") as wire:
+        wire.vertex = TinyVertex(time.time)
+        submitted(wire.target)
+        fate = Fate(made=False, code=StatusCode.INVALID_ARGUMENT, text="no such machine type")
+        wire.vertex = TinyVertex(time.time, fates=[fate])
+        with pytest.raises(VertexError, match="no such machine type"):
+            submitted(wire.target)
+
+    def look(page: Page) -> tuple[list[str | None], str]:
+        open_artifact(page, ui, runs[0], "tiny-job", "customJobs")
+        links = [link.get_attribute("href") for link in page.get_by_role("link", name="Open ").all()]
+        return links, open_artifact(page, ui, runs[1], "tiny-failure", "no such machine type")
+
+    (job, lines), refusal = browser.do(look)
+    assert job == (
+        "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/1001?project=my-project-123"
+    )
+    assert str(lines).startswith("https://console.cloud.google.com/logs/query;query=resource.type")
+    assert "invalid_request" in refusal
 
 
 def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
@@ -167,7 +213,7 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
         page.get_by_role("button", name="Select a block").first.click()
         page.get_by_role("option", name=block).click()
         expect(page.get_by_role("option")).to_have_count(0)
-        return UUID(submit(page, name)["id"])
+        return UUID(send(page, name)["id"])
 
     run = browser.do(pick)
     assert ended(run) == "Failed", worker.log.read_text()[-3000:]
@@ -221,7 +267,7 @@ def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
 
     def begin(page: Page) -> UUID:
         open_form(page, ui, deployment)
-        return UUID(submit(page, name)["id"])
+        return UUID(send(page, name)["id"])
 
     run = browser.do(begin)
     until(lambda: job_states(home) == ["RUNNING"], 300)

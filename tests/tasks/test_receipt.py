@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from prefect.tasks import MaterializingTask
-from prefect_vertex_training.tasks.receipt import receipt, receipt_step
+from prefect_vertex_training.tasks.receipt import page, receipt, receipt_step
 from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.model import ModelFile, Receipt
 from prefect_vertex_training.vertex.places import PlainPlace
 
 
@@ -37,3 +38,13 @@ def test_a_name_that_assets_refuse_is_no_failure(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
 
     assert receipt_step(connection(None), "gs://models/ä run\t1") is receipt
+
+
+def test_a_model_in_a_bucket_has_a_link() -> None:
+    """To the console's page of its folder; a folder of this machine is only named."""
+    file = ModelFile("model.json", 2, "ab" * 32)
+
+    assert "](https://console.cloud.google.com/storage/browser/b/run/model)" in page(
+        Receipt("gs://b/run/model", [file])
+    )
+    assert "http" not in page(Receipt("/home/me/model", [file]))
