@@ -23,14 +23,15 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
     """
     from pydantic import ValidationError
 
+    from ..blocks.saved import why_not
+
     if name is None:
         return None
     try:
         return cast("B", block.load(name))
-    except ValidationError as error:
-        first = error.errors()[0]
+    except (ValidationError, RuntimeError) as error:
         raise ProjectError(
-            f"the saved {block.__name__} block {name!r} can't be used: {first['msg'].removeprefix('Value error, ')}",
+            f"the saved {block.__name__} block {name!r} can't be used: {why_not(error)}",
             where=option,
             next_step="Mend it in Prefect's UI",
         ) from error

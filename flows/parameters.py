@@ -43,8 +43,16 @@ class BlockParameter:
         """The block itself; one that was saved is loaded anew, for what Prefect keeps of a parameter hides secrets."""
         block = cast("type[Block]", getattr(import_module(f"{PACKAGE}.{self.module}"), self.name))
         if isinstance(value, dict) and (saved := value.get("_block_document_id")):
-            return block.load_from_ref({"block_document_id": str(saved)}, _sync=True)  # pyright: ignore[reportCallIssue]
+            return self._loaded(block, str(saved))
         return block.model_validate(value)
+
+    def _loaded(self, block: type[Block], saved: str) -> Block:
+        try:
+            return block.load_from_ref({"block_document_id": saved}, _sync=True)  # pyright: ignore[reportCallIssue]
+        except RuntimeError as error:
+            from ..blocks.saved import why_not
+
+            raise ValueError(f"the saved {self.name} block can't be used: {why_not(error)}") from None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self.validate)

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 from prefect import settings
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
 from prefect.exceptions import ParameterTypeError
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
+from prefect_vertex_training.cli.saved import load_vertex
+from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 
@@ -51,6 +55,22 @@ def test_a_saved_block_is_loaded_with_its_secrets(prefect_server: str) -> None:
     assert isinstance(loaded, VertexAI)
     assert loaded.token is not None
     assert loaded.token.get_secret_value() == "hush"
+
+
+def test_a_wrong_value_in_a_saved_block_is_named(prefect_server: str) -> None:
+    """As the block's own checks say it: for a hook that loads a run's parameters again, and on the command line."""
+    block = VertexAI(project="my-project", region="europe-west4", bucket="models")
+    block.save("in-a-zone", overwrite=True)
+    saved = block._block_document_id
+    assert saved
+    with get_client(sync_client=True) as client:
+        client.update_block_document(saved, BlockDocumentUpdate(data={"region": "europe-west4-a"}))
+    wanted = "'europe-west4-a' is a zone: write europe-west4"
+
+    with pytest.raises(ParameterTypeError, match=wanted):
+        train.validate_parameters({"project": "p", "vertex": {"_block_document_id": str(saved)}})
+    with pytest.raises(ProjectError, match=wanted):
+        load_vertex("in-a-zone")
 
 
 def test_another_block_is_refused() -> None:
