@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,8 +17,12 @@ from prefect import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.states import Scheduled
+from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.train import train
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(600)]
 FILE = Path(__file__).resolve().parents[2] / "deployments" / "prefect.yaml"
@@ -97,8 +103,13 @@ def test_what_cannot_be_deployed_is_said_in_one_line(
 def test_the_file_deploys_and_its_on_demand_deployment_runs(
     worker: Worker, home: Home, project: Path, tmp_path: Path
 ) -> None:
-    """As it stands but for the pool's name and the project's folder, by Prefect's own command."""
+    """As it stands but for the pool's name, the project's folder and the blocks, by Prefect's own command."""
+    ContainerRegistry(host="europe-docker.pkg.dev", project="my-project-123", repository="models").save(
+        "registry", overwrite=True
+    )
+    VertexAI(project="my-project-123", region="europe-west4", bucket="models").save("vertex", overwrite=True)
     text = FILE.read_text().replace("name: training\n", f"name: {worker.pool}\n").replace("/srv/digits", str(project))
+    text = re.sub(r"# (registry|vertex): ", r"\1: ", text)
     file = tmp_path / "prefect.yaml"
     file.write_text(text)
     env = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())}
@@ -120,6 +131,11 @@ def test_the_file_deploys_and_its_on_demand_deployment_runs(
     crons = {name: [str(found.schedule.cron) for found in made[name].schedules] for name in names}  # pyright: ignore[reportAttributeAccessIssue]
     assert crons == {"nightly": ["0 2 * * *"], "on-demand": [], "from-git": ["0 3 * * 1"]}
     assert made["from-git"].parameters["ref"] == "main"
+    with get_client(sync_client=True) as client:
+        later = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1))
+        run = client.create_flow_run_from_deployment(made["from-git"].id, state=later)
+    values = train.validate_parameters(run.parameters)  # as the engine does when the run begins
+    assert (values["registry"].repository, values["vertex"].region) == ("models", "europe-west4")
     run = ended("train/on-demand")
     assert run.state_name == "Completed", worker.log.read_text()[-3000:]
 
