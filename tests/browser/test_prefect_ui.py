@@ -20,6 +20,7 @@ from grpc import StatusCode
 from playwright.sync_api import expect
 from prefect import flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.runtime import flow_run as current_run
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.core.errors import VertexError
@@ -106,9 +107,12 @@ def steps_of(run: UUID) -> list[str]:
 
 def open_artifact(page: Page, ui: str, run: UUID, key: str, holds: str) -> str:
     """From a run's page to one of its artifacts, as a person finds it; what the page says."""
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[key]))
+    with get_client(sync_client=True) as client:
+        (made,) = client.read_artifacts(artifact_filter=wanted)
     page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
     page.get_by_role("link", name=key).first.click()
-    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()  # among those of other runs
     expect(page.get_by_text(holds).first).to_be_visible()
     return page.locator("body").inner_text()
 
