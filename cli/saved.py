@@ -21,12 +21,12 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
     Raises:
         ProjectError: No such block is saved, or what is saved is no longer valid.
     """
-    from pydantic import ValidationError
-
-    from ..blocks.saved import why_not
-
     if name is None:
         return None
+    from pydantic import ValidationError
+
+    from ..blocks.saved import why_not  # brings the blocks and what they import, which takes seconds
+
     try:
         return cast("B", block.load(name))
     except (ValidationError, RuntimeError) as error:
