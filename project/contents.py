@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import orjson
 
 from ..core.errors import ProjectError
 from . import contents_cache
@@ -55,7 +56,9 @@ def read_contents(
     """
     store = None if cache is None else contents_cache.store_of(root, cache)
     known = contents_cache.load(store)
-    if known.state == contents_cache.state_of(files, [file.signature for file in files]):
+    listed = [file.signature for file in files]
+    state = contents_cache.state_of(files, listed)
+    if known.state == state:
         return Contents(known.tree, known.found)
     settled = clock() - _SETTLED_NS
     entries, found = _look(files, known)
@@ -67,7 +70,7 @@ def read_contents(
     }
     if store is not None:
         # What was read counts, not what was listed before.
-        state = contents_cache.state_of(files, [entry[:4] for entry in entries]) if len(kept) == len(files) else ""
+        state = state if len(kept) == len(files) and [entry[:4] for entry in entries] == listed else ""
         if state or kept != known.entries:
             contents_cache.save(store, state, tree, found, kept)
     return Contents(tree, found)
@@ -75,24 +78,25 @@ def read_contents(
 
 def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
     """Each file's entry, and what was found, by path; reads what isn't known."""
-    entries = [known.entry(file) for file in files]
-    whole: list[Entry] = []
+    kept = known.entries
+    entries: list[Entry] = []
     found: dict[str, list[Finding]] = {}
-    for file, entry in zip(files, entries, strict=True):
-        if entry is None:
+    for file in files:
+        entry = kept.get(file.path)
+        if entry is None or entry[:4] != file.signature:
             # One thread: with a second one the interpreter's lock costs more than both cores bring.
-            entry, findings = _read(file, known)  # noqa: PLW2901
-        else:
-            findings = known.found.get(file.path)
-        whole.append(entry)
-        if findings:
-            found[file.path] = findings
-    return whole, found
+            entry, findings = _read(file, known)
+            if findings:
+                found[file.path] = findings
+        elif file.path in known.found:
+            found[file.path] = known.found[file.path]
+        entries.append(entry)
+    return entries, found
 
 
 def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
     lines = sorted((file.path, file.executable, digest) for file, digest in zip(files, digests, strict=True))
-    return hashlib.sha256(json.dumps(lines, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(orjson.dumps(lines)).hexdigest()
 
 
 def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:

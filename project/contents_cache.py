@@ -47,11 +47,6 @@ class Known:
         paths, *rest = orjson.loads(self._columns)
         return dict(zip(paths, zip(*rest, strict=True), strict=True))
 
-    def entry(self, file: ProjectFile) -> Entry | None:
-        """The file's entry; None where it is new or changed."""
-        entry = self.entries.get(file.path)
-        return entry if entry is not None and entry[:4] == file.signature else None
-
     def findings(self, digest: str) -> list[Finding] | None:
         """What was found in this content, under whatever name; None where it was not scanned."""
         return self._by_digest.get(digest)
