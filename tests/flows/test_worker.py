@@ -146,13 +146,14 @@ def test_a_schedule_fires_and_a_paused_one_does_not(worker: Worker, home: Home, 
     active = worker.deploy({"project": str(project)}, home, **options)
 
     def first() -> FlowRun | None:
-        return next((run for run in runs(active) if run.state_name == "Completed"), None)
+        return next((run for run in runs(active) if run.state and not run.state.is_scheduled()), None)
 
-    done = until(first)
+    began = until(first)
     with get_client(sync_client=True) as client:
-        client.pause_deployment(active)
+        client.pause_deployment(active)  # at once: a second run would outlive the test
+    done = ended(began.id)
 
-    assert done.auto_scheduled
+    assert (done.state_name, done.auto_scheduled) == ("Completed", True)
     assert runs(paused) == []
 
 
