@@ -7,7 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 from prefect.artifacts import Artifact
+from prefect.settings import PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, temporary_settings
+from prefect_gcp import GcpCredentials, GcsBucket
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
@@ -49,6 +54,32 @@ def test_a_first_run_completes_every_step_and_a_second_reuses_what_is_unchanged(
     assert (said["image"], said["job"]["name"], said["args"]) == (first.image, first.job, ["--epochs", "3"])
     assert [file["path"] for file in said["files"]] == ["model.json"]
     assert len(said["requirements"]["sha256"]) == len(said["code"]["fingerprint"]) == 64
+
+
+def test_results_in_a_bucket_serve_another_machine(
+    home: Home,
+    project: Path,
+    object_store: str,  # noqa: F811 - the fixture
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a GcsBucket block as their storage: what one machine verified and froze, the next one takes from there."""
+    nobody = AnonymousCredentials()  # Google's login alone can't be had here
+    monkeypatch.setattr(GcpCredentials, "get_credentials_from_service_account", lambda _: nobody)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
+    storage.Client(project="p", credentials=nobody).create_bucket("results")
+    GcsBucket(bucket="results", gcp_credentials=GcpCredentials(project="p")).save("results", overwrite=True)
+    with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: "gcs-bucket/results"}):
+        first = train(project)
+        elsewhere = Home(home.root / "other")
+        monkeypatch.setenv("VERTEX_TRAINING_HOME", str(elsewhere.root))
+        try:
+            second = train(project)
+        finally:
+            service.stop(elsewhere)
+
+    assert states(first) == dict.fromkeys(STEPS, "Completed")
+    assert [name for name, state in states(second).items() if state == "Cached"] == STEPS[:2]
+    assert second.image.rpartition("@")[2] == first.image.rpartition("@")[2]
 
 
 def test_a_changed_line_changes_the_digest_and_changing_it_back_restores_it(home: Home, project: Path) -> None:
