@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import posixpath
-import re
-import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-from ..core.errors import BaseImageError, RegistryError
+from ..core.errors import BaseImageError
 from ..core.files import write_atomic
 from ..core.retry import retry
 from .config import DOCKER
-from .inflate import CorruptData, gunzip
-from .layer import CHUNK
+from .interior import Interior, choose, look_into, wrong_platform
 from .layout import OciLayout
 from .model import Descriptor
 from .reference import LayoutReference, Reference, parse_reference
@@ -32,23 +28,6 @@ DEFAULTS = {python: f"docker.io/library/python:{python}-slim" for python in ("3.
 PREBUILT = "us-docker.pkg.dev/vertex-ai/training/{framework}:latest"
 """Vertex AI's own training images by full name, as {framework} = `tf-cpu.2-17.py310` or `pytorch-gpu.2-4.py310`:
 https://cloud.google.com/vertex-ai/docs/training/pre-built-containers. Any of them can be a project's `base`."""
-
-_INTERPRETER = re.compile(r"(?:\./)?((?:usr/local/|usr/|opt/[^/]+/|root/[^/]+/)?bin)/python(3\.\d+)")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class Interior(NamedTuple):
-    """What only reading a base tells: more requests, and a layer or part of it.
-
-    Attributes:
-        config: The config document.
-        python: The interpreter, absolute path.
-        python_version: Minor version of it.
-    """
-
-    config: dict[str, Any]
-    python: str
-    python_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +126,9 @@ def resolve_base(
     def read() -> Interior:
         inside = facts
         if inside is None:
-            inside = found | retry(lambda: _look_into(text, source, found, python))
+            inside = found | retry(lambda: look_into(text, source, found, python))
             write_atomic(record, json.dumps(inside))
-        path, version = _choose(inside["pythons"], python, text)
+        path, version = choose(inside["pythons"], python, text)
         return Interior(inside["config"], path, version)
 
     return Base(
@@ -233,17 +212,6 @@ def _look_at(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
     }
 
 
-def _look_into(text: str, source: ImageTarget, found: dict[str, Any], python: str | None) -> dict[str, Any]:
-    """What config and layers tell."""
-    with source.open_blob(found["config_digest"]) as body:
-        config: dict[str, Any] = json.loads(body.read())
-    platform = f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
-    if platform != "linux/amd64":
-        raise _wrong_platform(text, platform)
-    layers = [Descriptor(**layer) for layer in found["layers"]]
-    return {"config": config, "pythons": _pythons(source, layers, config, python)}
-
-
 def _manifest(text: str, source: ImageTarget, digest: str) -> tuple[str, dict[str, Any]]:
     found = source.get_manifest(digest)
     if found is None:
@@ -259,69 +227,4 @@ def _amd64(text: str, index: dict[str, Any]) -> str:
         if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
             return entry["digest"]
         platforms.append(f"{platform.get('os', '?')}/{platform.get('architecture', '?')}")
-    raise _wrong_platform(text, ", ".join(sorted(set(platforms))))
-
-
-def _wrong_platform(text: str, platforms: str) -> BaseImageError:
-    return BaseImageError(
-        f"the base is only for {platforms}; Vertex AI runs linux/amd64",
-        where=text,
-        next_step="Name a base that has a linux/amd64 image",
-    )
-
-
-def _pythons(
-    source: ImageTarget, layers: Iterable[Descriptor], config: dict[str, Any], wanted: str | None
-) -> dict[str, str]:
-    """Minor version -> interpreter: as Docker's official images say of themselves, else by reading the layers.
-
-    Reading ends at the wanted one in a folder of PATH; usr/bin comes early in a layer that is sorted.
-    """
-    env = dict(item.split("=", 1) for item in config.get("config", {}).get("Env") or [] if "=" in item)
-    if match := re.match(r"3\.\d+", env.get("PYTHON_VERSION", "")):
-        return {match[0]: f"/usr/local/bin/python{match[0]}"}
-    folders = env.get("PATH", _PATH).split(":")
-    found: dict[str, list[str]] = {}
-    for layer in layers:
-        for name in _names(source, layer):
-            if match := _INTERPRETER.fullmatch(name):
-                found.setdefault(match[2], []).append(f"/{match[1]}/python{match[2]}")
-                if match[2] == wanted and f"/{match[1]}" in folders:
-                    return {match[2]: f"/{match[1]}/python{match[2]}"}
-    return {version: min(paths, key=lambda path: _rank(path, folders)) for version, paths in found.items()}
-
-
-def _rank(path: str, folders: Sequence[str]) -> int:
-    folder = posixpath.dirname(path)
-    return folders.index(folder) if folder in folders else len(folders)
-
-
-def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
-    """The names in a layer, read as it streams by; nothing is kept."""
-    with source.open_blob(layer.digest) as body:
-        try:
-            zipped = layer.media_type.endswith("gzip")
-            stream = gunzip(body) if zipped else body
-            with tarfile.open(fileobj=cast("Any", stream), mode="r|" if zipped else "r|*", bufsize=CHUNK) as archive:
-                for member in archive:
-                    yield member.name
-        except (tarfile.TarError, CorruptData) as error:
-            raise RegistryError(
-                f"a layer of the base can't be read: {error}",
-                where=layer.digest,
-                next_step="Name another base",
-            ) from error
-
-
-def _choose(pythons: dict[str, str], python: str | None, text: str) -> tuple[str, str]:
-    if not pythons:
-        raise BaseImageError("the base has no Python", where=text, next_step="Name a base that has one")
-    if python is None:
-        python = max(pythons, key=lambda version: int(version.partition(".")[2]))
-    if python not in pythons:
-        raise BaseImageError(
-            f"the base has Python {', '.join(sorted(pythons))}, not {python}",
-            where=text,
-            next_step="Set base or python in [tool.vertex-training] so that they agree",
-        )
-    return pythons[python], python
+    raise wrong_platform(text, ", ".join(sorted(set(platforms))))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
 from . import code_layers, earlier
-from .base import Base, Interior
+from .base import Base
 from .cache import image_tag
 from .code_build import CodeBuild
 from .code_state import CodeState
@@ -23,6 +23,7 @@ from .crew import Crew
 from .dependencies import MAX_ALONE
 from .dependency_layers import DependencyLayers
 from .environment import write_environment
+from .interior import Interior
 from .layer import Layer
 from .layout import OciLayout
 from .model import BuiltImage, ImageRequest, LayerReport, Progress

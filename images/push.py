@@ -123,9 +123,10 @@ class _Push:
 
     def blobs(self, manifest: dict[str, Any]) -> list[LayerReport]:
         """Makes sure that all are there; returns a report a layer, in the manifest's order."""
-        blobs = [manifest["config"], *manifest["layers"]]
+        blobs = [_descriptor(blob) for blob in (manifest["config"], *manifest["layers"])]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="push") as pool:
-            reports = list(pool.map(self._blob, map(_descriptor, blobs)))
+            asked = {blob.digest: pool.submit(self._blob, blob) for blob in blobs if blob.digest not in self.known}
+            reports = [asked[blob.digest].result() if blob.digest in asked else self._blob(blob) for blob in blobs]
         return reports[1:]
 
     def _blob(self, blob: Descriptor) -> LayerReport:

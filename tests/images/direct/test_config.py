@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images import dependency_layers
-from prefect_vertex_training.images.base import Base, Interior
+from prefect_vertex_training.images.base import Base
 from prefect_vertex_training.images.config import DOCKER, OCI
+from prefect_vertex_training.images.interior import Interior
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import Descriptor, LayerReport
 
