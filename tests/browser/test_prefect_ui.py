@@ -183,14 +183,14 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
     def look(page: Page) -> tuple[list[str | None], str]:
         open_artifact(page, ui, runs[0], "tiny-job", "customJobs")
         links = [link.get_attribute("href") for link in page.get_by_role("link", name="Open ").all()]
-        return links, open_artifact(page, ui, runs[1], "tiny-failure", "no such machine type")
+        return links, open_artifact(page, ui, runs[1], "tiny-failure", "invalid_request")
 
     (job, lines), refusal = browser.do(look)
     assert job == (
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/1001?project=my-project-123"
     )
     assert str(lines).startswith("https://console.cloud.google.com/logs/query;query=resource.type")
-    assert "invalid_request" in refusal
+    assert "no such machine type" in refusal
 
 
 def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
