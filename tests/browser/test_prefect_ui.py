@@ -105,16 +105,16 @@ def steps_of(run: UUID) -> list[str]:
     return [f"{task.task_key.rpartition('.')[2].split('-')[0]} {task.state_name}" for task in found]
 
 
-def open_artifact(page: Page, ui: str, run: UUID, key: str, holds: str) -> str:
-    """From a run's page to one of its artifacts, as a person finds it; what the page says."""
+def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str) -> None:
+    """From a run's page to one of its artifacts, as a person finds it, until the page shows all that it has to hold."""
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
         (made,) = client.read_artifacts(artifact_filter=wanted)
     page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
     page.get_by_role("link", name=key).first.click()
     page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()  # among those of other runs
-    expect(page.get_by_text(holds).first).to_be_visible()
-    return page.locator("body").inner_text()
+    for part in holds:  # blocks of text are drawn one by one
+        expect(page.locator("body")).to_contain_text(part)
 
 
 def test_a_run_from_the_form_ends_with_a_model_to_look_at(
@@ -140,21 +140,19 @@ def test_a_run_from_the_form_ends_with_a_model_to_look_at(
     run = browser.do(fill)
     assert ended(run) == "Completed", worker.log.read_text()[-3000:]
 
-    def look(page: Page) -> tuple[str, str, dict[str, int]]:
-        model = open_artifact(page, ui, run, "tiny-model", "sha256")
-        job = open_artifact(page, ui, run, "tiny-job", "customJobs")
-        open_artifact(page, ui, run, "tiny-metrics", "accuracy")
-        size = "image => image.decode().then(() => ({width: image.naturalWidth, height: image.naturalHeight}))"
-        return model, job, page.get_by_alt_text("Curves of accuracy, loss").evaluate(size)
-
-    model, shown, curves = browser.do(look)
     (job,) = Connection.local(home).jobs.list_custom_jobs(parent=Connection.local(home).parent)
     output = home.vertex / "buckets" / "local" / "tiny" / str(run)
     written = output / "model" / "model.json"
     said = [str(written.parent), str(output / "receipt.json"), written.name, sha256(written.read_bytes()).hexdigest()]
-    assert [part for part in said if part not in model] == []
-    assert job.name in shown
-    assert curves == {"width": 640, "height": 170}
+
+    def look(page: Page) -> dict[str, int]:
+        open_artifact(page, ui, run, "tiny-model", *said)
+        open_artifact(page, ui, run, "tiny-job", job.name)
+        open_artifact(page, ui, run, "tiny-metrics", "accuracy")
+        size = "image => image.decode().then(() => ({width: image.naturalWidth, height: image.naturalHeight}))"
+        return page.get_by_alt_text("Curves of accuracy, loss").evaluate(size)
+
+    assert browser.do(look) == {"width": 640, "height": 170}
     spec = job.job_spec.worker_pool_specs[0]
     assert (spec.machine_spec.machine_type, list(spec.container_spec.args)) == ("n1-standard-8", ["--epochs=4"])
 
@@ -180,17 +178,18 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
         with pytest.raises(VertexError, match="no such machine type"):
             submitted(wire.target)
 
-    def look(page: Page) -> tuple[list[str | None], str]:
+    def look(page: Page) -> list[str | None]:
         open_artifact(page, ui, runs[0], "tiny-job", "customJobs")
+        expect(page.get_by_role("link", name="Open ")).to_have_count(2)
         links = [link.get_attribute("href") for link in page.get_by_role("link", name="Open ").all()]
-        return links, open_artifact(page, ui, runs[1], "tiny-failure", "invalid_request")
+        open_artifact(page, ui, runs[1], "tiny-failure", "no such machine type", "invalid_request")
+        return links
 
-    (job, lines), refusal = browser.do(look)
+    job, lines = browser.do(look)
     assert job == (
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/1001?project=my-project-123"
     )
     assert str(lines).startswith("https://console.cloud.google.com/logs/query;query=resource.type")
-    assert "no such machine type" in refusal
 
 
 def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
