@@ -1,7 +1,7 @@
 """Builds the same projects in every way that this machine has, and prints medians side by side.
 
     python benchmarks/images/run.py [--projects a,b,torch] [--lines loopback,wan] [--rivals NAMES] [--steps STEPS]
-                                    [--runs 5] [--cold-runs 1] [--save FILE]
+                                    [--runs 5] [--cold-runs 1] [--pause SECONDS] [--save FILE]
     python benchmarks/images/run.py --show FILE
 
 See README.md beside this file for what is measured.
@@ -35,8 +35,6 @@ from ours import Ours  # noqa: E402
 from rivals import Rival, rivals, whole_process  # noqa: E402
 
 STEPS = ("cold", "fresh machine", "edit", "nothing", "process")
-_SETTLED = 2.1
-"""Seconds: a file touched just now is looked at again by the next build; people's edits are older."""
 _names = itertools.count()
 
 
@@ -49,12 +47,14 @@ class Plan:
         steps: Some of STEPS.
         runs: Of an edit and of nothing.
         cold_runs: Of the cold steps.
+        pause: Seconds between an edit and its build.
     """
 
     others: Sequence[Rival]
     steps: frozenset[str]
     runs: int
     cold_runs: int
+    pause: float
 
 
 def main() -> None:
@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--steps", default=",".join(STEPS), help="what is timed")
     parser.add_argument("--runs", type=int, default=5, help="of an edit and of nothing")
     parser.add_argument("--cold-runs", type=int, default=1, help="of the cold steps")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between an edit and its build")
     parser.add_argument("--save", type=Path, help="add what was measured to this file")
     parser.add_argument("--show", type=Path, help="print the tables of what was saved, and end")
     options = parser.parse_args()
@@ -74,7 +75,8 @@ def main() -> None:
         return
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
     print(f"{platform.machine()}, {os.cpu_count()} cores; seconds\n")
-    plan = Plan(available(options.rivals), frozenset(options.steps.split(",")), options.runs, options.cold_runs)
+    others, wanted = available(options.rivals), frozenset(options.steps.split(","))
+    plan = Plan(others, wanted, options.runs, options.cold_runs, options.pause)
     with tempfile.TemporaryDirectory(prefix="images-benchmark-") as name:
         folder = Path(name)
         with running_registry(folder / "registry", password=False) as server:
@@ -115,7 +117,7 @@ def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> No
             except RuntimeError as error:  # its own words, and the others go on
                 print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
         if "process" in plan.steps:
-            piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan.runs)
+            piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -142,27 +144,26 @@ def steps(way: Rival, project: projects.Project, line: wan.Line, base: str, plan
             way.forget(base)
             project.edit()
             timed("fresh machine", image)
-    time.sleep(_SETTLED)
     way.build_and_push(project, image)  # whatever was measured before, it is there now
     for _ in range(plan.runs):
         timed("nothing", image)
     for _ in range(plan.runs if "edit" in plan.steps else 0):
         project.edit()
-        time.sleep(_SETTLED)
+        time.sleep(plan.pause)
         timed("edit", image)
     return row
 
 
-def processes(project: projects.Project, ours: Ours, host: str, base: str, runs: int) -> tables.Row:
+def processes(project: projects.Project, ours: Ours, host: str, base: str, plan: Plan) -> tables.Row:
     """Our way as a command of its own: with the interpreter's start and the imports."""
     image = f"{host}/bench/n{next(_names)}:latest"
     command = whole_process(ours.home, project.folder, image, base)
     subprocess.run(command, check=True)
-    nothing = [seconds(lambda: subprocess.run(command, check=True)) for _ in range(runs)]
+    nothing = [seconds(lambda: subprocess.run(command, check=True)) for _ in range(plan.runs)]
     edits = []
-    for _ in range(runs):
+    for _ in range(plan.runs):
         project.edit()
-        time.sleep(_SETTLED)
+        time.sleep(plan.pause)
         edits.append(seconds(lambda: subprocess.run(command, check=True)))
     return {"edit": edits, "nothing": nothing}
 
