@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from ..core.errors import ImageError
 from .dependencies import (
     SMALL,
     DependencyRecords,
@@ -29,6 +31,13 @@ from .pylock import LockedWheel, lock_hash, read_lock
 from .shared_sets import SharedSets
 from .wheel_layer import write_wheel_layer
 from .workshop import Workshop
+
+
+class SetVanished(ImageError):
+    """The target has removed layers that it was known to have; they are no longer thought to be there."""
+
+    transient = True
+
 
 _FORGOTTEN = 90 * 24 * 3600.0  # seconds after which a project that isn't built any more is forgotten
 _UNKNOWN = 1 << 40  # bytes: a lock without sizes, so send each big layer as soon as it is made
@@ -63,7 +72,7 @@ class DependencyLayers:
         request = self._request
         name = record_name(request.lock, request.python, self._alone)
         known = self._records.load(name)
-        found = known if known is not None and self._at_hand(known) else self._find_or_make()
+        found = known if known is not None and self._at_hand(known, name) else self._find_or_make()
         self._shop.later(self._end, name, known, found)
         return found
 
@@ -73,15 +82,27 @@ class DependencyLayers:
         if found != known:
             self._records.save(name, found)
 
-    def _at_hand(self, found: DependencySet) -> bool:
+    def _at_hand(self, found: DependencySet, name: str) -> bool:
         """Whether every layer is where it is needed; those in the cache are put into the store."""
         started = time.perf_counter()
         absent = [layer for key, layer in found.layers if not self._in_store(key, layer)]
-        if absent and not (self._shared and self._shared.holds(found)):
-            return False
+        if absent:
+            if not (self._shared and self._shared.had(found)):
+                return False
+            self._shop.later(self._confirm, self._shared, found, name)  # beside all else: nearly always it has them
         for _, layer in found.layers:
             self._shop.report(layer, "reused", started)
         return True
+
+    def _confirm(self, shared: SharedSets, found: DependencySet, name: str) -> None:
+        """Asks whether the target still has the layers.
+
+        Raises:
+            SetVanished: It hasn't; the next build finds that out before anything else.
+        """
+        if not shared.holds(found):
+            self._records.save(name, replace(found, targets=()))
+            raise SetVanished("the registry no longer has the dependencies' layers", next_step="Run again")
 
     def _in_store(self, key: str, layer: Layer) -> bool:
         if self._shop.has(layer):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
@@ -21,7 +22,7 @@ from .code_state import CodeState
 from .config import DOCKER, OCI, PREFIX, MediaTypes, blob_descriptor, image_config, image_manifest, layer_descriptor
 from .crew import Crew
 from .dependencies import MAX_ALONE
-from .dependency_layers import DependencyLayers
+from .dependency_layers import DependencyLayers, SetVanished
 from .environment import write_environment
 from .interior import Interior
 from .layer import Layer
@@ -70,10 +71,28 @@ def build(
         StorageError: The disk is full.
     """
     alone = _check(request, base)
+    once = partial(_build, request, store, cache, base, alone=alone, to=upload_to, progress=progress, workers=workers)
+    try:
+        return once()
+    except SetVanished:
+        return once()
+
+
+def _build(
+    request: ImageRequest,
+    store: OciLayout,
+    cache: Path,
+    base: Base | None,
+    *,
+    alone: int,
+    to: ImageTarget | None,
+    progress: Progress | None,
+    workers: int,
+) -> BuiltImage:
     # Taken before any file is looked at: what is touched later than this looks touched to the next build.
     now = time.time_ns()
     with Crew() as crew:
-        uploads = Uploads(crew, store, upload_to, cache) if upload_to else None
+        uploads = Uploads(crew, store, to, cache) if to else None
         folder = cache / "layers"
         shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
         interior = crew.make(lambda: _interior(request, base)) if base else None

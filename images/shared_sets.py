@@ -47,9 +47,13 @@ class SharedSets:
             self._shop.report(layer, "reused", started)
         return found
 
+    def had(self, found: DependencySet) -> bool:
+        """Whether the target is known to have had a set."""
+        return self._name in found.targets
+
     def holds(self, found: DependencySet) -> bool:
-        """Whether the target still has the set that it had; one request, none if it never had it."""
-        return self._name in found.targets and self._target.head_manifest(set_tag(found.lock, self._alone)) is not None
+        """Whether the target still has a set; one request."""
+        return self._target.head_manifest(set_tag(found.lock, self._alone)) is not None
 
     def publish(self, found: DependencySet) -> DependencySet:
         """Sends what the target lacks of a set that lies in the store, and tags it.
@@ -57,7 +61,7 @@ class SharedSets:
         Raises:
             RegistryError: A layer was refused. That the tag was is no error: it only makes another machine build.
         """
-        if not found.layers or self._name in found.targets:
+        if not found.layers or self.had(found):
             return found
         layers = [layer for _, layer in found.layers]
         config = image_config(layers, {})
