@@ -4,6 +4,7 @@
 
 import os
 from dataclasses import asdict, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -109,7 +110,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
-            plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
+            # Made when `build` first asks: a base that can't be reached is that step's failure, and its to retry.
+            plan = cache(
+                partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
+            )
             image = steps.run(push, plan, steps.run(build, plan))
             from .job import trained
 

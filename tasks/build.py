@@ -14,24 +14,26 @@ from ..images.cache import building, find
 from ..images.model import BuiltImage, LayerReport
 from .artifacts import artifact_key, copied
 from .log import LogFunction, step_log
-from .plan import ImagePlan, docker_engine
+from .plan import ImagePlan, Planned, docker_engine
 from .policy import STEP
 
 
 # The one cache of images is the place where they lie. Prefect's cache would have to be confirmed there anyway,
 # and it doesn't know of what another machine built, so the step asks and calls itself Cached.
 @task(name="build", cache_policy=NO_CACHE, **STEP)
-def build(plan: ImagePlan) -> BuiltImage:
+def build(planned: Planned) -> BuiltImage:
     """Builds the image, unless its target has it already; of two runs at once, one builds.
 
     Raises:
         ImageError: A wheel, the base or the Dockerfile can't be used.
         RegistryError: The base or the target refused.
+        ProjectError: As `plan_image`.
     """
     from ..images.push import close_ahead, open_ahead
 
     log = step_log("build")
     home = Home.default()
+    plan = planned()
     with building(plan.request.fingerprint, home, log) as waited:
         if plan.builder == "direct":
             open_ahead(plan.target, plan.layout, plan.request.fingerprint, home.cache)

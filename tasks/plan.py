@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..project.freeze import Lock
 
 Builder = Literal["auto", "direct", "docker"]
+Planned = Callable[[], "ImagePlan"]
+"""Gives the plan, always the same one; the first call may raise what `plan_image` raises."""
 REVISION = "org.opencontainers.image.revision"
 
 

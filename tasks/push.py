@@ -10,12 +10,12 @@ from ..images.cache import building
 from ..images.model import BuiltImage, LayerReport
 from .build import cached, layer_line, report_layers
 from .log import LogFunction, step_log
-from .plan import ImagePlan, docker_engine
+from .plan import ImagePlan, Planned, docker_engine
 from .policy import STEP
 
 
 @task(name="push", cache_policy=NO_CACHE, **STEP)
-def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
+def push(planned: Planned, image: BuiltImage) -> BuiltImage:
     """Sends what the target lacks, then the manifest, then its tags: an image is whole or not there.
 
     Raises:
@@ -24,6 +24,7 @@ def push(plan: ImagePlan, image: BuiltImage) -> BuiltImage:
     """
     log = step_log("push")
     home = Home.default()
+    plan = planned()
     with building(plan.request.fingerprint, home, log):
         found = None if image.layers else plan.confirmed()
         if found is not None and (found.digest == image.digest or image.builder == "docker"):

@@ -13,7 +13,7 @@ import pytest
 from docker import DockerClient
 from fixtures.base_image import base_folder, push_base
 from fixtures.browser import Browser
-from fixtures.registry_server import RegistryServer, free_port, running_registry
+from fixtures.registry_server import free_port, running_registry
 from fixtures.scripted_vertex import Fate, TinyVertex, serve
 from fixtures.worker import Worker, log, until
 from grpc import StatusCode
@@ -198,13 +198,16 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     worker: Worker,
     home: Home,
     project: Path,
-    open_registry: RegistryServer,
     docker_engine: DockerClient,
     tmp_path: Path,
 ) -> None:
-    """One clear message; with the registry up again, verify and freeze are not run again, and the run completes."""
-    port = free_port()
-    base = push_base(open_registry, base_folder())
+    """One clear message; with the registry up again, verify and freeze are not run again, and the run completes.
+
+    The base image lies there too, so it can't be asked for what it is either.
+    """
+    port, kept = free_port(), tmp_path / "registry"
+    with running_registry(kept, password=False, port=port) as server:
+        base = push_base(server, base_folder())
     (project / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{base.name}"\n')
     block = f"registry-{uuid4().hex[:6]}"
     ContainerRegistry(host=f"127.0.0.1:{port}", project="team").save(block)
@@ -240,7 +243,7 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
         with page.expect_response(re.compile("/set_state$")):
             page.get_by_role("button", name="Retry").click()
 
-    with running_registry(tmp_path / "registry", password=False, port=port):
+    with running_registry(kept, password=False, port=port):
         browser.do(retry)
         assert ended(run, attempt=2) == "Completed", worker.log.read_text()[-3000:]
 

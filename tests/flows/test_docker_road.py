@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -40,7 +41,7 @@ def make_image(
     snapshot = Project.open(project, home)
     steps = Steps()
     lock = steps.run(freeze, snapshot, False)
-    plan = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)  # pyright: ignore[reportArgumentType]
+    plan = cache(partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home))  # pyright: ignore[reportArgumentType]
     image = steps.run(push, plan, steps.run(build, plan))
     return image, {report.name: report.state for report in steps.reports}
 
