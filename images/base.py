@@ -121,7 +121,7 @@ def resolve_base(
     digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
     record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
     facts = _known(record)
-    found = facts or retry(lambda: _look_at(text, source, digest))
+    found = facts or _look_at(text, source, digest)
 
     def read() -> Interior:
         inside = facts

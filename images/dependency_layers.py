@@ -32,15 +32,14 @@ from .shared_sets import SharedSets
 from .wheel_layer import write_wheel_layer
 from .workshop import Workshop
 
+_FORGOTTEN = 90 * 24 * 3600.0  # seconds after which a project that isn't built any more is forgotten
+_UNKNOWN = 1 << 40  # bytes: a lock without sizes, so send each big layer as soon as it is made
+
 
 class SetVanished(ImageError):
     """The target has removed layers that it was known to have; they are no longer thought to be there."""
 
     transient = True
-
-
-_FORGOTTEN = 90 * 24 * 3600.0  # seconds after which a project that isn't built any more is forgotten
-_UNKNOWN = 1 << 40  # bytes: a lock without sizes, so send each big layer as soon as it is made
 
 
 class DependencyLayers:

@@ -22,6 +22,8 @@ from prefect_vertex_training.images.config import blob_descriptor
 from prefect_vertex_training.images.layout import OciLayout
 from prefect_vertex_training.images.model import BuiltImage, Descriptor
 from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.reference import Reference
+from prefect_vertex_training.images.registry import Repository
 
 
 def _actions(image: BuiltImage) -> dict[str, str]:
@@ -298,6 +300,22 @@ def test_layers_that_are_only_in_the_registry(bench, tmp_path: Path) -> None:
     image = fresh.build()
     assert fresh.store.is_whole(image.digest)
     assert expected != ""
+
+
+def test_a_registry_that_lost_the_dependencies_gets_them_again(bench, open_registry, tmp_path: Path) -> None:
+    """A machine that had only taken them from there makes them after all: the edited image is whole in the registry."""
+    target = Repository(Reference.parse(f"{open_registry.host}/lost/demo"))
+    push(bench.build(upload_to=target), bench.store, target, tags=["v1"], cache=bench.cache)
+    fresh = type(bench)(bench.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", bench.wheels)
+    push(fresh.build(upload_to=target), fresh.store, target, tags=["v2"], cache=fresh.cache)
+    fresh.write("train.py", "edited")
+    shutil.rmtree(open_registry.storage / "docker/registry/v2/repositories/lost")
+
+    image = push(fresh.build(upload_to=target), fresh.store, target, tags=["v3"], cache=fresh.cache)
+
+    assert open_registry.tags("lost/demo")[-1] == "v3"
+    assert {layer.digest for layer in image.layers if not target.has_blob(layer.digest)} == set()
+    assert "big 1.0" in {layer.title for layer in image.layers if layer.action == "uploaded"}
 
 
 @pytest.mark.parametrize("lost", ["wheels", "sets", "code", "images", "everything"])
