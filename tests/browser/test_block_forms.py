@@ -23,15 +23,18 @@ pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)
 def open_form(page: Page, api: str, slug: str, **fields: str) -> None:
     """The form of a new block with some fields filled, by their titles."""
     page.goto(f"{api.removesuffix('/api')}/v2/blocks/catalog/{slug}/create")
-    for title, text in fields.items():
-        page.get_by_label(re.compile(rf"^{title}( \(Optional\))?$")).fill(text)
+    with page.expect_response(re.compile("/block_documents/name/")):  # whether the name is free, asked a moment later
+        for title, text in fields.items():
+            page.get_by_label(re.compile(rf"^{title}( \(Optional\))?$")).fill(text)
 
 
 def save(page: Page, example: str) -> None:
     """Presses Save, and sees on the new block's page how Python loads it."""
+    button = page.get_by_role("button", name="Save")
     while True:
+        expect(button).to_be_enabled()  # while the name is looked up it isn't, and a key pressed then is lost
         with page.expect_response(lambda answer: answer.url.endswith("/block_documents/")) as answer:
-            page.get_by_role("button", name="Save").press("Enter")  # what an earlier refusal said may lie over it
+            button.press("Enter")  # what an earlier refusal said may lie over it
         if answer.value.status != 503:  # a database that neighbours keep busy; a person would press again
             break
     page.wait_for_url(re.compile("/blocks/block/"))
