@@ -72,6 +72,7 @@ def test_a_registry_takes_saved_credentials(browser: Browser, prefect_server: st
         open_form(page, prefect_server, "container-registry-for-training", Name=name, Host="registry.example.com")
         page.get_by_role("button", name="Select a block").click()
         page.get_by_role("option", name=f"login-{name}").click()
+        expect(page.get_by_role("option")).to_have_count(0)
         save(page, f'ContainerRegistry.load("{name}")')
         open_form(page, prefect_server, "container-registry-for-training", Name=f"{name}-open", Host="127.0.0.1:5000")
         save(page, f'ContainerRegistry.load("{name}-open")')

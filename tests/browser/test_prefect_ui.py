@@ -81,6 +81,18 @@ def send(page: Page, name: str) -> dict[str, str]:
             return answer.value.json()
 
 
+def choose(page: Page, ui: str, run: UUID, item: str) -> None:
+    """Picks an item of the menu on a run's page, and confirms it."""
+    while True:
+        page.goto(f"{ui}/runs/flow-run/{run}")
+        page.get_by_role("button", name="Open menu").first.click()
+        page.get_by_role("menuitem", name=item).click()
+        with page.expect_response(re.compile("/set_state$")) as answer:
+            page.get_by_role("button", name=item).last.click()
+        if answer.value.status != 503:  # as above
+            break
+
+
 def ended(run: UUID, *, attempt: int = 1) -> str:
     """The name of the state in which an attempt of a run ended."""
 
@@ -236,15 +248,8 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     assert not [line for line in lines if "Traceback" in line or "\n" in line]
     assert len([line for line in lines if "Retry" in line]) == 3
 
-    def retry(page: Page) -> None:
-        page.goto(f"{ui}/runs/flow-run/{run}")
-        page.get_by_role("button", name="Open menu").first.click()
-        page.get_by_role("menuitem", name="Retry").click()
-        with page.expect_response(re.compile("/set_state$")):
-            page.get_by_role("button", name="Retry").click()
-
     with running_registry(kept, password=False, port=port):
-        browser.do(retry)
+        browser.do(lambda page: choose(page, ui, run, "Retry"))
         assert ended(run, attempt=2) == "Completed", worker.log.read_text()[-3000:]
 
     steps = steps_of(run)
@@ -278,14 +283,7 @@ def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
     run = browser.do(begin)
     until(lambda: job_states(home) == ["RUNNING"], 300)
 
-    def cancel(page: Page) -> None:
-        page.goto(f"{ui}/runs/flow-run/{run}")
-        page.get_by_role("button", name="Open menu").first.click()
-        page.get_by_role("menuitem", name="Cancel").click()
-        with page.expect_response(re.compile("/set_state$")):
-            page.get_by_role("button", name="Cancel").last.click()
-
-    browser.do(cancel)
+    browser.do(lambda page: choose(page, ui, run, "Cancel"))
     until(lambda: job_states(home) == ["CANCELLED"])
     assert ended(run) == "Cancelled", worker.log.read_text()[-3000:]
 
