@@ -8,6 +8,7 @@ https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import posixpath
@@ -70,6 +71,10 @@ def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Chec
                 pass
         except _CORRUPT as error:
             raise unpacker.refuse(f"can't be read: {error}") from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise unpacker.refuse("holds a path or a link that is too long for this machine") from error
 
 
 def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
@@ -212,7 +217,7 @@ class _Unpacker:
                 self._folders = {f for f in self._folders if f != gone and not f.startswith(f"{gone}/")}
             else:
                 target.unlink()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter where a layer removes from what is a file
             pass
 
 

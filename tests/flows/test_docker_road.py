@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fixtures.engine import remove_tags
 from fixtures.faulty_proxy import Fault, faulty_proxy
 from fixtures.registry_server import RegistryServer
 from prefect import flow
@@ -71,10 +72,7 @@ def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def forget(name: str) -> None:
         monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / f"home-{uuid4().hex}"))
-        for image in docker_engine.images.list():
-            for tag in image.tags:
-                if name in tag:
-                    docker_engine.images.remove(tag, force=True)
+        remove_tags(docker_engine, lambda tag: name in tag)
 
     return forget
 
@@ -83,10 +81,7 @@ def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def engine_as_it_was(docker_engine) -> Iterator[None]:
     """Removes the images that these tests tag."""
     yield
-    for image in docker_engine.images.list():
-        for tag in image.tags:
-            if tag.startswith("tiny-"):
-                docker_engine.images.remove(tag, force=True)
+    remove_tags(docker_engine, lambda tag: tag.startswith("tiny-"))
 
 
 def test_built_pushed_confirmed(

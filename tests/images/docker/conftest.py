@@ -37,9 +37,9 @@ def no_images_left() -> Iterator[None]:
     yield
     with contextlib.suppress(DockerException), contextlib.closing(docker.from_env()) as engine:
         filters = {"label": [f"{name}={value}" for name, value in LABEL.items()]}
-        for image in engine.images.list(all=True, filters=filters):
+        for image in engine.api.images(all=True, filters=filters, quiet=True):
             with contextlib.suppress(DockerException):
-                engine.images.remove(image.id, force=True)
+                engine.images.remove(image, force=True)
 
 
 @pytest.fixture

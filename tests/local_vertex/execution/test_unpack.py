@@ -75,6 +75,13 @@ def test_whiteouts_hide_what_lower_layers_have(unpack: Unpack) -> None:
     assert tree(root) == {"a": "/", "a/y": "1", "b": "/", "b/new": "2"}
 
 
+def test_a_whiteout_below_a_file_has_nothing_to_hide(unpack: Unpack) -> None:
+    """Neither of a lower layer's nor of its own."""
+    root = unpack([("f", b"1")], [("g", b"2"), ("f/.wh.x", b""), ("g/.wh.x", b""), ("g/.wh..wh..opq", b"")])
+
+    assert tree(root) == {"f": "1", "g": "2"}
+
+
 def test_a_later_layer_replaces_what_was_there(unpack: Unpack) -> None:
     """A file by a folder, a folder by a file, a link by a file; a link's target is left alone."""
     root = unpack(
@@ -107,6 +114,10 @@ BAD = {
     "character device": [member("dev", tarfile.CHRTYPE)],
     "block device": [member("dev", tarfile.BLKTYPE)],
     "pipe": [member("pipe", tarfile.FIFOTYPE)],
+    "a name too long": [("x" * 300, b"")],
+    "a folder's name too long": [("x" * 300 + "/f", b"")],
+    "a whiteout of a name too long": [(".wh." + "x" * 300, b"")],
+    "a path too long": [("/".join(["x" * 200] * 30), b"")],
 }
 
 
