@@ -16,6 +16,7 @@ from ..core.errors import ProjectError
 from . import contents_cache
 from .contents_cache import Entry, Known
 from .files import ProjectFile
+from .secret_batches import SecretBatches
 from .secret_scan import Finding, SecretScan, is_binary
 
 _SETTLED_NS = 2_000_000_000
@@ -81,17 +82,19 @@ def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict
     kept = known.entries
     entries: list[Entry] = []
     found: dict[str, list[Finding]] = {}
-    for file in files:
-        entry = kept.get(file.path)
-        if entry is None or entry[:4] != file.signature:
-            # One thread: with a second one the interpreter's lock costs more than both cores bring.
-            entry, findings = _read(file, known)
-            if findings:
-                found[file.path] = findings
-        elif file.path in known.found:
-            found[file.path] = known.found[file.path]
-        entries.append(entry)
-    return entries, found
+    with SecretBatches() as batches:
+        for file in files:
+            entry = kept.get(file.path)
+            if entry is None or entry[:4] != file.signature:
+                # One thread reads: with a second one the interpreter's lock costs more than both cores bring.
+                entry, findings = _read(file, known, batches)
+                if findings:
+                    found[file.path] = findings
+            elif file.path in known.found:
+                found[file.path] = known.found[file.path]
+            entries.append(entry)
+        found |= batches.finish()
+    return entries, {path: found[path] for path in sorted(found)}
 
 
 def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
@@ -99,15 +102,18 @@ def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
     return hashlib.sha256(orjson.dumps(lines)).hexdigest()
 
 
-def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:
-    """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one."""
+def _read(file: ProjectFile, known: Known, batches: SecretBatches) -> tuple[Entry, list[Finding]]:
+    """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one.
+
+    A small text that nothing is known of goes into `batches`, and has no findings yet.
+    """
     try:
         opened = os.open(file.location, os.O_RDONLY)
         try:
             status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
                 raise ProjectError(f"{file.path} is no longer a file", where=file.location)
-            digest, findings = _digest(opened, status.st_size, known)
+            digest, findings = _digest(opened, file.path, status.st_size, known, batches)
         finally:
             os.close(opened)
     except OSError as error:
@@ -119,7 +125,7 @@ def _read(file: ProjectFile, known: Known) -> tuple[Entry, list[Finding]]:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, digest), findings
 
 
-def _digest(opened: int, size: int, known: Known) -> tuple[str, list[Finding]]:
+def _digest(opened: int, path: str, size: int, known: Known, batches: SecretBatches) -> tuple[str, list[Finding]]:
     from blake3 import blake3
 
     block = os.read(opened, min(size, _BLOCK) + 1)
@@ -128,7 +134,9 @@ def _digest(opened: int, size: int, known: Known) -> tuple[str, list[Finding]]:
         if is_binary(block):
             return digest, []
         findings = known.findings(digest)
-        return digest, _scanned(block) if findings is None else findings
+        if findings is None:
+            batches.add(path, block)
+        return digest, findings or []
     scan = SecretScan()
     hasher = blake3()
     while block:
@@ -136,9 +144,3 @@ def _digest(opened: int, size: int, known: Known) -> tuple[str, list[Finding]]:
         scan.feed(block)
         block = os.read(opened, _BLOCK)
     return hasher.hexdigest(), scan.findings
-
-
-def _scanned(block: bytes) -> list[Finding]:
-    scan = SecretScan()
-    scan.feed(block, last=True)
-    return scan.findings

@@ -37,8 +37,19 @@ class Finding(NamedTuple):
 def is_binary(block: bytes) -> bool:
     """Whether a file that begins so is not text."""
     if block[:2] in _UTF16:
-        return b"\0" in _as_utf8(block)[:_BINARY_HEAD]
+        return b"\0" in as_utf8(block)[:_BINARY_HEAD]
     return block.find(0, 0, _BINARY_HEAD) >= 0
+
+
+def as_utf8(block: bytes) -> bytes:
+    """A text's bytes in the encoding that the rules are written for; only those of UTF-16 change."""
+    encoding = _UTF16.get(block[:2])
+    return block if encoding is None else block.decode(encoding, "replace").encode()
+
+
+def suspicious_spans(text: bytes) -> Iterator[tuple[int, int]]:
+    """Begin and end of all that looks like a secret at first sight."""
+    return (match.span() for match in _prefilter().finditer(text))
 
 
 class SecretScan:
@@ -59,12 +70,12 @@ class SecretScan:
         """Scans the next bytes; a secret may begin in the block before. Of the `last` ones no lines are counted."""
         if self._binary is None:
             self._binary = is_binary(block)
-            block = _as_utf8(block)
+            block = as_utf8(block)
         if self._binary:
             return
         text = self._tail + block if self._tail else block
-        for match in _prefilter().finditer(text):
-            self._suspect(text, match.start(), match.end())
+        for start, end in suspicious_spans(text):
+            self._suspect(text, start, end)
         if last:
             return
         self._tail = text[-_OVERLAP:]
@@ -182,8 +193,3 @@ _ALLOWED = re.compile(r"pragma: ?(?:allow|white)list[ -]secret")
 def _is_allowed(line: str) -> bool:
     """Whether the line has detect-secrets' own comment."""
     return _ALLOWED.search(line.split("\n", 1)[0]) is not None
-
-
-def _as_utf8(block: bytes) -> bytes:
-    encoding = _UTF16.get(block[:2])
-    return block if encoding is None else block.decode(encoding, "replace").encode()

@@ -148,7 +148,7 @@ def test_unchanged_files_are_not_read_again(make_project, tmp_path, monkeypatch)
     files = list_files(root, settings)
     later = time.time_ns() + 10**10
     first = fingerprint(files, settings, cache=tmp_path, clock=lambda: later)
-    monkeypatch.setattr("prefect_vertex_training.project.contents._read", lambda file, _known: pytest.fail(file.path))
+    monkeypatch.setattr("prefect_vertex_training.project.contents._read", lambda file, *_: pytest.fail(file.path))
 
     assert first == fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
 
@@ -171,7 +171,7 @@ def test_one_unsettled_file_is_read_again_and_no_other(make_project, tmp_path, m
     os.utime(root / "a.py", ns=(later, later))
     first = fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
     read, seen = contents._read, []
-    monkeypatch.setattr(contents, "_read", lambda file, known: seen.append(file.path) or read(file, known))
+    monkeypatch.setattr(contents, "_read", lambda file, *others: seen.append(file.path) or read(file, *others))
 
     assert first == fingerprint(list_files(root, settings), settings, cache=tmp_path, clock=lambda: later)
     assert seen == ["a.py"]

@@ -168,7 +168,7 @@ def test_unchanged_files_are_not_scanned_again(make_project, tmp_path, monkeypat
 
     first = read()
     assert list(first.findings) == ["a.py"]
-    monkeypatch.setattr(contents.SecretScan, "feed", lambda _self, _block: pytest.fail("scanned"))
+    monkeypatch.setattr(contents.SecretBatches, "add", lambda *_: pytest.fail("scanned"))
     (root / "b.py").touch()
     (root / "a.py").rename(root / "c.py")
 
