@@ -27,6 +27,7 @@ class Crew:
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self._makers = ThreadPoolExecutor(_THREADS, thread_name_prefix="make")
+        self._fetchers = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
         self._senders = ThreadPoolExecutor(_THREADS, thread_name_prefix="send")
 
     def __enter__(self) -> Crew:
@@ -39,6 +40,7 @@ class Crew:
             self._fail(error)
         # Nothing is cancelled: as_completed waits for ever for a future that shutdown has cancelled.
         self._makers.shutdown(wait=True)
+        self._fetchers.shutdown(wait=True)
         self._senders.shutdown(wait=True)
         if error is not None and self._failure is not None and error is not self._failure:
             raise self._failure
@@ -46,6 +48,10 @@ class Crew:
     def make(self, action: Callable[..., T], *args: object) -> Future[T]:
         """Runs `action`, which makes something."""
         return self._makers.submit(self._run, action, *args)
+
+    def fetch(self, action: Callable[..., T], *args: object) -> Future[T]:
+        """Runs `action`, which makes something of a download: that begins at once, not behind what only computes."""
+        return self._fetchers.submit(self._run, action, *args)
 
     def send(self, action: Callable[..., T], *args: object) -> Future[T]:
         """Runs `action`, which talks to the target: never behind what is still to be made."""

@@ -126,7 +126,7 @@ class DependencyLayers:
         # The lock's sizes only tell what is worth sending at once; what is joined is decided by the layers.
         likely = select_alone({key: wheel.size or _UNKNOWN for key, wheel in by_key.items()}, self._alone)
         running = {
-            key: self._shop.crew.make(self._make_wheel, by_key[key], key, key in likely)
+            key: self._shop.crew.fetch(self._make_wheel, by_key[key], key, key in likely)
             for key in _order({key: wheel.size for key, wheel in by_key.items()})
         }
         made = {key: running[key].result() for key in by_key}

@@ -133,6 +133,7 @@ def steps(way: Rival, project: projects.Project, line: wan.Line, base: str, plan
     cold = "cold" in plan.steps or "fresh machine" in plan.steps
     for _ in range(plan.cold_runs if cold else 0):
         way.forget(base)
+        os.sync()  # what was left unwritten by the way before is not for this one to write
         image = f"{line.host}/bench/n{next(_names)}:latest"
         before = line.sent
         timed("cold", image)

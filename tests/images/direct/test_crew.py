@@ -56,12 +56,13 @@ def test_nothing_begins_after_a_failure() -> None:
     assert all(future.done() for future in futures)
 
 
-def test_sending_is_not_behind_making() -> None:
-    """An action that sends runs although every maker is busy."""
+def test_neither_sending_nor_fetching_is_behind_making() -> None:
+    """What waits for a network begins although every maker is busy."""
     free = threading.Event()
     with Crew() as crew:
         makers = [crew.make(free.wait, 30) for _ in range(20)]
 
-        assert crew.send(lambda: "sent").result() == "sent"
+        assert crew.send(lambda: "sent").result(30) == "sent"
+        assert crew.fetch(lambda: "fetched").result(30) == "fetched"
         free.set()
         assert all(maker.result() for maker in makers)
