@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -110,54 +111,75 @@ def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> No
     if piece.project == "torch":
         bump(project, ours, line.host, base, piece.line)
     else:
-        for way in (*plan.others, ours):
-            way.prepare(project, base)
-            try:
-                piece.rows[way.name] = steps(way, project, line, base, plan)
-            except RuntimeError as error:  # its own words, and the others go on
-                print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
+        take_turns(piece, (*plan.others, ours), project, line, base, plan)
         if "process" in plan.steps:
             piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def steps(way: Rival, project: projects.Project, line: wan.Line, base: str, plan: Plan) -> tables.Row:
-    """The times of one way, and the bytes that a cold build sent over the line."""
-    row: tables.Row = {}
+def take_turns(
+    piece: tables.Piece, ways: Sequence[Rival], project: projects.Project, line: wan.Line, base: str, plan: Plan
+) -> None:
+    """Cold builds in rounds, for a machine's speed drifts within minutes; what is warm, one way after the other."""
+    going = list(ways)
 
-    def timed(step: str, image: str) -> None:
-        if step in plan.steps:
-            row.setdefault(step, []).append(seconds(lambda: way.build_and_push(project, image)))
+    def turn(way: Rival, measure: Callable[[tables.Row], None]) -> None:
+        if way not in going:
+            return
+        try:
+            way.prepare(project, base)
+            measure(piece.rows.setdefault(way.name, {}))
+        except RuntimeError as error:  # its own words, and the others go on
+            going.remove(way)
+            piece.rows.pop(way.name, None)
+            print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
 
-    image = f"{line.host}/bench/n{next(_names)}:latest"
-    cold = "cold" in plan.steps or "fresh machine" in plan.steps
-    for _ in range(plan.cold_runs if cold else 0):
-        way.forget(base)
-        os.sync()  # what was left unwritten by the way before is not for this one to write
-        image = f"{line.host}/bench/n{next(_names)}:latest"
-        before = line.sent
-        timed("cold", image)
-        if "cold" in plan.steps and line.sent > before:
+    for _ in range(plan.cold_runs if plan.steps & {"cold", "fresh machine"} else 0):
+        for way in ways:
+            turn(way, partial(cold, way, project, line, base, plan.steps))
+    for way in ways if plan.steps & {"edit", "nothing"} else ():
+        turn(way, partial(warm, way, project, line, plan))
+
+
+def cold(
+    way: Rival, project: projects.Project, line: wan.Line, base: str, wanted: frozenset[str], row: tables.Row
+) -> None:
+    """A build that finds no cache, with the bytes that it sends over the line; then ours on a fresh machine."""
+    image = new_image(line.host)
+    way.forget(base)
+    os.sync()  # what was left unwritten by the way before is not for this one to write
+    before = line.sent
+    took = seconds(lambda: way.build_and_push(project, image))
+    if "cold" in wanted:
+        row.setdefault("cold", []).append(took)
+        if line.sent > before:
             row.setdefault("sent", []).append(line.sent - before)
-        if isinstance(way, Ours) and "fresh machine" in plan.steps:
-            if "cold" not in plan.steps:
-                way.build_and_push(project, image)
-            way.forget(base)
-            project.edit()
-            timed("fresh machine", image)
+    if isinstance(way, Ours) and "fresh machine" in wanted:
+        way.forget(base)
+        project.edit()
+        row.setdefault("fresh machine", []).append(seconds(lambda: way.build_and_push(project, image)))
+
+
+def warm(way: Rival, project: projects.Project, line: wan.Line, plan: Plan, row: tables.Row) -> None:
+    """Builds of what was built before, unchanged and with a line changed."""
+    image = new_image(line.host)
     way.build_and_push(project, image)  # whatever was measured before, it is there now
-    for _ in range(plan.runs):
-        timed("nothing", image)
+    if "nothing" in plan.steps:
+        row["nothing"] = [seconds(lambda: way.build_and_push(project, image)) for _ in range(plan.runs)]
     for _ in range(plan.runs if "edit" in plan.steps else 0):
         project.edit()
         time.sleep(plan.pause)
-        timed("edit", image)
-    return row
+        row.setdefault("edit", []).append(seconds(lambda: way.build_and_push(project, image)))
+
+
+def new_image(host: str) -> str:
+    """A name in a repository that nobody used before."""
+    return f"{host}/bench/n{next(_names)}:latest"
 
 
 def processes(project: projects.Project, ours: Ours, host: str, base: str, plan: Plan) -> tables.Row:
     """Our way as a command of its own: with the interpreter's start and the imports."""
-    image = f"{host}/bench/n{next(_names)}:latest"
+    image = new_image(host)
     command = whole_process(ours.home, project.folder, image, base)
     subprocess.run(command, check=True)
     nothing = [seconds(lambda: subprocess.run(command, check=True)) for _ in range(plan.runs)]
@@ -171,7 +193,7 @@ def processes(project: projects.Project, ours: Ours, host: str, base: str, plan:
 
 def bump(project: projects.Project, ours: Ours, host: str, base: str, line: str) -> None:
     """A small dependency beside torch gets another version: what travels."""
-    image = f"{host}/bench/n{next(_names)}:latest"
+    image = new_image(host)
     try:
         ours.prepare(project, base)
         took = seconds(lambda: ours.build_and_push(project, image))
