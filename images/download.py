@@ -18,6 +18,7 @@ import urllib3
 from ..core.errors import WheelError, storage_errors
 from ..core.retry import retry
 from .pylock import LockedWheel
+from .tls import client_context
 
 _BLOCK = 256 * 1024
 _CONNECTIONS = 16  # to one host; no fewer than threads that download
@@ -137,10 +138,11 @@ class Downloader:
         proxy = _proxy(url) or ""
         with self._lock:
             if proxy not in self._pools:
+                trust = client_context()
                 self._pools[proxy] = (
-                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS)
+                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=trust, proxy_ssl_context=trust)
                     if proxy
-                    else urllib3.PoolManager(maxsize=_CONNECTIONS)
+                    else urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=trust)
                 )
             return self._pools[proxy]
 

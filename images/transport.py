@@ -19,6 +19,7 @@ from ..core.retry import backoff, is_transient
 from .reference import DOCKER_HUB
 from .registry_auth import Challenge, Credentials, TokenCache
 from .registry_errors import BODY_LIMIT, no_answer, reason, refusal
+from .tls import client_context
 
 ATTEMPTS = 6
 _BLOCK = 256 * 1024
@@ -77,7 +78,10 @@ class Transport:
         self._sleep = sleep
         scheme = "http" if _LOOPBACK.fullmatch(host) else "https"
         self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
-        self._pool = urllib3.PoolManager(maxsize=16, block=False, retries=False, blocksize=_BLOCK)
+        self._pool = urllib3.PoolManager(
+            maxsize=16, block=False, retries=False, blocksize=_BLOCK,
+            ssl_context=client_context() if scheme == "https" else None,
+        )  # fmt: skip
         self._timeout = urllib3.Timeout(connect=20, read=120)
         self._tokens = TokenCache()
         self._challenge: Challenge | None = None
