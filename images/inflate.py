@@ -42,20 +42,26 @@ class Inflater:
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """The bytes that `block` inflates to."""
-        if block and self._stream.eof:
+        stream = self._stream
+        if block and stream.eof:
             raise CorruptData("bytes after the end of the compressed data")
-        for data in _drain(self._stream, block):
-            self._seen += len(data)
-            if self._seen > self._size:
-                raise CorruptData(f"more than the {self._size} bytes announced")
-            self._seen_crc = zlib_ng.crc32(data, self._seen_crc)
-            yield data
-        if self._stream.unused_data:
+        more = True
+        while more and not stream.eof:
+            try:
+                data = stream.decompress(block, _STEP)
+            except _ERROR as error:
+                raise CorruptData(str(error)) from error
+            block = stream.unconsumed_tail
+            more = bool(block) or len(data) == _STEP
+            if data:
+                yield self._checked(data)
+        if stream.unused_data:
             raise CorruptData("bytes after the end of the compressed data")
 
     def finish(self) -> Iterator[bytes]:
         """The last bytes; checks that all came."""
-        yield from self.feed(b"")
+        if not self._stream.eof:
+            yield from self.feed(b"")
         if not self._stream.eof:
             raise CorruptData("the compressed data ends early")
         if self._seen != self._size:
@@ -63,19 +69,12 @@ class Inflater:
         if self._seen_crc != self._crc:
             raise CorruptData(f"CRC {self._seen_crc:08x} where {self._crc:08x} was announced")
 
-
-def _drain(stream: _Stream, block: bytes) -> Iterator[bytes]:
-    """Feeds `block` and yields what comes out, at most `_STEP` bytes at a time."""
-    while not stream.eof:
-        try:
-            data = stream.decompress(block, _STEP)
-        except _ERROR as error:
-            raise CorruptData(str(error)) from error
-        if data:
-            yield data
-        block = stream.unconsumed_tail
-        if not block and len(data) < _STEP:
-            return
+    def _checked(self, data: bytes) -> bytes:
+        self._seen += len(data)
+        if self._seen > self._size:
+            raise CorruptData(f"more than the {self._size} bytes announced")
+        self._seen_crc = zlib_ng.crc32(data, self._seen_crc)
+        return data
 
 
 def gunzip(stream: BinaryIO) -> BinaryIO:

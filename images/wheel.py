@@ -76,6 +76,7 @@ class Wheel:
             self.dist_info = self._source.dist_info_dir
             self._check_version()
             self.scripts = dict(self._entry_point_scripts())
+            self._data_folders = {self._source.data_dir, self.dist_info.removesuffix(".dist-info") + ".data"}
             self.files = list(self._entries())
         self._check_targets()
 
@@ -125,7 +126,7 @@ class Wheel:
             raise self.broken(f"has the format version {version}, and only 1.x is known")
 
     def _entry_point_scripts(self) -> Iterator[tuple[str, bytes]]:
-        if "entry_points.txt" not in self._source.dist_info_filenames:
+        if f"{self.dist_info}/entry_points.txt" not in self._archive.namelist():
             return
         for name, module, attr, section in parse_entrypoints(self._source.read_dist_info("entry_points.txt")):
             if "/" in name or name in {"", ".", ".."}:
@@ -148,9 +149,8 @@ class Wheel:
 
     def _target(self, parts: list[str]) -> tuple[str, str]:
         """The scheme and the absolute path that `NAME.data/SCHEME/...` or a path below the root stands for."""
-        data = {self._source.data_dir, self.dist_info.removesuffix(".dist-info") + ".data"}
-        if parts[0] not in data:
-            return "root", posixpath.join(self.site_packages, *parts)
+        if parts[0] not in self._data_folders:
+            return "root", "/".join((self.site_packages, *parts))
         roots = {
             "purelib": self.site_packages,
             "platlib": self.site_packages,
@@ -170,7 +170,7 @@ class Wheel:
             problem = "is an absolute or a Windows path"
         elif ".." in parts or "." in parts or "" in parts:
             problem = "is a path that leads elsewhere"
-        elif any(part.startswith(_WHITEOUT) for part in parts):
+        elif _WHITEOUT in name and any(part.startswith(_WHITEOUT) for part in parts):
             problem = "would delete files of the layers below"
         elif stat.S_ISLNK(mode) or (stat.S_IFMT(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))):
             problem = "is a link or a device, which wheels can't have"
