@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from .deflate import small
 from .layer import CHUNK, Layer, LayerWriter
-
-_LEVEL = 6  # made once for a set of wheels, then sent and kept
 
 
 def join_layers(out: BinaryIO, layers: Sequence[Path], title: str) -> Layer:
@@ -25,7 +24,7 @@ def join_layers(out: BinaryIO, layers: Sequence[Path], title: str) -> Layer:
         title: What the layer is called.
     """
     last = {name: number for number, path in enumerate(layers) for name in _names(path)}
-    writer = LayerWriter(out, _LEVEL)
+    writer = LayerWriter(out, small)
     for number, path in enumerate(layers):
         with tarfile.open(path) as archive:
             for entry in archive:

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from . import tar
 from .inflate import CorruptData
 
+PIECE = 256 * 1024
+"""Bytes that are hashed and packed at a time: a call for each header and small file would cost more than its work."""
+
 
 class TarWriter:
     """Hashes the tar of the entries in the order given; parent folders are added before their first entry.
@@ -17,6 +20,7 @@ class TarWriter:
 
     def __init__(self) -> None:
         self._uncompressed = hashlib.sha256()
+        self._held = bytearray()
         self._folders: set[str] = set()
 
     def add_directory(self, path: str, mode: int = 0o755) -> None:
@@ -41,16 +45,18 @@ class TarWriter:
         self._write(tar.file_header(path, size, executable=executable))
         written = 0
         for block in blocks:
-            self._write_content(block, size, first=not written)
+            if not written:
+                self._begin_content(block, size)
+            self._write(block)
             written += len(block)
         if written != size:
             raise CorruptData(f"{written} bytes where {size} were announced")
-        self._end_content()
         self._write(tar.padding(size))
 
     def finish_tar(self) -> str:
         """Ends the tar; returns the diff ID of its layer."""
         self._write(tar.END)
+        self._release()
         return f"sha256:{self._uncompressed.hexdigest()}"
 
     def _add_parents(self, path: str) -> None:
@@ -61,11 +67,24 @@ class TarWriter:
             self._write(tar.directory_header(parent))
 
     def _write(self, data: bytes) -> None:
-        self._uncompressed.update(data)
+        """Some bytes of the tar. Pieces end where their size says, whatever the sizes of what is written."""
+        self._held += data
+        while len(self._held) >= PIECE:
+            self._take(PIECE)
 
-    def _write_content(self, data: bytes, size: int, *, first: bool) -> None:  # noqa: ARG002 - for who compresses
-        """Some bytes of a file of `size`."""
-        self._write(data)
+    def _release(self) -> None:
+        """Ends the piece here."""
+        if self._held:
+            self._take(len(self._held))
 
-    def _end_content(self) -> None:
-        """Called after a file's last byte."""
+    def _take(self, size: int) -> None:
+        with memoryview(self._held)[:size] as piece:
+            self._uncompressed.update(piece)
+            self._pack(piece)
+        del self._held[:size]
+
+    def _pack(self, piece: memoryview) -> None:
+        """A piece of the tar, in order."""
+
+    def _begin_content(self, block: bytes, size: int) -> None:
+        """Called with the first block of a file of `size` bytes, before it is written."""
