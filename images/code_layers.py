@@ -5,14 +5,13 @@ So an edited line makes one small layer anew, and a changed data file a sixteent
 
 from __future__ import annotations
 
+import hashlib
 import marshal
 import os
 import posixpath
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from io import RawIOBase
 from operator import itemgetter
 from typing import BinaryIO
 
@@ -111,7 +110,7 @@ def hash_bucket(bucket: Bucket) -> tuple[str, dict[str, str]]:
 
 def hash_file(file: SourceFile) -> str:
     """SHA-256 of a file's bytes as they are now; empty if it can't be read."""
-    digest = sha256()
+    digest = hashlib.sha256()
     try:
         with file.source.open("rb") as stream:
             while block := stream.read(CHUNK):
@@ -133,7 +132,7 @@ def _finished(title: str, entries: list[_Entry], settled: int) -> Bucket:
     entries.sort(key=itemgetter(0))
     seen = [(path, file.executable, signature) for path, file, signature in entries]
     racy = frozenset(path for path, _, times in entries if times[0] > settled or times[1] > settled)
-    state = sha256(marshal.dumps(seen, 2))  # version 2 has one form for one value
+    state = hashlib.sha256(marshal.dumps(seen, 2))  # version 2 has one form for one value
     return Bucket(title, [file for _, file, _ in entries], state.hexdigest(), racy)
 
 
@@ -158,31 +157,34 @@ def _write_files(writer: TarWriter, bucket: Bucket) -> dict[str, str]:
 
 
 def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
-    digest = sha256() if hashes is not None else None
-
-    def blocks(stream: RawIOBase, left: int) -> Iterator[bytes]:
-        while left:
-            block = stream.read(min(CHUNK, left))
-            if not block:
-                raise _changed(file)
-            left -= len(block)
-            if digest:
-                digest.update(block)
-            yield block
-
+    digest = hashlib.sha256() if hashes is not None else None
     try:
-        with open(file.location, "rb", buffering=0) as stream:  # noqa: PTH123 - no `Path` for each of thousands
-            stat = os.fstat(stream.fileno())
-            listed = file.signature
+        opened = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)  # no file object for each of thousands
+        try:
+            stat, listed = os.fstat(opened), file.signature
             # Not the second, the time of the inode: a new link or mode changes it, and no byte.
             if listed and (stat.st_mtime_ns, stat.st_ino, stat.st_size) != (listed[0], listed[2], listed[3]):
                 raise _changed(file)
             path = f"{places.APP}/{file.path}".lstrip("/")
-            writer.add_file(path, stat.st_size, blocks(stream, stat.st_size), executable=file.executable)
+            blocks = _blocks(opened, file, stat.st_size, digest)
+            writer.add_file(path, stat.st_size, blocks, executable=file.executable)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise _unreadable(file, error) from error
     if hashes is not None and digest is not None:
         hashes[file.path] = digest.hexdigest()
+
+
+def _blocks(opened: int, file: SourceFile, left: int, digest: hashlib._Hash | None) -> Iterator[bytes]:
+    while left:
+        block = os.read(opened, min(CHUNK, left))
+        if not block:
+            raise _changed(file)
+        left -= len(block)
+        if digest:
+            digest.update(block)
+        yield block
 
 
 def _checked(path: str) -> str:

@@ -22,7 +22,7 @@ CHUNK = 256 * 1024
 
 _SAMPLED = 16 * 1024  # bytes from which on a file is tried before it is compressed
 _SAMPLE = 2 * 1024
-_GATHERED = 64 * 1024  # compressed bytes hashed and written at a time
+_GATHERED = 32 * 1024  # compressed bytes from which on a block isn't copied before it is hashed and written
 _STORED = 0xFFFF  # bytes that a stored block can hold
 _LAST_STORED = b"\1\0\0\xff\xff"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
@@ -131,20 +131,29 @@ class LayerWriter(TarWriter):
 
     def _pack(self, piece: memoryview) -> None:
         """A piece of the tar becomes a member."""
-        deflated = b"".join(_stored(piece)) if self._storing else self._deflate(piece)
-        self._emit(_MEMBER + deflated + _trailer(crc32(piece), len(piece)))
+        self._gathered += _MEMBER
+        for block in _stored(piece) if self._storing else (self._deflate(piece),):
+            self._emit(block)
+        self._gathered += _trailer(crc32(piece), len(piece))
 
-    def _emit(self, data: bytes) -> None:
-        """Compressed bytes: out they go, many at a time."""
-        self._gathered += data
-        if len(self._gathered) >= _GATHERED:
+    def _emit(self, block: bytes | memoryview) -> None:
+        """Compressed bytes: out they go, small blocks many at a time."""
+        if len(block) < _GATHERED:
+            self._gathered += block
+            if len(self._gathered) >= _GATHERED:
+                self._flush()
+        else:
             self._flush()
+            self._put(block)
 
     def _flush(self) -> None:
-        self._compressed.update(self._gathered)
-        self._size += len(self._gathered)
-        self._out.write(self._gathered)
-        self._gathered = bytearray()
+        self._put(self._gathered)
+        self._gathered.clear()
+
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
+        self._compressed.update(data)
+        self._size += len(data)
+        self._out.write(data)
 
 
 def _stored(piece: memoryview) -> Iterator[bytes | memoryview]:
