@@ -44,14 +44,14 @@ class CodeBuild:
         shop = self._shop
         known = [self._known(bucket) for bucket in self._buckets]
         new = [bucket for bucket, layer in zip(self._buckets, known, strict=True) if layer is None]
-        size = sum(file.size for bucket in new for file in bucket.files)
+        size = sum(_size(bucket) for bucket in new)
         candidates = self._state.layers
         if shop.uploads and size >= _WORTH_ASKING and not candidates:
             self._earlier = shop.crew.send(layers_of_latest, shop.uploads.target)
-        self._layers = [
-            layer or shop.crew.make(self._find_or_make, bucket, candidates)
-            for bucket, layer in zip(self._buckets, known, strict=True)
-        ]
+        # The biggest first: at the end, when nothing is left to be made beside it, a short one keeps people waiting.
+        new.sort(key=_size, reverse=True)
+        making = {bucket.title: shop.crew.make(self._find_or_make, bucket, candidates) for bucket in new}
+        self._layers = [layer or making[bucket.title] for bucket, layer in zip(self._buckets, known, strict=True)]
         return self
 
     def result(self) -> list[Layer]:
@@ -101,3 +101,7 @@ class CodeBuild:
         layer, racy = code_layers.write_bucket(out, bucket)
         self._state.remember(bucket, layer, racy)
         return layer
+
+
+def _size(bucket: Bucket) -> int:
+    return sum([file.size for file in bucket.files])
