@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from ..core.errors import ImageError
 from . import places
-from .deflate import COMPRESSION
+from .deflate import FAST, fast
 from .layer import CHUNK, Layer, LayerWriter
 from .model import SourceFile
 from .tar_writer import TarWriter
@@ -34,7 +34,7 @@ _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
 _RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart (FAT)
 
 
-FORMAT = f"3 {COMPRESSION}"
+FORMAT = f"3 {FAST}"
 """Of a code layer's bytes; raise it when they change, so that nothing older is reused."""
 
 
@@ -92,7 +92,7 @@ def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
     Raises:
         ImageError: A file is gone, or changed while it was read.
     """
-    writer = LayerWriter(out)
+    writer = LayerWriter(out, fast)
     hashes = _write_files(writer, bucket)
     return writer.finish(bucket.title), hashes
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..core.files import write_atomic
 from .config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descriptor
-from .deflate import COMPRESSION
+from .deflate import PORTABLE
 from .layer import Layer
 from .model import Descriptor
 from .pylock import LockedWheel
@@ -46,12 +46,12 @@ class DependencySet:
 
 def wheel_key(wheel: LockedWheel, python: str) -> str:
     """Names a wheel's layer by all that decides its bytes."""
-    return _hash(FORMAT, COMPRESSION, python, wheel.filename, wheel.sha256)
+    return _hash(FORMAT, PORTABLE, python, wheel.filename, wheel.sha256)
 
 
 def set_tag(lock: str, alone: int) -> str:
     """The tag of a lock's layers in a registry: a fresh machine asks for it instead of making them."""
-    return f"deps-{_hash(FORMAT, COMPRESSION, lock, str(alone))[:40]}"
+    return f"deps-{_hash(FORMAT, PORTABLE, lock, str(alone))[:40]}"
 
 
 def select_alone(sizes: dict[str, int], count: int) -> set[str]:
@@ -87,7 +87,7 @@ class DependencyRecords:
 
 def record_name(lock: str, python: str, alone: int) -> str:
     """Names the record of a lock's text."""
-    return _hash(FORMAT, COMPRESSION, python, str(alone), lock)[:40]
+    return _hash(FORMAT, PORTABLE, python, str(alone), lock)[:40]
 
 
 def set_manifest(config: Descriptor, found: DependencySet) -> bytes:

@@ -25,7 +25,7 @@ from zlib_ng import zlib_ng
 from ..core.errors import DockerError, storage_errors
 from ..core.files import write_atomic
 from .config import OCI, blob_descriptor, image_manifest, layer_descriptor
-from .deflate import COMPRESSION
+from .deflate import PORTABLE
 from .docker_engine import engine_errors
 from .docker_push import layer_titles
 from .layer import CHUNK, Layer
@@ -157,7 +157,7 @@ class _Archive:
 
     def _record(self, member: tarfile.TarInfo) -> Path:
         # A name in the archive stands for a layer and all below it, in both forms.
-        key = hashlib.sha256(f"{COMPRESSION} {member.name} {member.size}".encode()).hexdigest()
+        key = hashlib.sha256(f"{PORTABLE} {member.name} {member.size}".encode()).hexdigest()
         return self._records / f"{key}.json"
 
     def _known(self, member: tarfile.TarInfo) -> Layer | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from . import tar
-from .deflate import Deflate, crc32, fast
+from .deflate import Deflate, crc32, portable
 from .inflate import Inflater
 from .tar_writer import TarWriter
 
@@ -52,15 +52,14 @@ class Layer:
 class LayerWriter(TarWriter):
     """Writes entries to `out` in the order given; parent folders are added before their first entry.
 
-    Memory stays flat: a piece of the tar is held, and a block of an entry. No path may be added twice: engines refuse
-    that.
+    Memory stays flat: a piece of the tar is held, and a block of an entry. No path may be added twice: engines refuse that.
 
     Args:
         out: Gets the compressed layer.
         deflate: Compresses what isn't compressed yet.
     """
 
-    def __init__(self, out: BinaryIO, deflate: Deflate = fast) -> None:
+    def __init__(self, out: BinaryIO, deflate: Deflate = portable) -> None:
         super().__init__()
         self._out = out
         self._deflate = deflate

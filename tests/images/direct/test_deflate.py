@@ -13,11 +13,11 @@ import pytest
 from fixtures.parts import missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prefect_vertex_training.images.deflate import COMPRESSION, Deflate, fast, small
+from prefect_vertex_training.images.deflate import FAST, PORTABLE, Deflate, fast, isal_zlib, portable, small
 
 _DIGEST = """
 import hashlib, random
-from prefect_vertex_training.images.deflate import fast, small
+from prefect_vertex_training.images.deflate import fast, portable, small
 chance = random.Random(5)
 words = [chance.randbytes(chance.randint(1, 9)).hex().encode() for _ in range(3000)]
 text = b" ".join(chance.choices(words, k=120_000))
@@ -26,13 +26,13 @@ samples = [text, tables, bytes(300_000), chance.randbytes(50_000), *(text[:size]
 digest = hashlib.sha256()
 for sample in samples:
     for start in range(0, max(len(sample), 1), 256 * 1024):
-        for deflate in (fast, small):
+        for deflate in (fast, portable, small):
             digest.update(deflate(sample[start : start + 256 * 1024]))
 print(digest.hexdigest())
 """
 
 
-@pytest.mark.parametrize("deflate", [fast, small])
+@pytest.mark.parametrize("deflate", [fast, portable, small])
 @given(content=st.binary(max_size=2000).map(lambda part: part * 200))
 @settings(max_examples=30, deadline=None)
 def test_reads_back(deflate: Deflate, content: bytes) -> None:
@@ -40,14 +40,14 @@ def test_reads_back(deflate: Deflate, content: bytes) -> None:
     assert zlib.decompress(deflate(memoryview(content)), -15) == content
 
 
-def test_name() -> None:
-    """What the keys of layers name is what compresses here."""
-    assert f"zlib-ng {version('zlib-ng')}" == COMPRESSION
+def test_names() -> None:
+    """What the keys of layers name is what compresses."""
+    assert f"zlib-ng {version('zlib-ng')}" == PORTABLE
+    assert isal_zlib is None or f"isal {version('isal')}" == FAST
 
 
 @pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64"),
-    reason="the emulator runs programs of this machine's kind",
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="what is promised is promised of x86-64"
 )
 @pytest.mark.parametrize("model", ["Nehalem", "Haswell"])
 def test_processor_models(model: str) -> None:
