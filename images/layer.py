@@ -52,7 +52,8 @@ class Layer:
 class LayerWriter(TarWriter):
     """Writes entries to `out` in the order given; parent folders are added before their first entry.
 
-    Memory stays flat: a piece of the tar is held, and a block of an entry. No path may be added twice: engines refuse that.
+    Memory stays flat: a piece of the tar is held, and a block of an entry. No path may be added twice: engines refuse
+    that.
 
     Args:
         out: Gets the compressed layer.
