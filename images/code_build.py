@@ -48,7 +48,7 @@ class CodeBuild:
         candidates = self._state.layers
         if shop.uploads and size >= _WORTH_ASKING and not candidates:
             self._earlier = shop.crew.send(layers_of_latest, shop.uploads.target)
-        # The biggest first: at the end, when nothing is left to be made beside it, a short one keeps people waiting.
+        # The biggest first: the last one is waited for when nothing else is left to be made, so it had better be short.
         new.sort(key=_size, reverse=True)
         making = {bucket.title: shop.crew.make(self._find_or_make, bucket, candidates) for bucket in new}
         self._layers = [layer or making[bucket.title] for bucket, layer in zip(self._buckets, known, strict=True)]
