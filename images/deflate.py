@@ -40,7 +40,7 @@ def small(data: bytes | memoryview) -> bytes:
 
 
 def fast(data: bytes | memoryview) -> bytes:
-    """Half as long as `portable` takes, and smaller. The same bytes on x86-64 with SSE4.2 (2008), others on arm64."""
+    """Half as long as `portable` takes, and smaller. The same bytes on any x86-64 with SSE4.2, others on arm64."""
     if isal_zlib is None:
         return portable(data)
     return isal_zlib.compress(data, 1, _RAW)

@@ -22,7 +22,7 @@ CHUNK = 256 * 1024
 
 _SAMPLED = 16 * 1024  # bytes from which on a file is tried before it is compressed
 _SAMPLE = 2 * 1024
-_GATHERED = 32 * 1024  # compressed bytes from which on a block isn't copied before it is hashed and written
+_GATHERED = 32 * 1024  # compressed bytes hashed and written at a time; a longer block goes as it is
 _STORED = 0xFFFF  # bytes that a stored block can hold
 _LAST_STORED = b"\1\0\0\xff\xff"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
