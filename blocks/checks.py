@@ -26,7 +26,7 @@ def check_vertex(block: VertexAI) -> str:
     Raises:
         VertexError: Who may not list jobs there, or no answer came.
     """
-    from ..vertex import submission
+    from ..vertex.submit import submission
 
     connection = block.connection()
     submission.find(connection, _PROBE)

@@ -11,13 +11,13 @@ from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, model_validator
 
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from ..images.names import Place
-from ..images.reference import DOCKER_HUB, Reference
-from ..images.registry_auth import Credentials, docker_login
-from .fields import Plain
+from ..images.oci.reference import DOCKER_HUB, Reference
+from ..images.registry.artifact_registry import Place
+from ..images.registry.auth import Credentials, docker_login
+from .form_fields import Plain
 
 if TYPE_CHECKING:
-    from ..images.registry import Repository
+    from ..images.registry.repository import Repository
 
 LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/14a315b79990200db7341e42553e23650b34bb96-250x250.png"
 
@@ -104,7 +104,7 @@ class ContainerRegistry(Block):
         Raises:
             RegistryError: As `image`; or docker's login on this machine can't be used.
         """
-        from ..images.registry import Repository
+        from ..images.registry.repository import Repository
 
         return Repository(self.image(name), credentials=self.get_credentials())
 

@@ -14,14 +14,9 @@ from pydantic import Field
 
 from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
-from ..vertex import submission
-from ..vertex.attempts import submit_attempt
-from ..vertex.budget import jobs_allowed
-from ..vertex.connection import Connection
-from ..vertex.failures import failure
-from ..vertex.intent import IntentFile
-from ..vertex.logs import Cursor
-from ..vertex.model import (
+from ..vertex.client.connection import Connection
+from ..vertex.diagnosis import failure
+from ..vertex.job_types import (
     DAY,
     TERMINAL,
     JobRequest,
@@ -35,9 +30,14 @@ from ..vertex.model import (
     State,
     Strategy,
 )
-from ..vertex.receipt import receipt
-from ..vertex.watch import watch
-from .fields import Number, Plain, Text
+from ..vertex.receipt.model_files import receipt
+from ..vertex.submit import submission
+from ..vertex.submit.attempt_budget import jobs_allowed
+from ..vertex.submit.attempts import submit_attempt
+from ..vertex.submit.intent import IntentFile
+from ..vertex.watch.log_reader import Cursor
+from ..vertex.watch.watch import watch
+from .form_fields import Number, Plain, Text
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")

@@ -9,8 +9,8 @@ from prefect.blocks.core import Block
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, SecretStr, field_validator
 
-from ..vertex.connection import Connection
-from .fields import Number, Plain, Text
+from ..vertex.client.connection import Connection
+from .form_fields import Number, Plain, Text
 
 LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/10424e311932e31c477ac2b9ef3d53cefbaad708-250x250.png"
 

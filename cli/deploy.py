@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ..core.errors import ProjectError
 from ..core.home import Home
-from ..project.address import check_source, is_git, repository_name
 from ..project.snapshot import Project
-from .prefect_api import require_prefect
-from .saved import load_block
+from ..project.source import check_source, is_git, repository_name
+from .load_blocks import load_block
+from .prefect_server import require_prefect
 
 
 def deploy_project(

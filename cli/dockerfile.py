@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.home import Home
-from ..images.base import default_base
-from ..images.dockerfile import CONDA_BASE, render
-from ..images.model import ImageRequest
-from ..project.freeze import freeze
+from ..images.base.resolve import default_base
+from ..images.docker.dockerfile_render import CONDA_BASE, render
+from ..images.oci.image_types import ImageRequest
+from ..project.dependencies.freeze import freeze
 from ..project.snapshot import Project
 
 

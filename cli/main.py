@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from ..core.errors import TrainingError
-from ..project.settings import Freeze
+from ..project.settings.settings import Freeze
 from .output import print_error
 
 app = App(

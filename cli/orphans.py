@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import TrainingError
-from .prefect_api import require_prefect
-from .saved import load_vertex
+from .load_blocks import load_vertex
+from .prefect_server import require_prefect
 
 if TYPE_CHECKING:
     from ..flows.orphans import Orphan
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def list_orphans(*, vertex: str | None, cancel: bool, unknown: bool, as_json: bool) -> int:
     """Prints the orphans, cancels them if asked to, and returns the exit code: 2 when one could not be ended."""
     require_prefect()
+    from ..flows.block_parameters import connect
     from ..flows.orphans import UNKNOWN, end_orphan, find_orphans
-    from ..flows.parameters import connect
 
     connection = connect(load_vertex(vertex))
     orphans = find_orphans(connection)

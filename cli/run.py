@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..core.home import Home
-from ..project.address import check_source, is_git
-from ..project.settings import Freeze
+from ..project.settings.settings import Freeze
 from ..project.snapshot import Project
+from ..project.source import check_source, is_git
+from .load_blocks import load_block, load_registry, load_vertex
 from .output import print_summary, show_only_steps
-from .prefect_api import require_prefect
-from .saved import load_block, load_registry, load_vertex
+from .prefect_server import require_prefect
 
 if TYPE_CHECKING:
-    from ..tasks.plan import Builder
+    from ..tasks.image_plan import Builder
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Importing Prefect makes some hundred thousand objects that stay: looking for garbage among them every 700, as Python

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import ProjectError, TrainingError
+from .load_blocks import load_block
 from .output import print_error, show_only_steps
-from .prefect_api import require_prefect
-from .saved import load_block
+from .prefect_server import require_prefect
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -156,7 +156,7 @@ def _registry(answers: Answers, google: GcpCredentials | None) -> list[Block]:
     from pydantic import SecretStr
 
     from ..blocks.registry import ContainerRegistry
-    from ..images.names import Place
+    from ..images.registry.artifact_registry import Place
 
     host, _, path = answers.registry.partition("/")
     project, _, repository = path.partition("/")

@@ -8,7 +8,7 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from ..core.errors import ProjectError
-from ..project.address import is_git
+from ..project.source import is_git
 
 
 def parameters_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import ProjectError
-from ..project.address import is_git
+from ..project.source import is_git
 
 _HERE = {"process"}
 """Pools whose workers see this machine's folders, if they run on it."""

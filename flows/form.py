@@ -8,7 +8,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from ..vertex.model import JobRequest, Machine
+from ..project.settings.settings import Freeze
+from ..project.snapshot import Project
+from ..vertex.job_types import JobRequest, Machine
+from .job_request import machine
 
 PROJECTS = "as the project says"
 """The choice that leaves a field to the project's own settings."""
@@ -116,3 +119,27 @@ class RunMachine(BaseModel):
             strategy=request.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or request.timeout,
         )
+
+
+def choose(project: Project, *, verify: Literal["auto", "here", "locked"], freeze: Freeze, translate: bool) -> None:
+    """Puts the run's choices into the project's settings; auto leaves the project's own."""
+    own = project.settings
+    project.settings = replace(
+        own,
+        verify=own.verify if verify == "auto" else verify,
+        freeze=own.freeze if freeze == "auto" else freeze,
+        translate=own.translate or translate,
+    )
+
+
+def choose_machine(project: Project, card: RunMachine) -> None:
+    """Puts the job's machine into the project's settings: dependencies and the run's name go by it."""
+    job = project.settings.job
+    wanted = card.chosen(machine(job.machine))
+    hardware = replace(
+        job.machine,
+        machine_type=wanted.machine_type,
+        accelerator_type=wanted.accelerator_type,
+        accelerator_count=wanted.accelerator_count,
+    )
+    project.settings = replace(project.settings, job=replace(job, machine=hardware))

@@ -9,10 +9,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 
 from ..core.errors import ProjectError, TrainingError
-from ..vertex.cancellation import cancel
-from ..vertex.connection import Connection
-from ..vertex.labelled import LabelledJob, live_jobs
-from .request import RUN_LABEL
+from ..vertex.client.connection import Connection
+from ..vertex.labels import RUN_LABEL
+from ..vertex.submit.cancellation import cancel
+from ..vertex.submit.live_jobs import LabelledJob, live_jobs
 
 UNKNOWN = "unknown"
 """Said of a run that this Prefect server does not have: it may be another server's."""

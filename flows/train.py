@@ -14,30 +14,29 @@ from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
-from ..project.settings import Freeze
+from ..project.settings.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
-from ..tasks.log import step_log
-from ..tasks.plan import Builder, plan_image
+from ..tasks.image_plan import Builder, plan_image
 from ..tasks.push import push
+from ..tasks.reporting.step_log import step_log
 from ..tasks.verify import verify as verify_step
-from ..vertex.budget import jobs_allowed
-from ..vertex.limits import check
-from .choices import choose, choose_machine
-from .form import Picker, RunMachine, titled
-from .naming import name_run
-from .page import run_page
-from .parameters import RegistryParameter, VertexParameter, connect
-from .request import job_request
+from ..vertex.spec.request_limits import check
+from ..vertex.submit.attempt_budget import jobs_allowed
+from .block_parameters import RegistryParameter, VertexParameter, connect
+from .checkout import opened
+from .form import Picker, RunMachine, choose, choose_machine, titled
+from .job_request import job_request
 from .result import TrainingResult
-from .source import opened
-from .steps import Steps
-from .stop import stop_job
+from .run_name import name_run
+from .step_runner import Steps
+from .stop_hook import stop_job
+from .summary_page import run_page
 
 if TYPE_CHECKING:
-    from ..project.freeze import Lock
-    from ..vertex.connection import Connection
+    from ..project.dependencies.freeze import Lock
+    from ..vertex.client.connection import Connection
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -115,7 +114,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
             image = steps.run(push, plan, steps.run(build, plan))
-            from .job import trained
+            from .train_job import trained
 
             wanted = replace(request, image=image.reference)
             key = [image.digest, *arguments]
@@ -133,7 +132,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
 
 def check_places(connection: "Connection", host: str) -> None:
     """Refuses a bucket outside the job's region, and tells of a registry far away."""
-    from ..vertex.regions import check_bucket, far_registry
+    from ..vertex.submit.region_check import check_bucket, far_registry
 
     check_bucket(connection)
     if warning := far_registry(host, connection.region):

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RegistryError
-from .base_layers import Action, bring_base_layer
-from .cache import image_tag
-from .config import TITLE
-from .known_blobs import KnownBlobs
-from .layout import OciLayout
-from .model import BuiltImage, Descriptor, LayerReport, Progress
-from .registry import Repository
-from .target import ImageTarget, OpenBody
+from .base.copy_layers import Action, bring_base_layer
+from .oci.config import TITLE
+from .oci.content_tag import image_tag
+from .oci.image_types import BuiltImage, Descriptor, LayerReport, Progress
+from .oci.layout import OciLayout
+from .oci.target import ImageTarget, OpenBody
+from .registry.known_blobs import KnownBlobs
+from .registry.repository import Repository
 
 if TYPE_CHECKING:
-    from .base import Base
+    from .base.resolve import Base
 
 _THREADS = 8
 _BLOB_UNKNOWN = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"))

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..core.errors import LocalServiceError
 from ..core.home import Home
-from . import service as services
-from .service import LocalService
-from .store import TERMINAL, JobRecord, LogEntry, Store
+from . import endpoint
+from . import lifecycle as services
+from .endpoint import LocalService
+from .store.store import TERMINAL, JobRecord, LogEntry, Store
 
 _SHOWN_JOBS = 20
 _PAGE = 1000
@@ -43,13 +44,13 @@ def start(
     Raises:
         LocalServiceError: It can't be started, or not that way.
     """
-    from .switches import Switches
+    from .faults import Switches
 
     Switches().update(switches or {})  # a bad switch is told before anything starts
     chosen = {name: value for name, value in (("project", project), ("region", region)) if value}
     service = services.ensure_running(home, tcp=tcp or tls, tls=tls, switches=dict(switches or {}), **chosen)
     if switches:
-        from .connect import admin
+        from .client import admin
 
         admin(service, "Switches", dict(switches))
     return connection(service)
@@ -176,7 +177,7 @@ def _python(service: LocalService) -> list[str]:
 
 
 def _store(home: Home) -> Store | None:
-    path = services.store_path(home)
+    path = endpoint.store_path(home)
     return Store(path, read_only=True) if path.exists() else None
 
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 from ..core.errors import LocalServiceError, TrainingError, storage_errors
 from ..core.files import write_atomic
 from ..core.home import Home
-from .service import BUCKET, LocalService, Options, buckets_path, is_listening, record_path, socket_path, store_path
+from .endpoint import BUCKET, LocalService, Options, buckets_path, is_listening, record_path, socket_path, store_path
 
 _GRACE = 1.0  # seconds for running calls when the service stops
 _ENDING = 15.0  # seconds that an earlier service may take to end
@@ -126,14 +126,14 @@ def _assemble(
     home: Home, options: Options, stopped: threading.Event, runner: Future[Untyped], stack: ExitStack
 ) -> tuple[LocalService, Callable[[Untyped], Untyped]]:
     """Starts every part that answers, each with its end on the stack; also gives what starts the executor."""
-    from . import schema as schemas
-    from .grpc_server import GrpcServer
-    from .jobs_api import Environment, JobsApi
-    from .logs_api import LogsApi
-    from .methods import Dispatcher, table
-    from .quotas import Quotas
-    from .store import Store
-    from .switches import Switches
+    from .api import schema as schemas
+    from .api.dispatcher import Dispatcher, table
+    from .api.grpc_server import GrpcServer
+    from .api.jobs import Environment, JobsApi
+    from .api.logs import LogsApi
+    from .api.quotas import Quotas
+    from .faults import Switches
+    from .store.store import Store
 
     def switch(changes: dict[str, Any]) -> dict[str, Any]:
         switches.update(changes)
@@ -202,7 +202,7 @@ def _listen_on_tcp(server: Untyped, home: Home, tls: bool) -> dict[str, str]:
     if tls:
         import grpc
 
-        from .certificate import make
+        from .tls_certificate import make
 
         key, certificate = make()
         path = home.vertex / "certificate.pem"
@@ -213,7 +213,7 @@ def _listen_on_tcp(server: Untyped, home: Home, tls: bool) -> dict[str, str]:
 
 
 def _serve_rest(dispatcher: Untyped, schema: Untyped, token: str, stack: ExitStack) -> str:
-    from .rest_server import RestServer
+    from .api.rest_server import RestServer
 
     rest = RestServer(dispatcher, schema, token)
     rest.start()

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.home import Home
-from .contents import read_contents
-from .context import Context
-from .files import ProjectFile, scan
-from .fingerprint import combine
-from .secret_files import refuse_secrets
-from .settings import Settings, load
+from .files.contents import read_contents
+from .files.fingerprint import combine
+from .files.listing import scan
+from .files.project_file import ProjectFile
+from .files.size_report import Context
+from .secret_policy import refuse_secrets
+from .settings.settings import Settings, load
 
 
 class Project:

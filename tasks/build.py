@@ -10,12 +10,14 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from ..core.home import Home
-from ..images.cache import building, find
-from ..images.model import BuiltImage, LayerReport
-from .artifacts import artifact_key, copied
-from .log import LogFunction, step_log
-from .plan import ImagePlan, Planned, docker_engine
-from .policy import STEP
+from ..images.build_lock import building
+from ..images.oci.content_tag import find
+from ..images.oci.image_types import BuiltImage, LayerReport
+from .docker_engine import docker_engine
+from .image_plan import ImagePlan, Planned
+from .reporting.artifacts import artifact_key, copied
+from .reporting.step_log import LogFunction, step_log
+from .retry_policy import STEP
 
 
 # The one cache of images is the place where they lie. Prefect's cache would have to be confirmed there anyway,
@@ -53,9 +55,9 @@ def build(planned: Planned) -> BuiltImage:
 
 
 def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
-    from ..images import direct
+    from ..images import build
 
-    return direct.build(
+    return build.build(
         plan.request,
         plan.layout,
         cache=home.cache,
@@ -66,8 +68,8 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
-    from ..images import docker_build
-    from ..images.registry import Repository
+    from ..images.docker import docker_build
+    from ..images.registry.repository import Repository
 
     engine = docker_engine()
     if waited and (built := docker_build.built_before(plan.request, engine=engine, tag=plan.tags[0])):

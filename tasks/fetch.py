@@ -20,10 +20,10 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 
 from ..core.errors import ProjectError
 from ..core.home import Home
-from ..project.address import is_commit, repository_name
-from ..project.revision import revision
-from .log import step_log
-from .policy import STEP
+from ..project.git import revision
+from ..project.source import is_commit, repository_name
+from .reporting.step_log import step_log
+from .retry_policy import STEP
 
 _NETWORK = re.compile(
     r"resolve host|timed? ?out|connect to|connection|early EOF|hung up|unexpected disconnect|HTTP 5\d\d|error: 5\d\d",

@@ -10,16 +10,16 @@ from prefect.context import TaskRunContext
 
 from ..core.home import Home
 from ..project.snapshot import Project
-from .artifacts import artifact_key
-from .log import step_log
-from .policy import STEP
+from .reporting.artifacts import artifact_key
+from .reporting.step_log import step_log
+from .retry_policy import STEP
 
 if TYPE_CHECKING:
-    from ..project.freeze import Lock
+    from ..project.dependencies.freeze import Lock
 
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
-    from ..project import freeze as engine
+    from ..project.dependencies import freeze as engine
 
     project: Project = parameters["project"]
     return f"freeze-{engine.request_key(project.root, project.settings)}"
@@ -33,7 +33,7 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
         DependencyError: A requirement that doesn't exist, has no wheel for the target, or can't travel; a CPU-only
             build for a job with a GPU.
     """
-    from ..project import freeze as engine
+    from ..project.dependencies import freeze as engine
     from ..project.dependencies import report
 
     log = step_log("freeze")

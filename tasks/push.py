@@ -6,12 +6,13 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
-from ..images.cache import building
-from ..images.model import BuiltImage, LayerReport
+from ..images.build_lock import building
+from ..images.oci.image_types import BuiltImage, LayerReport
 from .build import cached, layer_line, report_layers
-from .log import LogFunction, step_log
-from .plan import ImagePlan, Planned, docker_engine
-from .policy import STEP
+from .docker_engine import docker_engine
+from .image_plan import ImagePlan, Planned
+from .reporting.step_log import LogFunction, step_log
+from .retry_policy import STEP
 
 
 @task(name="push", cache_policy=NO_CACHE, **STEP)
@@ -49,10 +50,10 @@ def _push(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> B
 
 
 def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
-    from ..images import docker_export, docker_push
-    from ..images.registry import Repository
+    from ..images.docker import docker_push, export
+    from ..images.registry.repository import Repository
 
     docker = docker_engine()
     if isinstance(plan.target, Repository):
         return docker_push.push(image, engine=docker, target=plan.target, tags=plan.tags, log=log)
-    return docker_export.export(image, engine=docker, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)
+    return export.export(image, engine=docker, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)

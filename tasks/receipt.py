@@ -12,15 +12,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
 from pydantic import ValidationError
 
-from ..vertex import receipt as engine
-from ..vertex.connection import Connection
-from ..vertex.model import Origin, Outcome, Receipt
-from ..vertex.provenance import write_receipt
-from ..vertex.submission import look_up
-from .artifacts import artifact_key, copied, only_shown
-from .events import model_event
-from .log import step_log
-from .policy import STEP
+from ..vertex.client.connection import Connection
+from ..vertex.job_types import Origin, Outcome, Receipt
+from ..vertex.receipt import model_files as engine
+from ..vertex.receipt.receipt import write_receipt
+from ..vertex.submit.submission import look_up
+from .reporting.artifacts import artifact_key, copied, only_shown
+from .reporting.events import model_event
+from .reporting.step_log import step_log
+from .retry_policy import STEP
 
 _OPTIONS = {"name": "receipt", "cache_policy": NO_CACHE, **STEP}
 

@@ -9,18 +9,19 @@ from prefect.cache_policies import NO_CACHE
 
 from ..core.errors import VertexError
 from ..core.home import Home
-from ..vertex.attempts import REQUEST_LABEL, submit_attempt
-from ..vertex.cancellation import cancel_by_key
-from ..vertex.connection import Connection
-from ..vertex.intent import IntentFile
-from ..vertex.model import JobRequest, SubmittedJob
-from ..vertex.submission import ENDED_BADLY
-from .events import SUBMITTED, job_event
-from .failure import report_refusal
-from .job_page import report_job
-from .log import step_log
-from .policy import STEP
-from .stop import WINDOW, is_stopped, stop
+from ..vertex.client.connection import Connection
+from ..vertex.job_types import JobRequest, SubmittedJob
+from ..vertex.labels import REQUEST_LABEL
+from ..vertex.submit.attempts import submit_attempt
+from ..vertex.submit.cancellation import cancel_by_key
+from ..vertex.submit.intent import IntentFile
+from ..vertex.submit.submission import ENDED_BADLY
+from .reporting.events import SUBMITTED, job_event
+from .reporting.failure_page import report_refusal
+from .reporting.job_page import report_job
+from .reporting.step_log import step_log
+from .retry_policy import STEP
+from .stop_job import WINDOW, is_stopped, stop
 
 
 # Never skipped by Prefect's cache: whether the job exists is the service's to say, and which of a request's jobs

@@ -10,16 +10,16 @@ from prefect.context import TaskRunContext
 
 from ..core.home import Home
 from ..project.snapshot import Project
-from .artifacts import artifact_key
-from .log import step_log
-from .policy import STEP
+from .reporting.artifacts import artifact_key
+from .reporting.step_log import step_log
+from .retry_policy import STEP
 
 if TYPE_CHECKING:
-    from ..project.verify import VerifyReport
+    from ..project.local_run.verify import VerifyReport
 
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
-    from ..project import verify as engine
+    from ..project.local_run import verify as engine
 
     project: Project = parameters["project"]
     return f"verify-{project.fingerprint}-{engine.request_key(project.root, project.settings, parameters['args'])}"
@@ -32,7 +32,7 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     Raises:
         VerifyError: It failed, ran longer than the project's `verify-timeout`, or saved no model.
     """
-    from ..project import verify as engine
+    from ..project.local_run import verify as engine
 
     log = step_log("verify")
     report = engine.verify(project.root, project.files, project.settings, args, cache=Home.default().cache, log=log)

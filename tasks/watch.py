@@ -9,19 +9,19 @@ from functools import partial
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ..vertex import watch as engine
-from ..vertex.cancellation import cancel
-from ..vertex.connection import Connection
-from ..vertex.failures import failure
-from ..vertex.logs import Cursor
-from ..vertex.lookout import job_id
-from ..vertex.model import Outcome, SubmittedJob
-from .failure import report_failure
-from .log import step_log
-from .policy import STEP
-from .printed import printed
-from .stop import WINDOW, stop
-from .training_log import TrainingLog
+from ..vertex.client.connection import Connection
+from ..vertex.diagnosis import failure
+from ..vertex.job_types import Outcome, SubmittedJob
+from ..vertex.submit.cancellation import cancel
+from ..vertex.watch import watch as engine
+from ..vertex.watch.job_poller import job_id
+from ..vertex.watch.log_reader import Cursor
+from .reporting.failure_page import report_failure
+from .reporting.logged_lines import printed
+from .reporting.step_log import step_log
+from .reporting.training_log import TrainingLog
+from .retry_policy import STEP
+from .stop_job import WINDOW, stop
 
 _BEGUN: dict[str, tuple[Cursor, TrainingLog]] = {}
 """Watches of this process that stopped before their job's end, for their retries."""

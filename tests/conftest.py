@@ -10,9 +10,10 @@ pytest_plugins = [
     "fixtures.parts",
     "fixtures.registry_server",
     "fixtures.engine",
+    "fixtures.direct_build",
     "fixtures.base_image",
     "fixtures.browser",
     "fixtures.prefect_server",
-    "fixtures.road",
+    "fixtures.train_flow",
     "fixtures.worker",
 ]

@@ -38,9 +38,9 @@ def main() -> None:
             measure(runs)
     finally:
         from prefect_vertex_training.core.home import Home
-        from prefect_vertex_training.local_vertex import service
+        from prefect_vertex_training.local_vertex import lifecycle
 
-        service.stop(Home.default())
+        lifecycle.stop(Home.default())
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -102,9 +102,9 @@ def first_task(command: list[str]) -> float:
 def stop_service() -> None:
     """Ends this benchmark's local_vertex."""
     from prefect_vertex_training.core.home import Home
-    from prefect_vertex_training.local_vertex import service
+    from prefect_vertex_training.local_vertex import lifecycle
 
-    service.stop(Home.default())
+    lifecycle.stop(Home.default())
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ import time
 import zipfile
 from pathlib import Path
 
-from prefect_vertex_training.images.direct import build
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import ImageRequest
-from prefect_vertex_training.project.files import ProjectFile
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.project.files.project_file import ProjectFile
 
 NAME = "demo"
 

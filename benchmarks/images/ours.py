@@ -6,16 +6,16 @@ import shutil
 from pathlib import Path
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images import direct
-from prefect_vertex_training.images.base import resolve_base
-from prefect_vertex_training.images.cache import find, image_fingerprint, image_tag
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage, ImageRequest
+from prefect_vertex_training.images import build
+from prefect_vertex_training.images.base.resolve import resolve_base
+from prefect_vertex_training.images.oci.content_tag import find, image_fingerprint, image_tag
+from prefect_vertex_training.images.oci.image_types import BuiltImage, ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import close_ahead, open_ahead, push
-from prefect_vertex_training.images.reference import Reference
-from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.project.freeze import freeze
-from prefect_vertex_training.project.settings import load
+from prefect_vertex_training.images.registry.repository import Repository
+from prefect_vertex_training.project.dependencies.freeze import freeze
+from prefect_vertex_training.project.settings.settings import load
 from prefect_vertex_training.project.snapshot import Project as Snapshot
 from projects import Project
 from rivals import Rival
@@ -69,6 +69,6 @@ class Ours(Rival):
             base=base_name,
             fingerprint=content,
         )
-        built = direct.build(request, layout, cache=cache, base=base, upload_to=target)
+        built = build.build(request, layout, cache=cache, base=base, upload_to=target)
         self.sent = sum(layer.size for layer in built.layers if layer.action == "uploaded")
         return push(built, layout, target, tags=[image_tag(content), "latest"], base=base, cache=cache)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import admin, open_channel
-from prefect_vertex_training.local_vertex.store import TERMINAL, Store
+from prefect_vertex_training.local_vertex import endpoint, lifecycle
+from prefect_vertex_training.local_vertex.client import admin, open_channel
+from prefect_vertex_training.local_vertex.store.store import TERMINAL, Store
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient
@@ -41,17 +41,17 @@ def main() -> None:
     try:
         measure(home, folder, options.jobs, options.stored)
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
     """Each figure on a line."""
-    service.ensure_running(home)  # derives the API's messages, once for an installation
-    service.stop(home)
+    lifecycle.ensure_running(home)  # derives the API's messages, once for an installation
+    lifecycle.stop(home)
     row("ready after start, median of 15 (ms)", statistics.median(start_seconds(home) for _ in range(15)) * 1e3, 200)
     job = demo(tiny_image(home, folder / "project"))
-    running = service.ensure_running(home)
+    running = lifecycle.ensure_running(home)
     client = connect(running)
 
     def create() -> CustomJob:
@@ -66,9 +66,9 @@ def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
         client.cancel_custom_job(name=waiting.name)
     wait_for_all(client, running.parent)
     row(f"{jobs} jobs of `true` created and finished (s)", thousand(client, running.parent, job, jobs), 10)
-    service.stop(home)
+    lifecycle.stop(home)
     fill(home, stored)
-    running = service.ensure_running(home)
+    running = lifecycle.ensure_running(home)
     client = connect(running)
     for label, text in (("one match", "labels.key=k77"), ("a page of 100", "labels.kind=stored")):
         request = {"parent": running.parent, "filter": text}
@@ -96,13 +96,13 @@ def median(call: Callable[[], object], times: int) -> float:
 def start_seconds(home: Home) -> float:
     """From the call to the service that answers."""
     begin = time.perf_counter()
-    service.ensure_running(home)
+    lifecycle.ensure_running(home)
     seconds = time.perf_counter() - begin
-    service.stop(home)
+    lifecycle.stop(home)
     return seconds
 
 
-def connect(running: service.LocalService) -> JobServiceClient:
+def connect(running: endpoint.LocalService) -> JobServiceClient:
     """Google's client."""
     from google.cloud.aiplatform_v1 import JobServiceClient
     from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
@@ -139,7 +139,7 @@ def wait_for_all(client: JobServiceClient, parent: str) -> None:
 
 def fill(home: Home, count: int) -> None:
     """Copies an ended job until that many are stored, each with labels."""
-    store = Store(service.store_path(home))
+    store = Store(endpoint.store_path(home))
     (_, pattern), *_ = store.find("state = 'JOB_STATE_SUCCEEDED'", limit=1)
     for number in range(count - sum(store.count_by_state().values())):
         store.create(replace(pattern, id=str(number + 1), labels={"key": f"k{number}", "kind": "stored"}))

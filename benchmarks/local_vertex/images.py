@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.direct import build
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import ImageRequest
-from prefect_vertex_training.project.files import ProjectFile
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.project.files.project_file import ProjectFile
 
 
 def tiny_image(home: Home, scratch: Path) -> str:

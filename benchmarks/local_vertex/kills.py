@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import open_channel
-from prefect_vertex_training.local_vertex.store import Store
+from prefect_vertex_training.local_vertex import endpoint, lifecycle
+from prefect_vertex_training.local_vertex.client import open_channel
+from prefect_vertex_training.local_vertex.store.store import Store
 
 if TYPE_CHECKING:
     import grpc
@@ -79,17 +79,17 @@ def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) ->
     creator.start()
     creator.wait_for_one_more()
     for number in range(kills):
-        running = service.ensure_running(home)
+        running = lifecycle.ensure_running(home)
         if number % 2:
             creator.wait_for_one_more()  # or a slow machine would be killed before it created anything
         time.sleep(random_moments.uniform(0.0, 0.5))
         os.kill(running.pid, signal.SIGKILL)
     creator.enough.set()
     creator.join()
-    store = Store(service.store_path(home), read_only=True)
+    store = Store(endpoint.store_path(home), read_only=True)
     deadline = time.monotonic() + 60
     while store.live() and time.monotonic() < deadline:
-        service.ensure_running(home)  # as a client does: what it found may just have been dying of a kill
+        lifecycle.ensure_running(home)  # as a client does: what it found may just have been dying of a kill
         time.sleep(0.05)
     report = compare(store, creator.created, witness.read_text().splitlines())
     report.kills, report.seconds = kills, time.monotonic() - begin
@@ -125,7 +125,7 @@ class Creator(threading.Thread):
         from google.api_core.exceptions import GoogleAPICallError
 
         while True:
-            running = service.ensure_running(self._home)
+            running = lifecycle.ensure_running(self._home)
             with open_channel(running) as channel:
                 client = _client(channel)
                 try:
@@ -185,7 +185,7 @@ def main() -> int:
         image = tiny_image(home, folder / "project")
         report = campaign(home, image, folder / "witness", kills=options.kills, seed=options.seed)
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{report.kills} kills, {report.jobs} jobs, {report.seconds:.0f} s")
     for name in ("lost", "doubled", "unfinished", "wrong_lines"):

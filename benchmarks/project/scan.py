@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.project.files import list_files
-from prefect_vertex_training.project.settings import Settings, load
+from prefect_vertex_training.project.files.listing import list_files
+from prefect_vertex_training.project.settings.settings import Settings, load
 from prefect_vertex_training.project.snapshot import Project
 
 _GITIGNORE = """*.log

@@ -22,8 +22,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.vertex.client.connection import Connection
 
 T = TypeVar("T")
 SCRIPT = """\
@@ -67,7 +67,7 @@ def main() -> int:
                 server.terminate()
                 server.wait()
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
     print(f"from the request to CANCELLED, {runs} runs: ", *(f"{value:.1f}" for value in seconds))
     print(f"median {statistics.median(seconds):.1f} s, most {max(seconds):.1f} s")

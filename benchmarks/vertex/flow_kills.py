@@ -31,9 +31,9 @@ from typing import Any
 from uuid import UUID
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import admin
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.vertex.client.connection import Connection
 
 HERE = Path(__file__).resolve().parent
 LINES = 60
@@ -138,7 +138,7 @@ def campaign(home: Home, flows: list[tuple[str, dict[str, Any], int]], log: Path
         seed: Of the random moments.
     """
     report, moments, begin = Report(), random.Random(seed), time.monotonic()
-    admin(service.ensure_running(home), "Switches", {"list_lag_seconds": 0.5})
+    admin(lifecycle.ensure_running(home), "Switches", {"list_lag_seconds": 0.5})
     with started(log) as starter:
         for name, parameters, kills in flows:
             # Once without a kill: so long a process has in which it can be killed.
@@ -148,7 +148,7 @@ def campaign(home: Home, flows: list[tuple[str, dict[str, Any], int]], log: Path
             enough = report.kills + kills
             while report.kills < enough:
                 if moments.random() < 0.3:
-                    admin(service.ensure_running(home), "Switches", {"create_lost": 1})
+                    admin(lifecycle.ensure_running(home), "Switches", {"create_lost": 1})
                 run = killed_run(starter, home, name, parameters, moments, report, enough)
                 check(home, run, report)
                 report.runs += 1
@@ -195,7 +195,7 @@ def killed_run(
 def check(home: Home, run: UUID, report: Report) -> None:
     """Counts the run's jobs and lines."""
     from prefect.client.orchestration import get_client
-    from prefect_vertex_training.tasks.printed import lines_of_run
+    from prefect_vertex_training.tasks.reporting.logged_lines import lines_of_run
 
     time.sleep(0.6)  # lists lag
     found = states(home, run)
@@ -263,7 +263,7 @@ def main() -> int:
         if not report.is_clean:
             print((folder / "flows.log").read_text()[-5000:])
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
     print(f"{report.kills} kills, {report.runs} runs, {report.jobs} jobs, {report.seconds:.0f} s")
     print("killed when the run's jobs were:", report.moments)

@@ -15,14 +15,14 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.runtime import flow_run as current_run
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.flows.request import RUN_LABEL
-from prefect_vertex_training.flows.stop import stop_job
+from prefect_vertex_training.flows.stop_hook import stop_job
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch
-from prefect_vertex_training.vertex.connection import Connection
-from prefect_vertex_training.vertex.model import JobRequest
-from prefect_vertex_training.vertex.submission import job_key
+from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.labels import RUN_LABEL
+from prefect_vertex_training.vertex.submit.submission import job_key
 
 
 @flow(name="short", on_cancellation=[stop_job], on_crashed=[stop_job])

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import admin
-from prefect_vertex_training.vertex.connection import CLOUD, Connection
-from prefect_vertex_training.vertex.model import JobRequest, Outcome
-from prefect_vertex_training.vertex.submission import job_key, submit
-from prefect_vertex_training.vertex.watch import watch
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.vertex.client.connection import CLOUD, Connection
+from prefect_vertex_training.vertex.job_types import JobRequest, Outcome
+from prefect_vertex_training.vertex.submit.submission import job_key, submit
+from prefect_vertex_training.vertex.watch.watch import watch
 
 READS, LOG_READS = 60.0, 60.0
 
@@ -67,13 +67,13 @@ def main() -> int:
     try:
         return measure(home, tiny_image(home, folder / "image"), options.jobs, options.minutes)
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def measure(home: Home, image: str, count: int, minutes: float) -> int:
     """Submits, watches for so many minutes, cancels."""
-    running = service.ensure_running(home)
+    running = lifecycle.ensure_running(home)
     admin(running, "Switches", {"pending_seconds": 86400.0})
     names = [create(Connection.local(home), image, number) for number in range(count)]
     connection, calls = Connection.local(home, pace=CLOUD), Counter[str]()

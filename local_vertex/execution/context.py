@@ -7,13 +7,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..store import Store
-from ..switches import Switches
+from ..faults import Switches
+from ..store.store import Store
 from .image import Images
 from .info import ServiceInfo
-from .logs import Tails
-from .supervision import Supervision
-from .trees import Trees
+from .log_stream import Tails
+from .process.rootfs import Trees
+from .process.supervisor_client import Supervision
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StorageError, storage_errors
-from ..store import TERMINAL, Store
-from ..switches import Switches
+from ..faults import Switches
+from ..store.store import TERMINAL, Store
 from .info import ServiceInfo
-from .paths import share
+from .process.path_mapping import share
 
 if TYPE_CHECKING:
     from .context import Context
@@ -110,10 +110,10 @@ class Executor:
         """What jobs are run with; made for the first one, so that a service without any is ready sooner."""
         from .context import Context
         from .image import Images
-        from .logs import Tails
-        from .processes import trees_in_use
-        from .supervision import Supervision
-        from .trees import Trees
+        from .log_stream import Tails
+        from .process.processes import trees_in_use
+        from .process.rootfs import Trees
+        from .process.supervisor_client import Supervision
 
         self._context = Context(
             store=self._store,
@@ -143,8 +143,8 @@ class Executor:
             await self._context.supervision.close()
 
     async def _run(self, job_id: str) -> None:
-        from .endings import INTERNAL, internal_error
         from .job import Job
+        from .outcomes import INTERNAL, internal_error
 
         task = asyncio.current_task()
         assert task is not None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import ImageError
-from ...images.config import PREFIX
-from ...images.layout import OciLayout
-from ...images.model import Descriptor
-from ...images.reference import LayoutReference, parse_reference
-from ...images.target import ImageTarget
+from ...images.oci.config import PREFIX
+from ...images.oci.image_types import Descriptor
+from ...images.oci.layout import OciLayout
+from ...images.oci.reference import LayoutReference, parse_reference
+from ...images.oci.target import ImageTarget
 
 _INDEX_KEY = "manifests"
 _REMEMBERED = 100
@@ -105,8 +105,8 @@ def _read(uri: str) -> Image:
     if isinstance(reference, LayoutReference):
         source: ImageTarget = OciLayout(reference.folder, reference.name)
     else:
-        from ...images.registry import Repository
-        from ...images.registry_auth import docker_login
+        from ...images.registry.auth import docker_login
+        from ...images.registry.repository import Repository
 
         source = Repository(reference, credentials=docker_login(reference.host))
     wanted = reference.digest or reference.tag or ""

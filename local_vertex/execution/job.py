@@ -14,15 +14,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ...core.errors import DockerError, ImageError, StorageError, TrainingError
-from ..store import JobRecord
-from . import endings
+from ..store.store import JobRecord
+from . import outcomes
 from .attempt import Attempt, container_addresses, process_addresses
 from .context import Context
-from .crew import Crew
-from .endings import Ending
-from .logs import service_line
-from .processes import Processes
+from .log_stream import service_line
+from .outcomes import Ending
+from .process.processes import Processes
 from .replica import Backend
+from .replica_set import Crew
 from .spec import JobSpec
 
 _RETRY_SECONDS = 1.0
@@ -68,7 +68,7 @@ class Job:
                 raise
             self._is_finishing = True
             await self._stop()
-            ending = Ending("cancelled", endings.CANCELLED, "The job was cancelled.")
+            ending = Ending("cancelled", outcomes.CANCELLED, "The job was cancelled.")
         await self._finish(ending)
 
     # Attempts
@@ -83,15 +83,15 @@ class Job:
                 ending = await self._one_attempt()
             except TrainingError as error:
                 kind = "internal" if error.transient else "failed"
-                ending = Ending(kind, endings.INVALID_ARGUMENT, str(error))
+                ending = Ending(kind, outcomes.INVALID_ARGUMENT, str(error))
             except Exception:  # noqa: BLE001 - a fault of this program must end the job, not leave it hanging
                 traceback.print_exc()
-                ending = endings.internal_error()
+                ending = outcomes.internal_error()
             if ending.kind != "succeeded":
                 await self._decide(ending)
             await self._stop()
             count = self._restarts.get(ending.kind, 0)
-            if not self._spec.retries or count >= endings.MAX_RESTARTS.get(ending.kind, 0):
+            if not self._spec.retries or count >= outcomes.MAX_RESTARTS.get(ending.kind, 0):
                 return ending
             self._say(f"restart-{self._attempt}", f"{ending.message} The job is restarted.", "WARNING")
             self._restarts[ending.kind] = count + 1
@@ -114,7 +114,7 @@ class Job:
                 waited = time.time() - (self._record.create_time or 0.0)
                 await asyncio.sleep(max(0.0, self._context.switches.pending_seconds - waited))
             if self._context.switches.take("stock_out"):
-                return endings.stock_out(self._context.info.region)
+                return outcomes.stock_out(self._context.info.region)
         self._crew = await self._gather()
         return await self._watch(self._crew)
 
@@ -126,15 +126,15 @@ class Job:
         if ending is not None:
             return ending
         if self._context.switches.take("preempt"):
-            return endings.preempted(self._spec.primary)
+            return outcomes.preempted(self._spec.primary)
         if self._context.switches.take("out_of_memory"):
-            return endings.low_memory(self._spec.pools[0].name)
+            return outcomes.low_memory(self._spec.pools[0].name)
         left = (self._record.start_time or time.time()) + self._spec.timeout - time.time()
         try:
             async with asyncio.timeout(max(0.0, left)):
                 return await crew.wait()
         except TimeoutError:
-            return endings.timed_out(self._spec.timeout)
+            return outcomes.timed_out(self._spec.timeout)
 
     async def _decide(self, ending: Ending) -> None:
         """Stopping replicas makes exit statuses of its own: what ended the attempt must be known before."""
@@ -178,7 +178,7 @@ class Job:
         if have_base == {False}:
             return {"containers": False, "addresses": process_addresses(self._spec)}
         if have_base == {True}:
-            from .containers import connect
+            from .container.containers import connect
 
             (await asyncio.to_thread(connect)).close()
             return {"containers": True, "addresses": container_addresses(self._spec)}
@@ -191,7 +191,7 @@ class Job:
     async def _backend(self, attempt: Attempt) -> Backend:
         if not self._plan["containers"]:
             return Processes(self._context, attempt)
-        from .containers import Containers
+        from .container.containers import Containers
 
         while True:
             try:

@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ...core.errors import DependencyError
-from ..requirements import Line, Requirements
-from ..settings import Settings
+from ..settings.settings import Settings
+from .formats.requirements_txt import Line, Requirements
 from .platforms import Counterpart, renamed
 
 _TORCH_INDEX = "https://download.pytorch.org/whl"

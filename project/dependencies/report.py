@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .plan import Entry
+from .translate import Entry
 
 _TITLES = {
     "replaced": "Replaced",

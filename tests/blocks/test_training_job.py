@@ -21,11 +21,11 @@ from prefect_vertex_training.blocks.training_job import VertexTrainingJob, Verte
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.direct import build
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import ImageRequest
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.project.files import ProjectFile
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.project.files.project_file import ProjectFile
 
 IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
 
@@ -197,7 +197,7 @@ def test_without_a_vertex_block_the_job_runs_on_this_machine(tmp_path: Path, mon
         run.wait_for_completion()
         model = run.fetch_result()
     finally:
-        service.stop(home)
+        lifecycle.stop(home)
 
     assert (Path(model.model) / "m.bin").read_bytes() == b"weights"
     assert Path(model.model).is_relative_to(home.vertex)

@@ -25,11 +25,11 @@ from prefect.runtime import flow_run as current_run
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.tasks.artifacts import artifacts_of
+from prefect_vertex_training.tasks.reporting.artifacts import artifacts_of
 from prefect_vertex_training.tasks.submit import submit
-from prefect_vertex_training.vertex.connection import LOCAL, Connection
-from prefect_vertex_training.vertex.model import JobRequest
-from prefect_vertex_training.vertex.places import PlainPlace
+from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
+from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.job_types import JobRequest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -184,7 +184,7 @@ def test_a_full_disk_is_said_with_its_path(
     home: object, project: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Wherever it happens: here while the image is built."""
-    from prefect_vertex_training.local_vertex import service
+    from prefect_vertex_training.local_vertex import lifecycle
 
     small = Home(small_disk / "home")
     monkeypatch.setenv("VERTEX_TRAINING_HOME", str(small.root))
@@ -192,7 +192,7 @@ def test_a_full_disk_is_said_with_its_path(
     try:
         code, out, err = run("run", project, "--json", capsys=capsys)
     finally:
-        service.stop(small)
+        lifecycle.stop(small)
 
     assert out == ""
     assert_one_line_error(code, err, "no space left", str(small.root))

@@ -18,13 +18,13 @@ from prefect_vertex_training.cli.orphans import age
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.orphans import end_orphan, find_orphans
-from prefect_vertex_training.images.direct import build
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import ImageRequest
-from prefect_vertex_training.project.files import ProjectFile
-from prefect_vertex_training.vertex.connection import Connection
-from prefect_vertex_training.vertex.model import JobRequest
-from prefect_vertex_training.vertex.submission import job_key, submit
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.submission import job_key, submit
 
 pytestmark = pytest.mark.prefect
 

@@ -18,7 +18,7 @@ from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.cli import setup
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
+from prefect_vertex_training.local_vertex import lifecycle
 
 
 class Terminal(io.StringIO):
@@ -56,7 +56,7 @@ def test_blocks_from_flags_are_saved_and_work(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The password is piped in and never shown; they are tried again by name, and replaced only on demand."""
-    running = service.ensure_running(home, project="my-project-123", region="europe-west4")
+    running = lifecycle.ensure_running(home, project="my-project-123", region="europe-west4")
     where = ["--registry", f"{docker_registry.host}/team", "--registry-user", docker_registry.username]
     jobs = ["--project", running.project, "--region", running.region, "--bucket", running.bucket]
     jobs += ["--endpoint", running.target]

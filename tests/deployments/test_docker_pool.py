@@ -24,7 +24,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
 ROOT = Path(__file__).resolve().parents[2]

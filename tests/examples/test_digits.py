@@ -4,10 +4,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.project.environments import environment
-from prefect_vertex_training.project.files import list_files
-from prefect_vertex_training.project.settings import load
-from prefect_vertex_training.project.verify import verify
+from prefect_vertex_training.project.files.listing import list_files
+from prefect_vertex_training.project.local_run.verify import verify
+from prefect_vertex_training.project.local_run.virtualenv import environment
+from prefect_vertex_training.project.settings.settings import load
 
 DIGITS = Path(__file__).parents[2] / "examples" / "digits"
 

@@ -18,7 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
 

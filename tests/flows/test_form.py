@@ -11,13 +11,12 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import is_valid
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.flows.choices import choose_machine
-from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine
-from prefect_vertex_training.flows.naming import run_name, run_tags
+from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine, choose_machine
+from prefect_vertex_training.flows.run_name import run_name, run_tags
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.project.snapshot import Project
-from prefect_vertex_training.vertex import machines
-from prefect_vertex_training.vertex.model import JobRequest, Machine
+from prefect_vertex_training.vertex.job_types import JobRequest, Machine
+from prefect_vertex_training.vertex.spec import machines
 
 REQUEST = JobRequest("x", "x@sha256:0", "gs://b/x", machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2), replicas=3)
 

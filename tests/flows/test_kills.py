@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import AwaitingRetry
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.tasks.printed import lines_of_run
+from prefect_vertex_training.tasks.reporting.logged_lines import lines_of_run
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 TALKATIVE = """

@@ -16,10 +16,10 @@ from prefect_gcp import GcpCredentials, GcsBucket
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import admin
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
 
@@ -75,7 +75,7 @@ def test_results_in_a_bucket_serve_another_machine(
         try:
             second = train(project)
         finally:
-            service.stop(elsewhere)
+            lifecycle.stop(elsewhere)
 
     assert states(first) == dict.fromkeys(STEPS, "Completed")
     assert [name for name, state in states(second).items() if state == "Cached"] == STEPS[:2]
@@ -151,7 +151,7 @@ def jobs(home: Home) -> list[tuple[str, str]]:
 
 def switch(home: Home, **changes: object) -> None:
     """Sets the local service's switches."""
-    admin(service.ensure_running(home), "Switches", changes)
+    admin(lifecycle.ensure_running(home), "Switches", changes)
 
 
 def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, project: Path) -> None:
@@ -221,7 +221,7 @@ def test_the_local_service_may_die_in_the_middle(home: Home, project: Path) -> N
     def kill() -> None:
         while not marker.exists():
             time.sleep(0.05)
-        running = service.find(home)
+        running = lifecycle.find(home)
         assert running is not None
         os.kill(running.pid, signal.SIGKILL)
 

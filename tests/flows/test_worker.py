@@ -16,8 +16,8 @@ from prefect.events import emit_event
 from prefect.filesystems import LocalFileSystem
 from prefect.states import Scheduled
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.vertex.connection import Connection
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
 
@@ -130,7 +130,7 @@ def test_another_worker_reads_the_results_of_the_first(worker: Worker, home: Hom
         done = retried(failed.id, attempt=3)
         third = states(failed.id, 3)
     finally:
-        service.stop(elsewhere)
+        lifecycle.stop(elsewhere)
 
     assert (second["verify"], second["freeze"], second["build"]) == ("Cached", "Cached", "Completed")
     assert done.state_name == "Completed"

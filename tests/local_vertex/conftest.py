@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import schema as schemas
 from prefect_vertex_training.local_vertex import server
-from prefect_vertex_training.local_vertex.connect import open_channel
-from prefect_vertex_training.local_vertex.service import LocalService, Options
-from prefect_vertex_training.local_vertex.store import Store
-from prefect_vertex_training.local_vertex.switches import Switches
+from prefect_vertex_training.local_vertex.api import schema as schemas
+from prefect_vertex_training.local_vertex.client import open_channel
+from prefect_vertex_training.local_vertex.endpoint import LocalService, Options
+from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.local_vertex.store.store import Store
 
 IMAGE = "oci:/images:demo@sha256:" + "0" * 64
 

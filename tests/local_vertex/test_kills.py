@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry, Store
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 
@@ -31,7 +31,7 @@ def load(name: str) -> ModuleType:
 def home(local_home: Home) -> Iterator[Home]:
     """A home whose service is ended after the test."""
     yield local_home
-    service.stop(local_home)
+    lifecycle.stop(local_home)
 
 
 def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:

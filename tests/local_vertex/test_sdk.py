@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex import service as services
-from prefect_vertex_training.local_vertex.service import LocalService
+from prefect_vertex_training.local_vertex import lifecycle as services
+from prefect_vertex_training.local_vertex.endpoint import LocalService
 
 SCRIPT = Path(__file__).with_name("sdk_conformance.py")
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prefect.tasks import MaterializingTask
 from prefect_vertex_training.tasks.receipt import page, receipt, receipt_step
-from prefect_vertex_training.vertex.connection import Connection
-from prefect_vertex_training.vertex.model import ModelFile, Receipt
-from prefect_vertex_training.vertex.places import PlainPlace
+from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.job_types import ModelFile, Receipt
 
 
 def connection(buckets: Path | None) -> Connection:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex, Wire, serve
-from prefect_vertex_training.vertex.connection import Connection, Pace
-from prefect_vertex_training.vertex.model import JobRequest, Machine
-from prefect_vertex_training.vertex.places import PlainPlace
+from prefect_vertex_training.vertex.client.connection import Connection, Pace
+from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.job_types import JobRequest, Machine
 
 
 @pytest.fixture(scope="session")

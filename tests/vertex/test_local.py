@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 from prefect_vertex_training.core.errors import ModelMissing, VertexError, VertexUnavailable
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.direct import build
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import ImageRequest
-from prefect_vertex_training.local_vertex import service
-from prefect_vertex_training.local_vertex.connect import admin
-from prefect_vertex_training.local_vertex.switches import Switches
-from prefect_vertex_training.project.files import ProjectFile
-from prefect_vertex_training.vertex.connection import LOCAL, Connection
-from prefect_vertex_training.vertex.intent import IntentFile
-from prefect_vertex_training.vertex.model import JobRequest, LogLine, Outcome, SubmittedJob
-from prefect_vertex_training.vertex.receipt import receipt
-from prefect_vertex_training.vertex.submission import cancel, cancel_by_key, find, job_key, submit
-from prefect_vertex_training.vertex.watch import watch
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
+from prefect_vertex_training.vertex.job_types import JobRequest, LogLine, Outcome, SubmittedJob
+from prefect_vertex_training.vertex.receipt.model_files import receipt
+from prefect_vertex_training.vertex.submit.intent import IntentFile
+from prefect_vertex_training.vertex.submit.submission import cancel, cancel_by_key, find, job_key, submit
+from prefect_vertex_training.vertex.watch.watch import watch
 
 DEFAULTS = Switches().values()
 
@@ -72,7 +72,7 @@ def local_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home whose service is ended after the session; tests may kill it, the next call starts it again."""
     home = Home(tmp_path_factory.mktemp("h"))
     yield home
-    service.stop(home)
+    lifecycle.stop(home)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def switch(local: Connection, local_home: Home) -> Iterator[Callable[..., None]]
     """Sets the service's switches while it runs; afterwards all are as before."""
 
     def run(**changes: object) -> None:
-        admin(service.ensure_running(local_home), "Switches", changes)
+        admin(lifecycle.ensure_running(local_home), "Switches", changes)
 
     yield run
     run(**DEFAULTS)
@@ -309,7 +309,7 @@ def test_cancel_is_confirmed(local: Connection, wanted: Callable[..., JobRequest
 
 def kill(home: Home) -> None:
     """The service dies at once and says nothing."""
-    running = service.find(home)
+    running = lifecycle.find(home)
     assert running is not None
     os.kill(running.pid, signal.SIGKILL)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect_vertex_training.images.model import ImageRequest
+from prefect_vertex_training.images.oci.image_types import ImageRequest
 
 
 @dataclass(frozen=True, slots=True)

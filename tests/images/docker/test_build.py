@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.docker_build import build, built_before, resolve_bases
-from prefect_vertex_training.images.docker_engine import engine_errors
-from prefect_vertex_training.images.registry_auth import Credentials
+from prefect_vertex_training.images.docker.docker_build import build, built_before, resolve_bases
+from prefect_vertex_training.images.docker.engine_errors import engine_errors
+from prefect_vertex_training.images.registry.auth import Credentials
 
 
 def test_own_dockerfile_with_arguments_and_a_stage(docker_engine, docker_base, request_of) -> None:

@@ -12,10 +12,10 @@ from uuid import uuid4
 import docker
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.docker_build import build
-from prefect_vertex_training.images.docker_export import export
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.docker.docker_build import build
+from prefect_vertex_training.images.docker.export import export
+from prefect_vertex_training.images.oci.image_types import BuiltImage
+from prefect_vertex_training.images.oci.layout import OciLayout
 
 
 def test_export_and_edit(docker_engine, docker_base, request_of, tmp_path: Path) -> None:

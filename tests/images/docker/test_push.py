@@ -12,12 +12,12 @@ import pytest
 from fixtures.faulty_proxy import Fault, Proxy, faulty_proxy
 from fixtures.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from prefect_vertex_training.images.docker_build import build
-from prefect_vertex_training.images.docker_push import push
-from prefect_vertex_training.images.model import BuiltImage
-from prefect_vertex_training.images.reference import Reference
-from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.images.registry_auth import Credentials
+from prefect_vertex_training.images.docker.docker_build import build
+from prefect_vertex_training.images.docker.docker_push import push
+from prefect_vertex_training.images.oci.image_types import BuiltImage
+from prefect_vertex_training.images.oci.reference import Reference
+from prefect_vertex_training.images.registry.auth import Credentials
+from prefect_vertex_training.images.registry.repository import Repository
 
 Push = Callable[..., BuiltImage]
 

@@ -10,13 +10,13 @@ from types import MappingProxyType
 import pytest
 from fixtures.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.oci.image_types import BuiltImage
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import push
-from prefect_vertex_training.images.reference import Reference
-from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.images.registry_auth import Challenge, Credentials, TokenCache, docker_login
-from prefect_vertex_training.images.transport import Request, Transport
+from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache, docker_login
+from prefect_vertex_training.images.registry.repository import Repository
+from prefect_vertex_training.images.registry.transport import Request, Transport
 
 HELPER = """#!/bin/sh
 read host

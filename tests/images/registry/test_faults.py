@@ -10,17 +10,16 @@ from typing import Any
 import pytest
 from fixtures.faulty_proxy import Fault, Proxy
 from fixtures.registry_server import RegistryServer
+from fixtures.stored_images import assert_whole, make_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import BuiltImage
+from prefect_vertex_training.images.oci.image_types import BuiltImage
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import open_ahead, push
-from prefect_vertex_training.images.reference import Reference
-from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.images.transport import Request, Transport
-
-from .conftest import make_image
+from prefect_vertex_training.images.registry.repository import Repository
+from prefect_vertex_training.images.registry.transport import Request, Transport
 
 pytestmark = pytest.mark.registry
 
@@ -38,17 +37,6 @@ def once(wanted: str, fault: Fault, times: int = 1) -> Callable[[str, str, int],
         return None
 
     return choose
-
-
-def assert_whole(repository: Repository, image: BuiltImage) -> None:
-    """Everything that the manifest names can be read, byte for byte."""
-    found = repository.get_manifest("tag")
-    assert found is not None
-    assert found[0].digest == image.digest
-    manifest = json.loads(found[1])
-    for blob in (manifest["config"], *manifest["layers"]):
-        with repository.open_blob(blob["digest"]) as body:
-            assert len(body.read()) == blob["size"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from fixtures.faulty_proxy import Fault, Proxy
 from prefect_vertex_training.core.errors import RegistryError
-from prefect_vertex_training.images.reference import Reference
-from prefect_vertex_training.images.registry import Repository
-from prefect_vertex_training.images.registry_auth import Challenge, Credentials
-from prefect_vertex_training.images.transport import Request, Transport
-from prefect_vertex_training.images.verify import sha256
-from prefect_vertex_training.local_vertex import certificate
+from prefect_vertex_training.images.oci.reference import Reference
+from prefect_vertex_training.images.oci.verifying_reader import sha256
+from prefect_vertex_training.images.registry.auth import Challenge, Credentials
+from prefect_vertex_training.images.registry.repository import Repository
+from prefect_vertex_training.images.registry.transport import Request, Transport
+from prefect_vertex_training.local_vertex import tls_certificate
 
 BLOB = b"somewhere else"
 
@@ -64,7 +64,7 @@ def test_a_blob_kept_elsewhere_is_fetched_without_credentials(proxy: Proxy) -> N
 
 def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
     """It is said once, at once, and nothing is sent."""
-    key, pem = certificate.make()
+    key, pem = tls_certificate.make()
     (tmp_path / "pem").write_bytes(key + pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "pem")

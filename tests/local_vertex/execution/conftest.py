@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect_vertex_training.images.config import OCI, PREFIX
-from prefect_vertex_training.images.layout import OciLayout
-from prefect_vertex_training.images.model import Descriptor
-from prefect_vertex_training.images.verify import sha256
+from prefect_vertex_training.images.oci.config import OCI, PREFIX
+from prefect_vertex_training.images.oci.image_types import Descriptor
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.verifying_reader import sha256
 from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
-from prefect_vertex_training.local_vertex.store import TERMINAL, JobRecord, Store
-from prefect_vertex_training.local_vertex.switches import Switches
+from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.local_vertex.store.store import TERMINAL, JobRecord, Store
 
 Entry = tuple[str, bytes | None]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import StorageError
-from prefect_vertex_training.local_vertex.store import TERMINAL, JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.store import TERMINAL, JobRecord, LogEntry, Store
 
 KILLS = 100
 
@@ -193,7 +193,7 @@ def test_a_full_disk_holds_a_job_up_and_loses_nothing(bench: Any, images: Any, p
 def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any, pool: Any) -> None:
     """One line that says so; the store, on another disk here, stays sound, and the next job runs once there is room."""
     from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
-    from prefect_vertex_training.local_vertex.switches import Switches
+    from prefect_vertex_training.local_vertex.faults import Switches
 
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.execution.environment import expand, platform_env
-from prefect_vertex_training.local_vertex.execution.logs import MAX_LINE, FileTail, Stream, service_line
-from prefect_vertex_training.local_vertex.execution.paths import Translator
+from prefect_vertex_training.local_vertex.execution.log_stream import MAX_LINE, FileTail, Stream, service_line
+from prefect_vertex_training.local_vertex.execution.process.path_mapping import Translator
+from prefect_vertex_training.local_vertex.execution.process.rootfs import Root
 from prefect_vertex_training.local_vertex.execution.spec import JobSpec
-from prefect_vertex_training.local_vertex.execution.trees import Root
-from prefect_vertex_training.local_vertex.store import JobRecord, Store
+from prefect_vertex_training.local_vertex.store.store import JobRecord, Store
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,48 @@
+"""What happens to the job of a run that was cancelled or crashed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.logging.loggers import flow_run_logger
+
+from ..tasks.stop_job import WINDOW, is_stopped, stop
+from ..vertex.client.connection import Connection
+from ..vertex.job_types import SubmittedJob
+from ..vertex.labels import RUN_LABEL
+from ..vertex.submit.intent import intent_text
+from .block_parameters import connect
+
+
+def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
+    """Cancels the job of a run that was cancelled or crashed, and sees it end; the run's log tells how that went.
+
+    Prefect calls it in another process than the run's, where only the run's id and parameters are known.
+    """
+    logger = flow_run_logger(flow_run, flow)
+
+    def log(line: str, level: int = logging.INFO) -> None:
+        logger.log(level, "%s", line, extra={"step": "stop"})
+
+    def cancel(connection: Connection) -> list[SubmittedJob]:
+        from ..vertex.submit.cancellation import cancel_by_key
+
+        run = str(flow_run.id)
+        # The run may have ended just after a create: a job that isn't listed yet is waited for.
+        recorded = intent_text(run, time.time())
+        return cancel_by_key(connection, run, label=RUN_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped)
+
+    try:
+        connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
+    except Exception as error:  # noqa: BLE001 - a hook that fails is only a line in the runner's own log
+        log(
+            f"this run's training job may still run and cost, for Vertex AI can't be asked: {error}. "
+            "End it: vertex-training orphans --cancel",
+            logging.ERROR,
+        )
+        return
+    stop(connection, cancel, log=log, shout=lambda line: log(line, logging.ERROR))

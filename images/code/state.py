@@ -1,0 +1,77 @@
+"""Remembers which layer a bucket of files became, by what stat told of them: most builds read no file at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ...core.files import write_atomic
+from ..layers.layer_writer import Layer
+from .buckets import FORMAT, Bucket, hash_file
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    signature: str
+    layer: Layer
+    racy: dict[str, str] = field(default_factory=dict)
+
+
+class CodeState:
+    """The buckets of one project, as its last build left them; a lost or broken file only costs time."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self._path = folder / f"{hashlib.sha256(str(root).encode()).hexdigest()[:32]}.json"
+        self._known = self._load()
+        self._changed = False
+
+    def layer(self, bucket: Bucket) -> Layer | None:
+        """The layer that `bucket` became, if its files are as they were then.
+
+        Files that had been touched within two seconds of that scan could have changed since without any sign, so their
+        bytes are compared.
+        """
+        known = self._known.get(bucket.title)
+        if known is None or known.signature != bucket.signature:
+            return None
+        if known.racy:
+            files = {file.path: file for file in bucket.files}
+            if any(hash_file(files[path]) != digest for path, digest in known.racy.items()):
+                return None
+            still = {path: digest for path, digest in known.racy.items() if path in bucket.racy}
+            if still != known.racy:
+                self._set(bucket.title, _Known(bucket.signature, known.layer, still))
+        return known.layer
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The last build's layers, by diff ID."""
+        return {known.layer.diff_id: known.layer for known in self._known.values()}
+
+    def remember(self, bucket: Bucket, layer: Layer, racy: dict[str, str]) -> None:
+        """`bucket` became `layer`; `racy` holds the SHA-256 of the files touched just before."""
+        self._set(bucket.title, _Known(bucket.signature, layer, racy))
+
+    def save(self) -> None:
+        """Writes what changed since it was loaded."""
+        if self._changed:
+            buckets = {title: asdict(known) for title, known in self._known.items()}
+            write_atomic(self._path, json.dumps({"format": FORMAT, "buckets": buckets}))
+
+    def _set(self, title: str, known: _Known) -> None:
+        self._known[title] = known
+        self._changed = True
+
+    def _load(self) -> dict[str, _Known]:
+        try:
+            state = json.loads(self._path.read_bytes())
+            if state["format"] != FORMAT:
+                return {}
+            return {
+                title: _Known(item["signature"], Layer(**item["layer"]), item["racy"])
+                for title, item in state["buckets"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}

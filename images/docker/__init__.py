@@ -1,0 +1,1 @@
+"""Builds with a Docker engine: Dockerfiles, build contexts, export and push."""

@@ -1,0 +1,232 @@
+"""Builds with a Docker engine, by BuildKit.
+
+docker-py's own `build` knows only the classic builder, in which `RUN --mount` fails and every step's container is
+committed. The engine's API takes BuildKit builds at the same place when asked for version 2. Other engines
+that speak Docker's API may answer in the classic form, which is read as well:
+https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from docker.errors import ImageNotFound, create_api_error_from_http_exception
+from requests.exceptions import HTTPError
+
+from ...core.errors import BaseImageError, DockerError, RegistryError, storage_errors
+from ..oci.config import DOCKER
+from ..oci.image_types import PLATFORM, BuiltImage, ImageRequest
+from ..oci.reference import Reference
+from ..registry.auth import Credentials, docker_login
+from .build_context import dockerfile_name, dockerfile_text, write_context
+from .build_output import BuildOutput, json_lines
+from .dockerfile_parse import named_images
+from .engine_errors import engine_errors
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+Log = Callable[[str], None]
+
+_BUILDKIT = "2"
+
+
+def build(
+    request: ImageRequest,
+    *,
+    engine: DockerClient,
+    tag: str,
+    log: Log,
+    bases: Mapping[str, str] | None = None,
+    credentials: Callable[[str], Credentials | None] = docker_login,
+) -> BuiltImage:
+    """Builds the image in the engine, and tags it `NAME:TAG` there; nothing is pushed.
+
+    Args:
+        request: With the project's own Dockerfile or without one.
+        engine: Must run linux/amd64 images.
+        tag: Of the image in the engine.
+        log: Called with each line of the build's output.
+        bases: Images that the Dockerfile names -> the digest or image id they must have, from `resolve_bases`.
+        credentials: Who asks which host for a base that the engine doesn't have.
+
+    Returns:
+        The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it lies in a registry.
+
+    Raises:
+        DockerError: No engine, a failing Dockerfile, or an image for another platform.
+        StorageError: No room for the context.
+    """
+    with engine_errors("to provide a base image"):
+        for reference, digest in (bases or {}).items():
+            _provide(engine, reference, digest, credentials, log)
+        _check_origin(engine, request)
+    name = f"{request.name}:{tag}"
+    with tempfile.TemporaryFile() as context:
+        with storage_errors(tempfile.gettempdir()):
+            write_context(request, context)
+        image_id = _run(request, engine, name, context, log)
+    with engine_errors():
+        attributes = engine.api.inspect_image(image_id)
+    _check_platform(attributes, name)
+    return _built(request, attributes)
+
+
+def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
+    return BuiltImage(
+        reference=f"docker-daemon:{request.name}@{attributes['Id']}",
+        digest=attributes["Id"],
+        media_type=DOCKER.config,
+        size=attributes["Size"],
+        builder="docker",
+    )
+
+
+def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], log: Log) -> str:
+    parameters = {
+        "version": _BUILDKIT,
+        "t": name,
+        "dockerfile": dockerfile_name(request),
+        "platform": PLATFORM,
+        "buildargs": json.dumps(dict(request.build_args)),
+        "labels": json.dumps(dict(request.labels)),
+        # Containers of the build's steps are removed, after a failure too.
+        "rm": "1",
+        "forcerm": "1",
+        **({"target": request.target} if request.target else {}),
+    }
+
+    output = BuildOutput(dockerfile_text(request), log)
+    context.seek(0)
+    _post(engine, parameters, context, output)
+    if output.image_id:
+        return output.image_id
+    raise DockerError(
+        "the engine ended the build without naming an image",
+        where=name,
+        next_step="Look at the engine's own log",
+        detail="\n".join(output.tail),
+    )
+
+
+def _post(engine: DockerClient, parameters: dict[str, str], context: IO[bytes], output: BuildOutput) -> None:
+    with (
+        engine_errors("the build"),
+        engine.api.post(
+            f"{engine.api.base_url}/v{engine.api.api_version}/build",
+            params=parameters,
+            data=context,
+            headers={"Content-Type": "application/x-tar"},
+            stream=True,
+            timeout=None,  # a build prints nothing for as long as its longest step takes
+        ) as response,
+    ):
+        try:
+            response.raise_for_status()
+        except HTTPError as error:
+            create_api_error_from_http_exception(error)
+        for answer in json_lines(response.iter_content(None)):
+            output.take(answer)
+
+
+def _check_origin(engine: DockerClient, request: ImageRequest) -> None:
+    """BuildKit calls an image amd64 whatever its base was, so the base is looked at too."""
+    text = dockerfile_text(request)
+    origin = named_images(text, request.build_args, request.target).final
+    if origin is None or origin.image == "scratch":
+        return
+    if origin.platform not in {"", PLATFORM}:
+        raise _other_platform(origin.platform, origin.image)
+    with contextlib.suppress(ImageNotFound):  # the builder will pull it for our platform
+        _check_platform(engine.api.inspect_image(origin.image), origin.image)
+
+
+def _check_platform(attributes: Mapping[str, Any], name: str) -> None:
+    platform = f"{attributes['Os']}/{attributes['Architecture']}"
+    if platform != PLATFORM:
+        raise _other_platform(platform, name)
+
+
+def _other_platform(platform: str, name: str) -> DockerError:
+    return DockerError(
+        f"the image is for {platform}, and Vertex AI runs {PLATFORM} only; nothing was pushed",
+        where=name,
+        next_step=f"Let the Dockerfile's FROM lines name images for {PLATFORM}, without another --platform",
+    )
+
+
+def built_before(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
+    """The image that an earlier `build` left in the engine under this tag; None without one."""
+    with engine_errors():
+        try:
+            attributes = engine.api.inspect_image(f"{request.name}:{tag}")
+        except ImageNotFound:
+            return None
+    return _built(request, attributes)
+
+
+def resolve_bases(
+    request: ImageRequest,
+    resolve: Callable[[str], str],
+    engine: Callable[[], DockerClient] | None = None,
+) -> dict[str, str]:
+    """What the Dockerfile builds on, by digest: part of the fingerprint, so that a new base means a new image.
+
+    Args:
+        request: With or without a Dockerfile of its own.
+        resolve: A reference's digest as its registry gives it: `images.base.base_digest`.
+        engine: Asked for an image that was built on this machine and lies in no registry.
+
+    Raises:
+        BaseImageError: An image that neither has.
+        RegistryError: A registry that can't be asked about an image that the engine doesn't have.
+    """
+    found: dict[str, str] = {}
+    for reference in named_images(dockerfile_text(request), request.build_args).all:
+        local = _local(engine, reference)
+        if local and not local["RepoDigests"]:  # made here: no registry knows it
+            found[reference] = local["Id"]
+            continue
+        try:
+            found[reference] = resolve(reference)
+        except (BaseImageError, RegistryError):
+            if local is None:
+                raise
+            found[reference] = local["Id"]
+    return found
+
+
+def _local(engine: Callable[[], DockerClient] | None, reference: str) -> dict[str, Any] | None:
+    if engine is None:
+        return None
+    try:
+        with engine_errors():
+            return engine().api.inspect_image(reference)
+    except DockerError:  # no such image, or no engine: the registry may still know
+        return None
+
+
+def _provide(
+    engine: DockerClient,
+    reference: str,
+    digest: str,
+    credentials: Callable[[str], Credentials | None],
+    log: Log,
+) -> None:
+    """Makes `reference` mean the image with `digest` in the engine, as `docker pull` would."""
+    with contextlib.suppress(ImageNotFound):
+        known = engine.api.inspect_image(reference)
+        pinned = any(name.endswith(f"@{digest}") for name in known["RepoDigests"] or ())
+        # An index's digest says nothing about which of its platforms lies here.
+        if digest == known["Id"] or (pinned and known["Architecture"] == "amd64"):
+            return
+    wanted = Reference.parse(reference)
+    asker = credentials(wanted.host)
+    log(f"pulling {wanted.at(digest)}")
+    image = engine.images.pull(str(wanted.at(digest)), platform=PLATFORM, auth_config=asker and asker.pair())
+    if wanted.tag:
+        image.tag(wanted.name, wanted.tag)

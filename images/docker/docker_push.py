@@ -1,0 +1,149 @@
+"""Sends an image from a Docker engine to a registry, or into this machine's image layout.
+
+The engine's own push is used for registries: it sends only layers that the registry lacks, in the form in which a
+base was pulled, while `docker save` reads the whole image at some 90 MB/s each time. What the engine can't do is said
+here: it reports failures as words and tries for 50 seconds what can never succeed. So the registry is asked first,
+and again when the engine stumbles, whether this account may write there; its answer decides.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...core.errors import RegistryError, RegistryUnavailable
+from ...core.retry import retry
+from ..oci.image_types import BuiltImage, LayerReport
+from .engine_errors import engine_errors
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+    from ..registry.repository import Repository
+
+Log = Callable[[str], None]
+Action = Literal["reused", "uploaded", "mounted"]
+
+
+def push(
+    image: BuiltImage,
+    *,
+    engine: DockerClient,
+    target: Repository,
+    tags: Sequence[str],
+    log: Log,
+    sleep: Callable[[float], None] = time.sleep,
+) -> BuiltImage:
+    """Sends what the registry lacks, then the manifest under each tag; the registry confirms the digest.
+
+    Args:
+        image: From `docker_build.build` with the same engine.
+        engine: Holds the image; must reach the registry itself.
+        target: Where it goes, and who asks.
+        tags: At least one; all point to the image afterwards.
+        log: Called with a line for each layer.
+        sleep: Waits that many seconds between attempts.
+
+    Raises:
+        RegistryDenied: Who may not push, and the command that grants it; nothing was sent.
+        RegistryUnavailable: The registry failed in every attempt.
+        RegistryError: The registry is none, or holds another image under the tag than was sent.
+        DockerError: No engine, or the image is no longer in it.
+    """
+    target.check_push()
+    name = f"{target.host}/{target.repository}"
+    with engine_errors("to name the image"):
+        for tag in tags:
+            engine.api.tag(image.digest, name, tag)
+    progress = _Progress(log)
+    digests = {
+        tag: retry(lambda tag=tag: _push_tag(engine, name, tag, target, progress), attempts=3, sleep=sleep)
+        for tag in tags
+    }
+    return _confirmed(target, digests, progress)
+
+
+def _push_tag(engine: DockerClient, name: str, tag: str, target: Repository, progress: _Progress) -> str:
+    auth = target.credentials and target.credentials.pair()
+    with engine_errors("the push"):
+        answers = engine.api.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
+        for answer in _until_error(answers, target):
+            progress.take(answer)
+            if digest := (answer.get("aux") or {}).get("Digest"):
+                return digest
+    raise RegistryUnavailable("the engine ended the push without a digest", where=f"{name}:{tag}")
+
+
+def _until_error(answers: Iterator[dict[str, Any]], target: Repository) -> Iterator[dict[str, Any]]:
+    doubted = False
+    for answer in answers:
+        if "error" in answer:
+            target.check_push()  # raises what is definite in the registry's own words
+            raise RegistryUnavailable(
+                f"the engine's push broke off: {' '.join(str(answer['error']).split())}",
+                where=f"{target.host}/{target.repository}",
+                next_step="Run again; if it stays, look whether the engine itself can reach the registry",
+            )
+        if not doubted and str(answer.get("status", "")).startswith("Retrying"):
+            doubted = True
+            target.check_push()
+        yield answer
+
+
+class _Progress:
+    """What happened to each layer, by the start of its diff ID."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._started: dict[str, float] = {}
+        self.actions: dict[str, tuple[Action, float]] = {}
+
+    def take(self, answer: dict[str, Any]) -> None:
+        layer, status = answer.get("id", ""), str(answer.get("status", ""))
+        started = self._started.setdefault(layer, time.monotonic())
+        action: Action | None = None
+        if status == "Pushed":
+            action = "uploaded"
+        elif status == "Layer already exists":
+            action = "reused"
+        elif status.startswith("Mounted from"):
+            action = "mounted"
+        if action and layer not in self.actions:
+            self.actions[layer] = (action, time.monotonic() - started)
+            self._log(f"{layer}: {status}")
+
+    def report(self, diff_id: str) -> tuple[Action, float]:
+        return self.actions.get(diff_id.removeprefix("sha256:")[:12], ("reused", 0.0))
+
+
+def _confirmed(target: Repository, digests: dict[str, str], progress: _Progress) -> BuiltImage:
+    tag, digest = next(iter(digests.items()))
+    found = target.get_manifest(tag)
+    if found is None or found[0].digest != digest:
+        there = found[0].digest if found else "nothing"
+        raise RegistryError(
+            f"the registry has {there} under the tag {tag}, and {digest} was pushed",
+            where=f"{target.host}/{target.repository}",
+            next_step="Look who else pushes there, and run again",
+        )
+    manifest = json.loads(found[1])
+    with target.open_blob(manifest["config"]["digest"]) as body:
+        config = json.loads(body.read())
+    layers = [
+        LayerReport(title, layer["digest"], layer["size"], *progress.report(diff_id))
+        for layer, title, diff_id in zip(
+            manifest["layers"], layer_titles(config), config["rootfs"]["diff_ids"], strict=True
+        )
+    ]
+    size = sum(layer.size for layer in layers)
+    return BuiltImage(target.reference(digest), digest, found[0].media_type, size, layers, "docker")
+
+
+def layer_titles(config: dict[str, Any]) -> list[str]:
+    """For each layer of an image the command that made it, shortened."""
+    made = [step.get("created_by", "") for step in config.get("history", []) if not step.get("empty_layer")]
+    count = len(config["rootfs"]["diff_ids"])
+    titles = [" ".join(step.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").split())[:80] for step in made]
+    return [title or "layer" for title in titles[:count]] + ["layer"] * (count - len(titles))

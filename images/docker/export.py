@@ -1,0 +1,202 @@
+"""Takes an image out of a Docker engine into this machine's image layout, as `docker save` gives it.
+
+The archive: a `manifest.json`, a config, and each layer as an uncompressed tar
+(https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format).
+Engines since version 25 name its files by hash; older ones have a folder a layer, and links where layers are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import posixpath
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from zlib_ng import zlib_ng
+
+from ...core.errors import DockerError, storage_errors
+from ...core.files import write_atomic
+from ..layers.compression import PORTABLE
+from ..layers.layer_writer import CHUNK, Layer
+from ..oci.config import OCI, blob_descriptor, image_manifest, layer_descriptor
+from ..oci.image_types import BuiltImage, LayerReport
+from ..oci.layout import OciLayout
+from .docker_push import layer_titles
+from .engine_errors import engine_errors
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+_SMALL = 1 << 20
+_GZIP = 31  # zlib's number for a gzip header, with no name and no time in it
+
+
+def export(
+    image: BuiltImage,
+    *,
+    engine: DockerClient,
+    layout: OciLayout,
+    tags: Sequence[str],
+    cache: Path,
+    log: Callable[[str], None],
+) -> BuiltImage:
+    """Copies the image into the layout; its config, and so its id in the engine, stays the same.
+
+    Args:
+        image: From `docker_build.build` with the same engine.
+        engine: Holds the image.
+        layout: Where it goes.
+        tags: All point to the image afterwards.
+        cache: Folder that remembers which layers the layout has, for they are compressed anew otherwise.
+        log: Called with a line for each layer.
+
+    Raises:
+        DockerError: No engine, or the image is no longer in it.
+        StorageError: The disk is full.
+    """
+    archive = _Archive(layout, cache / "docker-layers")
+    with (
+        engine_errors("to give the image"),
+        engine.api.get(
+            f"{engine.api.base_url}/v{engine.api.api_version}/images/{image.digest}/get", stream=True, timeout=None
+        ) as response,
+    ):
+        if not response.ok:
+            raise DockerError(
+                "the image is no longer in the engine", where=image.reference, next_step="Run again: it is built anew"
+            )
+        try:
+            archive.read(cast("IO[bytes]", response.raw))
+        except tarfile.TarError as error:
+            raise DockerError(
+                f"the engine's archive of the image broke off: {error}",
+                where=image.reference,
+                next_step="Run again; if it stays, look at the engine's own log",
+                transient=True,
+            ) from error
+    config, layers = archive.result()
+    reports = []
+    for title, layer in zip(layer_titles(json.loads(config)), layers, strict=True):
+        seconds = archive.made.get(layer.digest)
+        action = "reused" if seconds is None else "built"
+        reports.append(LayerReport(title, layer.digest, layer.size, action, seconds or 0.0))
+    for report in reports:
+        log(f"{report.action}: {report.title} ({report.size:,} bytes)")
+    config_descriptor = blob_descriptor(OCI.config, config)
+    layout.put_blob(config_descriptor, lambda: io.BytesIO(config))
+    data = image_manifest(OCI, config_descriptor, [], [layer_descriptor(OCI, layer) for layer in layers], {})
+    manifest = layout.put_manifest(data, OCI.manifest, tags)
+    size = sum(layer.size for layer in layers)
+    return BuiltImage(layout.reference(manifest.digest), manifest.digest, manifest.media_type, size, reports, "docker")
+
+
+class _Archive:
+    """Reads the stream once, from front to end; what the files mean stands in the last of them.
+
+    Attributes:
+        made: Layers that were compressed now, by digest, with the seconds it took.
+    """
+
+    def __init__(self, layout: OciLayout, records: Path) -> None:
+        self._layout = layout
+        self._records = records
+        self._small: dict[str, bytes] = {}
+        self._layers: dict[str, Layer] = {}
+        self._links: dict[str, str] = {}
+        self.made: dict[str, float] = {}
+
+    def read(self, stream: IO[bytes]) -> None:
+        """Takes the archive's files in; layers go to the layout.
+
+        Raises:
+            TarError: It isn't whole.
+            StorageError: The disk is full.
+        """
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                body = archive.extractfile(member) if member.isreg() else None
+                if member.issym() or member.islnk():
+                    folder = posixpath.dirname(member.name) if member.issym() else ""
+                    self._links[member.name] = posixpath.normpath(posixpath.join(folder, member.linkname))
+                elif body is None:
+                    continue
+                elif member.size < _SMALL and not member.name.endswith("layer.tar"):
+                    self._small[member.name] = body.read()
+                else:
+                    self._layers[member.name] = self._known(member) or self._compress(member, body)
+        if "manifest.json" not in self._small:  # a cut between two files looks like an end
+            raise tarfile.ReadError("it has no manifest")
+
+    def result(self) -> tuple[bytes, list[Layer]]:
+        """The config's bytes and the layers in order, checked against the config."""
+        names = json.loads(self._small["manifest.json"])[0]
+        config = self._small[names["Config"]]
+        layers = [self._layer(name) for name in names["Layers"]]
+        if [layer.diff_id for layer in layers] != json.loads(config)["rootfs"]["diff_ids"]:
+            raise DockerError(
+                "the engine gave other layers than the image has", where=names["Config"], next_step="Run again"
+            )
+        return config, layers
+
+    def _layer(self, name: str) -> Layer:
+        name = self._links.get(name, name)
+        if name not in self._layers:  # a small layer in the newer form, where names don't tell layers from configs
+            data = self._small[name]
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            self._layers[name] = self._compress(member, io.BytesIO(data))
+        return self._layers[name]
+
+    def _record(self, member: tarfile.TarInfo) -> Path:
+        # A name in the archive stands for a layer and all below it, in both forms.
+        key = hashlib.sha256(f"{PORTABLE} {member.name} {member.size}".encode()).hexdigest()
+        return self._records / f"{key}.json"
+
+    def _known(self, member: tarfile.TarInfo) -> Layer | None:
+        try:
+            layer = Layer(**json.loads(self._record(member).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return layer if self._layout.has_blob(layer.digest) else None
+
+    def _compress(self, member: tarfile.TarInfo, body: IO[bytes]) -> Layer:
+        started = time.monotonic()
+        squeeze = zlib_ng.compressobj(1, zlib_ng.DEFLATED, _GZIP)
+        plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
+        # In the layout's folder, for what is written there becomes the layer.
+        with storage_errors(self._layout.folder), tempfile.TemporaryFile(dir=_made(self._layout.folder)) as file:
+            while data := body.read(CHUNK):
+                plain.update(data)
+                size += _write(file, packed, squeeze.compress(data))
+            size += _write(file, packed, squeeze.flush())
+            layer = Layer("", f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}", size)
+            self._layout.put_blob(layer_descriptor(OCI, layer), lambda: _again(file))
+        write_atomic(self._record(member), json.dumps(asdict(layer)))
+        self.made[layer.digest] = time.monotonic() - started
+        return layer
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write(file: IO[bytes], hashed: hashlib._Hash, data: bytes) -> int:
+    hashed.update(data)
+    return file.write(data)
+
+
+def _again(file: IO[bytes]) -> BinaryIO:
+    """The file from its beginning, through a handle of its own: whoever reads it closes it."""
+    file.flush()
+    other = os.fdopen(os.dup(file.fileno()), "rb")
+    other.seek(0)
+    return other

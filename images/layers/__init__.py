@@ -1,0 +1,1 @@
+"""Layer archives: tar entries, compression, merging, and the cache of finished layers."""

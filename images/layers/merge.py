@@ -1,0 +1,44 @@
+"""Joins the layers of small wheels into one.
+
+Their entries are compressed anew, together: many small files in one stream get smaller than each for itself, and a
+layer must not name a folder twice, which a mere concatenation would do (docker and buildah refuse that).
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from .compression import small
+from .layer_writer import CHUNK, Layer, LayerWriter
+
+
+def join_layers(out: BinaryIO, layers: Sequence[Path], title: str) -> Layer:
+    """Writes one layer with the files of all `layers`; of two with the same path the later one counts, as in an image.
+
+    Args:
+        out: Gets the compressed layer.
+        layers: Layers of files and folders alone, as a wheel's is.
+        title: What the layer is called.
+    """
+    last = {name: number for number, path in enumerate(layers) for name in _names(path)}
+    writer = LayerWriter(out, small)
+    for number, path in enumerate(layers):
+        with tarfile.open(path) as archive:
+            for entry in archive:
+                file = archive.extractfile(entry)
+                if file is not None and last[entry.name] == number:
+                    writer.add_file(entry.name, entry.size, _blocks(file), executable=bool(entry.mode & 0o100))
+    return writer.finish(title)
+
+
+def _names(path: Path) -> list[str]:
+    with tarfile.open(path) as archive:
+        return archive.getnames()
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    while block := file.read(CHUNK):
+        yield block

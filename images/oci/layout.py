@@ -1,0 +1,225 @@
+"""An OCI image layout: a folder that holds images, which skopeo, podman and crane read too.
+
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md. Several images and several processes share
+one. A blob is whole or absent; `index.json` changes under a lock and in one step.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from ...core.errors import RegistryError, storage_errors
+from ...core.files import atomic_file, write_atomic
+from .image_types import Descriptor
+from .reference import DIGEST
+from .target import OpenBody
+from .verifying_reader import CHUNK, VerifyingReader, sha256
+
+REF_NAME = "org.opencontainers.image.ref.name"
+UNUSED_AFTER = 3600.0
+"""Seconds for which a blob without a manifest is kept: a build in another process may be about to use it."""
+
+Entry = dict[str, Any]
+
+
+class OciLayout:
+    """One named image in a layout folder; its versions by digest and tag.
+
+    Args:
+        folder: The layout's folder, made on first use.
+        name: What tells this image from the others in the folder.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder.absolute()
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"OciLayout({self.folder}, {self.name})"
+
+    def blob_path(self, digest: str) -> Path:
+        """Where a blob lies, whether or not it does."""
+        return self.folder / "blobs" / "sha256" / _hex(digest)
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the blob is there."""
+        return self.blob_path(digest).is_file()
+
+    def put_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
+        """Copies a blob in, unless it is there.
+
+        Raises:
+            RegistryError: Its bytes aren't what the descriptor says; nothing is kept.
+            StorageError: The disk is full.
+        """
+        path = self.blob_path(descriptor.digest)
+        if path.is_file():
+            return
+        with (
+            VerifyingReader(open_body(), descriptor.digest, descriptor.size, path) as body,
+            atomic_file(path) as file,
+        ):
+            shutil.copyfileobj(body, file, CHUNK)
+
+    def mount_blob(self, descriptor: Descriptor, source_repository: str) -> bool:  # noqa: ARG002 - a registry's business
+        """Whether the blob is there already: all images of a layout share their blobs."""
+        return self.has_blob(descriptor.digest)
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Opens a blob, to be closed by the caller; reading to its end raises if it was damaged on disk.
+
+        Raises:
+            RegistryError: It isn't there.
+        """
+        path = self.blob_path(digest)
+        try:
+            file = path.open("rb")
+        except FileNotFoundError as error:
+            raise RegistryError("a blob is missing", where=path, next_step="Build the image again") from error
+        return cast("BinaryIO", VerifyingReader(file, digest, None, path))
+
+    def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
+        """What a tag points to, or that a digest is listed; None if not, or if the manifest's blob is gone."""
+        wanted = self._ref_name(tag_or_digest)
+        for entry in self._entries():
+            if entry.get("annotations", {}).get(REF_NAME) == wanted and self.has_blob(entry["digest"]):
+                return Descriptor(entry["mediaType"], entry["digest"], entry["size"])
+        return None
+
+    def get_manifest(self, tag_or_digest: str) -> tuple[Descriptor, bytes] | None:
+        """The manifest's bytes.
+
+        Raises:
+            RegistryError: They were damaged on disk.
+        """
+        descriptor = self.head_manifest(tag_or_digest)
+        if descriptor is None:
+            return None
+        with self.open_blob(descriptor.digest) as body:
+            return descriptor, body.read()
+
+    def is_whole(self, digest: str) -> bool:
+        """Whether the manifest and every blob that it names lie here; a folder's files can be removed by anybody."""
+        found = self.get_manifest(digest)
+        if found is None:
+            return False
+        manifest = json.loads(found[1])
+        return all(self.has_blob(blob["digest"]) for blob in (manifest["config"], *manifest["layers"]))
+
+    def put_manifest(
+        self,
+        data: bytes,
+        media_type: str,
+        tags: Sequence[str] = (),
+        *,
+        at_once: bool = False,  # noqa: ARG002 - it always is
+    ) -> Descriptor:
+        """Lists an image by its digest and by each tag; a tag that another digest had moves."""
+        descriptor = Descriptor(media_type, sha256(data), len(data))
+        path = self.blob_path(descriptor.digest)
+        if not path.is_file():
+            write_atomic(path, data)
+        names = [self._ref_name(descriptor.digest), *(self._ref_name(tag) for tag in tags)]
+
+        def change(entries: list[Entry]) -> list[Entry]:
+            kept = [entry for entry in entries if entry.get("annotations", {}).get(REF_NAME) not in names]
+            return kept + [_entry(descriptor, name) for name in names]
+
+        self._update(change)
+        return descriptor
+
+    def delete_manifest(self, tag_or_digest: str) -> None:
+        """Takes an image of this name off the list, by all its names; its blobs go when nothing uses them."""
+        found = self.head_manifest(tag_or_digest)
+        if found is None:
+            return
+        own = (f"{self.name}@", f"{self.name}:")
+
+        def change(entries: list[Entry]) -> list[Entry]:
+            return [
+                entry
+                for entry in entries
+                if entry["digest"] != found.digest or not entry.get("annotations", {}).get(REF_NAME, "").startswith(own)
+            ]
+
+        self._update(change)
+        self.prune()
+
+    def prune(self, *, now: Callable[[], float] = time.time) -> int:
+        """Removes blobs that no listed image uses and that are older than an hour; returns the bytes freed."""
+        freed = 0
+        with self._locked():
+            used = self._used()
+            for path in (self.folder / "blobs" / "sha256").glob("*"):
+                status = path.stat()
+                if f"sha256:{path.name}" not in used and now() - status.st_mtime > UNUSED_AFTER:
+                    path.unlink(missing_ok=True)
+                    freed += status.st_size
+        return freed
+
+    def reference(self, digest: str) -> str:
+        """`oci:FOLDER:NAME@sha256:...`."""
+        return f"oci:{self.folder}:{self.name}@{digest}"
+
+    def _ref_name(self, tag_or_digest: str) -> str:
+        separator = "@" if tag_or_digest.startswith("sha256:") else ":"
+        return f"{self.name}{separator}{tag_or_digest}"
+
+    def _used(self) -> set[str]:
+        used: set[str] = set()
+        for entry in self._entries():
+            used.add(entry["digest"])
+            if self.has_blob(entry["digest"]):
+                manifest = json.loads(self.blob_path(entry["digest"]).read_bytes())
+                used |= {blob["digest"] for blob in (manifest.get("config", {}), *manifest.get("layers", [])) if blob}
+        return used
+
+    def _entries(self) -> list[Entry]:
+        path = self.folder / "index.json"
+        try:
+            return json.loads(path.read_bytes())["manifests"]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError) as error:
+            raise RegistryError(
+                "the image layout's index can't be read", where=path, next_step="Remove it; images are built again"
+            ) from error
+
+    def _update(self, change: Callable[[list[Entry]], list[Entry]]) -> None:
+        with self._locked():
+            index = {"schemaVersion": 2, "manifests": change(self._entries())}
+            write_atomic(self.folder / "index.json", json.dumps(index, indent=1))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            marker = self.folder / "oci-layout"
+            if not marker.exists():
+                write_atomic(marker, '{"imageLayoutVersion": "1.0.0"}')
+            lock = (self.folder / ".lock").open("w")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _entry(descriptor: Descriptor, name: str) -> Entry:
+    return {
+        "mediaType": descriptor.media_type,
+        "digest": descriptor.digest,
+        "size": descriptor.size,
+        "annotations": {REF_NAME: name},
+    }
+
+
+def _hex(digest: str) -> str:
+    if not DIGEST.fullmatch(digest):
+        raise RegistryError(f"{digest!r} is no digest", next_step="Give sha256: and 64 hexadecimal digits")
+    return digest.removeprefix("sha256:")

@@ -1,0 +1,1 @@
+"""Making and uploading layers side by side, with bounded concurrency."""

@@ -1,0 +1,163 @@
+"""Makes layers; each goes into the store, and on its way to the target, as soon as it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+
+from ...core.errors import ImageError, storage_errors
+from ..base.copy_layers import Action
+from ..layers.layer_writer import Layer
+from ..oci.config import OCI, layer_descriptor
+from ..oci.image_types import Descriptor, LayerReport, Progress
+from ..oci.layout import OciLayout
+from .background_uploads import Uploads
+from .task_group import Crew
+
+if TYPE_CHECKING:
+    from ..base.resolve import Base
+
+
+class Workshop:
+    """What the parts of one build share.
+
+    Args:
+        crew: Its threads.
+        store: Gets every layer.
+        uploads: The way to the target; None for no target beside the store.
+        scratch: A folder for unfinished files.
+        progress: Hears of each layer.
+        workers: Threads that compute at a time.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        store: OciLayout,
+        uploads: Uploads | None,
+        scratch: Path,
+        *,
+        progress: Progress | None,
+        workers: int,
+    ) -> None:
+        self.crew = crew
+        self.store = store
+        self.uploads = uploads
+        self.reports: dict[str, LayerReport] = {}
+        self._later: list[Future[None]] = []
+        self._scratch = scratch
+        self._progress = progress
+        self._computing = threading.BoundedSemaphore(max(1, workers))
+
+    def computing(self) -> AbstractContextManager[object]:
+        """A block that keeps a processor busy; no more than `workers` are in one at a time."""
+        return self._computing
+
+    def make(self, write: Callable[[BinaryIO], Layer]) -> Layer:
+        """Makes a layer that no cache holds, and delivers it."""
+        started = time.perf_counter()
+        with storage_errors(self._scratch):
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self._scratch) as file:
+                with self.computing():
+                    layer = write(cast("BinaryIO", file))
+                file.flush()
+                self.deliver(layer, Path(file.name), started)
+        return layer
+
+    def make_small(self, write: Callable[[BinaryIO], Layer]) -> Layer:
+        """Makes a layer of a few kilobytes: that takes no longer than remembering it."""
+        started = time.perf_counter()
+        out = io.BytesIO()
+        layer = write(out)
+        if self.has(layer):
+            self.report(layer, "reused", started)
+        else:
+            self.store.put_blob(layer_descriptor(OCI, layer), lambda: io.BytesIO(out.getvalue()))
+            self._send(layer, started)
+        return layer
+
+    def deliver(self, layer: Layer, path: Path, started: float) -> None:
+        """Puts a layer made now, whose bytes lie at `path`, into the store and on its way to the target."""
+        self.keep(layer, path)
+        self._send(layer, started)
+
+    def has(self, layer: Layer) -> bool:
+        """Whether the store holds a layer; one that a crash of the machine cut short is removed."""
+        path = self.store.blob_path(layer.digest)
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size == layer.size:
+                return True
+            path.unlink()
+        return False
+
+    def keep(self, layer: Layer, path: Path) -> None:
+        """Puts a layer into the store: as a second name for the same bytes, where the disk can do that."""
+        target = self.store.blob_path(layer.digest)
+        if self.has(layer):
+            return
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                target.hardlink_to(path)
+            except FileExistsError:
+                return  # another process was faster
+            except FileNotFoundError as error:
+                raise ImageError(
+                    f"the layer of {layer.title} was removed from the cache by another process",
+                    where=path,
+                    next_step="Run again: it will be made anew",
+                    transient=True,
+                ) from error
+            except OSError:
+                self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+
+    def bring_base(self, base: Base) -> None:
+        """Begins to bring the base's layers to the target."""
+        if self.uploads:
+            for blob in base.layers:
+                self.uploads.send_base(base, blob, partial(self._report_base, blob))
+
+    def later(self, action: Callable[..., None], *args: object) -> None:
+        """Runs what has to end before the image is tagged, and what nothing else waits for."""
+        self._later.append(self.crew.send(action, *args))
+
+    def wait(self) -> None:
+        """Waits until all is done, and the target has all that was sent to it.
+
+        Raises:
+            RegistryError: The target refused.
+            ImageError: A layer was damaged on this disk; transient.
+        """
+        for future in self._later:
+            future.result()
+        if self.uploads:
+            self.uploads.wait()
+
+    def _report_base(self, blob: Descriptor, action: Action, seconds: float) -> None:
+        self._report(LayerReport("base", blob.digest, blob.size, action, seconds))
+
+    def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
+        """Tells what happened to a layer; `started` as `time.perf_counter` had it."""
+        seconds = time.perf_counter() - started
+        self._report(LayerReport(layer.title, layer.digest, layer.size, action, seconds))
+
+    def _report(self, report: LayerReport) -> None:
+        self.reports[report.digest] = report
+        if self._progress:
+            self._progress(report)
+
+    def _send(self, layer: Layer, started: float) -> None:
+        if self.uploads:
+            self.uploads.send(layer, lambda: self.report(layer, "uploaded", started))
+        else:
+            self.report(layer, "built", started)

@@ -1,0 +1,207 @@
+"""Downloads wheels: the lock's SHA-256 is checked, what came is kept over a cut connection or a killed process."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import netrc
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+
+from ...core.errors import WheelError, storage_errors
+from ...core.retry import retry
+from ...core.tls import client_context
+from .lockfile import LockedWheel
+
+_BLOCK = 256 * 1024
+_CONNECTIONS = 16  # to one host; no fewer than threads that download
+_TIMEOUT = urllib3.Timeout(connect=15, read=60)
+_RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Downloader:
+    """Fetches wheels into a folder; threads may share it.
+
+    HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc count. Credentials in a URL are sent, never shown.
+
+    Args:
+        folder: Holds unfinished downloads, named by their SHA-256.
+        stopped: Once set, downloads end early.
+        sleep: Waits between tries, in seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        stopped: threading.Event | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder = folder
+        self._stopped = stopped or threading.Event()
+        self._sleep = sleep
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, wheel: LockedWheel) -> Path:
+        """A file with the wheel's bytes: its own on this machine, or one in the folder, until `done_with`.
+
+        Two callers must not fetch the same wheel at once.
+
+        Raises:
+            WheelError: It isn't there, or isn't the one that was locked; transient if the server may answer later.
+            StorageError: The disk is full.
+        """
+        if isinstance(wheel.source, Path):
+            return _checked_file(wheel, wheel.source)
+        url = wheel.source
+        part = self._folder / f"{wheel.sha256}.part"
+        with storage_errors(part):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            digest = retry(lambda: self._transfer(wheel, url, part), sleep=self._sleep)
+        if digest != wheel.sha256:
+            part.unlink()
+            raise _not_locked(wheel, digest)
+        return part
+
+    def done_with(self, path: Path) -> None:
+        """The caller needs a fetched file no longer; one that lay on this machine before stays."""
+        if path.parent == self._folder:
+            path.unlink(missing_ok=True)
+
+    def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
+        """Brings the rest of the wheel into `part`; returns the SHA-256 of it all."""
+        digest = hashlib.sha256()
+        with part.open("ab+") as file:
+            file.seek(0)
+            while block := file.read(_BLOCK):
+                digest.update(block)
+            start = file.tell()
+            if start and start == wheel.size:
+                return digest.hexdigest()
+            try:
+                response = self._request(wheel, url, start)
+                if start and response.status != 206:  # a server without ranges, or one that has fewer bytes
+                    file.truncate(0)
+                    digest = hashlib.sha256()
+                for block in self._blocks(wheel, response):
+                    file.write(block)
+                    digest.update(block)
+            except urllib3.exceptions.HTTPError as error:
+                problem = getattr(error, "reason", None) or error
+                raise _unreachable(wheel, url, type(problem).__name__) from error
+        return digest.hexdigest()
+
+    def _blocks(self, wheel: LockedWheel, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+        with contextlib.closing(response):  # a no-op once all was read: the connection is kept then
+            for block in response.stream(_BLOCK, decode_content=False):
+                if self._stopped.is_set():
+                    raise WheelError(f"the download of {wheel.filename} was stopped")
+                yield block
+
+    def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
+        """Asks for the bytes from `start` on; 200 for the whole file, 206 for the rest."""
+        address, headers = _with_credentials(url)
+        headers["Accept-Encoding"] = "identity"
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        response = self._pool(address).request(
+            "GET",
+            address,
+            headers=headers,
+            preload_content=False,
+            timeout=_TIMEOUT,
+            retries=urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=5),
+        )
+        if response.status in {200, 206}:
+            return response
+        response.close()
+        if response.status == 416 and start:
+            return self._request(wheel, url, 0)
+        if response.status in _RETRYABLE:
+            raise _unreachable(wheel, url, f"HTTP {response.status}")
+        gone = response.status in {404, 410}
+        raise WheelError(
+            f"can't download {wheel.filename}: HTTP {response.status}",
+            where=_host(url),
+            next_step="Lock the dependencies again" if gone else "Check the index's credentials in .netrc",
+        )
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy(url) or ""
+        with self._lock:
+            if proxy not in self._pools:
+                trust = client_context()
+                self._pools[proxy] = (
+                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=trust, proxy_ssl_context=trust)
+                    if proxy
+                    else urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=trust)
+                )
+            return self._pools[proxy]
+
+
+def _proxy(url: str) -> str | None:
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and the headers that carry them, or those of .netrc."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not user:
+        user, password = _netrc_login(parts.hostname or "")
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
+
+
+def _netrc_login(host: str) -> tuple[str, str]:
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return "", ""
+    return (found[0] or "", found[2] or "") if found else ("", "")
+
+
+def _checked_file(wheel: LockedWheel, path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WheelError(
+            f"can't read {wheel.filename}: {error.strerror}", where=path, next_step="Lock the dependencies again"
+        ) from error
+    if digest != wheel.sha256:
+        raise _not_locked(wheel, digest)
+    return path
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _unreachable(wheel: LockedWheel, url: str, problem: str) -> WheelError:
+    return WheelError(
+        f"can't download {wheel.filename}: {problem}",
+        where=_host(url),
+        next_step="Check the network, then run again: what came is kept",
+        transient=True,
+    )
+
+
+def _not_locked(wheel: LockedWheel, digest: str) -> WheelError:
+    return WheelError(
+        f"{wheel.filename} isn't the wheel that was locked: sha256 {digest[:12]}..., not {wheel.sha256[:12]}...",
+        where=wheel.source if isinstance(wheel.source, Path) else _host(wheel.source),
+        next_step="Lock the dependencies again",
+    )

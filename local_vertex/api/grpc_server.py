@@ -1,0 +1,152 @@
+"""The API over gRPC, on a unix socket and, on request, on loopback."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
+
+import grpc
+
+from ...core.errors import LocalServiceError
+from .dispatcher import LOGGING, Dispatcher, Method
+from .logs import LogsApi
+from .schema import Generated, Schema
+from .status import ApiError, Code
+
+ADMIN = "prefect_vertex_training.local.Admin"
+"""Our own service beside Google's: JSON objects in and out; see `command.py`."""
+
+# Every open TailLogEntries stream holds a thread.
+_THREADS = 64
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+Admin = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class GrpcServer:
+    """One server; `listen` at least once, then `start`.
+
+    Args:
+        dispatcher: The methods with one response.
+        logs: For the method that streams.
+        schema: The messages.
+        admin: Methods of our own service by name.
+        token: What callers over TCP must send; callers through the unix socket need none.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        logs: LogsApi,
+        schema: Schema,
+        admin: Mapping[str, Admin],
+        token: str | None,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._logs = logs
+        self._schema = schema
+        self._token = token
+        self._stopping = False
+        # Without SO_REUSEPORT a port that is taken is an error, not a second listener.
+        options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 << 20)]
+        self._server = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="api"), options=options)
+        services: dict[str, dict[str, grpc.RpcMethodHandler]] = {}
+        for method in dispatcher.methods:
+            services.setdefault(method.service, {})[method.name] = self._unary(method)
+        services[LOGGING]["TailLogEntries"] = self._tail()
+        services[ADMIN] = {name: self._admin(handler) for name, handler in admin.items()}
+        self._server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(name, handlers) for name, handlers in services.items())
+        )
+
+    def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Binds an address, as "unix:/path" or "127.0.0.1:0".
+
+        Args:
+            address: Where.
+            credentials: For TLS.
+
+        Returns:
+            The port; 1 for a socket.
+
+        Raises:
+            LocalServiceError: The address can't be had.
+        """
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise LocalServiceError(
+                "can't listen", where=address, next_step="Set VERTEX_TRAINING_HOME to another folder"
+            ) from error
+
+    def start(self) -> None:
+        """Serves from now on."""
+        self._server.start()
+
+    def stop(self, grace: float) -> None:
+        """Takes no new calls and ends the running ones, within `grace` seconds."""
+        self._stopping = True
+        self._server.stop(grace).wait()
+
+    def _unary(self, method: Method) -> grpc.RpcMethodHandler:
+        def handle(request: object, context: grpc.ServicerContext) -> object:
+            try:
+                self._authorize(context)
+                return self._dispatcher.call(method, request)
+            except ApiError as error:
+                self._abort(context, error)
+
+        return grpc.unary_unary_rpc_method_handler(handle, self._schema[method.request].FromString, _serialize)
+
+    def _tail(self) -> grpc.RpcMethodHandler:
+        def handle(requests: Iterator[object], context: grpc.ServicerContext) -> Iterator[object]:
+            try:
+                self._authorize(context)
+                self._dispatcher.before("TailLogEntries")
+                yield from self._logs.tail(requests, lambda: context.is_active() and not self._stopping)
+            except ApiError as error:
+                self._abort(context, error)
+
+        message = self._schema["google.logging.v2.TailLogEntriesRequest"]
+        return grpc.stream_stream_rpc_method_handler(handle, message.FromString, _serialize)
+
+    def _admin(self, handler: Admin) -> grpc.RpcMethodHandler:
+        def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                self._authorize(context)
+                return json.dumps(handler(json.loads(request or b"{}"))).encode()
+            except Exception as error:  # noqa: BLE001 - every failure is answered
+                self._abort(context, self._dispatcher.as_api_error(error))
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    def _authorize(self, context: grpc.ServicerContext) -> None:
+        if context.peer().startswith("unix:"):
+            return
+        sent = dict(context.invocation_metadata()).get("authorization")
+        check_token(sent, self._token)
+
+    def _abort(self, context: grpc.ServicerContext, error: ApiError) -> NoReturn:
+        status: Any = error.status(self._schema)
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        context.abort(_CODES[int(error.code)], error.message)
+
+
+def _serialize(message: Generated) -> bytes:
+    return message.SerializeToString()
+
+
+def check_token(header: str | bytes | None, token: str | None) -> None:
+    """Raises `ApiError` unless an authorization header holds the token; a service without token refuses all."""
+    sent = header.encode() if isinstance(header, str) else header or b""
+    if token is None or not hmac.compare_digest(sent, f"Bearer {token}".encode()):
+        raise ApiError(
+            Code.UNAUTHENTICATED,
+            "Request had invalid authentication credentials: send `authorization: Bearer TOKEN` with the token that"
+            " `vertex-training local status` prints.",
+        )

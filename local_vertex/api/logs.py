@@ -1,0 +1,132 @@
+"""Cloud Logging for the lines of local jobs: ListLogEntries and TailLogEntries.
+
+https://cloud.google.com/logging/docs/reference/v2/rpc/google.logging.v2#loggingservicev2
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ..faults import Switches
+from ..store.store import Store, StoredEntry
+from . import queries
+from .filters import Condition, FilterError
+from .jobs import Environment
+from .schema import Generated, Schema
+from .status import ApiError, Code
+
+_V2 = "google.logging.v2"
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+_ORDERS = {"": (">", "ASC"), "timestamp asc": (">", "ASC"), "timestamp desc": ("<", "DESC")}
+_LOOK_SECONDS = 0.5  # how soon an idle stream notices that its client is gone
+
+
+class LogsApi:
+    """The methods; each takes a request message and returns response messages or raises `ApiError`."""
+
+    def __init__(self, *, store: Store, switches: Switches, environment: Environment, schema: Schema) -> None:
+        self._store = store
+        self._switches = switches
+        self._environment = environment
+        self._schema = schema
+        self._tailing = 0
+        self._lock = threading.Lock()
+
+    def list(self, request: Generated) -> Generated:
+        """ListLogEntries: oldest first, or newest first with order_by "timestamp desc"."""
+        if not 0 <= request.page_size <= MAX_PAGE_SIZE:
+            raise ApiError(Code.INVALID_ARGUMENT, f"page_size must be between 0 and {MAX_PAGE_SIZE}")
+        if request.order_by not in _ORDERS:
+            raise ApiError(Code.INVALID_ARGUMENT, 'order_by must be "timestamp asc" or "timestamp desc"')
+        sign, direction = _ORDERS[request.order_by]
+        where, values = self._condition(request)
+        query = ("entries", request.filter, direction)
+        try:
+            place = queries.page_place(request.page_token, query, 2)
+        except queries.PageTokenError as error:
+            raise ApiError(Code.INVALID_ARGUMENT, f"page_token: {error}") from error
+        if place is not None:
+            where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *place]
+        size = request.page_size or PAGE_SIZE
+        found = self._store.find_logs(where, values, order=f"timestamp {direction}, seq {direction}", limit=size + 1)
+        response = self._schema[f"{_V2}.ListLogEntriesResponse"]()
+        self._fill(response, found[:size])
+        if len(found) > size:
+            last = found[size - 1]
+            response.next_page_token = queries.page_token([last.entry.timestamp, last.seq], query)
+        return response
+
+    def tail(self, requests: Iterator[Any], is_active: Callable[[], bool]) -> Iterator[Any]:
+        """TailLogEntries: every line that arrives from now on, at once.
+
+        Args:
+            requests: The client's side of the stream; its first message holds the filter.
+            is_active: False when the client is gone or the service stops.
+        """
+        request = next(requests, None)
+        if request is None:
+            raise ApiError(Code.INVALID_ARGUMENT, "The stream must begin with a request")
+        where, values = self._condition(request)
+        with self._session():
+            seen = self._store.last_log()
+            while is_active():
+                if not self._store.wait_for_logs(seen, _LOOK_SECONDS):
+                    continue
+                newest = self._store.last_log()
+                while seen < newest:
+                    new = self._store.find_logs(
+                        f"({where}) AND seq > ? AND seq <= ?", [*values, seen, newest], limit=MAX_PAGE_SIZE
+                    )
+                    if new:
+                        response = self._schema[f"{_V2}.TailLogEntriesResponse"]()
+                        self._fill(response, sorted(new, key=lambda line: (line.entry.timestamp, line.seq)))
+                        yield response
+                    seen = new[-1].seq if len(new) == MAX_PAGE_SIZE else newest
+
+    def _condition(self, request: Generated) -> Condition:
+        project = self._environment.project_id
+        served = {f"projects/{project}", f"projects/{self._environment.project_number}"}
+        if not request.resource_names:
+            raise ApiError(Code.INVALID_ARGUMENT, "resource_names is required")
+        for name in request.resource_names:
+            if name not in served:
+                text = f"Permission 'logging.logEntries.list' denied on resource '{name}' (or it may not exist)."
+                raise ApiError(Code.PERMISSION_DENIED, text)
+        try:
+            return queries.compile_logs(request.filter, project)
+        except FilterError as error:
+            raise ApiError(Code.INVALID_ARGUMENT, f"Unparseable filter: {error}") from error
+
+    @contextmanager
+    def _session(self) -> Iterator[None]:
+        limit = self._switches.tail_sessions
+        with self._lock:
+            if self._tailing >= limit:
+                text = f"Too many tail sessions: a project can have {limit} at a time"
+                raise ApiError(Code.RESOURCE_EXHAUSTED, text)
+            self._tailing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._tailing -= 1
+
+    def _fill(self, response: Generated, lines: Iterable[StoredEntry]) -> None:
+        project = self._environment.project_id
+        for line in lines:
+            entry = response.entries.add(
+                log_name=f"projects/{project}/logs/{line.entry.task}",
+                insert_id=f"{line.seq:020d}",
+                severity=queries.SEVERITIES.get(line.entry.severity, 0),
+            )
+            entry.timestamp.FromMicroseconds(round(line.entry.timestamp * 1_000_000))
+            entry.resource.type = "ml_job"
+            entry.resource.labels.update(job_id=line.job_id, task_name=line.entry.task, project_id=project)
+            if isinstance(line.entry.payload, str):
+                entry.text_payload = line.entry.payload
+            else:
+                entry.json_payload.update(line.entry.payload)

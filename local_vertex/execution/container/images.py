@@ -1,0 +1,81 @@
+"""Brings a job's image into a Docker engine: pulled by digest from a registry, or loaded from a layout."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ....core.errors import DockerError
+from ....images.docker.engine_errors import engine_errors
+from ....images.oci.layout import OciLayout
+from ..image import Image
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+REPOSITORY = "vertex-training-layout"
+"""What images of a layout are called in the engine; the tag is the manifest's digest, so a tag never moves."""
+
+_CHUNK = 1 << 20
+
+
+def bring(engine: DockerClient, image: Image) -> str:
+    """Makes sure that the engine has the image, and gives its name there. Blocks for as long as that takes.
+
+    Raises:
+        DockerError: The engine can't pull or load it.
+        RegistryError: A blob of the layout is missing.
+    """
+    from docker.errors import ImageNotFound
+
+    from_layout = isinstance(image.source, OciLayout)
+    name = (
+        f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
+    )
+    with engine_errors(f"the image {image.uri}"):
+        try:
+            engine.images.get(name)
+        except ImageNotFound:
+            if from_layout:
+                _load(engine, image, name)
+            else:
+                engine.images.pull(name)
+    return name
+
+
+def _load(engine: DockerClient, image: Image, name: str) -> None:
+    for answer in engine.api.load_image(data=_archive(image, name)):
+        if "error" in answer:
+            raise DockerError(
+                f"the engine can't load the image: {answer['error']}", where=image.uri, next_step="Build it again"
+            )
+
+
+def _archive(image: Image, name: str) -> Iterator[bytes]:
+    """What `docker load` reads, in every version; its layers may be compressed.
+
+    https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
+    """
+    config = f"{image.config_digest.removeprefix('sha256:')}.json"
+    paths = [f"{number}/layer.tar" for number in range(len(image.layers))]
+    manifest = json.dumps([{"Config": config, "RepoTags": [name], "Layers": paths}]).encode()
+    yield from _member("manifest.json", len(manifest), iter([manifest]))
+    yield from _member(config, image.config_size, _blob(image, image.config_digest))
+    for path, layer in zip(paths, image.layers, strict=True):
+        yield from _member(path, layer.size, _blob(image, layer.digest))
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _blob(image: Image, digest: str) -> Iterator[bytes]:
+    with image.source.open_blob(digest) as blob:
+        yield from iter(lambda: blob.read(_CHUNK), b"")
+
+
+def _member(name: str, size: int, body: Iterator[bytes]) -> Iterator[bytes]:
+    header = tarfile.TarInfo(name)
+    header.size = size
+    yield header.tobuf(tarfile.GNU_FORMAT)
+    yield from body
+    yield bytes(-size % tarfile.BLOCKSIZE)

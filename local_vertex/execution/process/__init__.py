@@ -1,0 +1,1 @@
+"""Replicas as processes over the unpacked layers of an image."""

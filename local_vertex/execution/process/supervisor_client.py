@@ -1,0 +1,158 @@
+"""The service's side of the supervisor: starts it when it is needed, and asks again when it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ....core.errors import LocalServiceError, storage_errors
+from ..replica import Exit
+from . import supervisor
+
+_ATTEMPTS = 5
+_RETRY_SECONDS = 0.2
+
+
+@dataclass
+class _Run:
+    request: dict[str, Any]
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    exited: asyncio.Future[Exit] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    grace: float | None = None
+
+
+class Supervision:
+    """Starts, stops and awaits runs; used in one event loop.
+
+    Args:
+        root: The folder of the runs.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._runs: dict[str, _Run] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+
+    async def start(self, run: str, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bool:
+        """Starts a run unless it was started before; False when it could not be started at all."""
+        known = self._runs.get(run)
+        if known is None:
+            known = _Run({"op": "start", "run": run, "argv": list(argv), "env": dict(env), "cwd": cwd})
+            self._runs[run] = known
+            await self._send(known.request)
+        await known.up.wait()
+        return not (known.exited.done() and known.exited.result().reason == "StartError")
+
+    async def wait(self, run: str) -> Exit:
+        """How a run that was started ended."""
+        return await asyncio.shield(self._runs[run].exited)
+
+    async def stop(self, run: str, grace: float) -> None:
+        """Asks it to end, and ends it after `grace` seconds; returns when it has ended."""
+        known = self._runs[run]
+        if not known.exited.done():
+            known.grace = grace
+            await self._send({"op": "stop", "run": run, "grace": grace})
+        await asyncio.shield(known.exited)
+
+    def forget(self, run: str) -> None:
+        """Drops what is remembered of a run that has ended."""
+        self._runs.pop(run, None)
+
+    async def close(self) -> None:
+        """Ends the connection; the runs go on."""
+        if self._reader is not None:
+            self._reader.cancel()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        async with self._connecting:
+            if self._writer is None:
+                await self._connect()
+            else:
+                self._write(message)
+                return
+        # `_connect` said everything that is pending, this message included.
+
+    def _write(self, message: Mapping[str, Any]) -> None:
+        assert self._writer is not None
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def _connect(self) -> None:
+        for _ in range(_ATTEMPTS):
+            with contextlib.suppress(OSError):
+                reader, self._writer = await self._open()
+                break
+            await asyncio.to_thread(_launch, self._root)
+        else:
+            raise LocalServiceError(
+                "the program that starts a job's processes can't be reached",
+                where=self._root / supervisor.SOCKET,
+                next_step="Make sure that this folder is on a local disk, and run again",
+            )
+        self._reader = asyncio.create_task(self._listen(reader))
+        for run in self._runs.values():
+            if not run.exited.done():
+                self._write(run.request)
+                if run.grace is not None:
+                    self._write({"op": "stop", "run": run.request["run"], "grace": run.grace})
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        # The way through /proc fits into a socket's address however deep the folder lies.
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{supervisor.SOCKET}", limit=1 << 24)
+        finally:
+            os.close(folder)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                self._hear(json.loads(line))
+        self._writer = None
+        if any(not run.exited.done() for run in self._runs.values()):
+            await self._reconnect()
+
+    async def _reconnect(self) -> None:
+        while True:
+            async with self._connecting:
+                if self._writer is not None:
+                    return
+                with contextlib.suppress(LocalServiceError, OSError):
+                    await self._connect()
+                    return
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        run = self._runs.get(event["run"])
+        if run is None:
+            return
+        run.up.set()
+        if event["event"] == "exited" and not run.exited.done():
+            run.exited.set_result(Exit(event["code"], event["reason"], event["message"], event["time"]))
+
+
+def _launch(root: Path) -> None:
+    """Starts a supervisor and waits until it listens; one that runs already is as good."""
+    with (
+        storage_errors(root),
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", supervisor.__file__, str(root)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()

@@ -1,0 +1,245 @@
+"""Unpacks layers below one folder, whatever their makers had in mind.
+
+A layer is input from outside. Nothing is written through a link or above the folder, no device is made, no link leads
+out, and the blob's digest is checked to its last byte before anybody uses what came out of it. An absolute link is read
+as the image means it: from the image's root. Whiteouts follow
+https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import os
+import posixpath
+import shutil
+import stat
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from ....core.errors import ImageError, storage_errors
+from ....images.oci.image_types import Descriptor
+from ....images.oci.target import ImageTarget
+
+try:
+    from isal import igzip as _gzip  # 3x the standard library's speed; not built for every processor
+    from isal.isal_zlib import error as _inflate_error
+except ImportError:  # pragma: no cover - only where isal has no wheel
+    import gzip as _gzip
+    from zlib import error as _inflate_error
+
+_CORRUPT: tuple[type[Exception], ...] = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    cast("type[Exception]", _inflate_error),  # isal's stubs call it an instance
+    EOFError,
+    ValueError,
+)
+_CHUNK = 1 << 20
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+Check = Callable[[str], None]
+
+
+def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Check | None = None) -> None:
+    """Lays a layer over what `root` holds.
+
+    Args:
+        source: Where the blob lies.
+        layer: Which one.
+        root: The image's root, on this machine; a folder that nobody else writes to meanwhile.
+        check: Called with each path (relative to the image's root, without a slash) before it is written.
+
+    Raises:
+        ImageError: It holds what must not be unpacked, or can't be read as a layer.
+        RegistryError: The blob is missing or damaged.
+        StorageError: The disk is full.
+    """
+    unpacker = _Unpacker(root, layer, check or (lambda _: None))
+    with storage_errors(root), _opened(source, layer) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    unpacker.add(archive, member)
+            while stream.read(_CHUNK):  # to the end, where the digest is checked
+                pass
+        except _CORRUPT as error:
+            raise unpacker.refuse(f"can't be read: {error}") from error
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise unpacker.refuse("holds a path or a link that is too long for this machine") from error
+
+
+def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
+    """The paths in a layer from its beginning, as long as they are asked for; not yet checked by a digest."""
+    with _opened(source, layer) as stream:
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    yield member.name + ("/" if member.isdir() else "")
+        except _CORRUPT as error:
+            raise _refused(layer, f"can't be read: {error}") from error
+
+
+class _Unpacker:
+    def __init__(self, root: Path, layer: Descriptor, check: Check) -> None:
+        self._root = root
+        self._layer = layer
+        self._check = check
+        self._own: set[str] = set()
+        self._folders: set[str] = set()
+
+    def refuse(self, what: str) -> ImageError:
+        return _refused(self._layer, what)
+
+    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        path = self._clean(member.name)
+        if not path:
+            return  # the root itself
+        self._check(path)
+        folder, name = posixpath.split(path)
+        if name.startswith(_WHITEOUT):
+            self._whiteout(folder, name)
+            return
+        self._make_folder(folder)
+        self._note(path)
+        target = self._root / path
+        if member.isdir():
+            self._add_folder(path, target, member)
+        elif member.isreg():
+            self._add_file(archive, member, target)
+        elif member.issym():
+            self._replace(target)
+            target.symlink_to(self._link_target(path, member.linkname))
+        elif member.islnk():
+            self._add_link(path, target, member)
+        else:
+            raise self.refuse(f"holds a device or a pipe, {path!r}")
+
+    def _clean(self, name: str) -> str:
+        if "\0" in name or name.startswith("/") or ".." in name.split("/"):
+            raise self.refuse(f"holds a path that leads out of it, {name!r}")
+        path = posixpath.normpath(name)
+        return "" if path == "." else path
+
+    def _note(self, path: str) -> None:
+        while path and path not in self._own:
+            self._own.add(path)
+            path = posixpath.dirname(path)
+
+    def _make_folder(self, folder: str) -> None:
+        """Makes sure that every part of a path is a real folder: nothing is written through a link."""
+        if folder in self._folders or not folder:
+            return
+        parent = posixpath.dirname(folder)
+        self._make_folder(parent)
+        path = self._root / folder
+        try:
+            if not stat.S_ISDIR(path.lstat().st_mode):
+                raise self.refuse(f"writes through {folder!r}, which is no folder")
+        except FileNotFoundError:
+            path.mkdir()
+        self._folders.add(folder)
+
+    def _add_folder(self, path: str, target: Path, member: tarfile.TarInfo) -> None:
+        if target.is_symlink() or not target.is_dir():
+            self._replace(target)
+            target.mkdir()
+        target.chmod(member.mode & 0o777 | 0o700)
+        self._folders.add(path)
+
+    def _add_file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+        self._replace(target)
+        body = archive.extractfile(member)
+        assert body is not None
+        # 0o777: neither setuid nor setgid; and the owner can always read and remove it.
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, member.mode & 0o777 | 0o600)
+        with os.fdopen(handle, "wb") as file:
+            shutil.copyfileobj(body, file, _CHUNK)
+            os.fchmod(file.fileno(), member.mode & 0o777 | 0o600)
+
+    def _add_link(self, path: str, target: Path, member: tarfile.TarInfo) -> None:
+        other = self._clean(member.linkname)
+        self._check(other)
+        existing = self._root / other
+        if self._passes_link(posixpath.dirname(other)) or not _is_file(existing):
+            raise self.refuse(f"links {path!r} to {other!r}, which is no file of it")
+        if existing != target:
+            self._replace(target)
+            os.link(existing, target, follow_symlinks=False)
+
+    def _link_target(self, path: str, link: str) -> str:
+        """A link's target, relative, so that it stays inside wherever the folder lies.
+
+        A link is checked by its words; links through links are harmless, for each of them stays inside.
+        """
+        folder = posixpath.dirname(path)
+        joined = link.lstrip("/") if link.startswith("/") else posixpath.join(folder, link)
+        resolved = posixpath.normpath(joined or ".")
+        if not link or "\0" in link or resolved == ".." or resolved.startswith("../"):
+            raise self.refuse(f"holds a link that leads out of it, {path!r} to {link!r}")
+        return posixpath.relpath(resolved, folder or ".")
+
+    def _whiteout(self, folder: str, name: str) -> None:
+        """Removes what lower layers have there; what this layer brought itself stays."""
+        if self._passes_link(folder):
+            raise self.refuse(f"removes through {folder!r}, which is no folder")
+        if name == _OPAQUE:
+            place = self._root / folder
+            hidden = list(place.iterdir()) if place.is_dir() else []
+        else:
+            hidden = [self._root / folder / name.removeprefix(_WHITEOUT)]
+            if hidden[0].name in {"", ".", ".."}:
+                raise self.refuse(f"holds a path that leads out of it, {name!r}")
+        for path in hidden:
+            if path.relative_to(self._root).as_posix() not in self._own:
+                self._replace(path)
+
+    def _passes_link(self, folder: str) -> bool:
+        while folder:
+            if (self._root / folder).is_symlink():
+                return True
+            folder = posixpath.dirname(folder)
+        return False
+
+    def _replace(self, target: Path) -> None:
+        try:
+            if stat.S_ISDIR(target.lstat().st_mode):
+                shutil.rmtree(target)
+                gone = target.relative_to(self._root).as_posix()
+                self._folders = {f for f in self._folders if f != gone and not f.startswith(f"{gone}/")}
+            else:
+                target.unlink()
+        except (FileNotFoundError, NotADirectoryError):  # the latter where a layer removes from what is a file
+            pass
+
+
+@contextmanager
+def _opened(source: ImageTarget, layer: Descriptor) -> Iterator[BinaryIO]:
+    """A layer's tar, inflated while it is read; reading to its end checks the blob's digest."""
+    with source.open_blob(layer.digest) as blob:
+        if layer.media_type.endswith(".tar"):
+            yield blob
+        elif layer.media_type.endswith(("+gzip", ".tar.gzip", ".tar.gz")):
+            with _gzip.open(blob, "rb") as inflated:
+                yield cast("BinaryIO", inflated)
+        else:
+            raise _refused(layer, f"is compressed in a way that isn't supported, {layer.media_type}")
+
+
+def _refused(layer: Descriptor, what: str) -> ImageError:
+    return ImageError(f"a layer of the image {what}", where=layer.digest, next_step="Build the image again")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

@@ -1,0 +1,1 @@
+"""Jobs and log entries in SQLite."""

@@ -1,0 +1,122 @@
+"""The store's file: one SQLite connection that many threads share, its tables, and its transactions."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from ...core.errors import LocalServiceError, StorageError
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL,
+    labels TEXT NOT NULL, spec TEXT NOT NULL, message BLOB NOT NULL, state TEXT NOT NULL,
+    create_time REAL NOT NULL, start_time REAL, end_time REAL, update_time REAL NOT NULL,
+    error_code INTEGER, error_message TEXT, attempt INTEGER NOT NULL, cancel_requested INTEGER NOT NULL,
+    detail TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, seq);
+CREATE TABLE IF NOT EXISTS labels (
+    key TEXT NOT NULL, value TEXT NOT NULL, job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    PRIMARY KEY (key, value, job)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS labels_by_job ON labels (job);
+CREATE TABLE IF NOT EXISTS logs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, job_id TEXT NOT NULL, timestamp REAL NOT NULL,
+    severity TEXT NOT NULL, task TEXT NOT NULL, payload TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS logs_by_job ON logs (job_id, timestamp, seq);
+CREATE INDEX IF NOT EXISTS logs_by_time ON logs (timestamp, seq);
+CREATE TABLE IF NOT EXISTS cursors (
+    job_id TEXT NOT NULL, stream TEXT NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (job_id, stream)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, create_time REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """The SQLite file, in WAL mode.
+
+    Commits are not forced to the platter (`synchronous=NORMAL`): a power cut may lose the last moments, never the file.
+
+    Args:
+        path: The file; made when missing.
+        read_only: For a look at a file that another process writes.
+
+    Raises:
+        StorageError: By every method: the disk is full, read-only or the file is no database.
+        LocalServiceError: The file is of another version of this program.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._errors():
+            mode = "rw" if read_only else "rwc"
+            self.connection = sqlite3.connect(
+                f"file:{quote(str(path))}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=10,
+            )
+            self.connection.row_factory = sqlite3.Row
+            # Opened for writing even to read: a WAL that a killed service left has to be recovered.
+            if read_only:
+                self.connection.execute("PRAGMA query_only=ON")
+            else:
+                self._prepare()
+
+    def _prepare(self) -> None:
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=NORMAL")
+        self.connection.execute("PRAGMA foreign_keys=ON")
+        found = self.connection.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
+        elif found != _VERSION:
+            raise LocalServiceError(
+                f"the store has version {found}, this program reads version {_VERSION}",
+                where=self.path,
+                next_step="Move the file away, or use the program that made it",
+            )
+
+    def close(self) -> None:
+        """Ends the use of the file; everything that was written stays."""
+        with self._lock:
+            self.connection.close()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time."""
+        with self._lock, self._errors():
+            yield self.connection
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """The connection in a transaction: all of the block is stored, or none of it."""
+        with self._lock, self._errors():
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # A full disk makes SQLite roll back by itself.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise  # the caller's mistake, not the disk's
+        except sqlite3.DatabaseError as error:
+            raise StorageError(
+                f"the store of local jobs can't be used: {error}",
+                where=self.path,
+                next_step="Free space there or make it writable, and run again",
+            ) from error

@@ -1,0 +1,1 @@
+"""Readers of dependency lists: requirements.txt, conda, poetry and pylock files."""

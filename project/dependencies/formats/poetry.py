@@ -1,0 +1,123 @@
+"""A project's poetry.lock as a list: what pyproject.toml asks for, held at the lock's versions.
+
+https://python-poetry.org/docs/pyproject/; the lock's format is what poetry's own poetry/packages/locker.py writes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from ....core.errors import DependencyError
+from .requirements_txt import Line, Requirements, decoded, package_of
+
+Table = Mapping[str, Any]
+
+
+def read(root: Path, path: Path) -> Requirements:
+    """Reads the lock and the pyproject.toml beside it.
+
+    The project's own dependencies are the requirements; every version of the lock is a constraint, so that uv finds the
+    same set for Linux without groups and markers being worked out here.
+
+    Raises:
+        DependencyError: One of them can't be read.
+    """
+    text = decoded(path, path.name)
+    lock, project = _table(path, text), _table(root / "pyproject.toml")
+    packages: list[dict[str, Any]] = lock.get("package", [])
+    pinned = {package_of(package["name"]) or package["name"]: package for package in packages}
+    twice = {name for name in pinned if sum(package_of(package["name"]) == name for package in packages) > 1}
+    lines = []
+    for name, asked in _asked(project):
+        package = pinned.get(name)
+        place = _number(text, package["name"]) if package else 1
+        lines.append(Line(path.name, place, _requirement(asked, name, package, root), name))
+    for name, package in pinned.items():
+        if name not in twice and package.get("source", {}).get("type", "legacy") == "legacy":
+            pin = f"{name}=={package['version']}"
+            lines.append(Line(path.name, _number(text, package["name"]), pin, name, constraint=True))
+    notes = tuple(f"{name} is locked in several versions: the newest that fits is taken" for name in sorted(twice))
+    hashes = {
+        name: found for name, package in pinned.items() if name not in twice and (found := _hashes(package, lock))
+    }
+    return Requirements(path.name, tuple(lines), tuple(_indexes(packages)), hashes, notes=notes)
+
+
+def _table(path: Path, text: str | None = None) -> dict[str, Any]:
+    if text is None and not path.is_file():
+        raise DependencyError(
+            f"there is no {path.name} beside poetry.lock", where=path.parent, next_step="Put it there"
+        )
+    try:
+        return tomllib.loads(decoded(path, path.name) if text is None else text)
+    except tomllib.TOMLDecodeError as error:
+        raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Run poetry lock") from error
+
+
+def _asked(project: Table) -> Iterator[tuple[str, str]]:
+    """Names and requirements of the project's own dependencies, in [project] or, before poetry 2, in poetry's table."""
+    listed = project.get("project", {}).get("dependencies")
+    if listed is not None:
+        yield from ((name, text) for text in listed if (name := package_of(text)))
+        return
+    table: dict[str, Any] = project.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    for name, wanted in table.items():
+        if name.lower() == "python":
+            continue
+        for item in wanted if isinstance(wanted, list) else [wanted]:
+            told = item if isinstance(item, dict) else {}
+            if not told.get("optional"):
+                known = package_of(name) or name
+                yield known, _pep508(known, told)
+
+
+def _pep508(name: str, told: Table) -> str:
+    """The dependency without its version, which the lock gives."""
+    extras = f"[{','.join(told['extras'])}]" if told.get("extras") else ""
+    markers = [f"({told['markers']})"] if told.get("markers") else []
+    markers += [f"sys_platform == '{told['platform']}'"] if told.get("platform") else []
+    markers += [f"({marker})"] if (marker := _python(str(told.get("python", "")))) else []
+    return f"{name}{extras} ; {' and '.join(markers)}" if markers else f"{name}{extras}"
+
+
+def _python(wanted: str) -> str:
+    """A limit on Python as a marker; poetry's own `^3.9` says nothing about which image is used."""
+    try:
+        return " and ".join(f"python_version {it.operator} '{it.version}'" for it in SpecifierSet(wanted))
+    except InvalidSpecifier:
+        return ""
+
+
+def _requirement(asked: str, name: str, package: Table | None, root: Path) -> str:
+    source = package.get("source", {}) if package else {}
+    kind = source.get("type", "legacy")
+    if kind == "legacy":
+        return asked
+    head, _, marker = asked.partition(" ;")
+    extras = head[head.find("[") :].partition("]")[0] + "]" if "[" in head else ""
+    inside = f"#subdirectory={source['subdirectory']}" if source.get("subdirectory") else ""
+    place = {
+        "git": lambda: f"git+{source['url']}@{source.get('resolved_reference', source.get('reference', ''))}{inside}",
+        "url": lambda: source["url"],
+    }.get(kind, lambda: (root / source["url"]).resolve().as_uri())()
+    return f"{name}{extras} @ {place}{f' ;{marker}' if marker else ''}"
+
+
+def _hashes(package: Table, lock: Table) -> frozenset[str]:
+    files = package.get("files") or lock.get("metadata", {}).get("files", {}).get(package["name"], [])
+    return frozenset(str(file["hash"]).removeprefix("sha256:") for file in files if "hash" in file)
+
+
+def _indexes(packages: list[dict[str, Any]]) -> list[str]:
+    sources = (package.get("source", {}) for package in packages)
+    found = dict.fromkeys(source["url"] for source in sources if source.get("type") == "legacy" and "url" in source)
+    return [f"--extra-index-url {url}" for url in found]
+
+
+def _number(text: str, name: str) -> int:
+    return text[: max(text.find(f'name = "{name}"'), 0)].count("\n") + 1

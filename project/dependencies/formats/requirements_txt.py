@@ -1,0 +1,200 @@
+"""Requirements files, read as pip reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
+from ....core.errors import DependencyError
+
+_INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(.+)$")
+_EDITABLE = re.compile(r"^(-e|--editable)\b")
+_FREEZE_COMMENT = re.compile(r"^# Editable .*\(([A-Za-z0-9._-]+)==[^)]*\)$")
+"""What pip freeze writes above `-e FOLDER`."""
+_HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]+)")
+_OURS = re.compile(r"^--(require-hashes|only-binary|no-binary|prefer-binary|use-pep517)\b")
+"""Options that are decided here: wheels only, and each by its hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One requirement as written.
+
+    Attributes:
+        file: Relative to the project, or absolute outside it.
+        number: Counted from 1.
+        text: Without comment, continuation lines joined.
+        name: The package's canonical name; None where the line doesn't tell.
+        constraint: It limits a version, and doesn't ask for the package.
+        origin: What stood there before it was translated; empty if nothing was.
+    """
+
+    file: str
+    number: int
+    text: str
+    name: str | None = None
+    constraint: bool = False
+    origin: str = ""
+
+    @property
+    def place(self) -> str:
+        """As editors and terminals link it: `file:line`."""
+        return f"{self.file}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """Everything a project requires, as it is listed.
+
+    Attributes:
+        method: What lists it: a file's name, or "environment".
+        lines: All requirements of all files.
+        options: Indexes and folders of wheels, as a requirements file writes them; local paths absolute.
+        hashes: Canonical names to the sha256 that the list allows; a name that is absent may be anything.
+        conda: It lists packages of conda's, which pip can't install.
+        lost: Lines that could not be translated, each with the reason.
+        notes: What got lost on the way here, one sentence each.
+    """
+
+    method: str = "nothing"
+    lines: tuple[Line, ...] = ()
+    options: tuple[str, ...] = ()
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    conda: bool = False
+    lost: tuple[tuple[Line, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_file(root: Path, path: Path) -> Requirements:
+    """Reads a requirements file with all that it includes.
+
+    Raises:
+        DependencyError: A file is missing or can't be read.
+    """
+    return _read(root, path.name, lambda reader: reader.read(path, constraint=False))
+
+
+def read_text(root: Path, name: str, text: str) -> Requirements:
+    """Reads a requirements file's text; `name` says in messages where it comes from."""
+    return _read(root, name, lambda reader: reader.parse(root / name, name, text, constraint=False))
+
+
+def _read(root: Path, name: str, read: Callable[[_Reader], None]) -> Requirements:
+    reader = _Reader(root)
+    read(reader)
+    hashes = {package: frozenset(found) for package, found in reader.hashes.items() if found}
+    return Requirements(name, tuple(reader.lines), tuple(reader.options), hashes)
+
+
+class _Reader:
+    """Follows `-r` and `-c` from file to file, each file once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seen: set[str] = set()
+        self.lines: list[Line] = []
+        self.options: list[str] = []
+        self.hashes: dict[str, set[str]] = {}
+
+    def read(self, path: Path, *, constraint: bool) -> None:
+        name = self._name(path)
+        if name not in self._seen:
+            self._seen.add(name)
+            self.parse(path, name, decoded(path, name), constraint=constraint)
+
+    def parse(self, path: Path, name: str, text: str, *, constraint: bool) -> None:
+        raw = text.splitlines()
+        for number, content in _logical_lines(text):
+            include = _INCLUDE.match(content)
+            if include:
+                self._include(path, Line(name, number, content), include)
+            elif content.startswith("-") and not _EDITABLE.match(content):
+                self._option(path, content)
+            else:
+                told = _FREEZE_COMMENT.match(raw[number - 2]) if number > 1 else None
+                package = canonicalize_name(told[1]) if told else None
+                self._requirement(Line(name, number, content, package, constraint))
+
+    def _requirement(self, line: Line) -> None:
+        bare = re.split(r"\s+--(?:hash|global-option|config-settings?)\b", line.text)[0].strip()
+        package = package_of(bare) or line.name
+        self.lines.append(Line(line.file, line.number, bare, package, line.constraint))
+        if package and (found := _HASH.findall(line.text)):
+            self.hashes.setdefault(package, set()).update(found)
+
+    def _option(self, path: Path, text: str) -> None:
+        if _OURS.match(text):
+            return
+        if links := re.match(r"^(?:-f|--find-links)[ =]*(?!\w+://)(.+)$", text):
+            folder = Path(links[1].strip("'\"")).expanduser()
+            # uv counts from where it runs, pip from the file's folder.
+            beside = next((base / folder for base in (path.parent, self._root) if (base / folder).exists()), folder)
+            text = f"--find-links {beside.resolve() if beside.exists() else links[1]}"
+        self.options.append(text)
+
+    def _include(self, path: Path, line: Line, include: re.Match[str]) -> None:
+        target = include[2].strip().strip("'\"")
+        if re.match(r"https?://", target):
+            self.options.append(line.text)  # uv reads it
+            return
+        other = path.parent / target
+        if not other.is_file():
+            raise DependencyError(
+                f"{line.text} names a file that does not exist",
+                where=line.place,
+                next_step="Correct the path: it counts from the folder of that file",
+            )
+        self.read(other, constraint=include[1] in {"-c", "--constraint"})
+
+    def _name(self, path: Path) -> str:
+        resolved = path.resolve()
+        if resolved.is_relative_to(self._root):
+            return resolved.relative_to(self._root).as_posix()
+        return str(resolved)
+
+
+def decoded(path: Path, name: str) -> str:
+    """A list's text: UTF-8, or UTF-16 as PowerShell's `>` writes it.
+
+    Raises:
+        DependencyError: It is neither, or can't be read.
+    """
+    try:
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DependencyError(
+            f"{name} is not UTF-8 text", where=path, next_step="Save it as UTF-8: pip freeze | Out-File -Encoding utf8"
+        ) from error
+    except OSError as error:
+        raise DependencyError(f"can't read {name}: {error.strerror}", where=path) from error
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    r"""Lines with their numbers as pip reads them: `\` joins, ` #` starts a comment."""
+    start, held = 0, ""
+    for number, raw in enumerate(text.splitlines(), 1):
+        start = start or number
+        if raw.endswith("\\") and not raw.lstrip().startswith("#"):
+            held += raw[:-1] + " "
+            continue
+        content = re.sub(r"(^|\s)#.*$", "", held + raw).strip()
+        if content:
+            yield start, content
+        start, held = 0, ""
+    if held.strip():
+        yield start, held.strip()
+
+
+def package_of(text: str) -> str | None:
+    """The canonical name of the package that a requirement asks for; None where the text doesn't tell."""
+    try:
+        return canonicalize_name(Parsed(text).name)
+    except InvalidRequirement:
+        return None

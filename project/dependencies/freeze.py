@@ -1,0 +1,255 @@
+"""Step 2: the exact dependencies, resolved by uv for the machine that will train."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from ...core.errors import DependencyError, storage_errors
+from ...core.files import write_atomic
+from ..settings.settings import Settings
+from . import accelerators, interpreters, local_wheels, uv
+from .find_list import read
+from .formats.requirements_txt import Requirements
+from .resolver_errors import explain
+from .translate import Entry, Plan, make_plan
+
+TARGET = "x86_64-manylinux_2_28"
+"""linux/amd64 with glibc 2.28 or later: every base since Debian 10; wheels for older ones fit too."""
+
+_VERSION = 2
+_LOCKS_KEPT = 200
+_DECIDING = (
+    *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
+    *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND"),
+)
+"""Variables on which uv's answer depends; a new value of any other, as of UV_CACHE_DIR, changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Frozen dependencies.
+
+    Attributes:
+        text: A pylock.toml (https://packaging.python.org/specifications/pylock-toml): wheels only, with URL
+            and sha256; empty for no dependencies at all, and for conda's.
+        python: Minor version it was resolved for.
+        packages: Names and versions, sorted.
+        digest: sha256 of what gets installed (names, versions, wheels' hashes), whatever index it comes from.
+        method: Which list it comes from, as "requirements.txt".
+        changes: What became of the lines that could not stay as they were.
+        notes: What else is worth knowing, one sentence each.
+        conda: The list is conda's and was not translated: the image has to be made by conda.
+    """
+
+    text: str
+    python: str
+    packages: tuple[tuple[str, str], ...]
+    digest: str
+    method: str = "nothing"
+    changes: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+    conda: bool = False
+
+
+def freeze(
+    root: Path, settings: Settings, *, cache: Path, platform: str | None = TARGET, refresh: bool = False
+) -> Lock:
+    """Resolves the project's list to wheels that install on `platform`: the proof that they do, before any build.
+
+    The answer for the same list stays the same until `refresh`: like a lock file, it doesn't move
+    when an index gets a new release.
+
+    Args:
+        root: The project's folder.
+        settings: Its settings.
+        cache: Folder that keeps locks and the wheels that were built for them.
+        platform: As `uv pip compile --python-platform` names it; None for this machine.
+        refresh: Resolve again although the answer is known.
+
+    Raises:
+        DependencyError: A requirement that can't be frozen, with its file and line; transient if an index could
+            not be reached.
+        StorageError: The disk is full.
+    """
+    root = root.resolve()
+    listed, plan = _planned(root, settings)
+    if listed.conda:
+        return replace(_lock("", settings.python), method=listed.method, conda=True)
+    if not plan.requirements and not plan.builds:
+        lock = _lock("", settings.python)
+    else:
+        store = cache / "locks" / f"{_key(root, plan, settings.python, platform)}.toml"
+        known = None if refresh else _known(store, settings.python)
+        lock = known if known and not missing_wheels(known) else None
+        if lock is None:
+            with storage_errors(cache):
+                wheels = [
+                    build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds
+                ]
+                text = _resolve(root, plan, wheels, settings.python, platform)
+                lock = _lock(text, settings.python)
+                _require_hashes(lock, plan)
+                _keep(store, text)
+    accelerators.refuse_cpu_only_lock(lock.packages, listed, settings)
+    notes = (*listed.notes, *accelerators.describe(dict(lock.packages), settings))
+    return replace(lock, method=listed.method, changes=_at_commits(plan, cache), notes=notes)
+
+
+def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
+    """The plan's changes, in which branches and tags became commits."""
+    found = ((build, local_wheels.commit_of(build, cache)) for build in plan.builds)
+    commits = {build.place: f"a wheel of commit {commit}" for build, commit in found if commit}
+    return tuple(
+        replace(entry, result=commits.get(entry.place, entry.result)) if entry.action == "built" else entry
+        for entry in plan.changes
+    )
+
+
+def missing_wheels(lock: Lock) -> bool:
+    """Whether a wheel that was built for the lock is gone: the cache may be emptied."""
+    return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
+
+
+def request_key(root: Path, settings: Settings) -> str:
+    """A hash of everything that decides what `freeze` answers, but for what indexes hold at the time.
+
+    Raises:
+        DependencyError: A requirement that can't be frozen at all.
+    """
+    root = root.resolve()
+    listed, plan = _planned(root, settings)
+    refusing = [accelerators.wants_gpu(settings), settings.base]
+    facts = json.dumps([_key(root, plan, settings.python, TARGET), listed.conda, refusing])
+    return hashlib.sha256(facts.encode()).hexdigest()[:32]
+
+
+def _planned(root: Path, settings: Settings) -> tuple[Requirements, Plan]:
+    listed = read(root, settings)
+    installed: dict[str, str] = {}
+    if any(line.text.startswith(("-e", "--editable")) or "file:" in line.text for line in listed.lines):
+        for interpreter in reversed(interpreters.interpreters(root, os.environ)):
+            installed |= interpreter.installed()
+    told = {**os.environ, **uv.environment(os.environ)}
+    known = "\n".join([*(told.get(name, "") for name in _DECIDING), *_uv_settings(root)])
+    return listed, make_plan(root, settings, listed, installed, known)
+
+
+def _keep(store: Path, text: str) -> None:
+    write_atomic(store, text)
+    for old in sorted(store.parent.glob("*.toml"), key=lambda path: path.stat().st_mtime)[:-_LOCKS_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _resolve(root: Path, plan: Plan, wheels: Sequence[str], python: str, platform: str | None) -> str:
+    arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-annotate"]
+    arguments += ["--python-version", python, "--python", sys.executable, "--only-binary", ":all:"]
+    if platform is not None:
+        arguments += ["--python-platform", platform]
+    with tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder:
+        source, limits = Path(folder, "requirements.in"), Path(folder, "constraints.txt")
+        source.write_text("\n".join([*plan.options, *plan.requirements, *wheels]) + "\n", encoding="utf-8")
+        limits.write_text("\n".join(plan.constraints) + "\n", encoding="utf-8")
+        finished = uv.run([*arguments, "--constraint", str(limits), str(source)], cwd=root)
+    if finished.returncode != 0:
+        raise explain(finished.stderr, plan.lines, python)
+    return _relocatable(finished.stdout, root)
+
+
+def _require_hashes(lock: Lock, plan: Plan) -> None:
+    """A list with hashes names files, not versions: another file of the same version is refused."""
+    packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
+    for package in packages:
+        allowed = plan.hashes.get(package["name"])
+        found = {wheel["hashes"]["sha256"] for wheel in _wheels(package)}
+        if allowed and not found <= allowed:
+            line = next((line for line in plan.lines if line.name == package["name"]), None)
+            raise DependencyError(
+                f"the index's wheel of {package['name']} {package['version']} is not one of {plan.method}'s hashes",
+                where=line.place if line else plan.method,
+                next_step="Make the list again, or ask why the file changed",
+            )
+
+
+def _relocatable(text: str, root: Path) -> str:
+    """Makes wheels inside the project relative to it, so that the text doesn't tell where the project lies."""
+
+    def relative(match: re.Match[str]) -> str:
+        path = unquote(match[1])
+        if not path.startswith(f"{root}/"):
+            return match[0]
+        return f"path = {json.dumps(path[len(str(root)) + 1 :])}"
+
+    return re.sub(r'(?:url = "file://|path = ")(/[^"]*)"', relative, text)
+
+
+def absolute(text: str, root: Path) -> str:
+    """The lock's text with the paths of wheels inside the project made absolute again."""
+    return re.sub(r'path = "(?!/)', f'path = "{root}/', text)
+
+
+def _key(root: Path, plan: Plan, python: str, platform: str | None) -> str:
+    """Everything that decides the answer, but for what indexes hold at the time."""
+    settings = {**os.environ, **uv.environment(os.environ)}
+    hashes = sorted((name, sorted(allowed)) for name, allowed in plan.hashes.items())
+    facts: list[Any] = [_VERSION, python, platform or sys.platform, plan.requirements, plan.constraints, plan.options]
+    facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
+    facts.append(uv.options(os.environ))
+    facts.append([(name, settings[name]) for name in _DECIDING if settings.get(name)])
+    facts.append(_folders_of_wheels(root, plan, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_uv_settings(root))
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:
+    """What lies in local folders of wheels: one that is put or changed there must be seen."""
+    written = [option.split(maxsplit=1)[1] for option in plan.options if option.startswith("--find-links ")]
+    folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
+    entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
+    return sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
+
+
+def _uv_settings(root: Path) -> list[str]:
+    """The project's own settings of uv, which name indexes too: https://docs.astral.sh/uv/reference/settings/."""
+    own, shared = root / "uv.toml", root / "pyproject.toml"
+    tool = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {}) if shared.is_file() else {}
+    return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
+
+
+def _known(store: Path, python: str) -> Lock | None:
+    try:
+        text = store.read_text(encoding="utf-8")
+        return _lock(text, python) if text else None
+    except (OSError, DependencyError):
+        return None
+
+
+def _lock(text: str, python: str) -> Lock:
+    try:
+        document = tomllib.loads(text) if text else {"packages": []}
+        packages: list[dict[str, Any]] = document["packages"]
+        versions = tuple(sorted((package["name"], package["version"]) for package in packages))
+        hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in _wheels(package))
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise DependencyError(
+            f"the lock can't be read: {error}",
+            next_step="Every package must be a wheel with a sha256: try a newer uv",
+            detail=text,
+        ) from error
+    digest = hashlib.sha256(json.dumps([_VERSION, python, versions, hashes]).encode()).hexdigest()
+    return Lock(text, python, versions, digest)
+
+
+def _wheels(package: dict[str, Any]) -> list[dict[str, Any]]:
+    """A package's wheels; one that a path or an address names stands as an archive."""
+    return [package["archive"]] if "archive" in package else package["wheels"]

@@ -1,0 +1,131 @@
+"""The Pythons in which a person runs the script, and what is installed in them; read from their folders alone."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.markers import UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+
+from ..settings.python_version import this_python
+from .formats.requirements_txt import Line
+
+_DISTRIBUTION = re.compile(r"^(?P<name>[^-]+)-(?P<version>[^-]+?)(?:-py[\d.]+)?\.(?:dist|egg)-info$")
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python with what is installed in it.
+
+    Attributes:
+        path: The program.
+        python: Minor version, as "3.11".
+        sites: Folders of installed packages.
+    """
+
+    path: Path
+    python: str
+    sites: tuple[Path, ...]
+
+    def installed(self) -> dict[str, str]:
+        """Canonical names to versions."""
+        entries = sorted(entry.name for site in self.sites if site.is_dir() for entry in site.iterdir())
+        found = (match for entry in entries if (match := _DISTRIBUTION.match(entry)))
+        return {canonicalize_name(match["name"]): match["version"] for match in found}
+
+    def signature(self) -> str:
+        """A hash of which Python it is and what is installed in it."""
+        facts = [str(self.path), self.python, *sorted(f"{name}=={it}" for name, it in self.installed().items())]
+        return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+    def lacks(self, lines: Sequence[Line]) -> str | None:
+        """The first requirement that isn't met, in words; None if all are."""
+        installed = self.installed()
+        return next((lack for line in lines if (lack := _lack(line, installed))), None)
+
+
+def interpreters(root: Path, variables: Mapping[str, str]) -> list[Interpreter]:
+    """Where the user may run the project's script, likeliest first.
+
+    The activated environment, the project's own, then the one that runs this program.
+    """
+    named = [variables.get(name) for name in ("VIRTUAL_ENV", "CONDA_PREFIX")]
+    folders = [Path(name) for name in named if name] + [root / ".venv", root / "venv"]
+    found = [interpreter for folder in folders if (interpreter := _in_folder(folder))]
+    return [*found, this_interpreter()]
+
+
+@functools.cache
+def this_interpreter() -> Interpreter:
+    """The Python that runs this program."""
+    sites = (Path(folder) for folder in sys.path if folder.endswith(("site-packages", "dist-packages")))
+    return Interpreter(Path(sys.executable), this_python(), tuple(sites))
+
+
+def choose(
+    root: Path, lines: Sequence[Line], python: str, variables: Mapping[str, str] = os.environ
+) -> tuple[Interpreter | None, str]:
+    """The first interpreter of that minor version in which all requirements are met.
+
+    Returns:
+        It and nothing, or None and why the likeliest one can't be used.
+    """
+    reasons: list[str] = []
+    for interpreter in interpreters(root, variables):
+        if interpreter.python != python:
+            reasons.append(f"{interpreter.path} is Python {interpreter.python}, and the project wants {python}")
+        elif lack := interpreter.lacks(lines):
+            reasons.append(f"{interpreter.path} {lack}")
+        else:
+            return interpreter, ""
+    return None, reasons[0]
+
+
+def conda_environment(variables: Mapping[str, str], python: str) -> Interpreter | None:
+    """The activated conda environment, if it has that minor version."""
+    folder = variables.get("CONDA_PREFIX")
+    found = _in_folder(Path(folder)) if folder else None
+    return found if found and found.python == python else None
+
+
+def _in_folder(folder: Path) -> Interpreter | None:
+    """The Python of a virtual or conda environment."""
+    program = folder / "bin" / "python"
+    if not program.exists():
+        return None
+    sites = sorted(folder.glob("lib/python3.*/site-packages"))
+    if len(sites) != 1:
+        return None  # of a Python that was replaced, or none at all
+    return Interpreter(program, sites[0].parent.name.removeprefix("python"), tuple(sites))
+
+
+def _lack(line: Line, installed: Mapping[str, str]) -> str | None:
+    if line.name is None or line.constraint:
+        return None
+    try:
+        wanted = Requirement(line.text)
+        applies = wanted.marker is None or wanted.marker.evaluate()
+    except (InvalidRequirement, UndefinedEnvironmentName):  # a folder or a repository: any version will do
+        wanted, applies = Requirement(line.name), True
+    version = installed.get(line.name)
+    if not applies or (version and _fits(wanted, version)):
+        return None
+    if version is None:
+        return f"lacks {line.name}"
+    return f"has {line.name} {version}, and {line.place} wants {wanted.specifier}"
+
+
+def _fits(wanted: Requirement, version: str) -> bool:
+    try:
+        return wanted.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return False

@@ -1,0 +1,253 @@
+"""Lines that name a folder, a file or a repository instead of a release, and what can be made of them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ...core.errors import DependencyError
+from .formats.requirements_txt import Line
+
+_EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
+_VCS = re.compile(r"^(git|hg|svn|bzr)\+")
+_LOCAL = re.compile(r"^(\.{0,2}/|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
+_NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*@\s*(.+)$")
+_VERSION_IN_FILE = re.compile(r"^(?P<name>[A-Za-z0-9_.]+?)-(?P<version>\d[^-]*?)(?:-[^/]*\.whl|\.tar\.gz|\.zip)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A package that has to be built as a wheel.
+
+    Attributes:
+        name: Canonical, where the line tells it.
+        extras: As "a,b".
+        marker: Its environment marker, as text.
+        place: The line's `file:line`.
+        folder: The folder or archive on this machine; None for a repository.
+        url: The repository.
+        ref: Commit, tag or branch; empty for the default branch.
+        subdirectory: Where in the repository the package lies.
+    """
+
+    name: str | None
+    extras: str
+    marker: str
+    place: str
+    folder: Path | None = None
+    url: str = ""
+    ref: str = ""
+    subdirectory: str = ""
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        if self.folder:
+            return f"a wheel of {self.name or self.folder.name}"
+        return f"a wheel of {self.ref[:12] or 'its default branch'}"
+
+    def requirement(self, wheel: Path) -> str:
+        """What asks uv for the wheel that was built."""
+        name = self.name or wheel.name.partition("-")[0]
+        return _requirement(name, self.extras, self.marker, wheel)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a line names; see `Build` for the attributes that both have.
+
+    Attributes:
+        path: On this machine; None for a repository.
+        version: As a file's name tells it.
+        vcs: The program that reads the repository.
+    """
+
+    name: str | None
+    extras: str
+    marker: str
+    place: str
+    path: Path | None = None
+    version: str | None = None
+    vcs: str = ""
+    url: str = ""
+    ref: str = ""
+    subdirectory: str = ""
+    _known: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it lies on this machine and can be shipped."""
+        return self.path is not None and (self.path.is_file() or _is_package(self.path))
+
+    @property
+    def reason(self) -> str:
+        """Why it becomes a wheel."""
+        if self.path:
+            return "lies on this machine: shipped with the code"
+        return "comes from a repository" + (f", kept at {self.ref}" if self.ref else "")
+
+    def applies(self, environment: Mapping[str, str]) -> bool:
+        """Whether its marker is true there."""
+        try:
+            return Marker(self.marker).evaluate(dict(environment))
+        except InvalidMarker:
+            return True
+
+    def is_project(self, root: Path, name: str | None) -> bool:
+        """Whether it is the project in `root`, installed from its folder or its repository."""
+        if self.path:
+            return self.path == root
+        return bool(name) and self.name == name and not self.subdirectory and (root / ".git").exists()
+
+    def build(self) -> Build | None:
+        """How to make a wheel of it; None for what is one.
+
+        Raises:
+            DependencyError: A repository that only another program than git reads.
+        """
+        if self.vcs not in {"", "git"}:
+            raise DependencyError(
+                f"{self.name or self.url} comes from a {self.vcs} repository",
+                where=self.place,
+                next_step="Name a released version, or put the package's code into the project",
+            )
+        if self.path and self.path.suffix == ".whl":
+            return None
+        return Build(self.name, self.extras, self.marker, self.place, self.path, self.url, self.ref, self.subdirectory)
+
+    def named(self) -> str:
+        """Its name with extras."""
+        return f"{self.name}[{self.extras}]" if self.extras else str(self.name)
+
+    def requirement(self, wheel: Path | None) -> str:
+        """What asks uv for it as a wheel on this machine."""
+        assert wheel is not None
+        return _requirement(self.name or wheel.name.partition("-")[0], self.extras, self.marker, wheel)
+
+    def lost(self, line: Line) -> DependencyError:
+        """The error for a file or folder that isn't here, and of which no version is known."""
+        there = self.path is not None and self.path.is_dir()
+        package = self.name or "NAME"
+        return DependencyError(
+            f"{line.text} names {'a folder without a package' if there else 'what is not on this machine'}",
+            where=line.place,
+            next_step=f"Write its version instead: {package}==VERSION (pip list --format=freeze writes all versions)",
+        )
+
+
+def parse(line: Line, root: Path) -> Source | None:
+    """What a line names; None for a release.
+
+    Args:
+        line: As written.
+        root: What relative paths count from, as uv and pip do: the project, where they are run.
+    """
+    text = line.text
+    editable = _EDITABLE.match(text)
+    text, _, marker = (text[editable.end() :] if editable else text).partition(" ;")
+    name, extras, address = line.name if editable else None, "", text.strip().strip("'\"")
+    if named := _NAMED.match(address):
+        name, extras, address = named[1], named[2] or "", named[3].strip()
+    if not editable and not (_VCS.match(address) or address.startswith("file:") or _LOCAL.match(address)):
+        return None
+    source = Source(canonicalize_name(name) if name else None, extras, marker.strip(), line.place)
+    if vcs := _VCS.match(address):
+        return _of_repository(source, vcs[1], address[vcs.end() :])
+    return _of_path(source, address, root)
+
+
+def name_of(line: Line, root: Path) -> str | None:
+    """The canonical name of the package in a folder, file or repository; None where only its build tells."""
+    source = parse(line, root)
+    return source.name if source else None
+
+
+def _of_repository(source: Source, vcs: str, address: str) -> Source:
+    url, _, fragment = address.partition("#")
+    told = {key: values[0] for key, values in parse_qs(fragment).items()}
+    head, slash, tail = url.rpartition("/")
+    tail, _, ref = tail.partition("@")
+    if not ref and "@" in (path := urlsplit(url).path):  # a branch with a slash in its name
+        head, _, ref = url.rpartition("@")
+        slash, tail = "", ""
+        assert path
+    egg = re.match(r"([^\[]+)(?:\[([^\]]*)\])?$", told.get("egg", ""))
+    name = source.name or (canonicalize_name(egg[1]) if egg else None)
+    extras = source.extras or (egg[2] or "" if egg else "")
+    return replace(
+        source,
+        name=name,
+        extras=extras,
+        vcs=vcs,
+        url=f"{head}{slash}{tail}",
+        ref=ref,
+        subdirectory=told.get("subdirectory", ""),
+    )
+
+
+def _of_path(source: Source, address: str, root: Path) -> Source:
+    address, _, fragment = address.partition("#")
+    if bracket := re.search(r"\[([^\]]*)\]$", address):
+        source, address = replace(source, extras=bracket[1]), address[: bracket.start()]
+    text = unquote(address.removeprefix("file://")) if address.startswith("file:") else address
+    text = text.removeprefix("file:")
+    path = (root / Path(text).expanduser()).resolve()
+    egg = parse_qs(fragment).get("egg", [""])[0]
+    file = _VERSION_IN_FILE.match(re.split(r"[\\/]", text)[-1])
+    name = source.name or (canonicalize_name(egg) if egg else canonicalize_name(file["name"]) if file else None)
+    return replace(source, name=name or _declared_name(path), path=path, version=file["version"] if file else None)
+
+
+def _declared_name(folder: Path) -> str | None:
+    return project_name(folder) if folder.is_dir() else None
+
+
+def _is_package(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+
+
+def _requirement(name: str, extras: str, marker: str, wheel: Path) -> str:
+    extra = f"[{extras}]" if extras else ""
+    return f"{name}{extra} @ file://{quote(str(wheel))}{f' ; {marker}' if marker else ''}"
+
+
+def _project_table(root: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+    return table if isinstance(table, dict) else {}
+
+
+def project_name(root: Path) -> str | None:
+    """The canonical name that a folder's pyproject.toml gives it."""
+    name = _project_table(root).get("name")
+    return canonicalize_name(name) if isinstance(name, str) else None
+
+
+def own_dependencies(root: Path, extras: str) -> tuple[str, ...] | None:
+    """What the project's pyproject.toml asks for; None where only its build can tell."""
+    table = _project_table(root)
+    if not table or "dependencies" in table.get("dynamic", []):
+        return None
+    optional = {canonicalize_name(name): texts for name, texts in table.get("optional-dependencies", {}).items()}
+    wanted = [canonicalize_name(extra.strip()) for extra in extras.split(",") if extra.strip()]
+    texts = [*table.get("dependencies", []), *(text for extra in wanted for text in optional.get(extra, []))]
+    return tuple(text for text in texts if isinstance(text, str) and _is_requirement(text))
+
+
+def _is_requirement(text: str) -> bool:
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        return False
+    return True

@@ -1,0 +1,190 @@
+"""Wheels of packages that are no release: folders of this machine, and repositories at a commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
+from ...core.errors import DependencyError
+from ...core.files import write_atomic
+from . import uv
+from .local_sources import Build
+
+_LEFT_OUT = shutil.ignore_patterns(
+    ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist", ".tox", "node_modules"
+)
+_EPOCH = "315532800"
+"""1980-01-01, the first moment a zip file can name: the same source gives the same wheel at any time."""
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_COMMIT_FILE = "commit"
+_NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
+_GIT_SECONDS = 1800.0
+
+
+def signature(build: Build) -> str:
+    """A hash of what the wheel is built from: a folder's files by size and time, or the repository and its ref."""
+    return hashlib.sha256(json.dumps(_facts(build)).encode()).hexdigest()[:32]
+
+
+def _facts(build: Build) -> list[object]:
+    if build.folder is None:
+        return [build.url, build.ref, build.subdirectory]
+    if build.folder.is_file():
+        return [str(build.folder), *_stat(build.folder)]
+    files: list[object] = [str(build.folder)]
+    for parent, folders, names in os.walk(build.folder):
+        left_out = _LEFT_OUT(parent, [*folders, *names]) | {".git"}
+        folders[:] = sorted(set(folders) - left_out)
+        files += [[str(path), *_stat(path)] for name in sorted(set(names) - left_out) if (path := Path(parent, name))]
+    return files
+
+
+def _stat(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:  # a link to nothing
+        return [0, 0]
+    return [status.st_size, status.st_mtime_ns]
+
+
+def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
+    """The wheel of a package, made if it isn't known.
+
+    Args:
+        build: What to build.
+        cache: Folder that keeps wheels.
+        refresh: Ask a repository again what its branch is at.
+
+    Raises:
+        DependencyError: It can't be fetched or built, or the wheel doesn't fit linux/amd64; transient if the
+            repository could not be reached.
+    """
+    home = cache / "built" / signature(build)
+    moves = build.folder is None and not _COMMIT.match(build.ref)
+    if not (refresh and moves) and (known := next(home.glob("*.whl"), None)):
+        return known
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as folder:
+        source = Path(folder, "source")
+        _fetch(build, source)
+        wheel = _built(build, source / build.subdirectory if source.is_dir() else source, Path(folder, "out"))
+        for old in home.glob("*.whl"):
+            old.unlink()
+        if build.folder is None:
+            write_atomic(home / _COMMIT_FILE, _git(build, source, "rev-parse", "HEAD").strip())
+        return wheel.replace(home / wheel.name)
+
+
+def commit_of(build: Build, cache: Path) -> str | None:
+    """The commit that the wheel of a repository was built from; None if that isn't known."""
+    file = cache / "built" / signature(build) / _COMMIT_FILE
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _fetch(build: Build, source: Path) -> None:
+    """Puts what is built aside: a build writes into its folder, which is the user's."""
+    if build.folder is None:
+        _clone(build, source)
+    elif build.folder.is_dir():
+        shutil.copytree(build.folder, source, ignore=_LEFT_OUT, symlinks=True)
+    else:
+        source.parent.joinpath(build.folder.name).symlink_to(build.folder)
+
+
+def _clone(build: Build, folder: Path) -> None:
+    """Fetches one commit; a server that doesn't give single commits is asked for everything."""
+    folder.mkdir()
+    ref = build.ref or "HEAD"
+    _git(build, folder, "init", "--quiet")
+    try:
+        _git(build, folder, "fetch", "--quiet", "--depth", "1", build.url, ref)
+        wanted = "FETCH_HEAD"
+    except DependencyError as error:
+        if error.transient:
+            raise
+        _git(build, folder, "fetch", "--quiet", "--tags", build.url, "+refs/*:refs/remotes/from/*")
+        wanted = build.ref or "FETCH_HEAD"
+    _git(build, folder, "checkout", "--quiet", wanted)
+    _git(build, folder, "submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")
+
+
+def _git(build: Build, folder: Path, *arguments: str) -> str:
+    try:
+        finished = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise DependencyError("git is not installed here", where=build.place, next_step="Install git") from error
+    except subprocess.TimeoutExpired as error:
+        raise DependencyError(
+            f"git did not end within {_GIT_SECONDS:g} s", where=build.place, transient=True
+        ) from error
+    if finished.returncode != 0:
+        said = (finished.stderr.strip().splitlines() or ["git failed"])[-1]
+        at = f" at {build.ref}" if build.ref else ""
+        raise DependencyError(
+            f"{_shown(build.url)} can't be fetched{at}: {said}",
+            where=build.place,
+            next_step="Check the address, the commit and git's credentials",
+            transient=bool(_NETWORK.search(finished.stderr)),
+        )
+    return finished.stdout
+
+
+def _built(build: Build, source: Path, out: Path) -> Path:
+    if not source.exists() and build.folder is not None:
+        source = source.parent / build.folder.name
+    finished = uv.run(
+        ["build", "--wheel", "--out-dir", str(out), str(source)],
+        cwd=source if source.is_dir() else source.parent,
+        variables={"SOURCE_DATE_EPOCH": _EPOCH},
+    )
+    wheel = next(out.glob("*.whl"), None) if out.is_dir() else None
+    shown = build.name or (build.folder.name if build.folder else _shown(build.url))
+    if finished.returncode != 0 or wheel is None:
+        said = (finished.stderr.strip().splitlines() or ["no wheel came out"])[-1].strip()
+        raise DependencyError(
+            f"{shown} can't be built as a wheel: {said}",
+            where=build.place,
+            next_step=f"See what uv build says in {build.folder or 'a clone of it'}, or name a released version",
+            detail=finished.stderr.strip(),
+        )
+    return _fitting(wheel, build, shown)
+
+
+def _fitting(wheel: Path, build: Build, shown: str) -> Path:
+    try:
+        name, _, _, tags = parse_wheel_filename(wheel.name)
+    except InvalidWheelFilename as error:
+        raise DependencyError(f"{shown} builds {wheel.name}, which is no wheel's name", where=build.place) from error
+    if not any(tag.platform == "any" for tag in tags):
+        raise DependencyError(
+            f"{shown} builds {wheel.name}, which runs on machines like this one only",
+            where=build.place,
+            next_step="Install it in a Dockerfile of the project's own, or name a released version",
+        )
+    if build.name and canonicalize_name(name) != build.name:
+        raise DependencyError(
+            f"{shown} builds a package called {name}", where=build.place, next_step=f"Name it {name} in that line"
+        )
+    return wheel
+
+
+def _shown(url: str) -> str:
+    """The address without a password."""
+    return re.sub(r"//[^@/]*@", "//", url)

@@ -1,0 +1,181 @@
+"""Says in one line why uv found no set of packages, naming the requirement and where it is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from packaging.utils import canonicalize_name
+
+from ...core.errors import DependencyError
+from .formats.requirements_txt import Line
+
+_NETWORK = re.compile(
+    r"error sending request|[Rr]equest failed after|[Cc]onnection (?:refused|reset)|dns error|timed? ?out"
+    r"|[Cc]ould not connect|failed to lookup address|HTTP status server error|429 Too Many Requests"
+)
+_DENIED = re.compile(r"HTTP status client error \((401|403)[^)]*\)(?: for url \(([^)]*)\))?")
+_PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
+_WRITTEN = _PACKAGE + r"((?:[=<>!~]=?|===)[^\s,]+)?"
+_MISSING = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? was not found in the (?:package registry|provided package)")
+_NO_VERSION = re.compile(r"(?:there is no version of|there are no versions of|only \S+ is available of) " + _WRITTEN)
+_NO_WHEEL = re.compile(_WRITTEN + r" has no (?:usable wheels|wheels with a matching)")
+_HINT_PLATFORM = re.compile(
+    r"Wheels are available for `([^`]+)` \(v([^)]+)\) on the following platforms?: (.*?)(?:$|hint:)"
+)
+_HINT_PYTHON = re.compile(
+    r"only found wheels for `([^`]+)` \(v([^)]+)\) with the following Python (?:ABI|implementation) tags?:"
+    r" (.*?)(?:$|hint:)"
+)
+_HINT_BUILD = re.compile(r"Wheels are required for `([^`]+)`")
+_DEPENDS = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? depends? on " + _PACKAGE)
+
+
+def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
+    """The error for what uv wrote, with all of it in `detail`.
+
+    Args:
+        output: uv's stderr.
+        lines: The project's requirements.
+        python: Minor version it was resolved for.
+    """
+    flat = " ".join(output.split())
+    error = _unreachable(flat) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
+    error = error or _other(flat, lines)
+    error.detail = output.strip()
+    return error
+
+
+def _unreachable(flat: str) -> DependencyError | None:
+    if "No solution found" in flat:
+        return None
+    if denied := _DENIED.search(flat):
+        return DependencyError(
+            f"the package index refused: HTTP {denied[1]}",
+            where=_host(denied[2] or flat),
+            next_step="Check the user and password in its URL, or the keyring that holds them",
+        )
+    if _NETWORK.search(flat):
+        return DependencyError(
+            "can't reach the package index",
+            where=_host(flat),
+            next_step="Check the network, or the index in pip's or uv's settings, and run again",
+            transient=True,
+        )
+    return None
+
+
+def _missing(flat: str, lines: Sequence[Line]) -> DependencyError | None:
+    found = _MISSING.search(flat)
+    if found is None:
+        return None
+    return DependencyError(
+        f"there is no package {found[1]}{_wanted_by(found[1], flat, lines)}",
+        where=_place(found[1], flat, lines),
+        next_step="Correct the name, or add the index that has it: --extra-index-url URL in requirements.txt",
+    )
+
+
+def _no_version(flat: str, lines: Sequence[Line]) -> DependencyError | None:
+    found = _NO_VERSION.search(flat)
+    if found is None or found[2] is None:
+        return None
+    step = "Choose a version that exists: pip index versions " + found[1]
+    if "+" in found[2]:
+        step = "Versions with a + are in indexes of their own: --extra-index-url URL in requirements.txt"
+    return DependencyError(
+        f"there is no version {found[1]}{found[2]}{_wanted_by(found[1], flat, lines)}",
+        where=_place(found[1], flat, lines),
+        next_step=step,
+    )
+
+
+def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError | None:
+    if found := _HINT_PLATFORM.search(flat):
+        name, version, tags = found.groups()
+        return DependencyError(
+            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
+            where=_place(name, flat, lines),
+            next_step=f"Delete it or limit it to its platform: {name}; sys_platform == {_platform(tags)!r}",
+        )
+    if found := _HINT_PYTHON.search(flat):
+        name, version, tags = found.groups()
+        return DependencyError(
+            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
+            where=_place(name, flat, lines),
+            next_step="Choose another version of it, or set python under [tool.vertex-training]",
+        )
+    found = _NO_WHEEL.search(flat) or _HINT_BUILD.search(flat)
+    if found is None:
+        return None
+    written = found[0].split(" has no")[0] if " has no" in found[0] else found[1]
+    return DependencyError(
+        f"{written} has no wheel for linux/amd64 and Python {python}{_wanted_by(found[1], flat, lines)}",
+        where=_place(found[1], flat, lines),
+        next_step="Choose a version that has one, or build the image from your own Dockerfile",
+    )
+
+
+def _other(flat: str, lines: Sequence[Line]) -> DependencyError:
+    reason = flat.split("hint:", maxsplit=1)[0].removeprefix("error: ").strip().rstrip(".")
+    if "No solution found" in flat:
+        names = [line.name for line in lines if line.name and re.search(rf"\b{re.escape(line.name)}\b", flat)]
+        place = ", ".join(line.place for line in lines if line.name in names[:2])
+        return DependencyError(
+            f"the requirements contradict each other: {_shortened(reason.partition('cause: ')[2])}",
+            where=place or None,
+            next_step="Loosen one of them",
+        )
+    return DependencyError(
+        f"uv can't resolve the requirements: {_shortened(reason.replace(' cause:', ':'))}",
+        where=lines[0].file if lines else None,
+        next_step="Correct what it names",
+    )
+
+
+def _shortened(text: str, limit: int = 400) -> str:
+    return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
+
+
+def _wanted_by(name: str, flat: str, lines: Sequence[Line]) -> str:
+    """Tells who wanted a package that no line names."""
+    if _line(name, lines):
+        return ""
+    parent = _parent(name, flat)
+    return f", which {parent} needs" if parent else ""
+
+
+def _parent(name: str, flat: str) -> str | None:
+    wanted = canonicalize_name(name)
+    return next((found[1] for found in _DEPENDS.finditer(flat) if canonicalize_name(found[2]) == wanted), None)
+
+
+def _place(name: str, flat: str, lines: Sequence[Line]) -> str | None:
+    """Where the package is written, or the one that led to it."""
+    current: str | None = name
+    for _ in range(20):  # a chain of dependencies, which may be a circle
+        if current is None:
+            break
+        if line := _line(current, lines):
+            return line.place
+        current = _parent(current, flat)
+    return None
+
+
+def _line(name: str, lines: Sequence[Line]) -> Line | None:
+    wanted = canonicalize_name(name)
+    return next((line for line in lines if line.name == wanted), None)
+
+
+def _tags(text: str) -> str:
+    return ", ".join(re.findall(r"`([^`]+)`", text)[:4])
+
+
+def _platform(tags: str) -> str:
+    return "darwin" if "macosx" in tags else "win32" if "win" in tags else "linux"
+
+
+def _host(text: str) -> str | None:
+    """The host alone: an index's URL may carry a password."""
+    found = re.search(r"https?://(?:[^@/\s]*@)?([^/\s)]+)", text)
+    return found[1] if found else None

@@ -1,0 +1,1 @@
+"""Which files belong to the project, what they hold, and their fingerprint."""

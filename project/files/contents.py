@@ -1,0 +1,146 @@
+"""What a project's files hold: a hash of all, and the secrets in each; read only where something may have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from ...core.errors import ProjectError
+from ..secrets.batch_scan import SecretBatches
+from ..secrets.scan import Finding, SecretScan, is_binary
+from . import contents_cache
+from .contents_cache import Entry, Known
+from .project_file import ProjectFile
+
+_SETTLED_NS = 2_000_000_000
+"""A file touched within 2 s may change again under the same time stamp: some file systems count in 2 s."""
+_BLOCK = 4 << 20
+
+
+class Contents(NamedTuple):
+    """The contents of a project's files.
+
+    Attributes:
+        tree: sha256 of all paths, executable bits and contents, hexadecimal; whatever the order of the files.
+        findings: What looks like a secret, by path.
+    """
+
+    tree: str
+    findings: dict[str, list[Finding]]
+
+
+def read_contents(
+    files: Sequence[ProjectFile],
+    root: Path,
+    *,
+    cache: Path | None = None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Contents:
+    """Hashes and scans `files`; with a cache only those that stat shows as changed, as git's index does.
+
+    Args:
+        files: As `list_files` returned them.
+        root: The project's folder; each has its own file in the cache.
+        cache: Folder for what is known of unchanged files; None reads everything.
+        clock: Nanoseconds since 1970.
+
+    Raises:
+        ProjectError: A file that vanished or can't be read.
+        StorageError: The cache's disk is full.
+    """
+    store = None if cache is None else contents_cache.store_of(root, cache)
+    known = contents_cache.load(store)
+    listed = [file.signature for file in files]
+    state = contents_cache.state_of(files, listed)
+    if known.state == state:
+        return Contents(known.tree, known.found)
+    settled = clock() - _SETTLED_NS
+    entries, found = _look(files, known)
+    tree = _tree(files, [entry[4] for entry in entries])
+    kept = {
+        file.path: entry
+        for file, entry in zip(files, entries, strict=True)
+        if entry[0] < settled and entry[1] < settled
+    }
+    if store is not None:
+        # What was read counts, not what was listed before.
+        state = state if len(kept) == len(files) and [entry[:4] for entry in entries] == listed else ""
+        if state or kept != known.entries:
+            contents_cache.save(store, state, tree, found, kept)
+    return Contents(tree, found)
+
+
+def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
+    """Each file's entry, and what was found, by path; reads what isn't known."""
+    kept = known.entries
+    entries: list[Entry] = []
+    found: dict[str, list[Finding]] = {}
+    with SecretBatches() as batches:
+        for file in files:
+            entry = kept.get(file.path)
+            if entry is None or entry[:4] != file.signature:
+                # One thread reads: with a second one the interpreter's lock costs more than both cores bring.
+                entry, findings = _read(file, known, batches)
+                if findings:
+                    found[file.path] = findings
+            elif file.path in known.found:
+                found[file.path] = known.found[file.path]
+            entries.append(entry)
+        found |= batches.finish()
+    return entries, {path: found[path] for path in sorted(found)}
+
+
+def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
+    lines = sorted((file.path, file.executable, digest) for file, digest in zip(files, digests, strict=True))
+    return hashlib.sha256(orjson.dumps(lines)).hexdigest()
+
+
+def _read(file: ProjectFile, known: Known, batches: SecretBatches) -> tuple[Entry, list[Finding]]:
+    """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one.
+
+    A small text that nothing is known of goes into `batches`, and has no findings yet.
+    """
+    try:
+        opened = os.open(file.location, os.O_RDONLY)
+        try:
+            status = os.fstat(opened)
+            if not stat.S_ISREG(status.st_mode):
+                raise ProjectError(f"{file.path} is no longer a file", where=file.location)
+            digest, findings = _digest(opened, file.path, status.st_size, known, batches)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise ProjectError(
+            f"can't read {file.path}: {error.strerror}",
+            where=file.location,
+            next_step="Make it readable, or add it to exclude under [tool.vertex-training]",
+        ) from error
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size, digest), findings
+
+
+def _digest(opened: int, path: str, size: int, known: Known, batches: SecretBatches) -> tuple[str, list[Finding]]:
+    from blake3 import blake3
+
+    block = os.read(opened, min(size, _BLOCK) + 1)
+    if len(block) <= _BLOCK:
+        digest = blake3(block).hexdigest()
+        if is_binary(block):
+            return digest, []
+        findings = known.findings(digest)
+        if findings is None:
+            batches.add(path, block)
+        return digest, findings or []
+    scan = SecretScan()
+    hasher = blake3()
+    while block:
+        hasher.update(block)
+        scan.feed(block)
+        block = os.read(opened, _BLOCK)
+    return hasher.hexdigest(), scan.findings

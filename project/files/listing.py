@@ -1,0 +1,195 @@
+"""A project's files: which go into the image."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Sequence
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.errors import ProjectError
+from ..settings.settings import Settings
+from .ignore import VCS, IgnoreRules, ProjectRules, is_virtualenv
+from .project_file import ProjectFile, project_file
+from .size_report import LARGEST_SHOWN, LeftOut, megabytes, without_bulk
+
+
+class Listing(NamedTuple):
+    """What goes into the image, sorted by path, and what was left out because it is large."""
+
+    files: tuple[ProjectFile, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
+    """The files of `scan`."""
+    return scan(root, settings).files
+
+
+def scan(root: Path, settings: Settings) -> Listing:
+    """Lists what goes into the image.
+
+    Links are followed as what they point at, inside the project only. Data sets and checkpoints over a size are left
+    out unless `include` names them.
+
+    Raises:
+        ProjectError: A link that leads out of the project, to nothing or in a circle; a name that is not
+            UTF-8; a socket, pipe or device; a folder that can't be read; more bytes than `size_limit_mb`;
+            a script that the ignore rules leave out; a .dockerignore that Docker refuses.
+    """
+    walk = _Scan(os.path.realpath(root))
+    rules = ProjectRules(settings)
+    walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
+    _require_utf8(walk.files, walk.root)
+    files, left_out = without_bulk(sorted(walk.files, key=itemgetter(0)), rules.includes)
+    _require_script(files, settings)
+    _refuse_size(files, settings)
+    return Listing(tuple(files), tuple(left_out))
+
+
+class _Scan:
+    """One walk over a project. Paths are strings here: a `Path` for every entry would double its time."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.files: list[ProjectFile] = []
+        self._stack: list[str] = []
+
+    def folder(self, real: str, prefix: str, rules: IgnoreRules, *, ignored: bool) -> None:
+        """Lists the folder at `real`, known as `prefix`; in an ignored one only what the settings include."""
+        entries = self._entries(real, prefix)
+        names = {entry.name for entry in entries}
+        if prefix and is_virtualenv(names):
+            return
+        if ".gitignore" in names:
+            rules = rules.entering(prefix, Path(real, ".gitignore"))
+        doubtful = names if ignored else rules.doubtful(prefix, names)
+        self._stack.append(real)
+        add = self.files.append
+        for entry in entries:
+            name = entry.name
+            if name not in doubtful and entry.is_file(follow_symlinks=False):
+                add(project_file(prefix + name, entry.path, entry.stat(follow_symlinks=False)))
+            elif name not in VCS:
+                self._entry(entry, prefix + name, rules, ignored=ignored)
+        self._stack.pop()
+
+    def _entry(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool) -> None:
+        """Lists one entry if the rules let it through."""
+        is_link = entry.is_symlink()
+        is_folder = entry.is_dir(follow_symlinks=False) or (is_link and _leads_to_folder(entry))
+        key = path + "/" if is_folder else path
+        skip = rules.ignored(key, entry.name) if not ignored else not rules.included(key)
+        if not skip and rules.docker_ignores(key):
+            skip = not (is_folder and rules.docker_may_keep_below(key))
+        if skip and not (is_folder and rules.may_hold_included(key)):
+            return
+        if is_link:
+            self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
+        elif is_folder:
+            self.folder(entry.path, key, rules, ignored=skip)
+        else:
+            self._file(entry.path, path, entry.stat(follow_symlinks=False))
+
+    def _entries(self, real: str, prefix: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(real) as entries:
+                return list(entries)
+        except OSError as error:
+            raise ProjectError(
+                f"can't read the folder {prefix or '.'}: {error.strerror}",
+                where=self.root,
+                next_step="Make it readable, or add it to exclude under [tool.vertex-training]",
+            ) from error
+
+    def _link(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool, is_folder: bool) -> None:
+        """Lists what a link inside the project points at, under the link's name."""
+        target = os.path.realpath(entry.path)
+        if not os.path.exists(target):  # noqa: PTH110 - the walk stays on strings
+            raise self._link_error(path, f"points at {_shown(os.readlink(entry.path))}, which does not exist")  # noqa: PTH115
+        if target != self.root and not target.startswith(self.root + os.sep):
+            raise self._link_error(path, f"points outside the project, at {_shown(target)}")
+        if not is_folder:
+            self._file(target, path, entry.stat())
+        elif target in self._stack:
+            raise self._link_error(path, "leads back to a folder around it")
+        else:
+            self.folder(target, path + "/", rules, ignored=ignored)
+
+    def _file(self, location: str, path: str, status: os.stat_result) -> None:
+        mode = status.st_mode
+        if not stat.S_ISREG(mode):
+            kind = next(word for test, word in _KINDS if test(mode))
+            raise ProjectError(
+                f"{path} is a {kind}, which can't go into an image",
+                where=self.root,
+                next_step="Delete it, or add it to exclude under [tool.vertex-training]",
+            )
+        self.files.append(project_file(path, location, status))
+
+    def _link_error(self, path: str, problem: str) -> ProjectError:
+        return ProjectError(
+            f"the link {path} {problem}",
+            where=self.root,
+            next_step="Put the real thing there, or add it to exclude under [tool.vertex-training]",
+        )
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+_KINDS = (
+    (stat.S_ISSOCK, "socket"),
+    (stat.S_ISFIFO, "named pipe"),
+    (stat.S_ISBLK, "device"),
+    (stat.S_ISCHR, "device"),
+    (lambda _mode: True, "special file"),
+)
+
+
+def _shown(path: str) -> str:
+    r"""A path for a message: bytes that are not UTF-8, and control characters, as `\xe9`."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _require_utf8(files: Sequence[ProjectFile], root: str) -> None:
+    for path in [file.path for file in files if not file.path.isascii()]:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            raise ProjectError(
+                f"a file name is not UTF-8: {_shown(path)}", where=root, next_step="Rename or delete it"
+            ) from None
+
+
+def _require_script(files: Sequence[ProjectFile], settings: Settings) -> None:
+    if settings.script not in [file.path for file in files]:
+        raise ProjectError(
+            f"the script {settings.script} is left out by the project's ignore rules",
+            where=settings.root,
+            next_step=f'Add include = ["/{settings.script}"] under [tool.vertex-training] in pyproject.toml',
+        )
+
+
+def _refuse_size(files: Sequence[ProjectFile], settings: Settings) -> None:
+    total = sum([file.size for file in files])
+    if total <= settings.size_limit_mb * 1e6:
+        return
+    largest = sorted(files, key=lambda file: (-file.size, file.path))[:LARGEST_SHOWN]
+    first = largest[0]
+    raise ProjectError(
+        f"the project's {len(files)} files are {total / 1e6:,.0f} MB, over the limit of"
+        f" {settings.size_limit_mb:g} MB; the largest is {first.path} with {first.size / 1e6:,.0f} MB",
+        where=settings.root,
+        next_step="Add data to exclude under [tool.vertex-training],"
+        f" or raise the limit: size-limit-mb there, or --size-limit-mb {math.ceil(total / 1e6)}",
+        detail="\n".join(f"{megabytes(file.size):>13}  {file.path}" for file in largest),
+    )

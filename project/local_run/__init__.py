@@ -1,0 +1,1 @@
+"""The script's local run: environment, process, memory, and why it failed."""

@@ -1,0 +1,152 @@
+"""Runs one program to its end, its time limit or its caller's interruption, and leaves nothing of it running."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .peak_memory import PeakMemory
+
+_GRACE = 5.0
+"""Seconds between TERM and KILL."""
+_KEPT = 200
+_LONGEST = 1 << 16
+"""Bytes of a line without an end, after which it is cut: a progress bar may never end its line."""
+_LOOK = 0.1
+"""Seconds between looks whether the program ended, while a child of it holds its output open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Attributes:
+        code: Exit code; below 0 the signal that ended it; None if the time limit did.
+        seconds: It ran.
+        tail: Its last lines, oldest first.
+        peak_memory: Bytes it took at its peak, with its children; None where that can't be told.
+    """
+
+    code: int | None
+    seconds: float
+    tail: tuple[str, ...]
+    peak_memory: int | None = None
+
+
+def run(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    timeout: float,
+    log: Callable[[str], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> Ended:
+    """Runs `command` in a process group of its own and gives each line it writes to `log`, in this thread.
+
+    When this returns or raises, whatever the reason, the program is gone and the rest of its group was killed.
+
+    Args:
+        command: The program and its arguments.
+        cwd: Its working directory.
+        env: Its whole environment.
+        timeout: Seconds it may run.
+        log: Called with each line of stdout and stderr, without the line's end.
+        clock: Seconds, monotonic.
+    """
+    begin = clock()
+    lines = _Lines(log)
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    memory = PeakMemory(process.pid)
+    try:
+        code = _follow(process, lines, memory, begin + timeout, clock)
+        lines.end()
+    finally:
+        _end_group(process)
+    return Ended(code, clock() - begin, tuple(lines.tail), memory.bytes())
+
+
+def _follow(
+    process: subprocess.Popen[bytes], lines: _Lines, memory: PeakMemory, deadline: float, clock: Callable[[], float]
+) -> int | None:
+    """Reads until the program ends; None at the deadline."""
+    assert process.stdout is not None
+    output = process.stdout.fileno()
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while (left := deadline - clock()) > 0:
+            memory.look()
+            if selector.select(min(left, _LOOK)):
+                data = os.read(output, _LONGEST)
+                if not data:
+                    return _wait(process, deadline - clock())
+                lines.feed(data)
+            elif process.poll() is not None:  # it ended, and a child of it holds the pipe
+                return process.returncode
+    return None
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+    try:
+        return process.wait(max(seconds, 0.0))
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends what is left of the group: TERM first, so that it can clean up, then KILL."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        _wait(process, _GRACE)
+    _signal(process, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+class _Lines:
+    """Turns bytes into lines; of a line that overwrites itself with carriage returns, the last state counts."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._rest = b""
+        self.tail: deque[str] = deque(maxlen=_KEPT)
+
+    def feed(self, data: bytes) -> None:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST:
+            whole.append(self._rest)
+            self._rest = b""
+        for line in whole:
+            self._emit(line)
+
+    def end(self) -> None:
+        if self._rest:
+            self._emit(self._rest)
+            self._rest = b""
+
+    def _emit(self, raw: bytes) -> None:
+        line = raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+        self.tail.append(line)
+        self._log(line)

@@ -1,0 +1,99 @@
+"""The small workload of the local run: which arguments make a script do little."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ..settings.settings import Settings
+
+_EPOCHS = ("--epochs", "--num-epochs", "--num_epochs", "--n-epochs", "--n_epochs", "--max-epochs", "--max_epochs",
+           "--num-train-epochs", "--num_train_epochs", "--epoch")  # fmt: skip
+_STEPS = ("--max-steps", "--max_steps", "--steps", "--num-steps", "--num_steps", "--train-steps", "--train_steps",
+          "--max-iter", "--max_iter", "--iterations", "--num-iterations", "--num_iterations")  # fmt: skip
+_DECLARING = {"add_argument", "option", "Option", "Argument"}
+_ABSL = {"DEFINE_integer", "DEFINE_float"}
+_PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|\btyro\b|cyclopts|hydra|docopt|CLI\b")
+"""What a file that parses arguments holds, whichever library it uses."""
+_OUTPUT = re.compile(
+    r"^--?(?:[a-z]+[-_])*(?:model|output|out|save|checkpoint|checkpoints|ckpt|export|log|logs|logging|job"
+    r"|tensorboard|result|results|artifact|artifacts|run)(?:[-_](?:dir|path|folder|directory|uri|to))?$"
+)
+
+
+def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[str], outputs: Path) -> tuple[str, ...]:
+    """The arguments of the local run.
+
+    `verify-args` of the settings are taken as they are; else the run's own, with one epoch and one step where `flags`
+    has such a flag. Output folders in a bucket become folders in `outputs`.
+    """
+    if settings.verify_args is not None:
+        chosen = list(settings.verify_args)
+    else:
+        chosen = list(args)
+        for family in (_EPOCHS, _STEPS):
+            flag = next((flag for flag in family if flag in flags), None)
+            chosen += [flag, "1"] if flag else []
+    if settings.model_dir_argument:
+        chosen += [settings.model_dir_argument, str(outputs / "model")]
+    return tuple(_redirected(chosen, outputs, settings))
+
+
+def needs_help(declared: frozenset[str], settings: Settings) -> bool:
+    """Whether only the script's own `--help` can tell how to make it do little."""
+    return settings.verify_args is None and declared.isdisjoint((*_EPOCHS, *_STEPS))
+
+
+def may_tell_flags(sources: Iterable[Path]) -> bool:
+    """Whether any of the Python files parses arguments: a script that doesn't would take `--help` for a run."""
+    return any(_PARSING.search(source.read_bytes()) for source in sources if source.suffix == ".py")
+
+
+def help_flags(lines: Iterable[str]) -> frozenset[str]:
+    """The flags that a script's help shows."""
+    return frozenset(flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", line))
+
+
+def declared_flags(script: Path) -> frozenset[str]:
+    """The flags that a script declares with argparse, click, typer or absl, read without running it."""
+    return frozenset(flag for node in _nodes(script) if isinstance(node, ast.Call) for flag in _flags(node))
+
+
+def texts_of(script: Path) -> list[str]:
+    """The literal texts in a script, in no order."""
+    return [node.value for node in _nodes(script) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+def _nodes(script: Path) -> Iterator[ast.AST]:
+    try:
+        return ast.walk(ast.parse(script.read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return iter(())  # running it says what is wrong
+
+
+def _flags(call: ast.Call) -> Iterator[str]:
+    function = call.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    texts = [item.value for item in call.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    if name in _DECLARING:
+        yield from (text for text in texts if text.startswith("--"))
+    elif name in _ABSL and texts:
+        yield f"--{texts[0]}"
+
+
+def _redirected(args: Sequence[str], outputs: Path, settings: Settings) -> Iterator[str]:
+    flag = ""
+    for argument in args:
+        name, equals, value = argument.partition("=") if argument.startswith("-") else (flag, "", argument)
+        if _in_bucket(value) and (_OUTPUT.match(name.lower()) or name == settings.model_dir_argument):
+            folder = outputs / name.strip("-").replace("_", "-")
+            yield f"{name}={folder}" if equals else str(folder)
+        else:
+            yield argument
+        flag = argument if argument.startswith("-") else ""
+
+
+def _in_bucket(value: str) -> bool:
+    return value.startswith(("gs://", "/gcs/"))

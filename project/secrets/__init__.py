@@ -1,0 +1,1 @@
+"""Search for credentials in the project's files."""

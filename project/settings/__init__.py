@@ -1,0 +1,1 @@
+"""The project's settings, from its pyproject.toml."""

@@ -1,0 +1,80 @@
+"""Which Python runs a project."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import ProjectError
+
+CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
+"""What people call the file of a conda environment."""
+
+_MINORS = tuple(f"3.{minor}" for minor in range(14, 8, -1))
+"""What `requires-python` is tried against, newest first, when this interpreter doesn't fit."""
+
+
+def this_python() -> str:
+    """This interpreter's minor version, as "3.11"."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def choose_python(root: Path, document: Mapping[str, Any]) -> str:
+    """The minor version that a project asks for: `.python-version`, `requires-python`, conda's file, else this one.
+
+    Args:
+        root: The project's folder.
+        document: Its pyproject.toml.
+
+    Raises:
+        ProjectError: `requires-python` can't be read, or no Python fits it.
+    """
+    return _python_version_file(root) or _requires_python(root, document) or _conda_file(root) or this_python()
+
+
+def _python_version_file(root: Path) -> str | None:
+    try:
+        text = (root / ".python-version").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # pyenv also allows the name of a virtual environment there, which says nothing to us.
+    match = re.match(r"\s*(?:cpython[-@])?(3\.\d{1,2})(?:\.\d+)?\s*(?:$|\n)", text)
+    return match[1] if match else None
+
+
+def _conda_file(root: Path) -> str | None:
+    for name in CONDA_FILES:
+        path = root / name
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found = re.search(r"^\s*-\s*[\"']?python\s*={1,2}\s*(3\.\d{1,2})\b", text, re.MULTILINE)
+            return found[1] if found else None
+    return None
+
+
+def _requires_python(root: Path, document: Mapping[str, Any]) -> str | None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    project = document.get("project", {})
+    wanted = project.get("requires-python") if isinstance(project, dict) else None
+    if wanted is None:
+        return None
+    where = root / "pyproject.toml"
+    try:
+        specifiers = SpecifierSet(wanted)
+    except (InvalidSpecifier, TypeError) as error:
+        raise ProjectError(
+            f"requires-python can't be read: {wanted!r}", where=where, next_step='Write it as ">=3.11"'
+        ) from error
+    for minor in (this_python(), *_MINORS):
+        # Any patch will do: ">=3.11.4" is met by a 3.11 image.
+        if any(specifiers.contains(f"{minor}.{patch}") for patch in (0, 99)):
+            return minor
+    raise ProjectError(
+        f"no Python fits requires-python {wanted!r}",
+        where=where,
+        next_step=f'Widen it, or set python = "{this_python()}" under [tool.vertex-training]',
+    )

@@ -1,0 +1,88 @@
+"""Ways out of a run other than a cancel: the job ends with it, or the run's log says loudly that it does not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect.runtime import flow_run
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.tasks import stop_job as stopping
+from prefect_vertex_training.tasks import watch as watching
+from prefect_vertex_training.tasks.submit import submit
+from prefect_vertex_training.tasks.watch import watch
+from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.submission import job_key
+
+pytestmark = pytest.mark.prefect
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def limited(home: Home, project: Path) -> Callable[..., str]:
+    """Runs a job's flow whose watch has a time limit; the job's state afterwards."""
+    script = project / "train.py"
+    wanted = ImageRequest(
+        name="tiny",
+        root=project,
+        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
+        script="train.py",
+        lock="",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        fingerprint="0" * 64,
+    )
+    image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    connection = Connection.local(home)
+
+    def run(*command: str) -> str:
+        @flow(name="limited")
+        def limited_flow() -> None:
+            request = JobRequest(display_name="long", image=image, output="gs://local/out", command=command)
+            job = submit(connection, request, job_key(str(flow_run.id)))
+            watch.with_options(timeout_seconds=5, retries=0)(connection, job)
+
+        with pytest.raises(TimeoutError):
+            limited_flow()
+        (job,) = connection.jobs.list_custom_jobs(parent=connection.parent)
+        return job.state.name.removeprefix("JOB_STATE_")
+
+    return run
+
+
+def test_a_time_limit_ends_the_job(limited: Callable[..., str], caplog: pytest.LogCaptureFixture) -> None:
+    """The run fails with its time limit, and before that its job has ended, confirmed in the log."""
+    with caplog.at_level(logging.INFO, "prefect"):
+        state = limited("sleep", "600")
+
+    assert state == "CANCELLED"
+    assert "has ended: JOB_STATE_CANCELLED" in caplog.text
+
+
+def test_a_job_that_does_not_end_is_said_at_error_level(
+    limited: Callable[..., str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the job's name and what to type: a job that ignores its end goes on costing."""
+    monkeypatch.setattr(stopping, "WINDOW", 2.0)
+    monkeypatch.setattr(watching, "WINDOW", 2.0)
+
+    with caplog.at_level(logging.INFO, "prefect"):
+        limited("python3", "-c", DEAF)
+
+    (loud,) = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.ERROR and "cost" in record.getMessage()
+    ]
+    assert "/customJobs/" in loud
+    assert "still JOB_STATE_CANCELLING" in loud
+    assert "vertex-training orphans --cancel" in loud

@@ -1,0 +1,50 @@
+"""A small image in a layout, and a client of a proxied registry that doesn't wait."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fixtures.faulty_proxy import Proxy, faulty_proxy
+from fixtures.registry_server import RegistryServer
+from fixtures.stored_images import make_image
+from prefect_vertex_training.images.oci.image_types import BuiltImage
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.reference import Reference
+from prefect_vertex_training.images.registry.repository import Repository
+from prefect_vertex_training.images.registry.transport import Transport
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> OciLayout:
+    """An empty layout."""
+    return OciLayout(tmp_path / "images", "thing")
+
+
+@pytest.fixture
+def image(layout: OciLayout) -> BuiltImage:
+    """A small layer, one that is streamed, and a config."""
+    return make_image(layout, 1000, 700_000)
+
+
+@pytest.fixture
+def proxy(open_registry: RegistryServer) -> Iterator[Proxy]:
+    """A proxy that breaks nothing until it is told to."""
+    with faulty_proxy(open_registry.host) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def waits() -> list[float]:
+    """What a client would have slept."""
+    return []
+
+
+@pytest.fixture
+def repository(proxy: Proxy, waits: list[float], request: pytest.FixtureRequest) -> Repository:
+    """A repository of its own for each test, behind the proxy."""
+    reference = Reference.parse(f"{proxy.host}/t{os.urandom(6).hex()}/thing")
+    transport = Transport(reference.host, reference.repository, None, sleep=waits.append)
+    return Repository(reference, transport=transport)

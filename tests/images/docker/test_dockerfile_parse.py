@@ -1,0 +1,87 @@
+"""What is read out of a Dockerfile, and out of an engine's output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect_vertex_training.core.errors import DockerError
+from prefect_vertex_training.images.docker.build_output import BuildOutput, json_lines
+from prefect_vertex_training.images.docker.dockerfile_parse import Origin, instructions, line_of, named_images
+
+DOCKERFILE = """\
+# syntax = a comment
+ARG VERSION=3.11
+ARG BASE
+FROM --platform=$BUILDPLATFORM docker.io/library/python:${VERSION}-slim AS Build
+RUN pip install \\
+    # a comment between
+    numpy
+COPY <<END /file
+FROM never
+END
+FROM ${BASE:-scratch}
+COPY --from=build /a /a
+COPY --from=0 /b /b
+COPY --from=registry.example.com/tools:1 /c /c
+RUN --mount=type=bind,from=other:2,target=/x ls
+FROM build AS last
+"""
+
+
+def test_images_that_a_dockerfile_names() -> None:
+    """Variables are replaced; stages, by name or number, and scratch are no images; here-documents are no lines."""
+    found = named_images(DOCKERFILE, {})
+
+    assert found.all == ("docker.io/library/python:3.11-slim", "registry.example.com/tools:1", "other:2")
+    assert found.final == Origin("docker.io/library/python:3.11-slim", "")
+
+
+def test_build_arguments_and_stages_choose_the_images() -> None:
+    """An argument replaces a default; the wanted stage, not the last, says what the image starts from."""
+    found = named_images(DOCKERFILE, {"BASE": "own:1", "VERSION": "3.12"}, target="1")
+
+    assert found.all[:2] == ("docker.io/library/python:3.12-slim", "own:1")
+    assert found.final == Origin("own:1")
+    assert named_images("FROM --platform=linux/arm64 x\n", {}).final == Origin("x", "linux/arm64")
+    assert named_images("", {}).final is None
+
+
+def test_lines_of_instructions() -> None:
+    """An instruction's line is its first, however it is spread and spelled."""
+    assert [item.line for item in instructions(DOCKERFILE)][:5] == [2, 3, 4, 5, 8]
+    assert line_of(DOCKERFILE, "run pip   install numpy") == 5
+    assert line_of(DOCKERFILE, "RUN something else") is None
+    assert instructions("# escape=`\nRUN a `\n  b\n")[0].text == "a b"
+
+
+def test_classic_output_arrives_in_pieces() -> None:
+    """Lines are told when they are whole; of a progress bar what it showed last; colours are left out."""
+    lines: list[str] = []
+    output = BuildOutput("FROM x\nRUN false\n", lines.append)
+    output.take({"stream": "Step 2/2 : RUN fa"})
+    output.take({"stream": "lse\n ---> Running\n10%\r100%\n\x1b[31mred\x1b[0m\nlast"})
+
+    with pytest.raises(DockerError, match="returned a non-zero code: 1") as caught:
+        output.take({"error": "x", "errorDetail": {"message": "The command returned a non-zero code: 1"}})
+
+    assert lines == ["Step 2/2 : RUN false", " ---> Running", "100%", "red", "last"]
+    assert caught.value.where == "Dockerfile line 2: RUN false"
+    assert caught.value.detail.splitlines()[-2] == "last"
+
+
+def test_what_only_dockers_client_can_give() -> None:
+    """A secret's mount fails with the reason."""
+    output = BuildOutput("FROM x\n", lambda _: None)
+
+    with pytest.raises(DockerError, match="asks for a secret, an ssh agent or a password"):
+        output.take({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_objects_of_a_stream(size: int) -> None:
+    """However the stream is cut, the same objects come out."""
+    data = b'{"a": 1}\r\n{"b": "x"}\r\n\r\n{"c": 2}'
+    found: list[dict[str, Any]] = list(json_lines(data[at : at + size] for at in range(0, len(data), size)))
+
+    assert found == [{"a": 1}, {"b": "x"}, {"c": 2}]

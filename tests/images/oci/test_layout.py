@@ -1,0 +1,108 @@
+"""A layout: shared by images and processes, read by skopeo, and never left half-written."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fixtures.parts import missing
+from fixtures.stored_images import make_image
+from prefect_vertex_training.core.errors import RegistryError
+from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.reference import parse_reference
+from prefect_vertex_training.images.push import push
+
+WRITER = """
+import sys
+from pathlib import Path
+from prefect_vertex_training.images.layout import OciLayout
+
+layout = OciLayout(Path(sys.argv[1]), sys.argv[2])
+for number in range(20):
+    layout.put_manifest(f'{{"config": {{}}, "layers": [], "n": "{sys.argv[2]}{number}"}}'.encode(), "x", [f"t{number}"])
+"""
+
+
+@pytest.mark.registry
+def test_skopeo_reads_it(image: BuiltImage, layout: OciLayout) -> None:
+    """By digest, in the form that every step hands on, and by tag."""
+    if shutil.which("skopeo") is None:
+        missing("registry", "skopeo is not here; apt-get install skopeo")
+    named = push(image, layout, layout, tags=["v1"]).reference
+    for name in (named, f"oci:{layout.folder}:thing:v1"):
+        done = subprocess.run(["skopeo", "inspect", "--raw", name], capture_output=True, check=True)
+
+        assert done.stdout == layout.blob_path(image.digest).read_bytes()
+    assert str(parse_reference(named)) == named
+
+
+def test_processes_that_write_at_once(tmp_path: Path) -> None:
+    """No entry of another is lost."""
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in "abc"]
+    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+
+    for name in "abc":
+        assert all(OciLayout(tmp_path, name).head_manifest(f"t{number}") for number in range(20))
+
+
+def test_wrong_bytes_are_not_kept(layout: OciLayout) -> None:
+    """Neither too few nor others; no file stays."""
+    digest = f"sha256:{'0' * 64}"
+    with pytest.raises(RegistryError, match=r"wanted sha256:0000.*got sha256:.*of 3 bytes"):
+        layout.put_blob(Descriptor("x", digest, 3), lambda: io.BytesIO(b"abc"))
+
+    assert not layout.has_blob(digest)
+    assert list(layout.blob_path(digest).parent.glob("*")) == []
+
+
+def test_damage_on_disk_is_noticed(image: BuiltImage, layout: OciLayout) -> None:
+    """Reading a manifest whose bytes changed fails, and names the file."""
+    path = layout.blob_path(image.digest)
+    path.write_bytes(path.read_bytes() + b" ")
+
+    with pytest.raises(RegistryError, match="damaged") as caught:
+        layout.get_manifest(image.digest)
+    assert str(path) in str(caught.value)
+
+
+def test_a_tag_moves(layout: OciLayout) -> None:
+    """The older image stays, by its digest."""
+    old, new = make_image(layout, 10), make_image(layout, 20)
+    push(old, layout, layout, tags=["v1"])
+    push(new, layout, layout, tags=["v1"])
+
+    found = layout.head_manifest("v1")
+    assert found is not None
+    assert found.digest == new.digest
+    assert layout.head_manifest(old.digest) is not None
+
+
+def test_removing_an_image(layout: OciLayout) -> None:
+    """All its names go, another image's stay; blobs go once they are old and nothing uses them."""
+    gone, stays = make_image(layout, 10), make_image(layout, 20)
+    push(gone, layout, layout, tags=["v1"])
+    blobs = json.loads(layout.blob_path(gone.digest).read_bytes())
+    layout.delete_manifest("v1")
+    assert layout.head_manifest("v1") is None
+    assert layout.head_manifest(gone.digest) is None
+    assert layout.has_blob(blobs["config"]["digest"])  # a build in another process may be about to use it
+
+    assert layout.prune(now=lambda: time.time() + 4000) > 0
+    assert not layout.has_blob(blobs["config"]["digest"])
+    assert layout.is_whole(stays.digest)
+
+
+def test_an_index_that_is_no_json(layout: OciLayout) -> None:
+    """Says which file, and what to do."""
+    make_image(layout, 10)
+    (layout.folder / "index.json").write_text("{")
+
+    with pytest.raises(RegistryError, match=r"index can't be read \(.*index.json\)\. Remove it"):
+        layout.head_manifest("v1")

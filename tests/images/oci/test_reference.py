@@ -1,0 +1,77 @@
+"""Names: what docker means by them, and which part of a wrong one is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect_vertex_training.core.errors import RegistryError
+from prefect_vertex_training.images.oci.reference import DIGEST, TAG, LayoutReference, Reference, parse_reference
+
+D = f"sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("text", "reference"),
+    [
+        ("python", Reference("docker.io", "library/python", "latest")),
+        ("python:3.11-slim", Reference("docker.io", "library/python", "3.11-slim")),
+        ("me/thing", Reference("docker.io", "me/thing", "latest")),
+        ("localhost/thing", Reference("localhost", "thing", "latest")),
+        ("127.0.0.1:5000/a/b:v1", Reference("127.0.0.1:5000", "a/b", "v1")),
+        ("[::1]:5000/a", Reference("[::1]:5000", "a", "latest")),
+        (f"gcr.io/p/i@{D}", Reference("gcr.io", "p/i", None, D)),
+        (f"gcr.io/p/i:v1@{D}", Reference("gcr.io", "p/i", "v1", D)),
+    ],
+)
+def test_what_docker_means(text: str, reference: Reference) -> None:
+    """Hosts, ports, Docker Hub's short names, tags and digests."""
+    assert Reference.parse(text) == reference
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gcr.io/p/MyModel", "'MyModel' can't be part.*Write 'mymodel'"),
+        ("gcr.io/p//i", "'' can't be part.*Give it a name"),
+        ("gcr.io/p/i:", "the tag '' is not"),
+        (f"gcr.io/p/i:{'x' * 129}", "the tag 'x"),
+        ("gcr.io/p/i@sha256:abc", "the digest 'sha256:abc' is not"),
+        ("-gcr.io/p/i", "the host '-gcr.io' is not"),
+        ("https://gcr.io/p/i", "the host 'https:' is not"),
+        ("oci:/folder", "oci:FOLDER:NAME@sha256:DIGEST"),
+    ],
+)
+def test_which_part_is_wrong(text: str, message: str) -> None:
+    """With the whole name, and what to write."""
+    with pytest.raises(RegistryError, match=message) as caught:
+        parse_reference(text)
+
+    assert text in str(caught.value)
+
+
+NAMES = st.from_regex(r"[a-z0-9]{1,9}((_|-|\.)[a-z0-9]{1,9}){0,2}", fullmatch=True)
+
+
+@given(
+    st.builds(
+        Reference,
+        st.sampled_from(["gcr.io", "localhost:5000", "a.b-c.d:1", "us-docker.pkg.dev"]),
+        st.lists(NAMES, min_size=1, max_size=4).map("/".join),
+        st.from_regex(TAG, fullmatch=True),
+        st.none() | st.from_regex(DIGEST, fullmatch=True),
+    )
+)
+def test_what_is_written_is_read(reference: Reference) -> None:
+    """Text and value are the same thing."""
+    assert parse_reference(str(reference)) == reference
+
+
+@given(NAMES, st.from_regex(DIGEST, fullmatch=True))
+def test_the_same_of_layouts(name: str, digest: str) -> None:
+    """Skopeo's form."""
+    reference = LayoutReference(Path("/some/folder"), name, None, digest)
+
+    assert parse_reference(str(reference)) == reference

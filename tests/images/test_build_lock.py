@@ -1,0 +1,88 @@
+"""The digest cache: fingerprints, and one build at a time."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.images.build_lock import building
+from prefect_vertex_training.images.oci.content_tag import image_fingerprint, image_tag
+from prefect_vertex_training.images.oci.reference import TAG
+
+FINGERPRINT = "ab" * 32
+FACTS = st.tuples(st.text(), st.text(), st.text(), st.sampled_from(["direct", "docker"]), st.lists(st.text()))
+
+
+def _fingerprint(facts: tuple[str, str, str, str, list[str]]) -> str:
+    project, lock, base, builder, content = facts
+    return image_fingerprint(project, lock, base_digest=base, builder=builder, content=content)
+
+
+@given(FACTS, FACTS)
+def test_every_fact_counts(
+    one: tuple[str, str, str, str, list[str]], other: tuple[str, str, str, str, list[str]]
+) -> None:
+    """Two fingerprints are equal exactly if all facts are; each gives a valid tag."""
+    assert (_fingerprint(one) == _fingerprint(other)) == (one == other)
+    assert TAG.fullmatch(image_tag(_fingerprint(one)))
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    """Whoever comes second waits, is told for whom and that it did; another fingerprint's build doesn't wait."""
+    home = Home(tmp_path)
+    told: queue.Queue[str] = queue.Queue()
+    waited: list[bool] = []
+
+    def second() -> None:
+        with building(FINGERPRINT, home, told.put) as had_to_wait:
+            waited.append(had_to_wait)
+
+    with building(FINGERPRINT, home) as had_to_wait:
+        assert not had_to_wait
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.get(timeout=30).startswith(f"waiting for process {os.getpid()} on ")
+        with building("cd" * 32, home) as other_had_to_wait:
+            assert not other_had_to_wait
+        assert waited == []
+    thread.join()
+
+    assert waited == [True]
+
+
+def test_a_killed_builder_leaves_nothing(tmp_path: Path) -> None:
+    """The lock of a process that was killed is free at once."""
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from prefect_vertex_training.core.home import Home\n"
+        "from prefect_vertex_training.images.build_lock import building\n"
+        "with building(sys.argv[1], Home(Path(sys.argv[2]))):\n"
+        "    print('inside', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, FINGERPRINT, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+
+    with building(FINGERPRINT, Home(tmp_path)) as waited:
+        assert not waited
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failure_frees_the_lock(tmp_path: Path, error: type[BaseException]) -> None:
+    """However a build ends, the next one enters."""
+    with pytest.raises(error), building(FINGERPRINT, Home(tmp_path)):
+        raise error
+
+    with building(FINGERPRINT, Home(tmp_path)) as waited:
+        assert not waited

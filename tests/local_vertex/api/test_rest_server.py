@@ -1,0 +1,180 @@
+"""REST and JSON, as any HTTP client sees them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Job = dict[str, Any]
+BASE = "/v1/projects/local/locations/us-central1/customJobs"
+
+
+@pytest.fixture
+def rest(start_local: Callable[..., Any]) -> Any:
+    """A service on loopback."""
+    return start_local(tcp=True)
+
+
+def call(
+    rest: Any,
+    verb: str,
+    path: str,
+    body: object = None,
+    *,
+    token: str | None = "",
+    headers: dict[str, str] | None = None,
+) -> tuple[int, Any]:
+    """One request; its status and the JSON that came back."""
+    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+    sent = dict(headers or {})
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token or rest.service.token}"
+    data = body if isinstance(body, (str, bytes)) or body is None else json.dumps(body)
+    connection.request(verb, path, data, sent)
+    response = connection.getresponse()
+    answer = json.loads(response.read())
+    connection.close()
+    return response.status, answer
+
+
+@pytest.fixture
+def rest_job() -> Job:
+    """A job in JSON's own names."""
+    pool = {
+        "replicaCount": "1",
+        "machineSpec": {"machineType": "n1-standard-4"},
+        "containerSpec": {"imageUri": "oci:/x:y", "args": ["a"]},
+    }
+    return {
+        "displayName": "demo",
+        "jobSpec": {"workerPoolSpecs": [pool], "scheduling": {"timeout": "3600s", "strategy": 4}},
+    }
+
+
+def test_the_life_of_a_job(rest: Any, rest_job: Job) -> None:
+    """Create, get, list, cancel, delete, operation; int64 as strings, durations with an s, enums by name."""
+    status, made = call(rest, "POST", BASE, rest_job)
+    name = made["name"]
+    assert (status, made["state"], made["displayName"]) == (200, "JOB_STATE_PENDING", "demo")
+    assert made["jobSpec"]["workerPoolSpecs"][0]["replicaCount"] == "1"
+    assert made["jobSpec"]["scheduling"] == {"timeout": "3600s", "strategy": "SPOT"}
+    assert made["createTime"].endswith("Z")
+    assert call(rest, "GET", f"/v1/{name}") == (200, made)
+    assert call(rest, "GET", f"/v1/{name}?$alt=json;enum-encoding=int")[1]["state"] == 2
+    assert call(rest, "POST", f"/v1/{name}:cancel", {}) == (200, {})
+    query = "?filter=state%3D%22JOB_STATE_CANCELLED%22&pageSize=5&readMask=name,state"
+    assert call(rest, "GET", BASE + query) == (
+        200,
+        {"customJobs": [{"name": name, "state": "JOB_STATE_CANCELLED"}]},
+    )
+    status, operation = call(rest, "DELETE", f"/v1/{name}")
+    assert (status, operation["done"]) == (200, True)
+    assert call(rest, "GET", f"/v1/{operation['name']}") == (200, operation)
+    assert call(rest, "GET", f"/v1/{name}")[0] == 404
+
+
+def test_an_error_has_code_status_and_details(rest: Any, rest_job: Job) -> None:
+    """As https://cloud.google.com/apis/design/errors writes it."""
+    status, answer = call(rest, "POST", BASE, {**rest_job, "displayName": ""})
+
+    text = "The display name is required."
+    assert status == 400
+    assert answer["error"] == {
+        "code": 400,
+        "status": "INVALID_ARGUMENT",
+        "message": f"List of found errors:\t1.Field: display_name; Message: {text}\t ",
+        "details": [
+            {
+                "@type": "type.googleapis.com/google.rpc.BadRequest",
+                "fieldViolations": [{"field": "display_name", "description": text}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize("token", [None, "wrong", "ümlaut"])
+def test_nothing_without_the_token(rest: Any, rest_job: Job, token: str | None) -> None:
+    """401, and no job."""
+    headers = {} if token != "ümlaut" else {"Authorization": "Bearer \xfc"}
+    status, answer = call(rest, "POST", BASE, rest_job, token=None if token == "ümlaut" else token, headers=headers)
+
+    assert (status, answer["error"]["status"]) == (401, "UNAUTHENTICATED")
+    assert rest.store.find() == []
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "expected"),
+    [
+        ("GET", "/", None, 404),
+        ("GET", "/v1/projects/local/locations/us-central1/models", None, 404),
+        ("DELETE", BASE, None, 404),
+        ("POST", BASE, "{", 400),
+        ("POST", BASE, "", 400),
+        ("POST", BASE, "[]", 400),
+        ("POST", BASE, '{"unknown": 1}', 400),
+        ("POST", BASE, '{"displayName": 5}', 400),
+        ("POST", BASE, b"\xff", 400),
+        ("POST", BASE, "[" * 100_000, 400),
+        ("POST", f"{BASE}/1:cancel", "[]", 400),
+        ("GET", f"{BASE}?pageSize=many", None, 400),
+        ("GET", f"{BASE}?unknown=1", None, 400),
+        ("GET", f"{BASE}/1%2F2", None, 404),
+    ],
+)
+def test_a_bad_request_is_answered(rest: Any, verb: str, path: str, body: object, expected: int) -> None:
+    """With an error in JSON; the service goes on."""
+    status, answer = call(rest, verb, path, body)
+
+    assert (status, answer["error"]["code"]) == (expected, expected)
+    assert "Traceback" not in answer["error"]["message"]
+    assert call(rest, "GET", BASE) == (200, {})
+
+
+def test_a_body_of_unknown_or_huge_size_is_refused(rest: Any) -> None:
+    """Before a byte of it is read."""
+    for headers in ({"Content-Length": "99999999999"}, {"Content-Length": "-1"}, {"Transfer-Encoding": "chunked"}):
+        connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+        connection.putrequest("POST", BASE)
+        connection.putheader("Authorization", f"Bearer {rest.service.token}")
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == 400
+        connection.close()
+
+
+def test_lines_can_be_listed(rest: Any) -> None:
+    """entries.list, as google-cloud-logging without gRPC calls it."""
+    from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry
+
+    rest.store.create(JobRecord(id="1"))
+    rest.store.append_logs("1", [LogEntry(1.0, "INFO", "workerpool0-0", {"message": "m"})])
+    status, answer = call(rest, "POST", "/v2/entries:list", {"resourceNames": ["projects/local"], "pageSize": 5})
+
+    assert status == 200
+    assert [entry["jsonPayload"] for entry in answer["entries"]] == [{"message": "m"}]
+
+
+def test_the_logging_library_reads_lines(rest: Any) -> None:
+    """google-cloud-logging's own client over HTTP, page by page; it asks for the last 24 hours."""
+    import google.cloud.logging
+    from google.oauth2.credentials import Credentials
+    from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry
+
+    rest.store.create(JobRecord(id="1"))
+    rest.store.append_logs("1", [LogEntry(time.time(), "INFO", "workerpool0-0", f"line {n}") for n in range(5)])
+    client = google.cloud.logging.Client(
+        project=rest.service.project,
+        credentials=Credentials(rest.service.token),
+        client_options={"api_endpoint": rest.service.rest_url},
+        _use_grpc=False,
+    )
+    found = list(client.list_entries(filter_='resource.labels.job_id="1"', page_size=2))
+
+    assert [entry.payload for entry in found] == [f"line {n}" for n in range(5)]
+    assert found[0].resource.labels["task_name"] == "workerpool0-0"

@@ -1,0 +1,179 @@
+"""Jobs whose replicas are containers of a real Docker engine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect_vertex_training.images.oci.config import PREFIX
+
+PATH = "PATH=/bin"
+
+
+@pytest.fixture
+def system(images: Any, docker_engine: Any) -> Iterator[Any]:
+    """Makes images of a whole, tiny system: busybox. They are removed from the engine afterwards."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        from fixtures.parts import missing
+
+        missing("docker", "no program for a tiny image: apt-get install busybox-static")
+    program = Path(busybox).read_bytes()
+    made: list[str] = []
+
+    def image(script: str = "", **config: Any) -> str:
+        names = ("sh", "echo", "sleep", "cat", "pwd")
+        layer = [("bin/", None), ("bin/busybox", program), *_links(names)]
+        folders = [("tmp/", None), ("work/", None)]
+        entry = {"Entrypoint": ["/bin/sh", "-c", script, "sh"]} if script else {}
+        made.append(images.image([layer, folders], base="sha256:1", Env=[PATH], **{**entry, **config}))
+        return made[-1]
+
+    yield image
+    for reference in made:
+        name = f"vertex-training-layout:{reference.rpartition(':')[2]}"
+        for found in docker_engine.images.list(name=name):
+            docker_engine.images.remove(found.id, force=True)
+
+
+@pytest.fixture
+def python_image(docker_engine: Any, open_registry: Any, python_base: Any) -> Iterator[str]:
+    """Debian with Python in a registry without a password, by digest."""
+    name = f"{open_registry.host}/base/python"
+    source = f"dir:{python_base.folder}"
+    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, f"docker://{name}:x"], check=True)
+    yield f"{name}@{python_base.digest}"
+    docker_engine.images.remove(f"{name}@{python_base.digest}", force=True)
+
+
+def _links(names: tuple[str, ...]) -> list[Any]:
+    links = []
+    for name in names:
+        link = tarfile.TarInfo(f"bin/{name}")
+        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        links.append(link)
+    return links
+
+
+def containers(engine: Any, job: str) -> list[Any]:
+    """The job's, in any state."""
+    return engine.containers.list(all=True, filters={"label": f"{PREFIX}.job={job}"})
+
+
+def test_an_image_with_a_base_runs_as_a_container(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+    """Environment, working directory, arguments, /gcs, both outputs; nothing stays in the engine."""
+    image = system(
+        "echo $AIP_MODEL_DIR $1 $OWN; pwd; echo problem >&2; echo model > /gcs/b/run/model/m", WorkingDir="/work"
+    )
+    record = bench.run(
+        pool(image, args=["$(CLOUD_ML_REGION)"], env={"OWN": "x"}),
+        base_output_directory={"output_uri_prefix": "gs://b/run"},
+    )
+    found = bench.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
+
+    assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+    assert sorted((line.entry.severity, line.entry.payload) for line in found) == [
+        ("ERROR", "problem"),
+        ("INFO", "/work"),
+        ("INFO", "gs://b/run/model/ us-central1 x"),
+    ]
+    assert (bench.folder / "buckets" / "b" / "run" / "model" / "m").read_text() == "model\n"
+    assert containers(docker_engine, record.id) == []
+
+
+def test_exit_statuses_come_from_the_container(bench: Any, system: Any, pool: Any) -> None:
+    """A failure, and a command that is not there."""
+    failed = bench.run(pool(system("exit 9")))
+    absent = bench.run(pool(system(Entrypoint=["/no/such/program"])))
+
+    assert "non-zero status of 9. Termination reason: Error." in failed.error_message
+    assert "non-zero status of 128. Termination reason: StartError." in absent.error_message
+    assert "/no/such/program" in absent.error_message
+
+
+def test_cancelling_stops_a_container_that_handles_no_signal(
+    bench: Any, system: Any, pool: Any, docker_engine: Any
+) -> None:
+    """As process 1 it would ignore SIGTERM; behind an init it doesn't."""
+    bench.switches.update({"grace_seconds": 60.0})
+    job = bench.submit(pool(system("echo up; while true; do sleep 1; done")))
+    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
+    started = time.monotonic()
+    bench.cancel(job)
+    record = bench.ended(job)
+
+    assert (record.state, record.error_code) == ("JOB_STATE_CANCELLED", 1)
+    assert time.monotonic() - started < 30
+    assert containers(docker_engine, job) == []
+
+
+def test_two_containers_exchange_a_value(
+    bench: Any, python_image: str, pool: Any, docker_engine: Any, exchange: str
+) -> None:
+    """Through MASTER_ADDR, by name, in a network of the job's own that goes with it."""
+    replica = pool(python_image, command=["python3", "-c", exchange])
+    record = bench.run(replica, replica)
+
+    assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+    assert bench.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
+    assert bench.lines(record.id, "workerpool1-0") == ["got from primary"]
+    assert docker_engine.networks.list(filters={"label": f"{PREFIX}.job={record.id}"}) == []
+
+
+def test_a_container_outlives_its_service(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+    """The next service finds it, reads on where the last one stopped, and starts no second one."""
+    image = system("echo one; until cat /gcs/b/go 2>/tmp/x; do sleep 0.1; done; echo two")
+    (bench.folder / "buckets" / "b").mkdir()
+    job = bench.submit(pool(image))
+    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0") == ["one"])
+    (before,) = containers(docker_engine, job)
+    bench.executor.stop()
+    (bench.folder / "buckets" / "b" / "go").write_text("go\n")
+    bench.restart()
+    record = bench.ended(job)
+
+    assert record.state == "JOB_STATE_SUCCEEDED"
+    assert bench.lines(job, "workerpool0-0") == ["one", "go", "two"]
+    assert before.attrs["State"]["Running"]
+
+
+def test_a_container_can_share_the_machines_ipc(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+    """As PyTorch's data loaders want it; off unless it is switched on."""
+    for wanted, mode in ((True, "host"), (False, "private")):
+        bench.switches.update({"ipc_host": wanted})
+        job = bench.submit(pool(system("echo up; sleep 1000")))
+        bench.reached(job, lambda _, job=job: bench.lines(job, "workerpool0-0"))
+        (container,) = containers(docker_engine, job)
+        bench.cancel(job)
+        bench.ended(job)
+
+        assert container.attrs["HostConfig"]["IpcMode"] == mode
+
+
+def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
+    bench: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layers are read from there, by tag or by digest."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    made = images.script("print('ran')")
+    name = f"{open_registry.host}/no/base"
+    layout = f"oci:{images.layout.folder}:demo@{made.rpartition('@')[2]}"
+    subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", layout, f"docker://{name}:x"], check=True)
+    for image in (f"{name}:x", f"{name}@{made.rpartition('@')[2]}"):
+        record = bench.run(pool(image))
+
+        assert bench.lines(record.id, "workerpool0-0") == ["ran"], record.error_message
+
+
+def test_an_image_of_a_registry_is_pulled_by_digest(bench: Any, pool: Any, python_image: str) -> None:
+    """A real base image with Python, from a real registry."""
+    record = bench.run(pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
+
+    assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+    assert bench.lines(record.id, "workerpool0-0") == ["(3, 11)"]

@@ -1,0 +1,149 @@
+"""Unpacked images: shared where nobody writes, made once, removed when room is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect_vertex_training.core.errors import ImageError, RegistryError
+from prefect_vertex_training.local_vertex.execution.image import Images as Finder
+from prefect_vertex_training.local_vertex.execution.process import interpreter, rootfs
+from prefect_vertex_training.local_vertex.execution.process.rootfs import Root, Trees
+
+DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Callable[..., Root]:
+    """Unpacks an image for a replica of that name."""
+
+    def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Root:
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        made = Trees(tmp_path / "trees", lambda: used, max_bytes)
+        return made.unpack(Finder().find(image), tmp_path / "runs" / name)
+
+    return run
+
+
+def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dependencies' tree is the same one, with whatever Python compiled there."""
+    unpacked: list[str] = []
+    real = rootfs.unpack_layer
+
+    def spy(source: Any, layer: Any, *rest: Any) -> None:
+        unpacked.append(layer.digest)
+        real(source, layer, *rest)
+
+    monkeypatch.setattr(rootfs, "unpack_layer", spy)
+    first, second = (
+        images.image([DEPENDENCIES, [("app/", None), ("app/train.py", text)]], WorkingDir="/app", python="3.11")
+        for text in (b"1", b"2")
+    )
+    before, after = place(first), place(second, "two")
+
+    assert before.shared == after.shared
+    assert len(unpacked) == 3
+    assert (before.code / "train.py").read_bytes() == b"1"
+    assert (after.code / "train.py").read_bytes() == b"2"
+
+
+def test_code_below_other_layers_is_copied(images: Any, place: Any) -> None:
+    """Any order of layers gives what a container would see."""
+    image = images.image(
+        [
+            [("app/a", b"1"), ("app/b", b"1")],
+            DEPENDENCIES,
+            [("app/b", b"2"), ("app/.wh.a", b"")],
+        ],
+        WorkingDir="/app",
+    )
+    root = place(image)
+
+    assert {path.name: path.read_bytes() for path in root.code.iterdir()} == {"b": b"2"}
+    assert (root.shared / "app" / "b").read_bytes() == b"1"
+
+
+def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, place: Any) -> None:
+    """Its first file decides what it seems to be; what it is, all of it decides."""
+    image = images.image([[("app/x", b"1"), ("etc/x", b"2")]], WorkingDir="/app")
+    root = place(image)
+
+    assert (root.code / "x").read_bytes() == b"1"
+    assert (root.shared / "etc" / "x").read_bytes() == b"2"
+
+
+def test_a_tree_that_could_not_be_finished_is_not_there(images: Any, place: Any, tmp_path: Path) -> None:
+    """The next try begins anew."""
+    image = images.image([DEPENDENCIES, [("etc/x", b"1")]])
+    blob = images.layout.blob_path(Finder().find(image).layers[1].digest)
+    content = blob.read_bytes()
+    blob.write_bytes(content[:-1] + b"?")
+    with pytest.raises((RegistryError, ImageError)):
+        place(image)
+
+    assert list((tmp_path / "trees").glob("*/root")) == []
+    assert list((tmp_path / "trees").glob("*/unfinished")) == []
+    blob.write_bytes(content)
+    assert (place(image).shared / "etc" / "x").exists()
+
+
+def test_the_longest_unused_trees_make_room(images: Any, place: Any, tmp_path: Path) -> None:
+    """But none that a replica uses."""
+    roots = []
+    for number in range(3):
+        image = images.image([[(f"data/{number}", bytes(1000))]])
+        roots.append(place(image, str(number)))
+        os.utime(roots[-1].shared.parent / "used", (number, number))
+    last = place(images.image([[("data/3", bytes(1000))]]), "3", used={roots[0].shared}, max_bytes=2500)
+
+    assert [root.shared.exists() for root in (*roots, last)] == [True, False, True, True]
+
+
+def test_this_python_is_found_for_its_own_minor() -> None:
+    """And what is found is a real one, not an environment's link."""
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+    assert interpreter.find_python(minor) == interpreter.find_python("")
+    assert not interpreter.find_python(minor).is_symlink()
+
+
+def test_another_python_runs_its_image(bench: Any, images: Any, pool: Any) -> None:
+    """Where this machine has one."""
+    for minor in ("3.12", "3.13", "3.10"):
+        if f"3.{sys.version_info[1]}" == minor:
+            continue
+        try:
+            interpreter.find_python(minor)
+        except ImageError:
+            continue
+        layers = [[(f"opt/venv/lib/python{minor}/site-packages/m.py", b"x = 1")], [("app/t", b"")]]
+        image = images.image(layers, python=minor, WorkingDir="/app", Entrypoint=["/opt/venv/bin/python"])
+        record = bench.run(pool(image, args=["-c", "import m, sys; print(*sys.version_info[:2], sep='.')"]))
+
+        assert bench.lines(record.id, "workerpool0-0") == [minor]
+        return
+    pytest.skip("this machine has one Python only")
+
+
+@pytest.mark.parametrize("words", ["3.11; rm -rf /", "../3", "3", "python"])
+def test_a_label_that_is_no_version_finds_no_python(words: str) -> None:
+    """It is never part of a command."""
+    with pytest.raises(ImageError, match="this machine has none"):
+        interpreter.find_python(words)
+
+
+def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path) -> None:
+    """Where a first line can't hold it."""
+    import subprocess
+
+    image = images.image([[("opt/venv/bin/tool", b"#!/opt/venv/bin/python\nprint('ran')\n")]], python="3.11")
+    folder = tmp_path / "with space" / ("x" * 120)
+    folder.mkdir(parents=True)
+    root = Trees(folder / "trees", list).unpack(Finder().find(image), folder / "code")
+    done = subprocess.run([root.shared / "opt/venv/bin/tool"], capture_output=True, text=True, check=False)
+
+    assert done.stdout == "ran\n", done.stderr

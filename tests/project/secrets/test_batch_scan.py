@@ -1,0 +1,42 @@
+"""A text is found to hold the same secrets among others as alone."""
+
+from __future__ import annotations
+
+from fixtures.planted import LINES
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect_vertex_training.project.secrets.batch_scan import SecretBatches
+from prefect_vertex_training.project.secrets.scan import Finding, SecretScan, is_binary
+
+SECRETS = [line for _, line in LINES.values()]
+PIECES = st.one_of(
+    st.sampled_from(SECRETS),
+    st.sampled_from(SECRETS).flatmap(lambda line: st.integers(0, len(line)).map(lambda cut: line[:cut])),
+    st.sampled_from(SECRETS).flatmap(lambda line: st.integers(0, len(line)).map(lambda cut: line[cut:])),
+    st.sampled_from(["", "\n", " ", "x", "_", '"', "x = 1\n", "wandb.init()\n", "machine h login u\n"]),
+)
+TEXTS = st.builds(
+    lambda pieces, encoding: "".join(pieces).encode(encoding),
+    st.lists(PIECES, max_size=4),
+    st.sampled_from(["utf-8", "utf-8", "utf-16"]),
+)
+
+
+def alone(text: bytes) -> list[Finding]:
+    """What one text holds."""
+    scan = SecretScan()
+    scan.feed(text, last=True)
+    return scan.findings
+
+
+@given(st.lists(TEXTS, max_size=8), st.integers(1, 2000))
+def test_neighbours_neither_hide_a_secret_nor_make_one(contents: list[bytes], size: int) -> None:
+    """Secrets whole and cut, at the ends of texts and across them, in one batch and in many."""
+    texts = {str(number): text for number, text in enumerate(contents) if not is_binary(text)}
+
+    with SecretBatches(size) as batches:
+        for path, text in texts.items():
+            batches.add(path, text)
+        found = batches.finish()
+
+    assert found == {path: findings for path, text in texts.items() if (findings := alone(text))}

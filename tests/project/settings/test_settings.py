@@ -1,0 +1,295 @@
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.core.errors import ProjectError
+from prefect_vertex_training.project.settings.job_settings import JobSettings, MachineSettings, PoolSettings
+from prefect_vertex_training.project.settings.python_version import this_python
+from prefect_vertex_training.project.settings.settings import image_name, load
+
+
+def table(text: str) -> dict[str, str]:
+    """A pyproject.toml with these settings."""
+    return {"pyproject.toml": f"[tool.vertex-training]\n{text}\n"}
+
+
+def test_a_bare_script_needs_no_configuration(make_project):
+    """A folder with only train.py gets a name, its script and this interpreter's Python."""
+    settings = load(make_project(name="My Project_2"))
+
+    assert ("my-project-2", "train.py", this_python()) == (settings.name, settings.script, settings.python)
+    assert (settings.args, settings.verify_args, settings.env, settings.verify_timeout) == ((), None, {}, 600.0)
+
+
+def test_every_key_is_read(make_project):
+    """What the table says stands in the settings, with `-` as `_`."""
+    root = make_project(
+        table("""
+        name = "digits"
+        script = "jobs/fit.py"
+        python = "3.12"
+        args = ["--epochs", 3]
+        verify-args = ["--quick"]
+        verify-timeout = 5
+        directories = ["out/logs"]
+        base = "python:3.12-slim"
+        include = ["data/small.csv"]
+        exclude = ["*.csv"]
+        requirements = "deps/train.txt"
+        model-dir-argument = "--output"
+        machine-type = "g2-standard-8"
+        accelerator-type = "NVIDIA_L4"
+        accelerator-count = 1
+        boot-disk-gb = 200
+        boot-disk-type = "pd-standard"
+        tpu-topology = "2x2"
+        replicas = 2
+        timeout = "36h"
+        strategy = "FLEX_START"
+        max-wait = 0
+        attempts = 5
+        restarts = "replica"
+        service-account = "t@p.iam.gserviceaccount.com"
+        network = "projects/1/global/networks/n"
+        tensorboard = "projects/p/locations/europe-west4/tensorboards/7"
+        web-access = true
+        persistent-resource = "pool"
+        output = "gs://bucket/models"
+        builder = "docker"
+        size-limit-mb = 1000
+        allow-secrets = ["tests/*.pem"]
+        [tool.vertex-training.labels]
+        team = "vision"
+        [tool.vertex-training.pools.server]
+        replicas = 3
+        machine-type = "n1-highcpu-16"
+        image = "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest"
+        [tool.vertex-training.pools.evaluator]
+        [tool.vertex-training.env]
+        MODE = "fast"
+        """)
+        | {"jobs/fit.py": ""}
+    )
+    settings = load(root)
+
+    assert (
+        settings.name,
+        settings.script,
+        settings.python,
+        settings.args,
+    ) == ("digits", "jobs/fit.py", "3.12", ("--epochs", "3"))
+    assert (
+        settings.verify_args,
+        settings.verify_timeout,
+        settings.directories,
+    ) == (("--quick",), 5.0, ("out/logs",))
+    assert settings.builder == "docker"
+    assert settings.job == JobSettings(
+        machine=MachineSettings("g2-standard-8", "NVIDIA_L4", 1, 200, "pd-standard", "2x2"),
+        replicas=2,
+        pools={
+            "server": PoolSettings(
+                MachineSettings("n1-highcpu-16"),
+                3,
+                "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest",
+            ),
+            "evaluator": PoolSettings(),
+        },
+        timeout=36 * 3600.0,
+        strategy="FLEX_START",
+        max_wait=0.0,
+        attempts=5,
+        restarts="replica",
+        labels={"team": "vision"},
+        service_account="t@p.iam.gserviceaccount.com",
+        network="projects/1/global/networks/n",
+        tensorboard="projects/p/locations/europe-west4/tensorboards/7",
+        web_access=True,
+        persistent_resource="pool",
+        output="gs://bucket/models",
+    )
+    assert settings.env["MODE"] == "fast"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('scirpt = "a.py"', ["scirpt", "Did you mean script?", "pyproject.toml"]),
+        ("verify_timeout = 3", ["verify_timeout", "Did you mean verify-timeout?"]),
+        ("zzz = 1", ["zzz", "The keys are accelerator-count"]),
+        ("args = '--epochs 3'", ["args", "a list of arguments", "--epochs 3"]),
+        ("python = 3.11", ["python", '"3.11"']),
+        ('python = "3.11.7"', ["python", "3.11.7"]),
+        ('timeout = "1 week"', ["timeout", 'as "24h"', "1 week"]),
+        ("timeout = 0", ["timeout", "above 0"]),
+        ('strategy = "spot"', ["strategy", '"SPOT"', "spot"]),
+        ("attempts = 0", ["attempts", "1 or more"]),
+        ('restarts = "all"', ["restarts", '"replica"']),
+        ('web-access = "yes"', ["web-access", "true or false"]),
+        ('output = "/tmp"', ["output", "gs://BUCKET/FOLDER"]),
+        ("pools = 3", ["pools", "worker, server, evaluator"]),
+        ("[tool.vertex-training.pools.master]", ["pools", "worker, server, evaluator"]),
+        (
+            '[tool.vertex-training.pools.worker]\nmachine-typ = "x"',
+            ["machine-typ in [tool.vertex-training.pools.worker]", "Did you mean machine-type?"],
+        ),
+        ("verify-timeout = 0", ["verify-timeout", "above 0"]),
+        ("verify-timeout = true", ["verify-timeout"]),
+        ("accelerator-count = -1", ["accelerator-count"]),
+        ('builder = "podman"', ["builder", '"direct" or "docker"']),
+        ('name = "Über Uns"', ["name", "lowercase"]),
+        ("env = {A = 1}", ["env"]),
+        ('env = {"A B" = "1"}', ["env"]),
+        ('directories = ["../x"]', ["directories", "inside"]),
+        ('requirements = "/etc/passwd"', ["requirements"]),
+        ('exclude = "data"', ["exclude", "list of patterns"]),
+    ],
+)
+def test_a_wrong_setting_is_one_line_with_its_key(make_project, text, words):
+    """An unknown key or a wrong value names file, key and what to write; nothing is guessed."""
+    with pytest.raises(ProjectError) as caught:
+        load(make_project(table(text)))
+
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_table_that_is_none_is_refused(make_project):
+    """`tool.vertex-training = 3` says that it must be a table."""
+    with pytest.raises(ProjectError, match=r"must be a table"):
+        load(make_project({"pyproject.toml": "[tool]\nvertex-training = 3\n"}))
+
+
+def test_invalid_toml_names_its_line(make_project):
+    """A pyproject.toml that can't be parsed is named with the line."""
+    with pytest.raises(ProjectError, match=r"not valid TOML.*line 2.*pyproject.toml"):
+        load(make_project({"pyproject.toml": "[project]\nname = \n"}))
+
+
+def test_the_folder_must_exist_and_be_one(tmp_path: Path):
+    """A missing folder and a file in its place are told apart."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ProjectError, match=r"no such folder.*nowhere"):
+        load(tmp_path / "nowhere")
+    with pytest.raises(ProjectError, match=r"not a folder.*file"):
+        load(tmp_path / "file")
+
+
+def test_no_script_names_what_was_looked_for(tmp_path: Path):
+    """Without a script the message has the names tried, and what lies there instead."""
+    (tmp_path / "fit.py").write_text("")
+
+    with pytest.raises(ProjectError, match=r"looked for train\.py, main\.py.*There is fit\.py"):
+        load(tmp_path)
+
+
+def test_a_script_deep_in_a_package_is_suggested(tmp_path: Path):
+    """In a src layout the message already has the setting's value."""
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    (tmp_path / "src" / "pkg" / "train.py").write_text("")
+
+    with pytest.raises(ProjectError, match=r"There is src/pkg/train\.py: set script = "):
+        load(tmp_path)
+
+
+def test_a_notebook_alone_gets_the_command_that_converts_it(tmp_path: Path):
+    """A project that is a notebook is told how to become a script."""
+    (tmp_path / "Model.ipynb").write_text("{}")
+
+    with pytest.raises(ProjectError, match=r"nbconvert --to script Model\.ipynb --output train"):
+        load(tmp_path)
+
+
+def test_two_candidates_are_both_named(make_project):
+    """train.py beside main.py is ambiguous; a setting decides."""
+    with pytest.raises(ProjectError, match=r"train\.py and main\.py.*script ="):
+        load(make_project({"main.py": ""}))
+
+    assert load(make_project({"main.py": "", **table('script = "main.py"')})).script == "main.py"
+
+
+@pytest.mark.parametrize("written", ["./jobs/fit.py", "jobs/../jobs/fit.py", "jobs//fit.py"])
+def test_a_scripts_path_is_written_one_way(make_project, written):
+    """However the setting writes it, it is the path that is listed."""
+    assert load(make_project({"jobs/fit.py": "", **table(f'script = "{written}"')})).script == "jobs/fit.py"
+
+
+def test_a_script_at_the_root_wins_over_one_below(make_project):
+    """A train.py may import src/train.py without being ambiguous."""
+    assert load(make_project({"src/train.py": ""})).script == "train.py"
+
+
+@pytest.mark.parametrize("script", ["../other.py", "/etc/hostname", "missing.py", "folder", "notes.txt"])
+def test_a_script_that_cannot_run_is_refused(make_project, script):
+    """Outside, missing, a folder, not Python: each is named."""
+    root = make_project({"folder/a.py": "", "notes.txt": "", **table(f'script = "{script}"')})
+    (root.parent / "other.py").write_text("")
+
+    with pytest.raises(ProjectError) as caught:
+        load(root)
+
+    assert script in str(caught.value)
+
+
+def test_a_linked_script_may_lie_elsewhere_in_the_project(make_project, tmp_path: Path):
+    """A link inside is followed; one that leads out or nowhere is refused."""
+    root = make_project({"jobs/fit.py": ""})
+    (root / "train.py").unlink()
+    (root / "train.py").symlink_to("jobs/fit.py")
+    assert load(root).script == "train.py"
+
+    (root / "train.py").unlink()
+    (root / "train.py").symlink_to("gone.py")
+    with pytest.raises(ProjectError, match=r"link to gone\.py, which does not exist"):
+        load(root)
+
+    outside = tmp_path / "outside.py"
+    outside.write_text("")
+    (root / "train.py").unlink()
+    (root / "train.py").symlink_to(outside)
+    with pytest.raises(ProjectError, match=r"outside the project"):
+        load(root)
+
+
+@pytest.mark.parametrize(
+    ("files", "python"),
+    [
+        ({".python-version": "3.12.4\n"}, "3.12"),
+        ({".python-version": "cpython-3.13\n"}, "3.13"),
+        ({".python-version": "my-virtualenv\n"}, this_python()),
+        ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.9"\n'}, this_python()),
+        ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = "==3.9.*"\n'}, "3.9"),
+        ({".python-version": "3.12", "pyproject.toml": '[tool.vertex-training]\npython = "3.13"\n'}, "3.13"),
+    ],
+)
+def test_python_comes_from_where_the_project_says_it(make_project, files, python):
+    """The setting, then .python-version, then requires-python, then this interpreter."""
+    assert python == load(make_project(files)).python
+
+
+@pytest.mark.parametrize("wanted", [">=4", "three"])
+def test_a_python_that_cannot_be_is_refused(make_project, wanted):
+    """requires-python that no Python fits, or that is no specifier, is named."""
+    with pytest.raises(ProjectError, match=rf"requires-python.*{wanted}"):
+        load(make_project({"pyproject.toml": f'[project]\nname = "x"\nrequires-python = "{wanted}"\n'}))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("My Project (é)", "my-project-e"), ("digits", "digits"), ("__", "project"), ("Ünïx.v2", "unix-v2")],
+)
+def test_any_folder_name_becomes_an_image_name(text, name):
+    """Letters are folded to ASCII, the rest becomes single dashes."""
+    assert name == image_name(text)
+
+
+def test_folders_of_modules_are_found_by_the_script(make_project):
+    """A src layout, or a script in a subfolder, gets a PYTHONPATH; a plain project needs none."""
+    assert load(make_project(name="plain")).env == {}
+    assert load(make_project({"src/lib/__init__.py": ""}, name="layout")).env == {"PYTHONPATH": "src"}
+    package = make_project({"trainer/task.py": "", "trainer/__init__.py": ""}, name="package")
+    (package / "train.py").unlink()
+    assert load(package).env == {"PYTHONPATH": "."}
+    own = table('env = {PYTHONPATH = "lib"}')
+    assert load(make_project({"src/a.py": "", **own}, name="own")).env == {"PYTHONPATH": "lib"}

@@ -1,0 +1,211 @@
+"""The Vertex AIs there are: Google's, and a server on this machine. Each makes Google's own clients for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ...core.errors import VertexError
+from ...core.home import Home
+from .call_context import LOG_IN, Scene
+
+if TYPE_CHECKING:
+    import grpc
+    from google.auth.credentials import Credentials
+    from google.cloud.aiplatform_v1 import JobServiceClient
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+    from .storage import ModelStore
+
+
+class Place(Protocol):
+    """Makes the clients of one Vertex AI."""
+
+    @property
+    def project(self) -> str:
+        """The project's id."""
+        ...
+
+    @property
+    def region(self) -> str:
+        """As "europe-west4"."""
+        ...
+
+    @property
+    def bucket(self) -> str:
+        """Where output goes, by name."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Who asks, as IAM writes it; empty when unknown."""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a server on this machine."""
+        ...
+
+    @property
+    def address(self) -> str:
+        """Where the API answers."""
+        ...
+
+    def jobs(self) -> JobServiceClient:
+        """Makes a client for custom jobs."""
+        ...
+
+    def logs(self) -> LoggingServiceV2Client:
+        """Makes a client for the jobs' lines."""
+        ...
+
+    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
+        """Makes a reader for the jobs' buckets."""
+        ...
+
+
+def is_plain(endpoint: str) -> bool:
+    """Whether an endpoint is spoken to without TLS and credentials: only on this machine."""
+    host = endpoint.removeprefix("http://").rpartition(":")[0].strip("[]")
+    return endpoint.startswith(("unix:", "http://")) or host in {"localhost", "127.0.0.1", "::1"}
+
+
+def local_place(home: Home) -> Place:
+    """local_vertex, started when it doesn't run.
+
+    Raises:
+        LocalServiceError: It can't be started.
+    """
+    from ...local_vertex.lifecycle import ensure_running
+
+    service = ensure_running(home)
+    return PlainPlace(service.project, service.region, service.bucket, service.target, None, service.buckets)
+
+
+# The server is near, or gone: a new connection is tried at once.
+_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.initial_reconnect_backoff_ms", 50))
+
+
+@dataclass(slots=True)
+class PlainPlace:
+    """A server on this machine: local_vertex, or a stand-in in a test."""
+
+    project: str
+    region: str
+    bucket: str
+    target: str
+    token: str | None
+    buckets: Path | None = None
+    account: str = ""
+    local: bool = True
+
+    @property
+    def address(self) -> str:
+        """See `Place`."""
+        return self.target
+
+    def _channel(self) -> grpc.Channel:
+        """A channel without TLS that no proxy setting leads astray: gRPC obeys http_proxy even for 127.0.0.1.
+
+        A token is sent with local credentials, for which gRPC itself makes sure that it never leaves this machine.
+        """
+        import grpc
+
+        if self.token is None:
+            return grpc.insecure_channel(self.target, options=_OPTIONS)
+        kinds = grpc.LocalConnectionType
+        local = grpc.local_channel_credentials(kinds.UDS if self.target.startswith("unix:") else kinds.LOCAL_TCP)
+        token = grpc.access_token_call_credentials(self.token)
+        return grpc.secure_channel(self.target, grpc.composite_channel_credentials(local, token), options=_OPTIONS)
+
+    def jobs(self) -> JobServiceClient:
+        """See `Place`."""
+        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
+
+        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
+
+    def logs(self) -> LoggingServiceV2Client:
+        """See `Place`."""
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+        from google.cloud.logging_v2.services.logging_service_v2.transports import (
+            LoggingServiceV2GrpcTransport,
+        )
+
+        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel()))
+
+    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
+        """See `Place`."""
+        if self.buckets is not None:
+            from .storage import FolderStore
+
+            return FolderStore(self.buckets)
+        from google.auth.credentials import AnonymousCredentials
+
+        from .storage import CloudStore
+
+        return CloudStore(self.project, AnonymousCredentials(), scene)
+
+
+_SCOPES: Sequence[str] = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+class GooglePlace:
+    """Vertex AI in the cloud."""
+
+    local = False
+
+    def __init__(
+        self, project: str, region: str, bucket: str, credentials: Credentials | None, endpoint: str | None
+    ) -> None:
+        self.project = project
+        self.region = region
+        self.bucket = bucket
+        self.endpoint = (endpoint or f"{region}-aiplatform.googleapis.com").removeprefix("https://").rstrip("/")
+        self._given = credentials
+
+    @property
+    def address(self) -> str:
+        """See `Place`."""
+        return self.endpoint
+
+    @property
+    def account(self) -> str:
+        """Who asks, as IAM writes it; empty for a person's own credentials, which don't tell."""
+        email = str(getattr(self._given, "service_account_email", "") or "")
+        return f"serviceAccount:{email}" if "@" in email else ""
+
+    def _credentials(self) -> Credentials:
+        import google.auth
+        import google.auth.exceptions
+
+        if self._given is None:
+            try:
+                self._given, _ = google.auth.default(scopes=_SCOPES)
+            except google.auth.exceptions.DefaultCredentialsError as error:
+                raise VertexError(
+                    "no Google credentials on this machine",
+                    where=f"project {self.project}",
+                    next_step=LOG_IN,
+                ) from error
+        return self._given
+
+    def jobs(self) -> JobServiceClient:
+        """See `Place`."""
+        from google.cloud.aiplatform_v1 import JobServiceClient
+
+        return JobServiceClient(credentials=self._credentials(), client_options={"api_endpoint": self.endpoint})
+
+    def logs(self) -> LoggingServiceV2Client:
+        """See `Place`."""
+        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+        return LoggingServiceV2Client(credentials=self._credentials())
+
+    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
+        """See `Place`."""
+        from .storage import CloudStore
+
+        return CloudStore(self.project, self._credentials(), scene)

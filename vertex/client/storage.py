@@ -1,0 +1,245 @@
+"""Where models lie: a bucket in the cloud, or a folder that plays one. Both are listed and read the same way."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ...core.errors import VertexError
+from ...core.files import write_atomic
+from .call_context import Scene
+from .errors import mapped
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+
+_PIECE = 1 << 20
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object below a prefix; `path` is relative to it, `size` in bytes, `updated` in seconds since 1970."""
+
+    path: str
+    size: int
+    updated: float = 0.0
+
+
+class Document(NamedTuple):
+    """A small object's content, and what tells this version of it from any other; never 0."""
+
+    data: bytes
+    generation: int
+
+
+_LOOK_UP_SECONDS = 30.0
+
+
+class Sink(Protocol):
+    """Takes bytes: a file, or a checksum."""
+
+    def write(self, data: bytes, /) -> int:
+        """Takes all of `data`; returns its length."""
+        ...
+
+
+class ModelStore(Protocol):
+    """Reads objects by `gs://BUCKET/PREFIX`, and writes small ones beside them."""
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """Every object below `uri`, sorted by path; empty when there is none. Folder markers don't count.
+
+        Raises:
+            VertexError: The store refused, or could not be reached (then transient).
+        """
+        ...
+
+    def read(self, uri: str, sink: Sink) -> None:
+        """Writes one object's bytes to `sink`, in order and in pieces.
+
+        Raises:
+            VertexError: As `objects`; or the object changed, or arrived damaged, while it was read (transient).
+        """
+        ...
+
+    def document(self, uri: str) -> Document | None:
+        """A small object; None when there is none.
+
+        Raises:
+            VertexError: As `objects`.
+        """
+        ...
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """Writes a small object if it is still of this generation, 0 for "there is none"; False when it isn't.
+
+        A call whose answer was lost may be repeated: it is False then, and `document` shows what it wrote.
+
+        Raises:
+            VertexError: As `objects`.
+        """
+        ...
+
+    def region(self, bucket: str) -> str:
+        """Where the bucket lies, as Cloud Storage writes it ("EUROPE-WEST4", "US"); empty where that can't be told.
+
+        Raises:
+            VertexError: There is no such bucket, or no answer came (then transient).
+        """
+        ...
+
+    def location(self, uri: str) -> str:
+        """Where a person finds `uri`: a folder's path, or the URI itself."""
+        ...
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`gs://BUCKET/PREFIX` as bucket and prefix, the prefix without slashes at its ends.
+
+    Raises:
+        VertexError: It has another form.
+    """
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    if not uri.startswith("gs://") or not _BUCKET.fullmatch(bucket):
+        raise VertexError("not a Cloud Storage location", where=uri, next_step="Write it as gs://BUCKET/FOLDER")
+    return bucket, prefix.strip("/")
+
+
+class FolderStore:
+    """Buckets as folders below one root, as local_vertex keeps them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _folder(self, uri: str) -> Path:
+        bucket, prefix = split_uri(uri)
+        folder = self.root / bucket / prefix
+        if not folder.resolve().is_relative_to((self.root / bucket).resolve()):
+            raise VertexError("leads out of its bucket", where=uri, next_step="Write it without `..`")
+        return folder
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See `ModelStore.objects`; files that vanish meanwhile are left out."""
+        folder = self._folder(uri)
+        found = [_stored(path, folder) for path in folder.rglob("*")]
+        return sorted((item for item in found if item), key=lambda item: item.path)
+
+    def read(self, uri: str, sink: Sink) -> None:
+        """See `ModelStore.read`."""
+        path = self._folder(uri)
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    sink.write(piece)
+        except OSError as error:
+            raise VertexError(
+                f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
+            ) from error
+
+    def region(self, bucket: str) -> str:  # noqa: ARG002 - the protocol's
+        """See `ModelStore.region`; a folder lies in none."""
+        return ""
+
+    def document(self, uri: str) -> Document | None:
+        """See `ModelStore.document`."""
+        path = self._folder(uri)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise VertexError(f"can't read a file beside the model: {error.strerror}", where=path) from error
+        return Document(data, 1 + int.from_bytes(hashlib.sha256(data).digest()[:8]))
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """See `ModelStore.write`; whole or not at all, though two that look at the same instant may both write."""
+        found = self.document(uri)
+        if (found.generation if found else 0) != generation:
+            return False
+        write_atomic(self._folder(uri), data)
+        return True
+
+    def location(self, uri: str) -> str:
+        """The folder's path."""
+        return str(self._folder(uri))
+
+
+def _stored(path: Path, folder: Path) -> StoredObject | None:
+    if not path.is_file():
+        return None
+    status = path.stat()
+    # A file may be given any age (`cp -p`), but not its inode.
+    return StoredObject(path.relative_to(folder).as_posix(), status.st_size, max(status.st_mtime, status.st_ctime))
+
+
+class CloudStore:
+    """Google Cloud Storage; `STORAGE_EMULATOR_HOST` sends Google's client elsewhere."""
+
+    def __init__(self, project: str, credentials: Credentials | None, scene: Callable[[str, str], Scene]) -> None:
+        from google.cloud import storage
+
+        with mapped(scene("open Cloud Storage", f"projects/{project}")):
+            self._client: Any = storage.Client(project=project, credentials=credentials)
+        self._scene = scene
+
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See `ModelStore.objects`."""
+        bucket, prefix = split_uri(uri)
+        start = f"{prefix}/" if prefix else ""
+        with mapped(self._scene("list the model's files", uri)):
+            blobs = list(self._client.list_blobs(bucket, prefix=start))
+        found = [
+            StoredObject(b.name[len(start) :], int(b.size or 0), b.updated.timestamp() if b.updated else 0.0)
+            for b in blobs
+            if not b.name.endswith("/")
+        ]
+        return sorted(found, key=lambda item: item.path)
+
+    def read(self, uri: str, sink: Sink) -> None:
+        """See `ModelStore.read`; the client compares what arrives with the checksum that the bucket keeps."""
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("read a file of the model", uri)):
+            self._client.bucket(bucket).blob(name).download_to_file(sink)
+
+    def region(self, bucket: str) -> str:
+        """See `ModelStore.region`; who may write objects need not be allowed to ask this."""
+        from google.api_core.exceptions import Forbidden, Unauthorized
+
+        with mapped(self._scene("look up the bucket", f"gs://{bucket}")):
+            try:
+                return str(self._client.get_bucket(bucket, timeout=_LOOK_UP_SECONDS).location or "")
+            except (Forbidden, Unauthorized):
+                return ""
+
+    def document(self, uri: str) -> Document | None:
+        """See `ModelStore.document`."""
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("read a file beside the model", uri)):
+            blob = self._client.bucket(bucket).get_blob(name)
+            if blob is None:
+                return None
+            return Document(blob.download_as_bytes(if_generation_match=blob.generation), int(blob.generation))
+
+    def write(self, uri: str, data: bytes, *, generation: int) -> bool:
+        """See `ModelStore.write`; the bucket itself compares (`ifGenerationMatch`)."""
+        from google.api_core.exceptions import PreconditionFailed
+
+        bucket, name = split_uri(uri)
+        with mapped(self._scene("write a file beside the model", uri)):
+            try:
+                self._client.bucket(bucket).blob(name).upload_from_string(
+                    data, content_type="application/json", if_generation_match=generation
+                )
+            except PreconditionFailed:
+                return False
+        return True
+
+    def location(self, uri: str) -> str:
+        """The URI itself."""
+        return uri

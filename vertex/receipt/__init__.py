@@ -1,0 +1,1 @@
+"""The record of a finished job: model files and how they were made."""

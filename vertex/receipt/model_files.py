@@ -1,0 +1,93 @@
+"""What a job left behind: the files below `<output>/model/`, each with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from ...core.errors import ModelMissing, VertexError
+from ..client.calls import patiently
+from ..client.connection import Connection
+from ..client.storage import ModelStore, StoredObject
+from ..job_types import ModelFile, Receipt
+from .receipt import timestamp
+
+LOOKS = 3
+"""How often an empty folder is looked at: object listings are consistent, gcsfuse's writes may come a moment later."""
+
+
+CLOCKS = 1.0
+"""Seconds by which a bucket's clock may be behind the one that dates jobs."""
+
+
+def receipt(
+    connection: Connection, output: str, *, since: float = 0.0, sleep: Callable[[float], None] = time.sleep
+) -> Receipt:
+    """Lists the model of a job that succeeded and reads every file once for its sha256.
+
+    Args:
+        connection: Where the job ran.
+        output: The job's `gs://BUCKET/PREFIX`.
+        since: When the job was created, seconds since 1970; a folder with nothing newer holds another job's model.
+        sleep: Waits that many seconds.
+
+    Raises:
+        ModelMissing: The folder is empty, or nothing in it is new.
+        VertexError: It can't be read; transient when no answer came.
+    """
+    folder = f"{output.rstrip('/')}/model"
+    store = connection.models
+    found: list[StoredObject] = []
+    for look in range(LOOKS):
+        if look:
+            sleep(connection.poll)
+        found = patiently(lambda: store.objects(folder), connection, clock=time.time, sleep=sleep)
+        if any(item.updated >= since - CLOCKS for item in found):
+            break
+    else:
+        raise _missing(store, folder, found)
+    # Hashing and the network overlap; a model is few files, some of them large.
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        files = list(pool.map(lambda item: _checked(store, folder, item), found))
+    return Receipt(store.location(folder), files)
+
+
+def _missing(store: ModelStore, folder: str, found: Sequence[StoredObject]) -> ModelMissing:
+    location = store.location(folder)
+    place = f"{location}/" if location == folder else f"{location}, which the job sees as {folder}/"
+    newest = max((item.updated for item in found), default=0.0)
+    old = f"nothing new: the {len(found)} files there are older than the job, the newest from {timestamp(newest)}"
+    return ModelMissing(
+        f"the job succeeded and saved {old if found else 'no model'}",
+        where=place,
+        next_step="Save the model into the folder that AIP_MODEL_DIR names",
+    )
+
+
+class _Checksum:
+    """Adds up bytes instead of keeping them."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes, /) -> int:
+        self.sha256.update(data)
+        self.size += len(data)
+        return len(data)
+
+
+def _checked(store: ModelStore, folder: str, item: StoredObject) -> ModelFile:
+    uri = f"{folder}/{item.path}"
+    checksum = _Checksum()
+    store.read(uri, checksum)
+    if checksum.size != item.size:
+        raise VertexError(
+            f"a file of the model changed while it was read: {item.size} bytes listed, {checksum.size} read",
+            where=uri,
+            next_step="Run again when nothing writes to it",
+            transient=True,
+        )
+    return ModelFile(item.path, item.size, checksum.sha256.hexdigest(), item.updated)

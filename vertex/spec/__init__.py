@@ -1,0 +1,1 @@
+"""A job request as a CustomJob: fields, limits, machines, output folders."""

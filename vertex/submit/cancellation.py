@@ -1,0 +1,132 @@
+"""Ending jobs, and making sure that they ended. Everything here may be called again at any time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ...core.errors import VertexError, VertexUnavailable
+from ...core.retry import backoff
+from ..client.calls import KEY_LABEL, get, is_live, listed, patiently, request_cancel, state_of, status_of
+from ..client.connection import Connection
+from ..client.errors import Code
+from ..job_types import TERMINAL, State, SubmittedJob
+from .intent import intent_time
+
+_HASTE = 5.0
+"""Seconds for which even the hastiest cancel asks again when it gets no answer."""
+
+
+def cancel(
+    connection: Connection,
+    name: str,
+    *,
+    wait: float = 120.0,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> State:
+    """Ends a job and waits until it has ended; one that has ended already is left alone.
+
+    Args:
+        connection: Where to.
+        name: As the service answered it.
+        wait: Seconds for which the end is waited for; 0 asks once and returns what the state is then.
+        clock: Seconds since 1970.
+        sleep: Waits that many seconds.
+
+    Returns:
+        The job's state: terminal, unless `wait` is 0.
+
+    Raises:
+        VertexError: There is no such job, or it may not be cancelled.
+        VertexUnavailable, LocalServiceError: No answer, or the job still lives after `wait` seconds.
+    """
+    end = clock() + wait
+    waits = backoff(base=connection.poll, limit=5.0)
+    asked = False
+    while True:
+        patience = min(connection.pace.patience, max(end - clock(), _HASTE))
+        job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
+        state = state_of(job)
+        if state in TERMINAL:
+            return state
+        if not asked and state != "JOB_STATE_CANCELLING":
+            patiently(lambda: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
+            asked = True
+            if wait > 0:
+                continue
+        if wait <= 0:
+            return state
+        if clock() >= end:
+            raise VertexUnavailable(
+                f"the job was asked to end {wait:.0f} s ago and is still {state}",
+                where=name,
+                next_step="Cancel it again, or look at it in the console: it costs until it ends",
+            )
+        sleep(next(waits))
+
+
+def cancel_by_key(
+    connection: Connection,
+    key: str,
+    *,
+    label: str = KEY_LABEL,
+    recorded: str | None = None,
+    wait: float = 120.0,
+    enough: Callable[[State], bool] = lambda _: False,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[SubmittedJob]:
+    """Ends every live job of a key, for hooks that run in another process and know nothing but the key.
+
+    Args:
+        connection: Where to.
+        key: As given to `submit`, or the value of another label that jobs were given.
+        label: The label that carries it.
+        recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text
+            it is waited for.
+        wait: As in `cancel`, for all of them together.
+        enough: Whether a job in this state is the one that may not be listed yet: no other is waited for then.
+        clock: Seconds since 1970.
+        sleep: Waits that many seconds.
+
+    Returns:
+        The key's jobs afterwards, oldest first; all in a terminal state, unless `wait` is 0.
+
+    Raises:
+        VertexError: As `cancel`.
+    """
+    end = clock() + wait
+    until = intent_time(recorded, clock()) + connection.settle
+    waits = backoff(base=max(connection.poll, 0.01), limit=max(connection.settle / 4, 0.01))
+    while True:
+        began = clock()
+        jobs = patiently(lambda: listed(connection, key, label=label), connection, clock=clock, sleep=sleep)
+        # All are asked before any is waited for: each minute of each job costs.
+        live = [job for job in jobs if is_live(job)]
+        for job in live:
+            patiently(lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
+        if began >= until or any(enough(state_of(job)) for job in jobs):
+            break
+        sleep(min(next(waits), max(until - clock(), 0.001)))
+    stopped = []
+    for job in jobs:
+        left = max(end - clock(), _HASTE) if wait > 0 else 0.0
+        state = cancel(connection, job.name, wait=left, clock=clock, sleep=sleep)
+        stopped.append(SubmittedJob(job.name, state, adopted=True, console=connection.console(job.name)))
+    return stopped
+
+
+def cancel_quietly(connection: Connection, name: str) -> None:
+    """Asks for a job's end; a job that has ended, or was deleted, is as good.
+
+    Whether the service answers OK or FAILED_PRECONDITION for a job that has ended is not documented.
+
+    Raises:
+        VertexError: It may not be cancelled, or no answer came (then transient).
+    """
+    try:
+        request_cancel(connection, name)
+    except VertexError as error:
+        if status_of(error) not in {Code.FAILED_PRECONDITION, Code.NOT_FOUND}:
+            raise

@@ -1,0 +1,1 @@
+"""Following a job to its end: one poller for all jobs, and its log lines."""

@@ -1,0 +1,236 @@
+"""The jobs' lines from Cloud Logging, each once and as they come; one reader serves every job of a process.
+
+Lines arrive out of order, so a place in the log is not enough: each read looks again at a job's last few seconds and
+drops what was seen. A project has 60 reads a minute for all its jobs together, so the jobs of one process are asked
+for in one request, each from its own place on.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import TrainingError
+from ..client.calls import calling
+from ..client.connection import Connection
+from ..job_types import LogLine
+
+if TYPE_CHECKING:
+    from google.cloud.logging_v2.types import LogEntry
+
+TAIL = 200
+"""How many of the last lines are kept for a diagnosis."""
+
+JOBS_A_REQUEST = 180
+"""A filter has at most 20,000 characters, https://cloud.google.com/logging/quotas; a job takes about 100."""
+
+BURST = 10
+"""Pages that are read one right after the other; a longer log is gone on with when its time has come."""
+
+_EXACT = 2**53
+"""Up to here a float tells every whole number from the next."""
+
+
+class Cursor:
+    """A job's place in its log; a watch that is given the cursor of an earlier one goes on from there."""
+
+    def __init__(self) -> None:
+        self.newest = 0.0
+        self.tail: deque[LogLine] = deque(maxlen=TAIL)
+        self._seen: dict[tuple[float, str], None] = {}
+
+    def fresh(self, entries: Iterable[LogEntry], now: float, overlap: float) -> list[LogLine]:
+        """The lines that are new, in the order in which they came."""
+        lines = []
+        for entry in entries:
+            mark = _mark(entry)
+            if mark in self._seen:
+                continue
+            line = _line(entry)
+            self._seen[mark] = None
+            # A program may date its lines itself; one from the future must not hide those that follow.
+            self.newest = max(self.newest, min(line.timestamp, now))
+            self.tail.append(line)
+            lines.append(line)
+        oldest = self.newest - 2 * overlap
+        if len(self._seen) > 2 * TAIL:
+            self._seen = {mark: None for mark in self._seen if mark[0] >= oldest}
+        return lines
+
+
+class LogReader:
+    """Reads the lines of every job that joined, and keeps each job's until they are taken. Threads may share it.
+
+    Trouble with the log never ends a watch: it is read again later, and a refusal is told once, as a line.
+
+    Args:
+        connection: Where to.
+        clock: Seconds since 1970.
+    """
+
+    def __init__(self, connection: Connection, clock: Callable[[], float]) -> None:
+        self.connection = connection
+        self.clock = clock
+        self.due = 0.0
+        self.refused: LogLine | None = None
+        self._cursors: dict[str, Cursor] = {}
+        self._lines: dict[str, deque[LogLine]] = {}
+        self._covered: dict[str, float] = {}
+        self._round: Iterator[None] | None = None
+        self._failures = 0
+        self._reading = threading.Lock()
+
+    def join(self, job_id: str, cursor: Cursor) -> None:
+        """From now on this job's lines are read, from its cursor on."""
+        self._lines[job_id] = deque([self.refused] if self.refused else [])
+        self._covered[job_id] = float("-inf")
+        self._cursors[job_id] = cursor
+
+    def leave(self, job_id: str) -> None:
+        """This job's lines are no longer read."""
+        for kept in (self._cursors, self._lines, self._covered):
+            kept.pop(job_id, None)
+
+    def take(self, job_id: str) -> list[LogLine]:
+        """The lines that came since the last call."""
+        kept = self._lines[job_id]
+        return [kept.popleft() for _ in range(len(kept))]
+
+    def covered(self, job_id: str) -> float:
+        """Up to when everything that the log had of this job was read, seconds since 1970."""
+        return self._covered[job_id]
+
+    def pump(self, *, now: bool = False) -> None:
+        """Reads when it is time to, or `now`; does nothing while another thread reads."""
+        if self.refused or not (now or self.clock() >= self.due) or not self._reading.acquire(blocking=False):
+            return
+        try:
+            self._read()
+        finally:
+            self._reading.release()
+
+    def _read(self) -> None:
+        pace = self.connection.pace
+        if self._round is None:
+            self._round = self._whole_round(dict(self._cursors))
+        pages = 0
+        try:
+            for _ in islice(self._round, BURST):
+                pages += 1
+        except TrainingError as error:
+            self._round = None
+            self._give_way(error)
+            return
+        self._failures = 0
+        whole = pages < BURST
+        if whole:
+            self._round = None
+        self.due = self.clock() + max(pace.log_poll if whole else 0.0, pages * pace.log_page)
+
+    def _give_way(self, error: TrainingError) -> None:
+        """Waits longer each time."""
+        self._failures += 1
+        self.due = self.clock() + min(60.0, self.connection.pace.log_poll * 2**self._failures)
+        if not error.transient:
+            self.refused = LogLine(self.clock(), "WARNING", f"the job's log can't be read: {error}", "service")
+            for lines in list(self._lines.values()):
+                lines.append(self.refused)
+
+    def _whole_round(self, cursors: dict[str, Cursor]) -> Iterator[None]:
+        """Reads what there is of these jobs, a page at each step."""
+        every = list(cursors)
+        for first in range(0, len(every), JOBS_A_REQUEST):
+            ids = every[first : first + JOBS_A_REQUEST]
+            began = self.clock()
+            for page in self._pages({job_id: cursors[job_id] for job_id in ids}):
+                for job_id, entries in _by_job(page, ids).items():
+                    self._keep(job_id, cursors[job_id], entries)
+                yield
+            for job_id in ids:
+                if job_id in self._covered:
+                    self._covered[job_id] = began
+
+    def _keep(self, job_id: str, cursor: Cursor, entries: Sequence[LogEntry]) -> None:
+        if job_id in self._lines:  # it may have left meanwhile
+            self._lines[job_id].extend(cursor.fresh(entries, self.clock(), self.connection.pace.log_overlap))
+
+    def _pages(self, cursors: dict[str, Cursor]) -> Iterator[Sequence[LogEntry]]:
+        pace = self.connection.pace
+        places = [_from_place(job_id, cursor.newest - pace.log_overlap) for job_id, cursor in cursors.items()]
+        wanted = places[0] if len(places) == 1 else "(" + " OR ".join(f"({place})" for place in places) + ")"
+        request = {
+            "resource_names": [f"projects/{self.connection.project}"],
+            "filter": f'resource.type="ml_job" AND {wanted}',
+            "order_by": "timestamp asc",
+            "page_size": 1000,
+        }
+        where = next(iter(cursors)) if len(cursors) == 1 else f"{len(cursors)} jobs"
+        token = ""
+        while True:
+            with calling(self.connection, "read the job's log", where):
+                pager = self.connection.logs.list_log_entries(
+                    request={**request, "page_token": token}, retry=None, timeout=pace.deadline
+                )
+                page = next(iter(pager.pages))
+            token = page.next_page_token
+            yield page.entries
+            if not token:
+                return
+
+
+def _from_place(job_id: str, seconds: float) -> str:
+    start = datetime.fromtimestamp(max(0.0, seconds), tz=UTC).isoformat(timespec="microseconds")
+    return f'resource.labels.job_id="{job_id}" AND timestamp>="{start.replace("+00:00", "Z")}"'
+
+
+def _by_job(page: Sequence[LogEntry], ids: Sequence[str]) -> dict[str, list[LogEntry]]:
+    """A page's entries by the job that wrote them."""
+    if len(ids) == 1:
+        return {ids[0]: list(page)}
+    split: dict[str, list[LogEntry]] = {job_id: [] for job_id in ids}
+    for entry in page:
+        split.get(type(entry).pb(entry).resource.labels["job_id"], []).append(entry)
+    return split
+
+
+def _mark(entry: LogEntry) -> tuple[float, str]:
+    """What tells two lines apart; read below proto-plus, whose dates are slow to make for each line."""
+    raw = type(entry).pb(entry)
+    return raw.timestamp.seconds + raw.timestamp.nanos / 1e9, raw.insert_id or raw.text_payload
+
+
+def _line(entry: LogEntry) -> LogLine:
+    from google.logging.type.log_severity_pb2 import LogSeverity
+
+    try:
+        severity = LogSeverity.Name(int(entry.severity))
+    except ValueError:
+        severity = "DEFAULT"
+    task = entry.resource.labels.get("task_name", "service")
+    payload = _plain(entry.json_payload) if entry.json_payload else {}
+    return LogLine(_mark(entry)[0], severity, _message(entry, payload), task, payload)
+
+
+def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
+    """A line as it was printed; of a structured one its `message`, or all of it as JSON."""
+    if payload:
+        message = payload.get("message")
+        text = message if isinstance(message, str) else json.dumps(payload, ensure_ascii=False, sort_keys=True)
+    else:
+        text = entry.text_payload
+    return text.rstrip("\r\n")
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The plain form of a Struct: proto-plus wraps it in its own types, and it has no whole numbers."""
+    if hasattr(value, "items"):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+        return int(value) if whole else value
+    return [_plain(item) for item in value]
