@@ -30,8 +30,8 @@ def start(
         project: The project's id; "local" by default.
         region: "us-central1" by default.
     """
-    switches = command.parse_switches(switch)
-    print(command.start(Home.default(), tcp=tcp, tls=tls, switches=switches, project=project, region=region))
+    faults = command.parse_faults(switch)
+    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, project=project, region=region))
 
 
 @app.command

@@ -1,1 +1,1 @@
-"""Vertex AI custom jobs on this machine, for Google's own clients. Knows no Prefect."""
+"""A local implementation of Vertex AI custom jobs that Google's clients can use. Does not import Prefect."""

@@ -1,4 +1,4 @@
-"""What `vertex-training local start|status|logs|stop` does: text for people, from plain functions."""
+"""The commands `vertex-training local start|status|logs|stop`, as functions that return text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from ..core.errors import LocalServiceError
 from ..core.home import Home
-from . import endpoint
-from . import lifecycle as services
+from . import endpoint, lifecycle
 from .endpoint import LocalService
-from .store.store import TERMINAL, JobRecord, LogEntry, Store
+from .store.records import TERMINAL, JobRecord, LogEntry
+from .store.store import Store
 
 _SHOWN_JOBS = 20
 _PAGE = 1000
@@ -24,41 +24,41 @@ def start(
     *,
     tcp: bool = False,
     tls: bool = False,
-    switches: Mapping[str, Any] | None = None,
+    faults: Mapping[str, Any] | None = None,
     project: str | None = None,
     region: str | None = None,
 ) -> str:
-    """Starts the service, or turns the switches of the one that runs.
+    """Starts the service, or changes the fault injection of the running one.
 
     Args:
-        home: Where its store lies.
+        home: The home folder.
         tcp: Also listen on loopback, with a token.
-        tls: With TLS too.
-        switches: As `parse_switches` returns them.
-        project: The project's id; "local" when missing.
-        region: "us-central1" when missing.
+        tls: Also listen with TLS.
+        faults: New values by name, as `parse_faults` returns them.
+        project: The project's id. Default: "local".
+        region: The region that is served. Default: "us-central1".
 
     Returns:
-        What another client needs to connect.
+        How to connect.
 
     Raises:
-        LocalServiceError: It can't be started, or not that way.
+        LocalServiceError: The service can't be started, or runs with other options.
     """
-    from .faults import Switches
+    from .faults import Faults
 
-    Switches().update(switches or {})  # a bad switch is told before anything starts
+    Faults().update(faults or {})  # reports an invalid value before anything is started
     chosen = {name: value for name, value in (("project", project), ("region", region)) if value}
-    service = services.ensure_running(home, tcp=tcp or tls, tls=tls, switches=dict(switches or {}), **chosen)
-    if switches:
-        from .client import admin
+    service = lifecycle.ensure_running(home, tcp=tcp or tls, tls=tls, faults=dict(faults or {}), **chosen)
+    if faults:
+        from .client import set_faults
 
-        admin(service, "Switches", dict(switches))
+        set_faults(service, dict(faults))
     return connection(service)
 
 
 def status(home: Home) -> str:
-    """Whether the service runs, how to reach it, and its jobs: how many in which state, and the newest ones."""
-    service = services.find(home)
+    """Whether the service runs, how to connect, the number of jobs in each state, and the newest jobs."""
+    service = lifecycle.find(home)
     lines = [connection(service) if service else f"local_vertex does not run (store: {home.vertex})"]
     store = _store(home)
     if store is not None:
@@ -72,13 +72,13 @@ def status(home: Home) -> str:
 def logs(
     home: Home, job: str | None = None, *, follow: bool = False, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[str]:
-    """The lines that a job wrote; read from the store, so the service need not run.
+    """The log entries of a job. They are read from the store, so the service need not run.
 
     Args:
-        home: Where the store lies.
-        job: The job's id or full name; the newest job when missing.
-        follow: Go on until the job ends.
-        sleep: Waits between two looks.
+        home: The home folder.
+        job: The job's id or resource name. Default: the newest job.
+        follow: Continue until the job ends.
+        sleep: Waits between two reads of the store.
 
     Raises:
         LocalServiceError: There is no such job.
@@ -93,7 +93,7 @@ def logs(
         )
     seen = 0
     while True:
-        # The state is read before the lines: a job that had ended writes no more.
+        # The state is read before the entries: a job in a terminal state writes no more.
         current = store.get(record.id)
         ended = current is None or current.state in TERMINAL
         lines = store.find_logs("job_id = ? AND seq > ?", [record.id, seen], limit=_PAGE)
@@ -108,12 +108,12 @@ def logs(
 
 
 def stop(home: Home) -> str:
-    """Ends the service; running jobs go on, and the next service finds them.
+    """Stops the service; running jobs go on, and the next service finds them.
 
     Raises:
-        LocalServiceError: It does not end.
+        LocalServiceError: The service does not end.
     """
-    if not services.stop(home):
+    if not lifecycle.stop(home):
         return f"local_vertex does not run (store: {home.vertex})"
     store = _store(home)
     running = len(store.live()) if store else 0
@@ -121,27 +121,27 @@ def stop(home: Home) -> str:
     return "local_vertex stopped" + (f"; {jobs} on, and the next start finds them" if running else "")
 
 
-def parse_switches(settings: Sequence[str]) -> dict[str, Any]:
-    """Switches from the command line: ["stock_out=1", "quotas=true"].
+def parse_faults(settings: Sequence[str]) -> dict[str, Any]:
+    """Parses the values of `--switch`, for example ["stock_out=1", "quotas=true"].
 
     Raises:
-        LocalServiceError: Not of the form NAME=VALUE.
+        LocalServiceError: A value doesn't have the form NAME=VALUE.
     """
-    switches = {}
+    faults = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise LocalServiceError(f"{setting!r} is no switch", next_step="Write NAME=VALUE, as stock_out=1")
+            raise LocalServiceError(f"{setting!r} is not a switch", next_step="Write NAME=VALUE, like stock_out=1")
         try:
-            switches[name] = json.loads(value)
+            faults[name] = json.loads(value)
         except ValueError:
-            switches[name] = value
-    return switches
+            faults[name] = value
+    return faults
 
 
 def connection(service: LocalService) -> str:
-    """How a client reaches the service, with the lines of Python that do it."""
-    facts = {
+    """How to connect to the service, with an example in Python."""
+    rows = {
         "process": service.pid,
         "project": f"{service.project} (number {service.project_number}), {service.region}",
         "bucket": f"gs://{service.bucket} is {service.buckets / service.bucket}",
@@ -151,7 +151,7 @@ def connection(service: LocalService) -> str:
         "TLS": service.tls_target and f"{service.tls_target}, certificate {service.tls_certificate}",
         "token": service.token,
     }
-    lines = [f"{name + ':':<9}{value}" for name, value in facts.items() if value]
+    lines = [f"{name + ':':<9}{value}" for name, value in rows.items() if value]
     return "\n".join(["local_vertex runs", *lines, "", *_python(service)])
 
 
@@ -159,7 +159,7 @@ def _python(service: LocalService) -> list[str]:
     lines = [
         "import grpc",
         "from google.cloud.aiplatform_v1 import JobServiceClient",
-        "from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport",
+        "from google.cloud.aiplatform_v1.lifecycle.job_service.transports import JobServiceGrpcTransport",
         f'channel = grpc.insecure_channel("{service.target}")',
         "jobs = JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))",
         f'print(list(jobs.list_custom_jobs(parent="{service.parent}")))',
@@ -192,12 +192,12 @@ def _short(state: str) -> str:
     return state.removeprefix("JOB_STATE_").lower()
 
 
-def _moment(seconds: float) -> str:
+def _local_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _job_line(record: JobRecord) -> str:
-    return f"{record.id}  {_moment(record.create_time or 0)}  {_short(record.state):<10} {record.display_name}"
+    return f"{record.id}  {_local_time(record.create_time or 0)}  {_short(record.state):<10} {record.display_name}"
 
 
 def _log_line(entry: LogEntry) -> str:
@@ -205,4 +205,4 @@ def _log_line(entry: LogEntry) -> str:
     if isinstance(payload, dict):
         message = payload.get("message")
         payload = message if isinstance(message, str) else json.dumps(payload)
-    return f"{_moment(entry.timestamp)}  {entry.task}  {payload}"
+    return f"{_local_time(entry.timestamp)}  {entry.task}  {payload}"

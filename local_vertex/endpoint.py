@@ -1,4 +1,4 @@
-"""Where the local service listens and keeps its files, and what a client needs to reach it."""
+"""How to reach the local service, how to start it, and where its files are."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from ..core.errors import LocalServiceError, storage_errors
 from ..core.home import Home
 
 BUCKET = "local"
-
+"""A bucket that every service has."""
 
 DEFAULT_PROJECT = "local"
-
-
 DEFAULT_REGION = "us-central1"
 
+ADMIN_SERVICE = "prefect_vertex_training.local.Admin"
+"""Our own gRPC service beside Google's; its requests and responses are JSON objects."""
+SET_FAULTS = "Switches"
+"""Method: changes the fault injection and returns all values. Services of earlier versions use the same name."""
+STOP = "Stop"
+"""Method: ends the service."""
 
 # sun_path is 108 bytes on Linux and 104 on macOS, with its final zero.
 _MAX_SOCKET_PATH = 100
@@ -29,22 +33,22 @@ _MAX_SOCKET_PATH = 100
 
 @dataclass(frozen=True, slots=True)
 class LocalService:
-    """A service that runs.
+    """How to reach a running service.
 
     Attributes:
-        target: For gRPC: "unix:/...", a socket that only its owner can reach; needs no token.
+        target: gRPC target "unix:/...", a socket that only its owner can use; needs no token.
         token: What clients over TCP send as `authorization: Bearer TOKEN`; None without TCP.
-        rest_url: As "http://127.0.0.1:41234"; None without TCP.
+        rest_url: For example "http://127.0.0.1:41234"; None without TCP.
         project: The project's id.
-        project_number: What names in answers hold.
-        region: The only location that is served.
-        bucket: A bucket that is there from the start.
-        buckets: The folder whose folders are the buckets.
-        pid: Its process.
-        tcp_target: For gRPC without TLS, as "127.0.0.1:41235"; None without TCP.
-        tls_target: For gRPC with TLS, as "localhost:41236"; None unless asked for.
-        tls_certificate: The file with the certificate to trust there.
-        started: Seconds since 1970.
+        project_number: The project's number, which resource names in responses contain.
+        region: The only region that is served.
+        bucket: Name of a bucket that always exists.
+        buckets: The folder with one folder for each bucket.
+        pid: The process.
+        tcp_target: gRPC target without TLS, for example "127.0.0.1:41235"; None without TCP.
+        tls_target: gRPC target with TLS, for example "localhost:41236"; None without TLS.
+        tls_certificate: The file with the certificate for TLS clients to trust.
+        started: When it was started, in seconds since 1970.
     """
 
     target: str
@@ -63,22 +67,22 @@ class LocalService:
 
     @property
     def parent(self) -> str:
-        """What a job is created in: `projects/ID/locations/REGION`."""
+        """The parent of all jobs, `projects/ID/locations/REGION`."""
         return f"projects/{self.project}/locations/{self.region}"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a service is started.
+    """Options for the start of a service.
 
     Attributes:
         home: The home folder.
-        tcp: Also listen on loopback, gRPC and REST, with a token made at this start.
-        tls: With `tcp`: a third port, gRPC with TLS and a certificate made at this start.
+        tcp: Also listen on loopback, with gRPC and REST and a new token.
+        tls: With `tcp`: also listen on a third port, with gRPC over TLS and a new certificate.
         project: The project's id.
-        project_number: Its number; made from the id when empty.
-        region: The location that is served.
-        switches: First values, see `Switches`.
+        project_number: The project's number; by default derived from the id.
+        region: The region that is served.
+        faults: Initial values of the fault injection, see `faults.Faults`.
     """
 
     home: str
@@ -87,7 +91,7 @@ class Options:
     project: str = DEFAULT_PROJECT
     project_number: str = ""
     region: str = DEFAULT_REGION
-    switches: Mapping[str, Any] = field(default_factory=dict)
+    faults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.project_number:
@@ -96,33 +100,33 @@ class Options:
 
 
 def record_path(home: Home) -> Path:
-    """Where a running service says how to reach it; for its owner only, for it holds the token."""
+    """The file that says how to reach the running service; only its owner can read it, because it has the token."""
     return home.vertex / "service.json"
 
 
 def store_path(home: Home) -> Path:
-    """Jobs, states and lines."""
+    """The SQLite file with jobs and log entries."""
     return home.vertex / "store.db"
 
 
 def buckets_path(home: Home) -> Path:
-    """The folder whose folders are the buckets; `execution` keeps them there."""
+    """The folder with one folder for each bucket; `execution` uses the same."""
     return home.vertex / "buckets"
 
 
 def log_path(home: Home) -> Path:
-    """What the service itself has to say."""
+    """The log file of the service itself."""
     return home.vertex / "service.log"
 
 
 def socket_path(home: Home) -> Path:
     """The unix socket, in a folder that only its owner can enter.
 
-    A socket's path is short by law of the kernel, and gRPC reads it as part of a URI; a home that lies too deep, or
-    whose name holds a sign that means something there, gets a folder in the run-time or temporary directory.
+    A socket's path is limited to about 100 bytes, and gRPC parses it as part of a URI. If the home's path is too long,
+    or has characters with a meaning in URIs, the socket is in a folder of the runtime or temporary directory.
 
     Raises:
-        LocalServiceError: That folder belongs to somebody else.
+        LocalServiceError: That folder belongs to another user.
     """
     digest = hashlib.sha256(os.fsencode(home.root)).hexdigest()[:16]
     bases = [os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir(), tempfile.gettempdir(), "/tmp"]  # noqa: S108
@@ -137,20 +141,24 @@ def socket_path(home: Home) -> Path:
 
 
 def require_own_folder(folder: Path) -> None:
-    """Makes sure that nobody else can enter a folder."""
+    """Makes sure that only this user can enter a folder.
+
+    Raises:
+        LocalServiceError: The folder belongs to another user, or is a link.
+    """
     found = folder.lstat()
     if folder.is_symlink() or found.st_uid != os.getuid():
         raise LocalServiceError(
-            "the folder for the service's socket belongs to somebody else",
+            "the folder for the service's socket belongs to another user",
             where=folder,
-            next_step="Set VERTEX_TRAINING_HOME to a folder of yours with a short path",
+            next_step="Set VERTEX_TRAINING_HOME to one of your folders, with a short path",
         )
     if found.st_mode & 0o077:
         folder.chmod(0o700)
 
 
 def is_listening(path: Path) -> bool:
-    """Whether somebody listens on a unix socket: one that a killed service left behind refuses."""
+    """Whether a process listens on a unix socket; after a killed service, the file exists, but none does."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -1,7 +1,6 @@
-"""What a test or a lesson can turn: delays, quotas and the failures that the real service has.
+"""Fault injection: delays, quotas and the failures of the real service.
 
-Every switch may be set at the start of the service and while it runs. Switches that say "the next N" count down by
-one each time they strike.
+Every setting can be changed at the start of the service and while it runs. Those with "the next N" count down.
 """
 
 from __future__ import annotations
@@ -15,32 +14,32 @@ from ..core.errors import LocalServiceError
 
 
 @dataclass
-class Switches:
-    """All switches, with the values of a fast and friendly service.
+class Faults:
+    """All settings; by default the service is fast and nothing fails.
 
     Attributes:
         pending_seconds: How long a job stays PENDING before its replicas start.
         teardown_seconds: From the exit of the primary replica to the terminal state; about 60 on the real service.
-        list_lag_seconds: A new job appears in lists only after this time.
+        list_lag_seconds: How long it takes until a new job appears in lists.
         grace_seconds: From SIGTERM to SIGKILL; undocumented on the real service.
-        ipc_host: Containers share the machine's IPC namespace (PyTorch's data loaders want its /dev/shm).
-        quotas: Turns the three rates below on.
-        reads_per_minute: get and list, together.
-        submissions_per_minute: create and delete, together.
-        log_reads_per_minute: entries.list.
-        tail_sessions: Open TailLogEntries streams at a time.
-        create_lost: The next N creates make their job and answer UNAVAILABLE.
-        unavailable: The next N calls answer UNAVAILABLE and do nothing.
-        resource_exhausted: The next N creates answer RESOURCE_EXHAUSTED and make nothing.
-        fault_method: `unavailable` strikes only this method ("CreateCustomJob"); empty for all.
-        stock_out: The next N attempts to start a job find no machines.
-        preempt: The next N attempts that reach RUNNING lose their machine.
-        out_of_memory: The next N attempts that reach RUNNING end for lack of memory.
-        endpoint_region: The only region this endpoint serves; empty for the service's own.
-        bucket_location: Where buckets seem to lie; empty for the service's own region.
-        refused_service_account: Jobs that run as this account may not be created.
-        cancel_of_ended_fails: Cancelling an ended job answers FAILED_PRECONDITION; else OK. Nobody knows which one
-            the real service does.
+        ipc_host: Whether containers share the machine's IPC namespace (PyTorch's data loaders need its /dev/shm).
+        quotas: Whether the three rates below are enforced.
+        reads_per_minute: GetCustomJob and ListCustomJobs, together.
+        submissions_per_minute: CreateCustomJob and DeleteCustomJob, together.
+        log_reads_per_minute: ListLogEntries.
+        tail_sessions: How many TailLogEntries streams may be open at a time; enforced even without `quotas`.
+        create_lost: The next N CreateCustomJob calls create their job, but return UNAVAILABLE.
+        unavailable: The next N calls do nothing and return UNAVAILABLE.
+        resource_exhausted: The next N CreateCustomJob calls create nothing and return RESOURCE_EXHAUSTED.
+        fault_method: The only method that `unavailable` affects, for example "CreateCustomJob"; empty for all.
+        stock_out: The next N attempts find no machines.
+        preempt: The next N attempts that reach RUNNING are preempted.
+        out_of_memory: The next N attempts that reach RUNNING run out of memory.
+        endpoint_region: The only region that the endpoint serves; empty for the service's own.
+        bucket_location: The location that all buckets pretend to have; empty for the service's own region.
+        refused_service_account: A service account that jobs may not use.
+        cancel_of_ended_fails: Whether cancelling an ended job returns FAILED_PRECONDITION instead of OK. It is unknown
+            which one the real service does.
     """
 
     pending_seconds: float = 0.0
@@ -67,7 +66,7 @@ class Switches:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def take(self, name: str) -> bool:
-        """Uses up one strike of a counting switch; False when none is left. Safe between threads."""
+        """Counts one of "the next N" down; False when none is left. Threads may call it."""
         with self._lock:
             left = getattr(self, name)
             if left > 0:
@@ -75,10 +74,13 @@ class Switches:
             return left > 0
 
     def update(self, changes: Mapping[str, Any]) -> None:
-        """Sets the named switches: all of them, or none.
+        """Changes settings: all of them, or none.
+
+        Args:
+            changes: New values by name.
 
         Raises:
-            LocalServiceError: A name that is no switch, or a value of another type or below zero.
+            LocalServiceError: A name is unknown, or a value has another type or is negative.
         """
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._lock:
@@ -86,26 +88,26 @@ class Switches:
                 setattr(self, name, value)
 
     def values(self) -> dict[str, Any]:
-        """The present values by name."""
+        """All current values by name."""
         with self._lock:
             return {name: getattr(self, name) for name in _DEFAULTS}
 
 
-_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Switches) if not f.name.startswith("_")}
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Faults) if not f.name.startswith("_")}
 
 
 def _checked(name: str, value: object) -> object:
     if name not in _DEFAULTS:
         raise LocalServiceError(
-            f"no switch is named {name!r}", where="switches", next_step=f"Use one of: {', '.join(_DEFAULTS)}"
+            f"there is no switch {name!r}", where="switches", next_step=f"Use one of: {', '.join(_DEFAULTS)}"
         )
     wanted = type(_DEFAULTS[name])
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted or (isinstance(value, (int, float)) and not 0 <= value < float("inf")):
         raise LocalServiceError(
-            f"switch {name} can't be {value!r}",
+            f"the switch {name} can't be {value!r}",
             where="switches",
-            next_step=f"Give a {wanted.__name__}, not negative",
+            next_step=f"Use a value of the type {wanted.__name__} that is not negative",
         )
     return value

@@ -1,4 +1,4 @@
-"""Starting, finding and stopping the local service: one for each home folder, outliving whoever started it."""
+"""Starts, finds and stops the local service. Each home folder has one, which outlives the process that started it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ _STOP_SECONDS = 20.0
 
 
 def ensure_running(home: Home, **options: Any) -> LocalService:  # noqa: ANN401 - the fields of Options
-    """The service of this home; started now as a process of its own when none runs.
+    """The service of a home; starts it as a new process if none runs.
 
-    Safe to call from many processes at once: one starts it, all get the same.
+    Many processes may call this at once: one of them starts the service, and all get the same.
 
     Args:
-        home: Where its store lies.
-        options: Fields of `Options`, but for the home; heeded by a start only.
+        home: The home folder.
+        options: Fields of `Options`, except `home`; used only when the service is started.
 
     Raises:
-        LocalServiceError: It could not be started, or the running one lacks the TCP or TLS that is asked for.
+        LocalServiceError: It can't be started, or the running service was started without the TCP, TLS, project or
+            region that `options` ask for.
     """
     wanted = Options(home=str(home.root), **options)
     running = find(home)
@@ -51,7 +52,7 @@ def ensure_running(home: Home, **options: Any) -> LocalService:  # noqa: ANN401 
 
 
 def find(home: Home) -> LocalService | None:
-    """The service that runs on this home, or None."""
+    """The running service of a home; None if none runs."""
     try:
         values = json.loads(record_path(home).read_text())
         service = LocalService(**{**values, "buckets": Path(values["buckets"])})
@@ -61,7 +62,10 @@ def find(home: Home) -> LocalService | None:
 
 
 def stop(home: Home) -> bool:
-    """Ends the service; its jobs go on and are found again by the next one. False when none runs.
+    """Stops the service; its jobs go on, and the next service finds them.
+
+    Returns:
+        False if no service runs.
 
     Raises:
         LocalServiceError: It does not end.
@@ -69,9 +73,9 @@ def stop(home: Home) -> bool:
     service = find(home)
     if service is None:
         return False
-    from .client import admin
+    from .client import request_stop
 
-    admin(service, "Stop")
+    request_stop(service)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         if not _is_locked(home):
@@ -80,7 +84,7 @@ def stop(home: Home) -> bool:
     raise LocalServiceError(
         f"the service does not end within {_STOP_SECONDS:.0f} s",
         where=f"process {service.pid}",
-        next_step=f"Look at {log_path(home)}, then end it with `kill -9 {service.pid}`: no job is lost by that",
+        next_step=f"Read {log_path(home)}, then end it with `kill -9 {service.pid}`, which loses no jobs",
     )
 
 
@@ -97,7 +101,7 @@ def _is_locked(home: Home) -> bool:
 
 @contextmanager
 def _starting(home: Home) -> Iterator[None]:
-    """One starter at a time."""
+    """Lets one process at a time start the service."""
     import fcntl
 
     with storage_errors(home.vertex), (home.vertex / "start.lock").open("a+") as file:
@@ -110,7 +114,7 @@ def _start(home: Home, options: Options) -> LocalService:
     reader, writer = os.pipe()
     with os.fdopen(reader) as answer, storage_errors(home.vertex), log_path(home).open("ab") as log:
         try:
-            # -P: the current folder is the user's, and may hold a module named like one of ours.
+            # -P: a module in the user's current folder must not replace one of ours.
             starter = subprocess.Popen(
                 [
                     sys.executable,
@@ -128,20 +132,20 @@ def _start(home: Home, options: Options) -> LocalService:
             )
         finally:
             os.close(writer)
-        said = answer.read()
+        result = answer.read()
         starter.wait()
-    service = find(home) if said == "ok" else None
+    service = find(home) if result == "ok" else None
     if service is None:
-        raise _start_error(said, home)
+        raise _start_error(result, home)
     return service
 
 
-def _start_error(said: str, home: Home) -> LocalServiceError:
+def _start_error(result: str, home: Home) -> LocalServiceError:
     try:
-        return LocalServiceError(**json.loads(said))
+        return LocalServiceError(**json.loads(result))
     except (ValueError, TypeError):
         return LocalServiceError(
-            "the local service ended while it started",
+            "the local service ended during its start",
             where=log_path(home),
             next_step="Read the end of that file",
         )
@@ -160,7 +164,7 @@ def _check_options(service: LocalService, wanted: Options) -> None:
     ]
     if lacks:
         raise LocalServiceError(
-            f"the service that runs was started without {' and '.join(lacks)}",
+            f"the running service was started without {' and '.join(lacks)}",
             where=f"process {service.pid}",
-            next_step="End it with `vertex-training local stop`, then start it that way: running jobs go on",
+            next_step="Stop it with `vertex-training local stop`, then start it with that; running jobs go on",
         )

@@ -1,4 +1,4 @@
-"""A certificate for this machine's loopback, for clients that insist on TLS."""
+"""A TLS certificate for localhost, for clients that require TLS."""
 
 from __future__ import annotations
 

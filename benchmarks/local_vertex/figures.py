@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import endpoint, lifecycle
 from prefect_vertex_training.local_vertex.client import admin, open_channel
-from prefect_vertex_training.local_vertex.store.store import TERMINAL, Store
+from prefect_vertex_training.local_vertex.store.records import TERMINAL
+from prefect_vertex_training.local_vertex.store.store import Store
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob, JobServiceClient

@@ -1,1 +1,1 @@
-"""Vertex AI's and Cloud Logging's API: methods, validation, filters, the gRPC and REST servers."""
+"""The APIs of Vertex AI and Cloud Logging: methods, validation, filters, and the gRPC and REST servers."""

@@ -1,4 +1,4 @@
-"""The methods that are served: one table for gRPC and REST."""
+"""The table of all methods, and what happens around every call, over gRPC and REST."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.errors import TrainingError
-from ..faults import Switches
+from ..faults import Faults
 from .jobs import JobsApi
 from .logs import LogsApi
 from .quotas import Quotas
@@ -21,16 +21,16 @@ LOGGING = "google.logging.v2.LoggingServiceV2"
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method with one request and one response.
+    """A method with one request and one response.
 
     Attributes:
         service: Full name of its service.
-        name: As "CreateCustomJob".
+        name: For example "CreateCustomJob".
         request: Full name of the request message.
-        handler: From a request message to a response message; raises `ApiError`.
-        quota: Which quota a call spends; empty for none.
-        http: The verb and path template of https://google.aip.dev/127; `*` is one part of a path.
-        body: Which request field the HTTP body is; "*" for the whole request, empty for no body.
+        handler: Takes a request message, returns a response message or raises `ApiError`.
+        quota: The quota that a call counts against; empty for none.
+        http: HTTP verb and path template (https://google.aip.dev/127); `*` matches one segment of a path.
+        body: The request field in the HTTP body; "*" for the whole request, empty without a body.
     """
 
     service: str
@@ -42,54 +42,52 @@ class Method:
     body: str = ""
 
 
-def table(jobs: JobsApi, logs: LogsApi) -> Sequence[Method]:
-    """Every method with one response; TailLogEntries streams and is served apart."""
+def methods(jobs: JobsApi, logs: LogsApi) -> Sequence[Method]:
+    """All methods with one response; TailLogEntries, which streams, is served by `GrpcServer`."""
     v1, v2 = "google.cloud.aiplatform.v1", "google.logging.v2"
     parent = "/v1/{parent=projects/*/locations/*}/customJobs"
     job = "/v1/{name=projects/*/locations/*/customJobs/*}"
     operation = "/v1/{name=projects/*/locations/*/operations/*}"
-    create, get, delete = (
-        f"{v1}.CreateCustomJobRequest",
-        f"{v1}.GetCustomJobRequest",
-        f"{v1}.DeleteCustomJobRequest",
+    create, get, list_, cancel, delete = (
+        f"{v1}.{name}Request"
+        for name in ("CreateCustomJob", "GetCustomJob", "ListCustomJobs", "CancelCustomJob", "DeleteCustomJob")
     )
-    find, cancel = f"{v1}.ListCustomJobsRequest", f"{v1}.CancelCustomJobRequest"
-    look, lines = "google.longrunning.GetOperationRequest", f"{v2}.ListLogEntriesRequest"
+    get_operation, list_entries = "google.longrunning.GetOperationRequest", f"{v2}.ListLogEntriesRequest"
     return (
         Method(JOBS, "CreateCustomJob", create, jobs.create, "submissions", ("POST", parent), "custom_job"),
         Method(JOBS, "GetCustomJob", get, jobs.get, "reads", ("GET", job)),
-        Method(JOBS, "ListCustomJobs", find, jobs.list, "reads", ("GET", parent)),
+        Method(JOBS, "ListCustomJobs", list_, jobs.list, "reads", ("GET", parent)),
         Method(JOBS, "CancelCustomJob", cancel, jobs.cancel, "", ("POST", f"{job}:cancel"), "*"),
         Method(JOBS, "DeleteCustomJob", delete, jobs.delete, "submissions", ("DELETE", job)),
-        Method(OPERATIONS, "GetOperation", look, jobs.get_operation, "reads", ("GET", operation)),
-        Method(LOGGING, "ListLogEntries", lines, logs.list, "log_reads", ("POST", "/v2/entries:list"), "*"),
+        Method(OPERATIONS, "GetOperation", get_operation, jobs.get_operation, "reads", ("GET", operation)),
+        Method(LOGGING, "ListLogEntries", list_entries, logs.list, "log_reads", ("POST", "/v2/entries:list"), "*"),
     )
 
 
 class Dispatcher:
-    """What surrounds every call: who may call, the switched faults, quotas, and errors nobody expected.
+    """Calls methods; injects faults, enforces quotas and turns all exceptions into API errors.
 
     Args:
-        methods: As `table` returns them.
-        switches: The faults to strike with.
-        quotas: What calls spend.
-        report: Told about errors that are this program's fault.
+        methods: As `methods` returns them.
+        faults: The faults to inject.
+        quotas: The quotas to enforce.
+        report: Called with exceptions that are bugs of this program.
     """
 
     def __init__(
         self,
         methods: Sequence[Method],
-        switches: Switches,
+        faults: Faults,
         quotas: Quotas,
         report: Callable[[Exception], None],
     ) -> None:
         self.methods = methods
-        self._switches = switches
+        self._faults = faults
         self._quotas = quotas
         self._report = report
 
     def call(self, method: Method, request: object) -> Generated:
-        """The response message, or `ApiError` for whatever went wrong."""
+        """The response message; raises `ApiError` for all failures."""
         self.before(method.name, method.quota)
         try:
             return method.handler(request)
@@ -97,15 +95,15 @@ class Dispatcher:
             raise self.as_api_error(error) from error
 
     def before(self, name: str, quota: str = "") -> None:
-        """Raises the fault that a switch has ready for this method, and spends its quota."""
-        wanted = self._switches.fault_method
-        if wanted in {"", name} and self._switches.take("unavailable"):
+        """Raises `ApiError` if the fault `unavailable` is set for this method, or the quota is used up."""
+        wanted = self._faults.fault_method
+        if wanted in {"", name} and self._faults.take("unavailable"):
             raise ApiError(Code.UNAVAILABLE, "The service is currently unavailable.")
         if quota:
             self._quotas.spend(quota)
 
     def as_api_error(self, error: Exception) -> ApiError:
-        """The error to answer. A full disk is nothing that another try of the same call could help."""
+        """The API error for an exception. For a full disk it is one that clients don't retry."""
         if isinstance(error, ApiError):
             return error
         if isinstance(error, TrainingError):

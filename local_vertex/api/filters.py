@@ -1,8 +1,8 @@
-"""The filter language of Google's list methods, parsed here and turned into SQL conditions over the store.
+"""Parser for the filter language of Google's list methods; filters become SQL conditions.
 
 Grammar: https://google.aip.dev/160, with the value lists of
-https://cloud.google.com/logging/docs/view/logging-query-language. NOT binds tightest, then OR, then AND; two terms
-side by side mean AND.
+https://cloud.google.com/logging/docs/view/logging-query-language. NOT binds most tightly, then OR, then AND; AND
+may be omitted.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ MAX_LENGTH = 20_000
 _MAX_DEPTH = 50
 
 Condition = tuple[str, list[object]]
-"""SQL with question marks, and their values."""
+"""SQL with question marks, and the values for them."""
 
 
 class FilterError(ValueError):
-    """A filter that can't be understood; the text says which part."""
+    """An invalid filter; the message says which part is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """`field operator value`; `anything` when the value is the unquoted `*`."""
+    """`field operator value`; `anything` is set for the unquoted value `*`."""
 
     field: str
     operator: str
@@ -36,21 +36,21 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The opposite."""
+    """A negated term."""
 
     term: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All of them; of none: true."""
+    """A conjunction; without terms it is true."""
 
     terms: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one of them."""
+    """A disjunction."""
 
     terms: tuple[Expression, ...]
 
@@ -76,10 +76,10 @@ class _Token:
 
 
 def parse(text: str) -> Expression:
-    """The expression that `text` says; an empty text matches everything.
+    """Parses a filter; an empty one matches everything.
 
     Raises:
-        FilterError: It is no filter, or too long, or nested too deeply.
+        FilterError: The filter is invalid, too long or nested too deeply.
     """
     if len(text) > MAX_LENGTH:
         raise FilterError(f"the filter has {len(text)} characters, more than {MAX_LENGTH}")
@@ -190,11 +190,11 @@ class _Parser:
 
 
 def compile_filter(expression: Expression, compare: Callable[[Compare], Condition]) -> Condition:
-    """The SQL condition of an expression.
+    """The SQL condition for an expression.
 
     Args:
         expression: As `parse` returns it.
-        compare: The condition of one comparison; never NULL.
+        compare: Returns the condition for one comparison; its SQL must never be NULL.
     """
     if isinstance(expression, Compare):
         return compare(expression)
@@ -209,15 +209,15 @@ def compile_filter(expression: Expression, compare: Callable[[Compare], Conditio
 
 
 def seconds(text: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time.
+    """Parses an RFC 3339 time; returns seconds since 1970.
 
     Raises:
-        FilterError: It is none.
+        FilterError: The text is not such a time.
     """
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise FilterError(f"{text!r} is no time in RFC 3339 format, as 2026-01-31T12:00:00Z")
+        raise FilterError(f"{text!r} is not a time in RFC 3339 format, for example 2026-01-31T12:00:00Z")
     return moment.timestamp()

@@ -1,8 +1,7 @@
-"""The API over gRPC, on a unix socket and, on request, on loopback."""
+"""The API over gRPC, on a unix socket and optionally on loopback."""
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,30 +10,29 @@ from typing import Any, NoReturn
 import grpc
 
 from ...core.errors import LocalServiceError
+from .authorization import check_token
 from .dispatcher import LOGGING, Dispatcher, Method
 from .logs import LogsApi
 from .schema import Generated, Schema
-from .status import ApiError, Code
-
-ADMIN = "prefect_vertex_training.local.Admin"
-"""Our own service beside Google's: JSON objects in and out; see `command.py`."""
+from .status import ApiError
 
 # Every open TailLogEntries stream holds a thread.
 _THREADS = 64
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
-Admin = Callable[[dict[str, Any]], dict[str, Any]]
+AdminMethod = Callable[[dict[str, Any]], dict[str, Any]]
+"""A method of our own: JSON objects in and out."""
 
 
 class GrpcServer:
-    """One server; `listen` at least once, then `start`.
+    """A gRPC server. Call `listen` at least once, then `start`.
 
     Args:
         dispatcher: The methods with one response.
-        logs: For the method that streams.
-        schema: The messages.
-        admin: Methods of our own service by name.
-        token: What callers over TCP must send; callers through the unix socket need none.
+        logs: For TailLogEntries, which streams.
+        schema: The message classes.
+        admin: Our own methods, by service and name.
+        token: The token that callers over TCP must send; callers through the unix socket need none.
     """
 
     def __init__(
@@ -42,7 +40,7 @@ class GrpcServer:
         dispatcher: Dispatcher,
         logs: LogsApi,
         schema: Schema,
-        admin: Mapping[str, Admin],
+        admin: Mapping[str, Mapping[str, AdminMethod]],
         token: str | None,
     ) -> None:
         self._dispatcher = dispatcher
@@ -50,30 +48,31 @@ class GrpcServer:
         self._schema = schema
         self._token = token
         self._stopping = False
-        # Without SO_REUSEPORT a port that is taken is an error, not a second listener.
+        # Without SO_REUSEPORT, a port that is in use is an error, not a second listener.
         options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 16 << 20)]
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="api"), options=options)
         services: dict[str, dict[str, grpc.RpcMethodHandler]] = {}
         for method in dispatcher.methods:
             services.setdefault(method.service, {})[method.name] = self._unary(method)
         services[LOGGING]["TailLogEntries"] = self._tail()
-        services[ADMIN] = {name: self._admin(handler) for name, handler in admin.items()}
+        for service, methods in admin.items():
+            services[service] = {name: self._admin(handler) for name, handler in methods.items()}
         self._server.add_generic_rpc_handlers(
             tuple(grpc.method_handlers_generic_handler(name, handlers) for name, handlers in services.items())
         )
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Binds an address, as "unix:/path" or "127.0.0.1:0".
+        """Listens on an address.
 
         Args:
-            address: Where.
+            address: For example "unix:/path", or "127.0.0.1:0" for a free port.
             credentials: For TLS.
 
         Returns:
             The port; 1 for a socket.
 
         Raises:
-            LocalServiceError: The address can't be had.
+            LocalServiceError: The address can't be used.
         """
         try:
             if credentials is None:
@@ -81,15 +80,15 @@ class GrpcServer:
             return self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise LocalServiceError(
-                "can't listen", where=address, next_step="Set VERTEX_TRAINING_HOME to another folder"
+                "the service can't listen", where=address, next_step="Set VERTEX_TRAINING_HOME to another folder"
             ) from error
 
     def start(self) -> None:
-        """Serves from now on."""
+        """Starts to serve."""
         self._server.start()
 
     def stop(self, grace: float) -> None:
-        """Takes no new calls and ends the running ones, within `grace` seconds."""
+        """Refuses new calls, and ends the running ones after `grace` seconds."""
         self._stopping = True
         self._server.stop(grace).wait()
 
@@ -115,12 +114,12 @@ class GrpcServer:
         message = self._schema["google.logging.v2.TailLogEntriesRequest"]
         return grpc.stream_stream_rpc_method_handler(handle, message.FromString, _serialize)
 
-    def _admin(self, handler: Admin) -> grpc.RpcMethodHandler:
+    def _admin(self, handler: AdminMethod) -> grpc.RpcMethodHandler:
         def handle(request: bytes, context: grpc.ServicerContext) -> bytes:
             try:
                 self._authorize(context)
                 return json.dumps(handler(json.loads(request or b"{}"))).encode()
-            except Exception as error:  # noqa: BLE001 - every failure is answered
+            except Exception as error:  # noqa: BLE001 - every failure becomes a response
                 self._abort(context, self._dispatcher.as_api_error(error))
 
         return grpc.unary_unary_rpc_method_handler(handle)
@@ -139,14 +138,3 @@ class GrpcServer:
 
 def _serialize(message: Generated) -> bytes:
     return message.SerializeToString()
-
-
-def check_token(header: str | bytes | None, token: str | None) -> None:
-    """Raises `ApiError` unless an authorization header holds the token; a service without token refuses all."""
-    sent = header.encode() if isinstance(header, str) else header or b""
-    if token is None or not hmac.compare_digest(sent, f"Bearer {token}".encode()):
-        raise ApiError(
-            Code.UNAUTHENTICATED,
-            "Request had invalid authentication credentials: send `authorization: Bearer TOKEN` with the token that"
-            " `vertex-training local status` prints.",
-        )

@@ -1,4 +1,4 @@
-"""Cloud Logging for the lines of local jobs: ListLogEntries and TailLogEntries.
+"""The methods of Cloud Logging for the log entries of local jobs: ListLogEntries and TailLogEntries.
 
 https://cloud.google.com/logging/docs/reference/v2/rpc/google.logging.v2#loggingservicev2
 """
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..faults import Switches
-from ..store.store import Store, StoredEntry
+from ..faults import Faults
+from ..location import Location
+from ..store.records import StoredEntry
+from ..store.store import Store
 from . import queries
 from .filters import Condition, FilterError
-from .jobs import Environment
 from .schema import Generated, Schema
 from .status import ApiError, Code
 
@@ -22,16 +23,16 @@ _V2 = "google.logging.v2"
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 _ORDERS = {"": (">", "ASC"), "timestamp asc": (">", "ASC"), "timestamp desc": ("<", "DESC")}
-_LOOK_SECONDS = 0.5  # how soon an idle stream notices that its client is gone
+_WAIT_SECONDS = 0.5  # after at most this time an idle stream notices that its client is gone
 
 
 class LogsApi:
     """The methods; each takes a request message and returns response messages or raises `ApiError`."""
 
-    def __init__(self, *, store: Store, switches: Switches, environment: Environment, schema: Schema) -> None:
+    def __init__(self, *, store: Store, faults: Faults, location: Location, schema: Schema) -> None:
         self._store = store
-        self._switches = switches
-        self._environment = environment
+        self._faults = faults
+        self._location = location
         self._schema = schema
         self._tailing = 0
         self._lock = threading.Lock()
@@ -46,11 +47,11 @@ class LogsApi:
         where, values = self._condition(request)
         query = ("entries", request.filter, direction)
         try:
-            place = queries.page_place(request.page_token, query, 2)
+            position = queries.page_position(request.page_token, query, 2)
         except queries.PageTokenError as error:
             raise ApiError(Code.INVALID_ARGUMENT, f"page_token: {error}") from error
-        if place is not None:
-            where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *place]
+        if position is not None:
+            where, values = f"({where}) AND (timestamp, seq) {sign} (?, ?)", [*values, *position]
         size = request.page_size or PAGE_SIZE
         found = self._store.find_logs(where, values, order=f"timestamp {direction}, seq {direction}", limit=size + 1)
         response = self._schema[f"{_V2}.ListLogEntriesResponse"]()
@@ -61,11 +62,11 @@ class LogsApi:
         return response
 
     def tail(self, requests: Iterator[Any], is_active: Callable[[], bool]) -> Iterator[Any]:
-        """TailLogEntries: every line that arrives from now on, at once.
+        """TailLogEntries: yields new entries as soon as they arrive.
 
         Args:
-            requests: The client's side of the stream; its first message holds the filter.
-            is_active: False when the client is gone or the service stops.
+            requests: The client's messages; the first contains the filter.
+            is_active: Returns False when the client is gone or the service stops.
         """
         request = next(requests, None)
         if request is None:
@@ -74,7 +75,7 @@ class LogsApi:
         with self._session():
             seen = self._store.last_log()
             while is_active():
-                if not self._store.wait_for_logs(seen, _LOOK_SECONDS):
+                if not self._store.wait_for_logs(seen, _WAIT_SECONDS):
                     continue
                 newest = self._store.last_log()
                 while seen < newest:
@@ -88,8 +89,8 @@ class LogsApi:
                     seen = new[-1].seq if len(new) == MAX_PAGE_SIZE else newest
 
     def _condition(self, request: Generated) -> Condition:
-        project = self._environment.project_id
-        served = {f"projects/{project}", f"projects/{self._environment.project_number}"}
+        project = self._location.project_id
+        served = {f"projects/{project}", f"projects/{self._location.project_number}"}
         if not request.resource_names:
             raise ApiError(Code.INVALID_ARGUMENT, "resource_names is required")
         for name in request.resource_names:
@@ -103,7 +104,7 @@ class LogsApi:
 
     @contextmanager
     def _session(self) -> Iterator[None]:
-        limit = self._switches.tail_sessions
+        limit = self._faults.tail_sessions
         with self._lock:
             if self._tailing >= limit:
                 text = f"Too many tail sessions: a project can have {limit} at a time"
@@ -116,7 +117,7 @@ class LogsApi:
                 self._tailing -= 1
 
     def _fill(self, response: Generated, lines: Iterable[StoredEntry]) -> None:
-        project = self._environment.project_id
+        project = self._location.project_id
         for line in lines:
             entry = response.entries.add(
                 log_name=f"projects/{project}/logs/{line.entry.task}",

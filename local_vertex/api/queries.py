@@ -1,4 +1,4 @@
-"""What the list methods can be asked: fields and operators of jobs and of log lines, as SQL; and page tokens."""
+"""The fields and operators in filters for jobs and log entries, as SQL; and page tokens."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SEVERITIES = {
 
 
 def compile_jobs(text: str, states: Sequence[str]) -> Condition:
-    """A condition over the store's `jobs` for the filter of ListCustomJobs.
+    """The condition over the store's table `jobs` for a filter of ListCustomJobs.
 
     Args:
-        text: The filter; empty matches every job.
+        text: The filter; an empty one matches all jobs.
         states: The names of all states.
 
     Raises:
-        FilterError: It is no filter, or asks what ListCustomJobs does not offer.
+        FilterError: The filter is invalid, or uses fields that ListCustomJobs doesn't support.
     """
 
     def compare(term: Compare) -> Condition:
@@ -43,7 +43,7 @@ def compile_jobs(text: str, states: Sequence[str]) -> Condition:
         if term.field == "state":
             _allow(term, "=", "!=")
             if term.value not in states:
-                raise FilterError(f"{term.value!r} is no job state")
+                raise FilterError(f"{term.value!r} is not a job state")
             return f"state {term.operator} ?", [term.value]
         if term.field == "create_time":
             _allow(term, *_ORDER)
@@ -59,7 +59,7 @@ def _display_name(term: Compare) -> Condition:
     _allow(term, "=", "!=", ":")
     if term.operator != ":":
         return f"display_name {term.operator} ?", [term.value]
-    # `*` is the filter's wildcard; GLOB's other signs stand for themselves.
+    # `*` is the filter's only wildcard; GLOB's others are quoted.
     pattern = "".join(f"[{sign}]" if sign in "[?" else sign for sign in term.value)
     return "display_name GLOB ?", [pattern]
 
@@ -78,14 +78,14 @@ def _label(term: Compare) -> Condition:
 
 
 def compile_logs(text: str, project: str) -> Condition:
-    """A condition over the store's `logs` for the filter of ListLogEntries and TailLogEntries.
+    """The condition over the store's table `logs` for a filter of ListLogEntries or TailLogEntries.
 
     Args:
-        text: The filter; empty matches every line.
-        project: The project's id, part of log names.
+        text: The filter; an empty one matches all entries.
+        project: The project's id, which is a part of log names.
 
     Raises:
-        FilterError: It is no filter, or asks what is not served here.
+        FilterError: The filter is invalid, or uses fields or operators that are not supported here.
     """
     fields: dict[str, tuple[str, Callable[[str], object]]] = {
         "resource.type": ("'ml_job'", str),
@@ -104,7 +104,7 @@ def compile_logs(text: str, project: str) -> Condition:
 
     def compare(term: Compare) -> Condition:
         if term.field.startswith("jsonPayload."):
-            _allow(term, "=", "!=", ":")  # SQLite would order numbers and texts among each other
+            _allow(term, "=", "!=", ":")  # no <: SQLite would order numbers before texts
             path = "".join(f'."{part}"' for part in term.field.split(".")[1:])
             return _log_condition("coalesce(json_extract(payload, ?), '')", _scalar, term, [f"${path}"])
         if term.field not in fields:
@@ -124,7 +124,7 @@ def _log_condition(expression: str, convert: Callable[[str], object], term: Comp
 
 
 def _scalar(text: str) -> float | str:
-    """What a JSON field is compared with: a number where the text is one."""
+    """The value to compare a JSON field with: a number if the text is one."""
     try:
         return float(text)
     except ValueError:
@@ -133,7 +133,7 @@ def _scalar(text: str) -> float | str:
 
 def _severity(name: str) -> int:
     if name.upper() not in SEVERITIES:
-        raise FilterError(f"{name!r} is no severity: use one of {', '.join(SEVERITIES)}")
+        raise FilterError(f"{name!r} is not a severity: use one of {', '.join(SEVERITIES)}")
     return SEVERITIES[name.upper()]
 
 
@@ -152,34 +152,44 @@ def _allow(term: Compare, *operators: str) -> None:
 
 
 class PageTokenError(ValueError):
-    """A page token that was not made for this query."""
+    """A page token that doesn't belong to this query."""
 
 
-def page_token(place: Sequence[int | float], query: Sequence[str]) -> str:
-    """A token for the page after `place` of `query`; useless for any other query."""
-    data = json.dumps([_fingerprint(query), *place])
+def page_token(position: Sequence[int | float], query: Sequence[str]) -> str:
+    """The token for the page after a position; valid only for the same query.
+
+    Args:
+        position: The last item of the page before, as the numbers that it is ordered by.
+        query: Everything that must be the same for the next page.
+    """
+    data = json.dumps([_fingerprint(query), *position])
     return base64.urlsafe_b64encode(data.encode()).decode()
 
 
-def page_place(token: str, query: Sequence[str], parts: int) -> list[float] | None:
-    """The place where the page starts, of so many numbers; None for the first page (an empty token).
+def page_position(token: str, query: Sequence[str], parts: int) -> list[float] | None:
+    """The position after which a page starts; None for the first page (an empty token).
+
+    Args:
+        token: As `page_token` returned it.
+        query: As for `page_token`.
+        parts: How many numbers a position has.
 
     Raises:
-        PageTokenError: No token at all, or one of another query.
+        PageTokenError: The token is invalid, or belongs to another query.
     """
     if not token:
         return None
     try:
-        fingerprint, *place = json.loads(base64.urlsafe_b64decode(token))
+        fingerprint, *position = json.loads(base64.urlsafe_b64decode(token))
     except (binascii.Error, ValueError, TypeError) as error:
         raise PageTokenError("The page token is not valid") from error
-    if fingerprint != _fingerprint(query) or len(place) != parts or not all(map(_is_number, place)):
+    if fingerprint != _fingerprint(query) or len(position) != parts or not all(map(_is_number, position)):
         raise PageTokenError("The page token is not valid for this query")
-    return place
+    return position
 
 
 def _is_number(part: object) -> bool:
-    return isinstance(part, (int, float)) and abs(part) < 2**62  # what SQLite takes
+    return isinstance(part, (int, float)) and abs(part) < 2**62  # the range of SQLite's integers
 
 
 def _fingerprint(query: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The rates the real service allows a project and region, as token buckets."""
+"""The request quotas of the real service, as token buckets."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..faults import Switches
+from ..faults import Faults
 from .status import ApiError, Code
 
-# Switch that holds the rate, and how the service calls the quota: metric, limit, API.
+# For each quota: the setting with its rate, and the service's names for the quota metric and the API.
 _QUOTAS = {
     "reads": ("reads_per_minute", "Resource management read requests", "aiplatform.googleapis.com"),
     "submissions": ("submissions_per_minute", "Job submission requests", "aiplatform.googleapis.com"),
@@ -18,34 +18,34 @@ _QUOTAS = {
 
 
 class Quotas:
-    """One bucket a quota: full at first, refilled steadily, never above a minute's worth.
+    """One token bucket for each quota: full at first, refilled steadily, with room for one minute's tokens.
 
     Args:
-        switches: Say whether quotas hold, and their rates; asked at every call.
-        consumer: The project's number, for the error's text.
-        clock: Seconds, monotonic.
+        faults: Whether quotas are enforced, and their rates; read at every call.
+        consumer: The project's number, for error messages.
+        clock: Monotonic time, in seconds.
     """
 
-    def __init__(self, switches: Switches, consumer: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._switches = switches
+    def __init__(self, faults: Faults, consumer: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._faults = faults
         self._consumer = consumer
         self._clock = clock
         self._lock = threading.Lock()
-        self._used: dict[str, tuple[float, float]] = {}  # tokens used up, and when that was so
+        self._used: dict[str, tuple[float, float]] = {}  # tokens used, and the time of that count
 
     def spend(self, quota: str) -> None:
-        """Takes one token.
+        """Counts one request.
 
         Args:
             quota: "reads", "submissions" or "log_reads".
 
         Raises:
-            ApiError: RESOURCE_EXHAUSTED, when none is left.
+            ApiError: RESOURCE_EXHAUSTED if the quota is used up.
         """
-        switch, metric, api = _QUOTAS[quota]
-        if not self._switches.quotas:
+        setting, metric, api = _QUOTAS[quota]
+        if not self._faults.quotas:
             return
-        rate = getattr(self._switches, switch)
+        rate = getattr(self._faults, setting)
         with self._lock:
             now = self._clock()
             used, since = self._used.get(quota, (0.0, now))

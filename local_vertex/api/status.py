@@ -1,4 +1,4 @@
-"""The API's errors: a google.rpc.Status, over gRPC and over REST."""
+"""API errors, which are google.rpc.Status over gRPC and REST."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .schema import Schema
 
 
 class Code(IntEnum):
-    """google.rpc.Code, as far as it is answered here."""
+    """The values of google.rpc.Code that are used here."""
 
     INVALID_ARGUMENT = 3
     NOT_FOUND = 5
@@ -36,19 +36,19 @@ HTTP_STATUS = {
 
 
 class Violation(NamedTuple):
-    """One bad field: its path in the request, and what is wrong with it."""
+    """An invalid field: its path in the request, and what is wrong with it."""
 
     field: str
     description: str
 
 
 class ApiError(Exception):
-    """A call that ends with an error.
+    """A failed API call.
 
     Args:
-        code: Which error.
-        message: For people.
-        violations: The bad fields, for programs.
+        code: The status code.
+        message: The text for people.
+        violations: The invalid fields.
     """
 
     def __init__(self, code: Code, message: str, violations: Sequence[Violation] = ()) -> None:
@@ -58,7 +58,7 @@ class ApiError(Exception):
         self.violations = violations
 
     def status(self, schema: Schema) -> object:
-        """As google.rpc.Status, with google.rpc.BadRequest where fields are bad."""
+        """The google.rpc.Status, with a google.rpc.BadRequest for invalid fields."""
         status = schema["google.rpc.Status"](code=int(self.code), message=self.message)
         if self.violations:
             details = schema["google.rpc.BadRequest"]()
@@ -69,7 +69,7 @@ class ApiError(Exception):
 
 
 def invalid(violations: Sequence[Violation]) -> ApiError:
-    """All bad fields in one error, in the words of the real service."""
+    """The error for invalid fields, with the text of the real service."""
     listed = "".join(
         f"{number}.Field: {field}; Message: {description}\t"
         for number, (field, description) in enumerate(violations, start=1)

@@ -1,7 +1,6 @@
-"""What CreateCustomJob refuses.
+"""Validation of CreateCustomJob requests.
 
-The limits are the documented ones; where no text of the real service is known, the text is ours (README.md lists
-which).
+The limits are documented by Google. README.md says which error texts are those of the real service.
 """
 
 from __future__ import annotations
@@ -21,15 +20,18 @@ FLEX_START = 6
 
 _C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/[^\r\n]*)?")
-# A reference never starts with a dash and holds no blank: it stays one argument, and no option, wherever it goes.
+# No leading dash and no space: in a command line the reference stays one argument and is never taken for an option.
 _IMAGE = re.compile(r"(?:oci:[^\x00-\x20\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
 
 
 def check(job: Generated) -> None:
-    """Raises `ApiError` when a CustomJob can't be created, naming every bad field.
+    """Checks a CustomJob.
 
     Args:
-        job: google.cloud.aiplatform.v1.CustomJob, as the client sent it.
+        job: The google.cloud.aiplatform.v1.CustomJob of the client.
+
+    Raises:
+        ApiError: The job is invalid; the error names every invalid field.
     """
     violations = [*_head(job), *_pools(job.job_spec), *_scheduling(job.job_spec)]
     if violations:
@@ -58,7 +60,7 @@ _LABEL_RULE = "use at most 63 lowercase letters, digits, underscores and dashes.
 
 
 def _is_label(text: str) -> bool:
-    # International letters are allowed; those that have no case count as lowercase.
+    # International letters are allowed; letters without case count as lowercase.
     return len(text) <= 63 and all((c.isalnum() and c == c.lower()) or c in "_-" for c in text)
 
 
@@ -144,7 +146,7 @@ def _scheduling(spec: Generated) -> Iterator[Violation]:
 
 
 def _accelerator(machine: Generated) -> str:
-    """The accelerator's name; empty for none, the number for one this schema does not know."""
+    """The accelerator's name; empty for none, its number if the schema doesn't know it."""
     if not machine.accelerator_type:
         return ""
     values = machine.DESCRIPTOR.fields_by_name["accelerator_type"].enum_type.values_by_number

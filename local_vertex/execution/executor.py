@@ -1,4 +1,4 @@
-"""Runs every live job of a store, in one thread of its own."""
+"""Runs every job of a store that has not ended, in its own thread."""
 
 from __future__ import annotations
 
@@ -8,73 +8,84 @@ import shutil
 import threading
 import traceback
 from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StorageError, storage_errors
-from ..faults import Switches
-from ..store.store import TERMINAL, Store
-from .info import ServiceInfo
-from .process.path_mapping import share
+from ..faults import Faults
+from ..location import Location
+from ..store.records import TERMINAL
+from ..store.store import Store
+from .replica.buckets import make_shared
 
 if TYPE_CHECKING:
-    from .context import Context
-    from .job import Job
+    from .job import Job, Runtimes
+    from .replica.context import Context
 
-_CHORE_SECONDS = 0.1
+_REMOVE_SECONDS = 0.1
 _STOP_SECONDS = 5.0
 
 
-class Executor:
-    """What runs the jobs.
+@dataclass(frozen=True, slots=True)
+class _Environment:
+    """What jobs need to run; created for the first job, so that a service without jobs starts faster."""
 
-    Jobs don't depend on it: when it is gone they go on, and the next one on the same folder finds them.
+    context: Context
+    runtimes: Runtimes
+    removing: asyncio.Task[None]
+
+
+class Executor:
+    """Runs jobs.
+
+    Jobs don't depend on it: they go on when it ends, and the next executor on the same folder finds them.
 
     Args:
-        store: The jobs. One executor at a time runs those of a store.
-        folder: For runs, unpacked images and buckets.
-        switches: What a test or a lesson has turned.
-        environment: Project and region.
+        store: The jobs. Only one executor at a time may run the jobs of a store.
+        folder: The folder for runs, unpacked images and buckets.
+        faults: Delays and failures to inject.
+        location: The project and region that the service stands for.
     """
 
-    def __init__(self, store: Store, folder: Path, switches: Switches, *, environment: ServiceInfo) -> None:
+    def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
         self._store = store
         self._runs = folder / "runs"
-        self._trees = folder / "trees"
+        self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
-        self._switches = switches
-        self._info = environment
+        self._faults = faults
+        self._location = location
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
-        self._context: Context | None = None
-        self._chores: asyncio.Task[None] | None = None
+        self._environment: _Environment | None = None
+        self._ended: list[Path] = []
 
     @property
     def buckets(self) -> Path:
-        """The folder whose folders are the buckets."""
+        """The folder with one folder for each bucket."""
         return self._buckets
 
     def start(self) -> None:
-        """Finds every job again that has not ended, and goes on with it.
+        """Finds every job that has not ended, and continues it.
 
         Raises:
             StorageError: The folder can't be written.
         """
-        for folder in (self._runs, self._trees):
+        for folder in (self._runs, self._rootfs):
             with storage_errors(folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with storage_errors(self._buckets):
-            share(self._buckets, self._buckets)
+            make_shared(self._buckets, self._buckets)
         live = self._store.live()
         self._thread.start()
         for record in live:
-            self._soon(self._run(record.id))
-        self._soon(self._sweep({record.id for record in live}))
+            self._schedule(self._run(record.id))
+        self._schedule(self._remove_leftovers({record.id for record in live}))
 
     def submit(self, job_id: str) -> None:
-        """Runs a job that is in the store; returns at once."""
-        self._soon(self._run(job_id))
+        """Runs a job of the store; returns at once."""
+        self._schedule(self._run(job_id))
 
     def cancel(self, job_id: str) -> None:
         """Ends a job whose cancellation is in the store; returns at once."""
@@ -86,16 +97,16 @@ class Executor:
         self._loop.call_soon_threadsafe(cancel)
 
     def forget(self, job_id: str) -> None:
-        """Removes what a deleted job left on disk; its buckets stay."""
+        """Removes the files of a deleted job, except those in buckets."""
         shutil.rmtree(self._runs / job_id, ignore_errors=True)
 
     def stop(self) -> None:
-        """Ends this executor; its jobs go on."""
+        """Stops this executor; its jobs go on."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_STOP_SECONDS)
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def _schedule(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _serve(self) -> None:
@@ -103,44 +114,37 @@ class Executor:
         try:
             self._loop.run_forever()
         finally:
-            self._loop.run_until_complete(self._leave())
+            self._loop.run_until_complete(self._close())
             self._loop.close()
 
-    def _furnish(self) -> Context:
-        """What jobs are run with; made for the first one, so that a service without any is ready sooner."""
-        from .context import Context
-        from .image import Images
-        from .log_stream import Tails
-        from .process.processes import trees_in_use
-        from .process.rootfs import Trees
-        from .process.supervisor_client import Supervision
+    def _create_environment(self) -> _Environment:
+        from .container.container_runner import ContainerRuntime
+        from .job import Runtimes
+        from .process.process_runner import ProcessRuntime
+        from .replica.context import Context
+        from .replica.image import Images
 
-        self._context = Context(
+        context = Context(
             store=self._store,
-            switches=self._switches,
-            info=self._info,
+            faults=self._faults,
+            location=self._location,
             runs=self._runs,
             buckets=self._buckets,
             images=Images(),
-            trees=Trees(self._trees, lambda: trees_in_use(self._runs)),
-            supervision=Supervision(self._runs),
-            tails=Tails(),
-            garbage=[],
-            bringing=asyncio.Lock(),
-            left=threading.Event(),
+            stopping=threading.Event(),
         )
-        self._chores = self._loop.create_task(self._do_chores(self._context))
-        return self._context
+        runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))
+        return _Environment(context, runtimes, self._loop.create_task(self._remove_ended()))
 
-    async def _leave(self) -> None:
-        if self._context is not None:
-            self._context.left.set()
+    async def _close(self) -> None:
+        if self._environment is not None:
+            self._environment.context.stopping.set()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._context is not None:
-            await self._context.supervision.close()
+        if self._environment is not None:
+            await self._environment.runtimes.close()
 
     async def _run(self, job_id: str) -> None:
         from .job import Job
@@ -152,9 +156,11 @@ class Executor:
             record = self._store.get(job_id)
             if record is None:
                 return
-            job = Job(self._context or self._furnish(), record)
+            self._environment = self._environment or self._create_environment()
+            job = Job(self._environment.context, self._environment.runtimes, record)
             self._jobs[job_id] = (job, task)
             await job.run()
+            self._ended.append(self._runs / job_id)
         except Exception:  # noqa: BLE001 - a fault of this program must end the job, not leave it hanging
             traceback.print_exc()
             with contextlib.suppress(StorageError):
@@ -164,29 +170,27 @@ class Executor:
         finally:
             self._jobs.pop(job_id, None)
 
-    async def _do_chores(self, context: Context) -> None:
-        """What is done for all jobs together: reading what they write, removing what they leave."""
+    async def _remove_ended(self) -> None:
+        """Removes the folders of jobs that have ended, many at a time and in another thread."""
         while True:
-            context.tails.read()
-            if context.garbage:
-                doomed = list(context.garbage)
-                context.garbage.clear()
-                await asyncio.to_thread(_remove, doomed)
-            await asyncio.sleep(_CHORE_SECONDS)
+            if self._ended:
+                folders, self._ended = self._ended, []
+                await asyncio.to_thread(_remove, folders)
+            await asyncio.sleep(_REMOVE_SECONDS)
 
-    async def _sweep(self, live: set[str]) -> None:
-        """Removes the folders of jobs that ended just before their service was killed."""
+    async def _remove_leftovers(self, live: set[str]) -> None:
+        """Removes the folders of jobs that ended just before the service was killed."""
 
-        def sweep() -> None:
+        def remove() -> None:
             _remove(
                 folder
                 for folder in self._runs.iterdir()
-                if folder.is_dir() and folder.name not in live and self._is_over(folder.name)
+                if folder.is_dir() and folder.name not in live and self._has_ended(folder.name)
             )
 
-        await asyncio.to_thread(sweep)
+        await asyncio.to_thread(remove)
 
-    def _is_over(self, job_id: str) -> bool:
+    def _has_ended(self, job_id: str) -> bool:
         record = self._store.get(job_id)
         return record is None or record.state in TERMINAL
 

@@ -1,7 +1,8 @@
-"""The life of one job, from the first attempt to its terminal state.
+"""The execution of one job, from the first attempt to its terminal state.
 
-A service that was killed begins here again for every job that has not ended. Each step is safe to repeat: what was
-decided stands in the store or in a run's folder before it is done, and a run that was started is found, not started.
+A new service starts here again for every job that has not ended when the service before it was killed. Each step is
+safe to repeat: decisions are stored before they are carried out, and a run that was started is found, not started
+again.
 """
 
 from __future__ import annotations
@@ -11,56 +12,76 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ...core.errors import DockerError, ImageError, StorageError, TrainingError
-from ..store.store import JobRecord
+from ...core.errors import ImageError, StorageError, TrainingError
+from ..store.records import JobRecord
 from . import outcomes
-from .attempt import Attempt, container_addresses, process_addresses
-from .context import Context
-from .log_stream import service_line
-from .outcomes import Ending
-from .process.processes import Processes
-from .replica import Backend
-from .replica_set import Crew
-from .spec import JobSpec
+from .outcomes import Outcome
+from .replica.attempt import Attempt
+from .replica.context import Context
+from .replica.job_spec import JobSpec
+from .replica.log_stream import service_line
+from .replica.runner import ReplicaRuntime
+from .replica_set import ReplicaSet
 
 _RETRY_SECONDS = 1.0
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtimes:
+    """The ways to run replicas.
+
+    Attributes:
+        processes: For images without a base.
+        containers: For images with a base.
+    """
+
+    processes: ReplicaRuntime
+    containers: ReplicaRuntime
+
+    async def close(self) -> None:
+        """Releases this service's resources; replicas go on."""
+        await self.processes.close()
+        await self.containers.close()
 
 
 class Job:
     """Runs one job of the store.
 
     Args:
-        context: What it is run with.
-        record: As the store has it now.
+        context: What all jobs share.
+        runtimes: The ways to run replicas.
+        record: The job's present record.
     """
 
-    def __init__(self, context: Context, record: JobRecord) -> None:
+    def __init__(self, context: Context, runtimes: Runtimes, record: JobRecord) -> None:
         self._context = context
+        self._runtimes = runtimes
         self._record = record
         self._id = record.id
         self._spec = JobSpec.parse(record.spec)
         self._restarts: dict[str, int] = dict(record.detail.get("restarts", {}))
         self._plan: dict[str, Any] = record.detail.get("plan", {})
-        self._decided: dict[str, Any] | None = record.detail.get("ending")
-        self._crew: Crew | None = None
+        self._stored_outcome: dict[str, Any] | None = record.detail.get("ending")
+        self._replicas: ReplicaSet | None = None
         self._is_cancelled = record.cancel_requested
         self._is_finishing = False
 
     def cancel(self, task: asyncio.Task[None]) -> None:
-        """Ends the job, which `task` runs."""
+        """Ends the job that `task` runs."""
         if not self._is_cancelled and not self._is_finishing:
             self._is_cancelled = True
             task.cancel()
 
     async def run(self) -> None:
-        """Returns when the job has ended. When the task is cancelled from elsewhere, the job goes on without it."""
+        """Returns when the job has ended. If its task is cancelled, but not through `cancel`, the replicas go on."""
         try:
-            ending = await self._attempts()
-            if ending.kind == "succeeded":
-                wait = ending.time + self._context.switches.teardown_seconds - time.time()
+            outcome = await self._attempts()
+            if outcome.kind == "succeeded":
+                wait = outcome.time + self._context.faults.teardown_seconds - time.time()
                 await asyncio.sleep(max(0.0, wait))
             self._is_finishing = True
         except asyncio.CancelledError:
@@ -68,8 +89,8 @@ class Job:
                 raise
             self._is_finishing = True
             await self._stop()
-            ending = Ending("cancelled", outcomes.CANCELLED, "The job was cancelled.")
-        await self._finish(ending)
+            outcome = Outcome("cancelled", outcomes.CANCELLED, "The job was cancelled.")
+        await self._finish(outcome)
 
     # Attempts
 
@@ -77,165 +98,147 @@ class Job:
     def _attempt(self) -> int:
         return 1 + sum(self._restarts.values())
 
-    async def _attempts(self) -> Ending:
+    async def _attempts(self) -> Outcome:
         while True:
             try:
-                ending = await self._one_attempt()
+                outcome = await self._one_attempt()
             except TrainingError as error:
                 kind = "internal" if error.transient else "failed"
-                ending = Ending(kind, outcomes.INVALID_ARGUMENT, str(error))
+                outcome = Outcome(kind, outcomes.INVALID_ARGUMENT, str(error))
             except Exception:  # noqa: BLE001 - a fault of this program must end the job, not leave it hanging
                 traceback.print_exc()
-                ending = outcomes.internal_error()
-            if ending.kind != "succeeded":
-                await self._decide(ending)
+                outcome = outcomes.internal_error()
+            if outcome.kind != "succeeded":
+                await self._store_outcome(outcome)
             await self._stop()
-            count = self._restarts.get(ending.kind, 0)
-            if not self._spec.retries or count >= outcomes.MAX_RESTARTS.get(ending.kind, 0):
-                return ending
-            self._say(f"restart-{self._attempt}", f"{ending.message} The job is restarted.", "WARNING")
-            self._restarts[ending.kind] = count + 1
-            self._decided = None
+            count = self._restarts.get(outcome.kind, 0)
+            if not self._spec.retries or count >= outcomes.MAX_RESTARTS.get(outcome.kind, 0):
+                return outcome
+            self._log(f"restart-{self._attempt}", f"{outcome.message} The job is restarted.", "WARNING")
+            self._restarts[outcome.kind] = count + 1
+            self._stored_outcome = None
             await self._note(restarts=self._restarts, ending=None)
-            await self._move("JOB_STATE_PENDING")
+            await self._set_state("JOB_STATE_PENDING")
 
-    async def _one_attempt(self) -> Ending:
-        if self._is_cancelled or self._decided:
-            # What ran is still to be stopped; a service that was killed had come that far.
-            if self._was_planned:
-                self._crew = await self._gather()
-                self._crew.adopt()
+    async def _one_attempt(self) -> Outcome:
+        if self._is_cancelled or self._stored_outcome:
+            # An earlier service has decided this; it was killed before it had stopped all replicas.
+            if self._is_planned:
+                self._replicas = await self._replica_set()
+                self._replicas.adopt()
             if self._is_cancelled:
                 raise asyncio.CancelledError
-            return Ending(**(self._decided or {}))
-        if not self._was_planned:
-            self._say("preparing", "Job is preparing.")
+            return Outcome(**(self._stored_outcome or {}))
+        if not self._is_planned:
+            self._log("preparing", "Job is preparing.")
             if self._attempt == 1:
                 waited = time.time() - (self._record.create_time or 0.0)
-                await asyncio.sleep(max(0.0, self._context.switches.pending_seconds - waited))
-            if self._context.switches.take("stock_out"):
-                return outcomes.stock_out(self._context.info.region)
-        self._crew = await self._gather()
-        return await self._watch(self._crew)
+                await asyncio.sleep(max(0.0, self._context.faults.pending_seconds - waited))
+            if self._context.faults.take("stock_out"):
+                return outcomes.stock_out(self._context.location.region)
+        self._replicas = await self._replica_set()
+        return await self._run_replicas(self._replicas)
 
-    async def _watch(self, crew: Crew) -> Ending:
-        ending = await crew.start()
-        if ending is not None and ending.kind != "succeeded":
-            return ending
+    async def _run_replicas(self, replicas: ReplicaSet) -> Outcome:
+        outcome = await replicas.start()
+        if outcome is not None and outcome.kind != "succeeded":
+            return outcome
         await self._set_running()
-        if ending is not None:
-            return ending
-        if self._context.switches.take("preempt"):
+        if outcome is not None:
+            return outcome
+        if self._context.faults.take("preempt"):
             return outcomes.preempted(self._spec.primary)
-        if self._context.switches.take("out_of_memory"):
+        if self._context.faults.take("out_of_memory"):
             return outcomes.low_memory(self._spec.pools[0].name)
         left = (self._record.start_time or time.time()) + self._spec.timeout - time.time()
         try:
             async with asyncio.timeout(max(0.0, left)):
-                return await crew.wait()
+                return await replicas.wait()
         except TimeoutError:
             return outcomes.timed_out(self._spec.timeout)
 
-    async def _decide(self, ending: Ending) -> None:
-        """Stopping replicas makes exit statuses of its own: what ended the attempt must be known before."""
-        if self._crew is not None:
-            await self._note(ending={"kind": ending.kind, "code": ending.code, "message": ending.message})
+    async def _store_outcome(self, outcome: Outcome) -> None:
+        """Stores the outcome before replicas are stopped: that produces exit statuses, which are not the outcome."""
+        if self._replicas is not None:
+            await self._note(ending={"kind": outcome.kind, "code": outcome.code, "message": outcome.message})
 
     async def _stop(self) -> None:
-        if self._crew is not None:
-            await self._crew.stop(self._context.switches.grace_seconds)
-            self._crew = None
+        if self._replicas is not None:
+            await self._replicas.stop(self._context.faults.grace_seconds)
+            self._replicas = None
 
-    # The plan: what must be the same for every replica, whichever service starts it
+    # The plan of an attempt: what must be the same for all replicas, whichever service starts them
 
     @property
-    def _was_planned(self) -> bool:
+    def _is_planned(self) -> bool:
         return self._plan.get("attempt") == self._attempt
 
-    async def _gather(self) -> Crew:
-        if not self._was_planned:
+    async def _replica_set(self) -> ReplicaSet:
+        if not self._is_planned:
             self._plan = {"attempt": self._attempt, **await self._make_plan()}
             await self._note(plan=self._plan)
-        info = self._context.info
-        attempt = Attempt(
-            self._id, self._attempt, self._spec, self._plan["addresses"], info.project_number, info.region
-        )
+        runtime = self._runtimes.containers if self._plan["containers"] else self._runtimes.processes
+        attempt = Attempt(self._id, self._attempt, self._spec, self._plan["addresses"], self._context.location)
         prefix = self._attempt
-        return Crew(
-            await self._backend(attempt),
+        return ReplicaSet(
+            await runtime.runner(attempt),
             self._spec,
             self._id,
-            lambda key, text: self._say(f"{prefix}/{key}", text, "WARNING"),
+            lambda key, text: self._log(f"{prefix}/{key}", text, "WARNING"),
         )
 
     async def _make_plan(self) -> dict[str, Any]:
-        """Decides by the images how the replicas run."""
+        """Chooses processes or containers by the images, and the replicas' addresses."""
         images = self._context.images
         have_base = set()
         for pool in self._spec.pools:
-            image = images.known(pool.image) or await asyncio.to_thread(images.find, pool.image)
+            image = images.cached(pool.image) or await asyncio.to_thread(images.find, pool.image)
             have_base.add(image.has_base)
-        if have_base == {False}:
-            return {"containers": False, "addresses": process_addresses(self._spec)}
-        if have_base == {True}:
-            from .container.containers import connect
-
-            (await asyncio.to_thread(connect)).close()
-            return {"containers": True, "addresses": container_addresses(self._spec)}
-        raise ImageError(
-            "some images of the job bring a base system and some don't, so its replicas can't reach each other",
-            where=", ".join(pool.image for pool in self._spec.pools),
-            next_step="Build all of them with a base, or none",
-        )
-
-    async def _backend(self, attempt: Attempt) -> Backend:
-        if not self._plan["containers"]:
-            return Processes(self._context, attempt)
-        from .container.containers import Containers
-
-        while True:
-            try:
-                return await asyncio.to_thread(Containers, self._context, attempt)
-            except DockerError:
-                # There was one when the plan was made, and containers may be running in it.
-                await asyncio.sleep(_RETRY_SECONDS)
+        if len(have_base) > 1:
+            raise ImageError(
+                "some images of the job have a base and some don't, so its replicas can't reach each other",
+                where=", ".join(pool.image for pool in self._spec.pools),
+                next_step="Build all of them with a base, or all without",
+            )
+        use_containers = have_base == {True}
+        runtime = self._runtimes.containers if use_containers else self._runtimes.processes
+        await runtime.check()
+        return {"containers": use_containers, "addresses": dict(runtime.addresses(self._spec))}
 
     # The store
 
     async def _set_running(self) -> None:
         now = float(int(time.time()))
         self._record.start_time = self._record.start_time or now
-        await self._move("JOB_STATE_RUNNING", start_time=now, attempt=self._attempt)
-        self._say(f"running-{self._attempt}", "Job is running.")
+        await self._set_state("JOB_STATE_RUNNING", start_time=now, attempt=self._attempt)
+        self._log(f"running-{self._attempt}", "Job is running.")
 
-    async def _finish(self, ending: Ending) -> None:
-        """Says it, stores it, removes what the job left on disk."""
+    async def _finish(self, outcome: Outcome) -> None:
+        """Stores the last log entry and the terminal state."""
         state, text, severity = {
             "succeeded": ("JOB_STATE_SUCCEEDED", "Job completed successfully.", "INFO"),
             "cancelled": ("JOB_STATE_CANCELLED", "Job was cancelled.", "INFO"),
-        }.get(ending.kind, ("JOB_STATE_FAILED", f"Job failed. {ending.message}", "ERROR"))
-        # Before the state: who reads lines until a job has ended must see them all.
-        self._say("end", text, severity)
-        code, message = (ending.code, ending.message) if ending.code else (None, None)
+        }.get(outcome.kind, ("JOB_STATE_FAILED", f"Job failed. {outcome.message}", "ERROR"))
+        # Before the state: clients that read entries until the job has ended must get all of them.
+        self._log("end", text, severity)
+        code, message = (outcome.code, outcome.message) if outcome.code else (None, None)
         store = self._context.store
-        await self._durably(lambda: store.transition(self._id, state, error_code=code, error_message=message))
-        if self._plan:
-            self._context.garbage.append(self._context.runs / self._id)
+        await self._until_stored(lambda: store.transition(self._id, state, error_code=code, error_message=message))
 
-    async def _move(self, state: str, **values: Any) -> None:  # noqa: ANN401 - `Store.transition`'s
+    async def _set_state(self, state: str, **values: Any) -> None:  # noqa: ANN401 - those of `Store.transition`
         expected = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
-        await self._durably(lambda: self._context.store.transition(self._id, state, expected=expected, **values))
+        await self._until_stored(lambda: self._context.store.transition(self._id, state, expected=expected, **values))
 
     async def _note(self, **detail: object) -> None:
-        await self._durably(lambda: self._context.store.note(self._id, **detail))
+        await self._until_stored(lambda: self._context.store.note(self._id, **detail))
 
-    def _say(self, key: str, text: str, severity: str = "INFO") -> None:
-        # A line of the platform's is not worth a job: on a full disk it is left out.
+    def _log(self, key: str, text: str, severity: str = "INFO") -> None:
+        # On a full disk, messages of the service are dropped: they are not worth delaying a job.
         with contextlib.suppress(StorageError):
             service_line(self._context.store, self._id, key, text, severity)
 
-    async def _durably(self, action: Callable[[], T]) -> T:
-        """Tries until the store can be written: a full disk may become free again, and then nothing was lost."""
+    async def _until_stored(self, action: Callable[[], T]) -> T:
+        """Retries until the store can be written: when a full disk gets room again, nothing is lost."""
         while True:
             try:
                 return action()

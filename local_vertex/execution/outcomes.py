@@ -1,6 +1,6 @@
-"""How attempts end, what the service says of it, and which ends Vertex AI answers with another attempt.
+"""The outcomes of attempts: their error texts, and how often Vertex AI restarts a job after each.
 
-The texts are those seen in public reports; [?] marks what nobody could verify without a project.
+The texts are those of public reports; [?] marks what could not be verified without a Google Cloud project.
 """
 
 from __future__ import annotations
@@ -8,28 +8,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .replica import Exit
+from .replica.runner import Exit
 
 Kind = Literal["succeeded", "failed", "stock_out", "preempted", "internal", "crashed", "cancelled"]
 
 MAX_RESTARTS = {"stock_out": 3, "preempted": 6, "internal": 2, "crashed": 3}
-"""How often each kind is answered with a new attempt; an internal error has 3 attempts in all."""
+"""Number of restarts after each kind of outcome; after an internal error there are 3 attempts in total."""
 
 CRASHES = frozenset((134, 139))
-"""Exit statuses of a replica that is started again: SIGABRT and SIGSEGV."""
+"""Exit statuses after which a replica is restarted: SIGABRT and SIGSEGV."""
 
 CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL = 1, 3, 4, 8, 13
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Outcome:
     """How an attempt ended.
 
     Attributes:
-        kind: What decides whether there is another one.
+        kind: Decides how often the job is restarted.
         code: A google.rpc.Code; 0 on success.
-        message: The job's error text, if there is no other attempt.
-        time: When the primary replica ended, seconds since 1970; 0 where that is not why.
+        message: The job's error text, unless it is restarted.
+        time: When the primary replica succeeded, seconds since 1970; 0 for all other outcomes.
     """
 
     kind: Kind
@@ -38,49 +38,49 @@ class Ending:
     time: float = 0.0
 
 
-def exited(replica: str, end: Exit, job_id: str, *, restarts_job: bool) -> Ending:
-    """A replica ended that should not have; a crash is the whole job's affair only if it asked for that."""
+def exited(replica: str, end: Exit, job_id: str, *, restarts_job: bool) -> Outcome:
+    """A replica failed; only with `restarts_job` does a crash restart the whole job."""
     if end.reason == "Lost":
         return internal_error()
     if end.reason == "OOMKilled":
         return low_memory(replica.rpartition("-")[0])
-    said = f"{end.message}. " if end.message else ""
+    reason = f"{end.message}. " if end.message else ""
     text = (
-        f"The replica {replica} exited with a non-zero status of {end.code}. Termination reason: {end.reason}. {said}"
+        f"The replica {replica} exited with a non-zero status of {end.code}. Termination reason: {end.reason}. {reason}"
         f"To find out more about why your job exited please check the logs: vertex-training local logs {job_id}"
     )
-    return Ending("crashed" if restarts_job and end.code in CRASHES else "failed", INVALID_ARGUMENT, text)
+    return Outcome("crashed" if restarts_job and end.code in CRASHES else "failed", INVALID_ARGUMENT, text)
 
 
-def stock_out(region: str) -> Ending:
-    """No machine is free."""
+def stock_out(region: str) -> Outcome:
+    """No machine is available."""
     text = (
         f"Resources are insufficient in region: {region}. Please try a different region or use a different accelerator."
     )
-    return Ending("stock_out", RESOURCE_EXHAUSTED, text)
+    return Outcome("stock_out", RESOURCE_EXHAUSTED, text)
 
 
-def low_memory(pool: str) -> Ending:
-    """A pool's machine ran out of memory; which code comes with it is unknown [?]."""
+def low_memory(pool: str) -> Outcome:
+    """A pool's machine ran out of memory; the real service's error code is unknown [?]."""
     text = f"Replicas low on memory: {pool}. Specify a machine with larger memory and try again."
-    return Ending("failed", RESOURCE_EXHAUSTED, text)
+    return Outcome("failed", RESOURCE_EXHAUSTED, text)
 
 
-def preempted(replica: str) -> Ending:
-    """The machine was taken back; the text after the last restart is unknown [?]."""
-    return Ending("preempted", 14, f"The replica {replica} was preempted.")
+def preempted(replica: str) -> Outcome:
+    """The machine was preempted; the text after the last restart is unknown [?]."""
+    return Outcome("preempted", 14, f"The replica {replica} was preempted.")
 
 
-def internal_error() -> Ending:
-    """The platform's own fault."""
-    return Ending("internal", INTERNAL, "Internal error occurred for the current attempt")
+def internal_error() -> Outcome:
+    """An error of the platform."""
+    return Outcome("internal", INTERNAL, "Internal error occurred for the current attempt")
 
 
-def timed_out(seconds: float) -> Ending:
+def timed_out(seconds: float) -> Outcome:
     """The job ran longer than `scheduling.timeout`.
 
-    Which state and code the real service gives is unknown [?]; FAILED is what its documents describe for jobs that
-    did not succeed, while EXPIRED is only said of jobs that waited too long.
+    The real service's state and code are unknown [?]. Its documentation describes FAILED for jobs that did not succeed,
+    and EXPIRED only for jobs that waited too long.
     """
     text = f"The job exceeded its time limit: it ran longer than the timeout of {seconds:g} seconds."
-    return Ending("failed", DEADLINE_EXCEEDED, text)
+    return Outcome("failed", DEADLINE_EXCEEDED, text)

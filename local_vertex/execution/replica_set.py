@@ -7,91 +7,92 @@ from collections.abc import Callable
 from typing import Any
 
 from . import outcomes
-from .outcomes import Ending
-from .replica import Backend, Exit, Replica
-from .spec import JobSpec
+from .outcomes import Outcome
+from .replica.job_spec import JobSpec
+from .replica.runner import Exit, Replica, ReplicaRunner
 
-Say = Callable[[str, str], None]
-"""Writes a line of the platform's: a key that is said once, and the text."""
+LogMessage = Callable[[str, str], None]
+"""Stores a message of the service: a key, for which only the first message is stored, and the text."""
 
 
-class Crew:
+class ReplicaSet:
     """The replicas of an attempt.
 
     Args:
-        backend: Runs them.
-        spec: The job's.
-        job_id: For texts.
-        say: For lines of the platform's.
+        runner: Runs them.
+        spec: The job's spec.
+        job_id: For error messages.
+        log: Stores messages of the service.
     """
 
-    def __init__(self, backend: Backend, spec: JobSpec, job_id: str, say: Say) -> None:
-        self._backend = backend
+    def __init__(self, runner: ReplicaRunner, spec: JobSpec, job_id: str, log: LogMessage) -> None:
+        self._runner = runner
         self._spec = spec
         self._job_id = job_id
-        self._say = say
+        self._log = log
         self._names = [name for _, _, name in spec.replicas()]
         self._current: dict[str, Replica] = {}
-        self._up = {name: asyncio.Event() for name in self._names}
-        self._lives: dict[str, asyncio.Task[Exit]] = {}
-        self._all_up: asyncio.Task[None] | None = None
+        self._started = {name: asyncio.Event() for name in self._names}
+        self._tasks: dict[str, asyncio.Task[Exit]] = {}
+        self._all_started: asyncio.Task[None] | None = None
 
-    async def start(self) -> Ending | None:
-        """Starts every replica unless it was started before; the attempt's end, or None when all are up."""
-        self._lives = {name: asyncio.create_task(self._live(name)) for name in self._names}
-        self._all_up = asyncio.create_task(_wait_for_all(list(self._up.values())))
-        return await self._first_end({self._all_up, *self._lives.values()})
+    async def start(self) -> Outcome | None:
+        """Starts every replica unless it was started before; the attempt's outcome, or None when all have started."""
+        self._tasks = {name: asyncio.create_task(self._run(name)) for name in self._names}
+        self._all_started = asyncio.create_task(_wait_for_all(list(self._started.values())))
+        return await self._first_outcome({self._all_started, *self._tasks.values()})
 
-    async def wait(self) -> Ending:
-        """How the attempt ends: with the primary replica, or with another that fails."""
-        ending = await self._first_end(set(self._lives.values()))
-        assert ending is not None
-        return ending
+    async def wait(self) -> Outcome:
+        """Waits for the end of the primary replica, or the failure of any replica."""
+        outcome = await self._first_outcome(set(self._tasks.values()))
+        assert outcome is not None
+        return outcome
 
     async def stop(self, grace: float) -> None:
-        """Ends what still runs, and returns when every line is in the store."""
-        tasks: list[asyncio.Task[Any]] = [*self._lives.values(), *([self._all_up] if self._all_up else [])]
+        """Stops the replicas that still run, and waits until all output is in the store."""
+        tasks: list[asyncio.Task[Any]] = [*self._tasks.values(), *([self._all_started] if self._all_started else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         replicas = list(self._current.values())
         await asyncio.gather(*(replica.stop(grace) for replica in replicas))
         await asyncio.gather(*(replica.drain() for replica in replicas))
-        await self._backend.clean()
+        await self._runner.clean()
 
     def adopt(self) -> None:
-        """Takes charge of all that a service before this one may have started, in order to stop it."""
+        """Takes over every run that an earlier service may have started, so that `stop` ends it."""
         runs = range(outcomes.MAX_RESTARTS["crashed"] + 1)
-        self._current = {f"{name}.{run}": self._backend.replica(name, run) for name in self._names for run in runs}
+        self._current = {f"{name}.{run}": self._runner.replica(name, run) for name in self._names for run in runs}
 
-    async def _first_end(self, waiting: set[asyncio.Task[Any]]) -> Ending | None:
-        primary = self._lives[self._spec.primary]
+    async def _first_outcome(self, waiting: set[asyncio.Task[Any]]) -> Outcome | None:
+        primary = self._tasks[self._spec.primary]
         while True:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if primary.done() and primary.result().code == 0:
-                return Ending("succeeded", time=primary.result().time)
-            for name, life in self._lives.items():
-                if life in done and life.result().code != 0:
-                    return outcomes.exited(name, life.result(), self._job_id, restarts_job=self._spec.restart_together)
-            if self._all_up in done:
+                return Outcome("succeeded", time=primary.result().time)
+            for name, task in self._tasks.items():
+                if task in done and task.result().code != 0:
+                    return outcomes.exited(name, task.result(), self._job_id, restarts_job=self._spec.restart_together)
+            if self._all_started in done:
                 return None
 
-    async def _live(self, name: str) -> Exit:
-        """One replica with its restarts; gives the last one's end."""
-        alone = self._spec.retries and not self._spec.restart_together
+    async def _run(self, name: str) -> Exit:
+        """Runs one replica with its restarts; returns how its last run ended."""
+        restarts_alone = self._spec.retries and not self._spec.restart_together
         number = 0
         while True:
-            replica = self._backend.replica(name, number)
+            replica = self._runner.replica(name, number)
             self._current[name] = replica
             if await replica.start():
-                self._up[name].set()
+                self._started[name].set()
             end = await replica.wait()
-            if end.code not in outcomes.CRASHES or not alone or number >= outcomes.MAX_RESTARTS["crashed"]:
+            restarts_left = number < outcomes.MAX_RESTARTS["crashed"]
+            if not (restarts_alone and restarts_left and end.code in outcomes.CRASHES):
                 return end
             await replica.drain()
             number += 1
             text = f"The replica {name} exited with a non-zero status of {end.code} and is restarted."
-            self._say(f"{name}.{number}", text)
+            self._log(f"{name}.{number}", text)
 
 
 async def _wait_for_all(events: list[asyncio.Event]) -> None:

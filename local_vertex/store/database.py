@@ -1,4 +1,4 @@
-"""The store's file: one SQLite connection that many threads share, its tables, and its transactions."""
+"""The SQLite file of the store: its tables, one connection for all threads, and transactions."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, create_time REAL N
 class Database:
     """The SQLite file, in WAL mode.
 
-    Commits are not forced to the platter (`synchronous=NORMAL`): a power cut may lose the last moments, never the file.
+    Commits are not flushed to the disk (`synchronous=NORMAL`): a power failure may lose the last seconds, not the file.
 
     Args:
-        path: The file; made when missing.
-        read_only: For a look at a file that another process writes.
+        path: The file; created if missing.
+        read_only: To read a file that another process writes.
 
     Raises:
-        StorageError: By every method: the disk is full, read-only or the file is no database.
-        LocalServiceError: The file is of another version of this program.
+        StorageError: From every method: the disk is full or read-only, or the file is not a database.
+        LocalServiceError: The file has another version.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -63,7 +63,7 @@ class Database:
                 timeout=10,
             )
             self.connection.row_factory = sqlite3.Row
-            # Opened for writing even to read: a WAL that a killed service left has to be recovered.
+            # Opened for writing even to read: the write-ahead log of a killed service has to be recovered.
             if read_only:
                 self.connection.execute("PRAGMA query_only=ON")
             else:
@@ -80,11 +80,11 @@ class Database:
             raise LocalServiceError(
                 f"the store has version {found}, this program reads version {_VERSION}",
                 where=self.path,
-                next_step="Move the file away, or use the program that made it",
+                next_step="Move the file away, or use the version of the program that created it",
             )
 
     def close(self) -> None:
-        """Ends the use of the file; everything that was written stays."""
+        """Closes the file."""
         with self._lock:
             self.connection.close()
 
@@ -96,7 +96,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """The connection in a transaction: all of the block is stored, or none of it."""
+        """The connection, in a transaction that is committed at the end of the block and rolled back on errors."""
         with self._lock, self._errors():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
@@ -113,7 +113,7 @@ class Database:
         try:
             yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-            raise  # the caller's mistake, not the disk's
+            raise  # a mistake of the caller, not a problem of the disk
         except sqlite3.DatabaseError as error:
             raise StorageError(
                 f"the store of local jobs can't be used: {error}",

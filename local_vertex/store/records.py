@@ -1,4 +1,4 @@
-"""What the store holds, as plain values."""
+"""The records of the store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TERMINAL = (
     "JOB_STATE_EXPIRED",
     "JOB_STATE_PARTIALLY_SUCCEEDED",
 )
-"""States that never change again."""
+"""States in which a job has ended."""
 
 
 @dataclass(slots=True)
@@ -20,21 +20,21 @@ class JobRecord:
     """One custom job.
 
     Attributes:
-        id: Digits, as in the last part of its name.
-        display_name: What people see.
+        id: Digits; the last part of the resource name.
+        display_name: The name for people.
         labels: As the client sent them.
         spec: CustomJobSpec in proto JSON form: snake_case field names, enums as names, durations as "3600s".
         state: `JOB_STATE_...`.
         create_time: Seconds since 1970, like every time here.
-        start_time: When it was RUNNING for the first time.
+        start_time: When it was first RUNNING.
         end_time: When it reached a terminal state.
-        update_time: When anything here last changed.
+        update_time: When the record last changed.
         error_code: A google.rpc.Code, for a job that failed or was cancelled.
-        error_message: The service's own words.
-        attempt: Which try is running, from 1; 0 before the first.
-        cancel_requested: A client asked to cancel it.
-        detail: Durable notes of whoever runs the job.
-        message: The client's CustomJob as serialized protobuf; opaque here.
+        error_message: The error text for that code.
+        attempt: Number of the running attempt; 0 before the first.
+        cancel_requested: Whether a client has cancelled it.
+        detail: State of the executor that must survive a restart of the service.
+        message: The client's CustomJob as serialized protobuf.
     """
 
     id: str
@@ -56,13 +56,13 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One line of a job.
+    """One log entry of a job.
 
     Attributes:
         timestamp: Seconds since 1970.
-        severity: As Cloud Logging names it.
-        task: "workerpool0-0", or "service" for the platform's own lines.
-        payload: Text, or the object of a line that was JSON.
+        severity: A severity of Cloud Logging, for example "INFO".
+        task: Name of the replica, for example "workerpool0-0", or "service" for messages of the service.
+        payload: The line's text, or the object if the line is a JSON object.
     """
 
     timestamp: float
@@ -73,7 +73,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredEntry:
-    """A line with its place in the store: `seq` only grows, in the order of arrival."""
+    """A log entry with its sequence number, which increases in the order of arrival."""
 
     seq: int
     job_id: str

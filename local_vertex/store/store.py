@@ -1,6 +1,6 @@
-"""What local_vertex remembers: jobs, their states and their lines.
+"""The store of jobs, their states and their log entries.
 
-Every method is one transaction, so a `kill -9` at any moment leaves each of them done or not done.
+Every method is one transaction: after a `kill -9` at any moment, each call was either done or not done.
 """
 
 # ruff: noqa: S608 - only names of columns and question marks are put together; every value is a parameter
@@ -18,8 +18,6 @@ from typing import Any
 from .database import Database
 from .records import TERMINAL, JobRecord, LogEntry, StoredEntry
 
-__all__ = ["TERMINAL", "JobRecord", "LogEntry", "Store", "StoredEntry"]
-
 _COLUMNS = (
     "id, display_name, labels, spec, state, create_time, start_time, end_time, update_time,"
     " error_code, error_message, attempt, cancel_requested, detail, message"
@@ -28,15 +26,15 @@ _JSON_COLUMNS = ("labels", "spec", "detail")
 
 
 class Store:
-    """The SQLite file; safe to use from many threads.
+    """The store of one home, in an SQLite file. Threads may share it.
 
     Args:
-        path: The file; made when missing.
+        path: The file; created if missing.
         clock: Seconds since 1970.
-        read_only: For a look at a store that another process serves.
+        read_only: To read the store of a service in another process.
 
     Raises:
-        StorageError: By every method: the disk is full, read-only or the file is no store.
+        StorageError: From every method: the disk is full or read-only, or the file is not a store.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, read_only: bool = False) -> None:
@@ -46,16 +44,16 @@ class Store:
         self._appended = threading.Condition()
 
     def close(self) -> None:
-        """Ends the use of the file; everything that was written stays."""
+        """Closes the file."""
         self._database.close()
 
     # Jobs
 
     def create(self, record: JobRecord) -> None:
-        """Adds a job; afterwards it survives this process.
+        """Adds a job; when this returns, the job survives the end of this process.
 
         Args:
-            record: With an id that no job has or had; missing times are set to now.
+            record: A job with an id that was never used; missing times are set to now.
         """
         now = self._clock()
         values = {name: getattr(record, name) for name in _COLUMNS.replace(" ", "").split(",")}
@@ -74,7 +72,7 @@ class Store:
         return found[0][1] if found else None
 
     def live(self) -> list[JobRecord]:
-        """Every job that has not ended, oldest first."""
+        """All jobs that have not ended, oldest first."""
         marks = ",".join("?" * len(TERMINAL))
         return [record for _, record in self._select(f"state NOT IN ({marks}) ORDER BY seq", TERMINAL)]
 
@@ -86,19 +84,19 @@ class Store:
         before: int | None = None,
         limit: int = 100,
     ) -> list[tuple[int, JobRecord]]:
-        """Jobs that match, newest first, each with its place.
+        """Jobs that match, newest first, each with its sequence number.
 
         Args:
-            where: A condition over the columns of `jobs`, as `filters.compile_jobs` makes it.
+            where: A condition over the columns of `jobs`, as `queries.compile_jobs` returns it.
             parameters: The values of its question marks.
-            before: Only jobs at a lower place: where the page before this one ended.
-            limit: At most this many.
+            before: Only jobs with a lower sequence number: the last one of the page before.
+            limit: The largest number of jobs.
         """
-        place = 2**62 if before is None else before
-        return self._select(f"({where}) AND seq < ? ORDER BY seq DESC LIMIT ?", (*parameters, place, limit))
+        last = 2**62 if before is None else before
+        return self._select(f"({where}) AND seq < ? ORDER BY seq DESC LIMIT ?", (*parameters, last, limit))
 
     def count_by_state(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+        """The number of jobs in each state."""
         with self._database.read() as db:
             return dict(db.execute("SELECT state, count(*) FROM jobs GROUP BY state ORDER BY state").fetchall())
 
@@ -114,20 +112,20 @@ class Store:
         error_message: str | None = None,
         attempt: int | None = None,
     ) -> bool:
-        """Moves a job to a state, atomically; a terminal state never changes.
+        """Changes a job's state, atomically; a terminal state never changes.
 
         Args:
-            id: Which job.
-            state: The new state; may be the present one, to set the rest.
-            expected: Move only from one of these.
-            start_time: Set once: a second value is ignored.
-            end_time: Of a terminal state; now when missing.
+            id: The job's id.
+            state: The new state; may be the current one, to set the other values.
+            expected: Change the state only if it is one of these.
+            start_time: Ignored if the job has one.
+            end_time: For a terminal state; by default now.
             error_code: A google.rpc.Code.
-            error_message: In the service's words.
-            attempt: Which try is running.
+            error_message: The error text for that code.
+            attempt: Number of the running attempt.
 
         Returns:
-            False when nothing changed: no such job, an ended one, or in none of the expected states.
+            False if nothing changed: there is no such job, it has ended, or its state is none of the expected ones.
         """
         now = self._clock()
         if state in TERMINAL and end_time is None:
@@ -146,7 +144,7 @@ class Store:
             return db.execute(sql, values).rowcount == 1
 
     def request_cancel(self, id: str) -> bool:  # noqa: A002
-        """Marks a live job as to be cancelled and moves it to CANCELLING; False when it has ended or is unknown."""
+        """Changes the state of a job to CANCELLING; False if the job has ended or doesn't exist."""
         marks = ",".join("?" * len(TERMINAL))
         sql = (
             "UPDATE jobs SET cancel_requested = 1, state = 'JOB_STATE_CANCELLING', update_time = ?"
@@ -156,7 +154,7 @@ class Store:
             return db.execute(sql, (self._clock(), id, *TERMINAL)).rowcount == 1
 
     def note(self, id: str, **detail: object) -> None:  # noqa: A002
-        """Merges `detail` into the job's notes; a value of None removes its key."""
+        """Merges `detail` into the job's detail; a value of None removes the key."""
         with self._database.write() as db:
             row = db.execute("SELECT detail FROM jobs WHERE id = ?", (id,)).fetchone()
             if row is not None:
@@ -165,14 +163,14 @@ class Store:
                 db.execute("UPDATE jobs SET detail = ? WHERE id = ?", (json.dumps(kept), id))
 
     def delete(self, id: str, *, operation: str | None = None) -> bool:  # noqa: A002
-        """Removes a job, its labels, lines and cursors.
+        """Removes a job, its labels, log entries and cursors.
 
         Args:
-            id: Which job.
-            operation: Remembers this long-running operation in the same transaction.
+            id: The job's id.
+            operation: Name of the long-running operation to store in the same transaction.
 
         Returns:
-            False when there was no such job.
+            False if there was no such job.
         """
         with self._database.write() as db:
             found = db.execute("DELETE FROM jobs WHERE id = ?", (id,)).rowcount == 1
@@ -183,12 +181,12 @@ class Store:
             return found
 
     def operation(self, name: str) -> float | None:
-        """When the operation of that name was made, or None."""
+        """When the operation of that name was created; None if there is none."""
         with self._database.read() as db:
             row = db.execute("SELECT create_time FROM operations WHERE name = ?", (name,)).fetchone()
             return None if row is None else row[0]
 
-    # Lines
+    # Log entries
 
     def append_logs(
         self,
@@ -196,12 +194,12 @@ class Store:
         entries: Sequence[LogEntry],
         cursor: tuple[str, int] | None = None,
     ) -> None:
-        """Adds lines and remembers how far their source was read, in one transaction: no line is lost or repeated.
+        """Adds entries and their source's position in one transaction, so that no entry is lost or repeated.
 
         Args:
-            id: The job.
-            entries: In the order in which they were written.
-            cursor: The source's name and the new position in it, bytes.
+            id: The job's id; entries of a job that doesn't exist are dropped.
+            entries: The entries, in the order in which they were written.
+            cursor: Name of the source, and the new position in it, in bytes.
         """
         rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload)) for e in entries]
         with self._database.write() as db:
@@ -214,7 +212,7 @@ class Store:
             self._appended.notify_all()
 
     def cursor(self, id: str, stream: str) -> int:  # noqa: A002
-        """How far the source was read, bytes; 0 for one that never was."""
+        """The position up to which a source was read, in bytes; 0 if it was never read."""
         with self._database.read() as db:
             row = db.execute("SELECT position FROM cursors WHERE job_id = ? AND stream = ?", (id, stream)).fetchone()
             return 0 if row is None else row[0]
@@ -222,15 +220,15 @@ class Store:
     def find_logs(
         self, where: str = "1", parameters: Sequence[object] = (), *, order: str = "seq", limit: int = 1000
     ) -> list[StoredEntry]:
-        """Lines that match.
+        """Log entries that match.
 
         Args:
-            where: A condition over the columns of `logs`, as `filters.compile_logs` makes it.
+            where: A condition over the columns of `logs`, as `queries.compile_logs` returns it.
             parameters: The values of its question marks.
             order: Columns to order by.
-            limit: At most this many.
+            limit: The largest number of entries.
         """
-        # In the order of arrival the table itself is the index: a range of places needs no look at all of a job.
+        # In the order of arrival the table itself is the index: a range of `seq` needs no scan of all entries of a job.
         source = "logs NOT INDEXED" if order == "seq" else "logs"
         columns = "seq, job_id, timestamp, severity, task, payload"
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
@@ -239,12 +237,12 @@ class Store:
         return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
 
     def last_log(self) -> int:
-        """The place of the newest line, 0 without any."""
+        """The sequence number of the newest entry; 0 without entries."""
         with self._database.read() as db:
             return db.execute("SELECT coalesce(max(seq), 0) FROM logs").fetchone()[0]
 
     def wait_for_logs(self, after: int, timeout: float) -> bool:
-        """Waits until a line beyond the place `after` is there; False when `timeout` seconds passed without one."""
+        """Waits for an entry with a sequence number above `after`; False after `timeout` seconds without one."""
         with self._appended:
             return self._appended.wait_for(lambda: self.last_log() > after, timeout)
 
@@ -266,5 +264,5 @@ def _payload(payload: str | dict[str, Any]) -> str:
     try:
         return json.dumps(payload, allow_nan=False)
     except ValueError:
-        # {"loss": NaN} is no JSON, whatever Python says: SQLite and every client would refuse it. It stays readable.
+        # Python's {"loss": NaN} is not valid JSON; SQLite and clients would reject it. It is stored as text.
         return json.dumps(json.dumps(payload))

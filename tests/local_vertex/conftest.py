@@ -17,7 +17,7 @@ from prefect_vertex_training.local_vertex import server
 from prefect_vertex_training.local_vertex.api import schema as schemas
 from prefect_vertex_training.local_vertex.client import open_channel
 from prefect_vertex_training.local_vertex.endpoint import LocalService, Options
-from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.local_vertex.faults import Faults
 from prefect_vertex_training.local_vertex.store.store import Store
 
 IMAGE = "oci:/images:demo@sha256:" + "0" * 64
@@ -29,7 +29,7 @@ class ScriptedRunner:
 
     store: Store
     folder: Path
-    switches: Switches
+    faults: Faults
     environment: Any
     cancelled: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
@@ -129,8 +129,8 @@ def start_local(local_home: Home) -> Iterator[Callable[..., Local]]:
         def start(**options: Any) -> Local:
             runners: list[ScriptedRunner] = []
 
-            def runner(store: Store, folder: Path, switches: Switches, *, environment: Any) -> ScriptedRunner:
-                runners.append(ScriptedRunner(store, folder, switches, environment))
+            def runner(store: Store, folder: Path, faults: Faults, *, environment: Any) -> ScriptedRunner:
+                runners.append(ScriptedRunner(store, folder, faults, environment))
                 return runners[0]
 
             chosen = Options(home=str(local_home.root), **options)

@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
-from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 

@@ -22,7 +22,8 @@ from prefect_vertex_training.core.errors import LocalServiceError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import command, endpoint, lifecycle
 from prefect_vertex_training.local_vertex.client import admin, open_channel
-from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 PACKAGE = Path(lifecycle.__file__).parent
 
@@ -66,7 +67,7 @@ STARTER = """
 import sys
 from pathlib import Path
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.local_vertex.service import ensure_running
+from prefect_vertex_training.local_vertex.lifecycle import ensure_running
 print(ensure_running(Home(Path(sys.argv[1]))).pid)
 """
 
@@ -249,7 +250,7 @@ def test_jobs_and_lines_outlive_the_service(home: Home) -> None:
 
 def test_start_says_how_to_connect(home: Home) -> None:
     """The lines of Python that it prints are run, and reach the service."""
-    text = command.start(home, tcp=True, switches={"list_lag_seconds": 2})
+    text = command.start(home, tcp=True, faults={"list_lag_seconds": 2})
     running = lifecycle.find(home)
     assert running is not None
     assert running.token
@@ -261,14 +262,14 @@ def test_start_says_how_to_connect(home: Home) -> None:
 
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
     assert admin(running, "Switches")["list_lag_seconds"] == 2.0
-    assert command.start(home, switches={"list_lag_seconds": 0}) == text
+    assert command.start(home, faults={"list_lag_seconds": 0}) == text
     assert admin(running, "Switches")["list_lag_seconds"] == 0.0
 
 
 def test_a_bad_switch_starts_nothing(home: Home) -> None:
     """It is named with those that exist."""
     with pytest.raises(LocalServiceError, match=r"no switch is named 'stockout'.*stock_out"):
-        command.start(home, switches={"stockout": 1})
+        command.start(home, faults={"stockout": 1})
 
     assert lifecycle.find(home) is None
 
@@ -278,9 +279,9 @@ def test_switches_are_read_from_words() -> None:
     words = ["stock_out=2", "quotas=true", "endpoint_region=europe-west4", "pending_seconds=1.5"]
     expected = {"stock_out": 2, "quotas": True, "endpoint_region": "europe-west4", "pending_seconds": 1.5}
 
-    assert command.parse_switches(words) == expected
+    assert command.parse_faults(words) == expected
     with pytest.raises(LocalServiceError, match="NAME=VALUE"):
-        command.parse_switches(["stock_out"])
+        command.parse_faults(["stock_out"])
 
 
 def test_status_and_stop_say_what_is(home: Home) -> None:

@@ -20,7 +20,7 @@ from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import admin
-from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.local_vertex.faults import Faults
 from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
 from prefect_vertex_training.vertex.job_types import JobRequest, LogLine, Outcome, SubmittedJob
@@ -29,7 +29,7 @@ from prefect_vertex_training.vertex.submit.intent import IntentFile
 from prefect_vertex_training.vertex.submit.submission import cancel, cancel_by_key, find, job_key, submit
 from prefect_vertex_training.vertex.watch.watch import watch
 
-DEFAULTS = Switches().values()
+DEFAULTS = Faults().values()
 
 SCRIPT = """\
 import os, pathlib, sys, time

@@ -1,1 +1,1 @@
-"""Replicas as Docker containers."""
+"""Runs replicas as Docker containers."""

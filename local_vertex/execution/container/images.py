@@ -1,4 +1,4 @@
-"""Brings a job's image into a Docker engine: pulled by digest from a registry, or loaded from a layout."""
+"""Gets a job's image into a Docker engine: pulled from a registry by digest, or loaded from an image layout."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 from ....core.errors import DockerError
 from ....images.docker.engine_errors import engine_errors
 from ....images.oci.layout import OciLayout
-from ..image import Image
+from ..replica.image import Image
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 REPOSITORY = "vertex-training-layout"
-"""What images of a layout are called in the engine; the tag is the manifest's digest, so a tag never moves."""
+"""The engine's repository for images of a layout; the tag is the manifest's digest, so it never moves."""
 
 _CHUNK = 1 << 20
 
 
-def bring(engine: DockerClient, image: Image) -> str:
-    """Makes sure that the engine has the image, and gives its name there. Blocks for as long as that takes.
+def ensure_image(engine: DockerClient, image: Image) -> str:
+    """Makes sure that the engine has the image, and returns its name there. Blocks meanwhile.
 
     Raises:
         DockerError: The engine can't pull or load it.
@@ -54,7 +54,7 @@ def _load(engine: DockerClient, image: Image, name: str) -> None:
 
 
 def _archive(image: Image, name: str) -> Iterator[bytes]:
-    """What `docker load` reads, in every version; its layers may be compressed.
+    """An archive that every version of `docker load` reads; the layers may be compressed.
 
     https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
     """

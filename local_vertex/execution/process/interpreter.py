@@ -1,13 +1,13 @@
-"""This machine's Python of a minor version, for images that bring none, and the environment made with it."""
+"""Finds a Python of this machine for images that contain none, and adapts their virtual environment to it."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,46 +15,68 @@ from ....core.errors import ImageError
 from ....images.layers import image_paths
 
 _SHEBANG = f"#!{image_paths.INTERPRETER}".encode()
-_MAX_SHEBANG = 127  # bytes that every kernel reads of a script's first line
+_MAX_SHEBANG = 127  # bytes of a script's first line that every kernel reads
 _PROBE = "import sys; print(sys.version_info[0], sys.version_info[1], sep='.'); print(sys.executable)"
 
 
-@functools.cache
-def find_python(minor: str) -> Path:
-    """A Python of that minor version on this machine; for an empty one, the Python that runs this.
+class Interpreters:
+    """The Pythons of this machine, by version; each is looked for once. Threads may share it."""
 
-    Raises:
-        ImageError: There is none.
-    """
+    def __init__(self) -> None:
+        self._found: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    def find(self, version: str) -> Path:
+        """The program of a Python.
+
+        Args:
+            version: For example "3.11"; empty for the Python that runs this service.
+
+        Raises:
+            ImageError: This machine has no such Python.
+        """
+        with self._lock:
+            if version not in self._found:
+                self._found[version] = _find(version)
+            return self._found[version]
+
+
+def _find(version: str) -> Path:
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    if not minor or minor == own:
-        return Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
-    if re.fullmatch(r"3\.\d{1,2}", minor):
-        for candidate in _candidates(minor):
-            found = _probe(candidate, minor)
+    if not version or version == own:
+        return _own_interpreter()
+    if re.fullmatch(r"3\.\d{1,2}", version):
+        for candidate in _candidates(version):
+            found = _probe(candidate, version)
             if found is not None:
                 return found
     raise ImageError(
-        f"the image needs Python {minor}, and this machine has none",
+        f"the image needs Python {version}, and this machine has none",
         where="local_vertex",
-        next_step=f"Install it, as with `uv python install {minor}`, or build the image for Python {own}",
+        next_step=f"Install it, for example with `uv python install {version}`, or build the image for Python {own}",
     )
 
 
+def _own_interpreter() -> Path:
+    """The Python that runs this service; not that of its virtual environment, which may be removed."""
+    base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    return (base if base.is_file() else Path(sys.executable)).resolve()
+
+
 def make_environment(root: Path, final: Path, python: Path) -> None:
-    """Makes an unpacked environment one of this machine: its interpreter, its settings, its scripts' first lines.
+    """Points an unpacked virtual environment to a Python of this machine: its links, settings and scripts.
 
     Args:
         root: The unpacked image.
-        final: Where `root` will lie when it is used.
-        python: What runs it.
+        final: Folder that `root` will be moved to.
+        python: The Python to use.
     """
     venv = root / image_paths.VENV.lstrip("/")
     scripts = venv / "bin"
     scripts.mkdir(parents=True, exist_ok=True)
     for script in scripts.iterdir():
         if script.is_file() and not script.is_symlink():
-            _point(script, final / image_paths.INTERPRETER.lstrip("/"))
+            _replace_shebang(script, final / image_paths.INTERPRETER.lstrip("/"))
     settings = f"home = {python.parent}\ninclude-system-site-packages = false\n"
     (venv / "pyvenv.cfg").write_text(settings)
     for name, target in (("python", str(python)), ("python3", "python")):
@@ -62,17 +84,17 @@ def make_environment(root: Path, final: Path, python: Path) -> None:
         (scripts / name).symlink_to(target)
 
 
-def _candidates(minor: str) -> Iterator[str]:
-    name = f"python{minor}"
+def _candidates(version: str) -> Iterator[str]:
+    name = f"python{version}"
     if found := shutil.which(name):
         yield found
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    yield from map(str, sorted(pyenv.glob(f"{minor}.*/bin/{name}"), reverse=True))
+    yield from map(str, sorted(pyenv.glob(f"{version}.*/bin/{name}"), reverse=True))
     from uv import find_uv_bin
 
     try:
         done = subprocess.run(
-            [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", minor],
+            [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", version],
             capture_output=True,
             text=True,
             timeout=30,
@@ -84,17 +106,17 @@ def _candidates(minor: str) -> Iterator[str]:
         yield done.stdout.strip()
 
 
-def _probe(candidate: str, minor: str) -> Path | None:
-    """What a program on the path really is: a shim may be there for a version that is not."""
+def _probe(candidate: str, version: str) -> Path | None:
+    """The Python that a program starts, if it has the version; a version manager's shim may start none."""
     try:
         done = subprocess.run([candidate, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     said = done.stdout.splitlines()
-    return Path(said[1]).resolve() if done.returncode == 0 and said[0] == minor else None
+    return Path(said[1]).resolve() if done.returncode == 0 and said[0] == version else None
 
 
-def _point(script: Path, interpreter: Path) -> None:
+def _replace_shebang(script: Path, interpreter: Path) -> None:
     content = script.read_bytes()
     if not content.startswith(_SHEBANG):
         return
@@ -102,7 +124,7 @@ def _point(script: Path, interpreter: Path) -> None:
     options = first.removeprefix(_SHEBANG)
     line = b"#!" + os.fsencode(interpreter) + options
     if len(line) > _MAX_SHEBANG or b" " in os.fsencode(interpreter):
-        # What installers write for long paths: a shell line that Python reads as a string.
+        # The form that pip and uv use for long paths: a line for the shell that Python reads as a string.
         quoted = b"'" + os.fsencode(interpreter).replace(b"'", b"'\"'\"'") + b"'"
         line = b"#!/bin/sh\n'''exec' " + quoted + options + b' "$0" "$@"\n' + b"' '''"
     temporary = script.with_name(f".{script.name}.new")

@@ -1,9 +1,8 @@
-"""Unpacked images for replicas that run as processes.
+"""Cache of unpacked images, for replicas that run as processes.
 
-An image built without a base ends in layers that hold nothing but its working directory: the project's code. They are
-unpacked afresh for every replica, which may write there as it likes. What lies below them (the dependencies, the bulk)
-is unpacked once for all images that share it, so a changed line of code costs one small layer; replicas share it and
-leave it alone.
+The top layers of an image without a base contain only its working directory: the project's code. Every replica gets
+its own copy of them, which it may change. The layers below (the dependencies, most of the image) are unpacked once for
+all images that share them and are read-only by convention. So a change of the code unpacks one small layer.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ from pathlib import Path
 
 from ....core.errors import storage_errors
 from ....images.oci.image_types import Descriptor
-from ..image import Image
-from .interpreter import find_python, make_environment
+from ..replica.image import Image
+from .interpreter import Interpreters, make_environment
 from .unpack import first_paths, unpack_layer
 
 MAX_BYTES = 20 << 30
-"""What unused trees may take together before the longest unused go."""
+"""Size of the cache; above it, the least recently used images are removed."""
 
-_USED = "used"  # a file beside the tree; its modification time is when a replica last began to use it
+_USED = "used"  # a file beside the unpacked image; its modification time is when a replica last started to use it
 
 
-class _Misplaced(Exception):
-    """A layer of code holds something else as well."""
+class _NotOnlyCode(Exception):
+    """A layer contains files outside the working directory."""
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class Rootfs:
     """An unpacked image.
 
     Attributes:
-        shared: What all replicas see at `/`.
-        working_dir: The image's, as "/app".
-        code: The replica's own copy of that folder.
+        shared: The image's root folder, which all replicas share.
+        working_dir: The image's working directory, for example "/app".
+        code: The replica's own copy of the working directory.
     """
 
     shared: Path
@@ -51,12 +50,12 @@ class Root:
     code: Path
 
 
-class Trees:
-    """The cache of shared trees.
+class RootfsCache:
+    """The cache of unpacked images.
 
     Args:
-        folder: Where they lie.
-        in_use: Says which trees replicas are using; those are never removed.
+        folder: The folder of the cache.
+        in_use: Returns the unpacked images that replicas use; these are never removed.
         max_bytes: See `MAX_BYTES`.
     """
 
@@ -64,36 +63,37 @@ class Trees:
         self._folder = folder
         self._in_use = in_use
         self._max_bytes = max_bytes
+        self._interpreters = Interpreters()
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
 
-    def unpack(self, image: Image, code: Path) -> Root:
-        """Gives a replica its image; blocks while it is unpacked.
+    def unpack(self, image: Image, code: Path) -> Rootfs:
+        """Unpacks an image for one replica; blocks meanwhile.
 
         Args:
-            image: Without a base.
-            code: Becomes the replica's working directory; made anew.
+            image: An image without a base.
+            code: Folder for the replica's working directory; replaced if it exists.
 
         Raises:
-            ImageError: The image can't be unpacked, or needs a Python that isn't here.
+            ImageError: The image can't be unpacked, or needs a Python that this machine doesn't have.
             RegistryError: A blob is missing or damaged.
             StorageError: The disk is full.
         """
-        python = find_python(image.python)
+        python = self._interpreters.find(image.python)
         shared, own = _split(image)
         try:
-            return self._root(image, shared, own, python, code)
-        except _Misplaced:
-            return self._root(image, image.layers, [], python, code)
+            return self._rootfs(image, shared, own, python, code)
+        except _NotOnlyCode:
+            return self._rootfs(image, image.layers, [], python, code)
 
-    def _root(
+    def _rootfs(
         self,
         image: Image,
         shared: Sequence[Descriptor],
         own: Sequence[Descriptor],
         python: Path,
         code: Path,
-    ) -> Root:
+    ) -> Rootfs:
         tree = self._shared(image, shared, python)
         working_dir = image.working_dir
         with storage_errors(code):
@@ -105,15 +105,15 @@ class Trees:
                 code.mkdir(parents=True)
             if own:
                 self._add_code(image, own, code)
-        return Root(tree, working_dir, code)
+        return Rootfs(tree, working_dir, code)
 
     def _add_code(self, image: Image, layers: Sequence[Descriptor], code: Path) -> None:
-        """Unpacks layers that hold only the working directory, beside it, and moves it into place."""
+        """Unpacks layers that contain only the working directory, in a folder beside it, and moves the result back."""
         inside = image.working_dir.strip("/")
 
         def check(path: str) -> None:
             if not (path == inside or path.startswith(f"{inside}/") or inside.startswith(f"{path}/")):
-                raise _Misplaced
+                raise _NotOnlyCode
 
         with tempfile.TemporaryDirectory(prefix=".code.", dir=code.parent) as name:
             scratch = Path(name)
@@ -131,17 +131,17 @@ class Trees:
         with self._locked(home):
             is_new = not tree.is_dir()
             if is_new:
-                self._make(image, layers, python, tree)
+                self._unpack_shared(image, layers, python, tree)
             (home / _USED).touch()
             if is_new:
-                self._make_room(tree)
+                self._evict(tree)
         return tree
 
-    def _make(self, image: Image, layers: Sequence[Descriptor], python: Path, tree: Path) -> None:
+    def _unpack_shared(self, image: Image, layers: Sequence[Descriptor], python: Path, tree: Path) -> None:
         scratch = tree.with_name("unfinished")
         with storage_errors(tree):
             shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)  # whoever made room may just have removed the tree's folder
+            scratch.mkdir(parents=True)  # `_evict` in another thread may just have removed the folder
             try:
                 for layer in layers:
                     unpack_layer(image.source, layer, scratch)
@@ -155,7 +155,7 @@ class Trees:
 
     @contextmanager
     def _locked(self, home: Path) -> Iterator[None]:
-        """One maker of a tree at a time; a file lock too, for whoever was killed may not be quite dead."""
+        """Lets one thread at a time unpack an image; a file lock too, as a killed service may not have ended yet."""
         with self._lock:
             lock = self._locks.setdefault(home.name, threading.Lock())
         with lock, storage_errors(home):
@@ -164,8 +164,8 @@ class Trees:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
 
-    def _make_room(self, new: Path) -> None:
-        """Removes the longest unused trees beyond the limit."""
+    def _evict(self, new: Path) -> None:
+        """Removes the least recently used images above the limit."""
         trees = []
         for used in self._folder.glob(f"*/{_USED}"):
             size = used.with_name("size")
@@ -181,7 +181,7 @@ class Trees:
 
 
 def _split(image: Image) -> tuple[Sequence[Descriptor], Sequence[Descriptor]]:
-    """The layers to share, and those at the end that seem to hold only the working directory."""
+    """Splits the layers: those to share, and the last ones, which seem to contain only the working directory."""
     inside = image.working_dir.strip("/")
     count = len(image.layers)
     while inside and count and _is_code(image, image.layers[count - 1], inside):
@@ -190,7 +190,7 @@ def _split(image: Image) -> tuple[Sequence[Descriptor], Sequence[Descriptor]]:
 
 
 def _is_code(image: Image, layer: Descriptor, inside: str) -> bool:
-    """Whether a layer's first file, and the folders before it, belong to the working directory."""
+    """Whether a layer's first file, and the folders before it, are in the working directory."""
     for path in first_paths(image.source, layer):
         name = path.rstrip("/").removeprefix("./")
         if not (name == inside or name.startswith(f"{inside}/") or inside.startswith(f"{name}/")):

@@ -1,4 +1,4 @@
-"""The service's side of the supervisor: starts it when it is needed, and asks again when it was lost."""
+"""Client of the supervisor: starts it when needed, and repeats its requests after a lost connection."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ....core.errors import LocalServiceError, storage_errors
-from ..replica import Exit
-from . import supervisor
+from ..replica.runner import Exit
+from .supervisor.protocol import SOCKET
 
+_SUPERVISOR = Path(__file__).with_name("supervisor") / "__main__.py"
 _ATTEMPTS = 5
 _RETRY_SECONDS = 0.2
 
@@ -29,11 +30,11 @@ class _Run:
     grace: float | None = None
 
 
-class Supervision:
-    """Starts, stops and awaits runs; used in one event loop.
+class SupervisorClient:
+    """Starts, stops and awaits runs of replicas; to be used in one event loop.
 
     Args:
-        root: The folder of the runs.
+        root: The folder with one folder for each job that runs.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,7 +45,7 @@ class Supervision:
         self._connecting = asyncio.Lock()
 
     async def start(self, run: str, argv: Sequence[str], env: Mapping[str, str], cwd: str) -> bool:
-        """Starts a run unless it was started before; False when it could not be started at all."""
+        """Starts a run unless it was started before; False when it can't be started."""
         known = self._runs.get(run)
         if known is None:
             known = _Run({"op": "start", "run": run, "argv": list(argv), "env": dict(env), "cwd": cwd})
@@ -54,11 +55,11 @@ class Supervision:
         return not (known.exited.done() and known.exited.result().reason == "StartError")
 
     async def wait(self, run: str) -> Exit:
-        """How a run that was started ended."""
+        """Waits for the end of a run that was started."""
         return await asyncio.shield(self._runs[run].exited)
 
     async def stop(self, run: str, grace: float) -> None:
-        """Asks it to end, and ends it after `grace` seconds; returns when it has ended."""
+        """Sends SIGTERM, then SIGKILL after `grace` seconds, and waits for the end of the run."""
         known = self._runs[run]
         if not known.exited.done():
             known.grace = grace
@@ -66,11 +67,11 @@ class Supervision:
         await asyncio.shield(known.exited)
 
     def forget(self, run: str) -> None:
-        """Drops what is remembered of a run that has ended."""
+        """Frees the memory for a run that has ended."""
         self._runs.pop(run, None)
 
     async def close(self) -> None:
-        """Ends the connection; the runs go on."""
+        """Closes the connection; runs go on."""
         if self._reader is not None:
             self._reader.cancel()
         if self._writer is not None:
@@ -83,7 +84,7 @@ class Supervision:
             else:
                 self._write(message)
                 return
-        # `_connect` said everything that is pending, this message included.
+        # `_connect` has sent everything that is pending, including this message.
 
     def _write(self, message: Mapping[str, Any]) -> None:
         assert self._writer is not None
@@ -97,8 +98,8 @@ class Supervision:
             await asyncio.to_thread(_launch, self._root)
         else:
             raise LocalServiceError(
-                "the program that starts a job's processes can't be reached",
-                where=self._root / supervisor.SOCKET,
+                "the program that starts the jobs' processes can't be reached",
+                where=self._root / SOCKET,
                 next_step="Make sure that this folder is on a local disk, and run again",
             )
         self._reader = asyncio.create_task(self._listen(reader))
@@ -109,17 +110,17 @@ class Supervision:
                     self._write({"op": "stop", "run": run.request["run"], "grace": run.grace})
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # The way through /proc fits into a socket's address however deep the folder lies.
+        # A path through /proc is short enough for a socket's address, however long the folder's path is.
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{supervisor.SOCKET}", limit=1 << 24)
+            return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{SOCKET}", limit=1 << 24)
         finally:
             os.close(folder)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
             while line := await reader.readline():
-                self._hear(json.loads(line))
+                self._on_event(json.loads(line))
         self._writer = None
         if any(not run.exited.done() for run in self._runs.values()):
             await self._reconnect()
@@ -134,7 +135,7 @@ class Supervision:
                     return
             await asyncio.sleep(_RETRY_SECONDS)
 
-    def _hear(self, event: dict[str, Any]) -> None:
+    def _on_event(self, event: dict[str, Any]) -> None:
         run = self._runs.get(event["run"])
         if run is None:
             return
@@ -144,11 +145,11 @@ class Supervision:
 
 
 def _launch(root: Path) -> None:
-    """Starts a supervisor and waits until it listens; one that runs already is as good."""
+    """Starts a supervisor and waits until it listens; does nothing if one runs already."""
     with (
         storage_errors(root),
         subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(root)],
+            [sys.executable, "-I", "-S", str(_SUPERVISOR), str(root)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             start_new_session=True,

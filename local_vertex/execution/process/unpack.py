@@ -1,8 +1,8 @@
-"""Unpacks layers below one folder, whatever their makers had in mind.
+"""Unpacks image layers into a folder, safely even for malicious layers.
 
-A layer is input from outside. Nothing is written through a link or above the folder, no device is made, no link leads
-out, and the blob's digest is checked to its last byte before anybody uses what came out of it. An absolute link is read
-as the image means it: from the image's root. Whiteouts follow
+Layers are untrusted input. Nothing is written through a link or outside the folder, no devices are created, no link
+points outside, and the blob's digest is checked to the last byte before the files are used. Absolute links are relative
+to the image's root. Whiteouts follow
 https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts.
 """
 
@@ -48,16 +48,16 @@ Check = Callable[[str], None]
 
 
 def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Check | None = None) -> None:
-    """Lays a layer over what `root` holds.
+    """Unpacks a layer over the lower layers in `root`.
 
     Args:
-        source: Where the blob lies.
-        layer: Which one.
-        root: The image's root, on this machine; a folder that nobody else writes to meanwhile.
+        source: The registry repository or image layout with the blob.
+        layer: The layer.
+        root: Folder for the image's root; nothing else may write there meanwhile.
         check: Called with each path (relative to the image's root, without a slash) before it is written.
 
     Raises:
-        ImageError: It holds what must not be unpacked, or can't be read as a layer.
+        ImageError: The layer contains something that must not be unpacked, or can't be read.
         RegistryError: The blob is missing or damaged.
         StorageError: The disk is full.
     """
@@ -78,7 +78,7 @@ def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Chec
 
 
 def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
-    """The paths in a layer from its beginning, as long as they are asked for; not yet checked by a digest."""
+    """The paths in a layer in order, read lazily; the digest is not checked."""
     with _opened(source, layer) as stream:
         try:
             with tarfile.open(fileobj=stream, mode="r|") as archive:

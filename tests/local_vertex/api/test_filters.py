@@ -32,7 +32,8 @@ from prefect_vertex_training.local_vertex.api.queries import (
     page_place,
     page_token,
 )
-from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 STATES = ["JOB_STATE_PENDING", "JOB_STATE_FAILED", "JOB_STATE_SUCCEEDED"]
 NAMES = ["alpha", "beta x", 'quo"te', "st*r", "ümlaut", ""]

@@ -80,7 +80,7 @@ def test_cancel_ends_cancelled_and_is_fine_twice(local: Any, job: Job) -> None:
 
     assert (found.state, found.error.code) == (JobState.JOB_STATE_CANCELLED, 1)
     assert local.runner.cancelled == [last(made.name)]
-    local.runner.switches.update({"cancel_of_ended_fails": True})
+    local.runner.faults.update({"cancel_of_ended_fails": True})
     with pytest.raises(exceptions.FailedPrecondition):
         jobs.cancel_custom_job(name=made.name)
 
@@ -207,7 +207,7 @@ def test_the_async_client_works(local: Any, job: Job) -> None:
     assert local.store.find() == []
 
 
-# Switches
+# Faults
 
 
 def test_a_lost_create_made_its_job(local: Any, job: Job) -> None:
@@ -246,7 +246,7 @@ def test_a_burst_of_unavailable_does_nothing(local: Any, job: Job) -> None:
 def test_an_exhausted_quota_names_its_metric(local: Any, job: Job, machine: Job, metric: str) -> None:
     """RESOURCE_EXHAUSTED at create, in the recorded words; nothing was made."""
     job["job_spec"]["worker_pool_specs"][0]["machine_spec"] = machine
-    local.runner.switches.update({"resource_exhausted": 1})
+    local.runner.faults.update({"resource_exhausted": 1})
     text = f"The following quota metrics exceed quota limits: aiplatform.googleapis.com/{metric}"
     with pytest.raises(exceptions.ResourceExhausted, match=re.escape(text)):
         create(local, job)
@@ -256,7 +256,7 @@ def test_an_exhausted_quota_names_its_metric(local: Any, job: Job, machine: Job,
 
 def test_the_rates_of_the_real_service(local: Any, job: Job) -> None:
     """60 submissions a minute, then RESOURCE_EXHAUSTED; reads have a bucket of their own."""
-    local.runner.switches.update({"quotas": True, "submissions_per_minute": 5.0})
+    local.runner.faults.update({"quotas": True, "submissions_per_minute": 5.0})
     jobs = local.jobs()
     for _ in range(5):
         jobs.create_custom_job(parent=local.parent, custom_job=job)
@@ -268,12 +268,12 @@ def test_the_rates_of_the_real_service(local: Any, job: Job) -> None:
 
 def test_a_list_can_lag(local: Any, job: Job) -> None:
     """A new job can be read by name before it appears in lists."""
-    local.runner.switches.update({"list_lag_seconds": 3600.0})
+    local.runner.faults.update({"list_lag_seconds": 3600.0})
     made = create(local, job)
     local.jobs().get_custom_job(name=made.name)
 
     assert list(local.jobs().list_custom_jobs(parent=local.parent)) == []
-    local.runner.switches.update({"list_lag_seconds": 0.0})
+    local.runner.faults.update({"list_lag_seconds": 0.0})
     assert len(list(local.jobs().list_custom_jobs(parent=local.parent))) == 1
 
 
@@ -281,14 +281,14 @@ def test_refusals_of_a_cloud_project(local: Any, job: Job) -> None:
     """An account nobody may act as, a bucket elsewhere, another region's endpoint: in the recorded words."""
     job["job_spec"]["service_account"] = "x@y"
     job["job_spec"]["base_output_directory"] = {"output_uri_prefix": "gs://bucket/out"}
-    switches = local.runner.switches
-    switches.update({"refused_service_account": "x@y"})
+    faults = local.runner.faults
+    faults.update({"refused_service_account": "x@y"})
     with pytest.raises(exceptions.InvalidArgument, match="permission to act as service_account: x@y"):
         create(local, job)
-    switches.update({"refused_service_account": "", "bucket_location": "us"})
+    faults.update({"refused_service_account": "", "bucket_location": "us"})
     with pytest.raises(exceptions.FailedPrecondition, match="bucket of `gs://bucket/out` is in location `us`"):
         create(local, job)
-    switches.update({"bucket_location": "", "endpoint_region": "europe-west4"})
+    faults.update({"bucket_location": "", "endpoint_region": "europe-west4"})
     with pytest.raises(exceptions.InvalidArgument, match="valid location ID is `europe-west4`"):
         create(local, job)
 

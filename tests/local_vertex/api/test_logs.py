@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from google.api_core import exceptions
-from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 PROJECT = ["projects/local"]
 
@@ -90,7 +91,7 @@ def test_a_bad_request_is_refused(local: Any, fields: dict[str, Any], error: typ
 
 def test_sixty_looks_a_minute(local: Any) -> None:
     """The quota of entries.list, when quotas are on."""
-    local.runner.switches.update({"quotas": True, "log_reads_per_minute": 2.0})
+    local.runner.faults.update({"quotas": True, "log_reads_per_minute": 2.0})
     logs = local.logs()
     for _ in range(2):
         logs.list_log_entries({"resource_names": PROJECT})
@@ -151,7 +152,7 @@ def test_a_tail_gets_every_new_line_of_its_filter(lines: Any) -> None:
 def test_ten_tails_at_a_time(local: Any) -> None:
     """One more is RESOURCE_EXHAUSTED; a stream that ends makes room."""
     local.store.create(JobRecord(id="1"))
-    local.runner.switches.update({"tail_sessions": 2})
+    local.runner.faults.update({"tail_sessions": 2})
     first, second = opened(local, "", "1"), opened(local, "", "1")
     with pytest.raises(exceptions.ResourceExhausted, match="tail"):
         next(iter(local.logs().tail_log_entries(iter([{"resource_names": PROJECT}]))))

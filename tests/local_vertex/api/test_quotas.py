@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.api.quotas import Quotas
 from prefect_vertex_training.local_vertex.api.status import ApiError, Code
-from prefect_vertex_training.local_vertex.faults import Switches
+from prefect_vertex_training.local_vertex.faults import Faults
 
 
 class Clock:
@@ -37,7 +37,7 @@ def spends(quotas: Quotas, quota: str) -> bool:
 def test_no_more_than_the_rate(rate: int, steps: list[tuple[float, int]]) -> None:
     """Up to any moment at most a full bucket and what flowed in since were spent."""
     clock = Clock()
-    quotas = Quotas(Switches(quotas=True, submissions_per_minute=float(rate)), "1", clock)
+    quotas = Quotas(Faults(quotas=True, submissions_per_minute=float(rate)), "1", clock)
     spent = 0
     for seconds, calls in steps:
         clock.now += seconds
@@ -48,7 +48,7 @@ def test_no_more_than_the_rate(rate: int, steps: list[tuple[float, int]]) -> Non
 def test_an_empty_bucket_fills_again() -> None:
     """60 at once, then one a second; refused calls cost nothing."""
     clock = Clock()
-    quotas = Quotas(Switches(quotas=True), "1", clock)
+    quotas = Quotas(Faults(quotas=True), "1", clock)
     assert sum(spends(quotas, "submissions") for _ in range(100)) == 60
     clock.now = 2.5
 
@@ -59,7 +59,7 @@ def test_an_empty_bucket_fills_again() -> None:
 
 def test_each_quota_has_its_own_bucket() -> None:
     """600 reads, 60 submissions, 60 looks at logs."""
-    quotas = Quotas(Switches(quotas=True), "1", Clock())
+    quotas = Quotas(Faults(quotas=True), "1", Clock())
 
     found = {quota: sum(spends(quotas, quota) for _ in range(700)) for quota in ("reads", "submissions", "log_reads")}
     assert found == {"reads": 600, "submissions": 60, "log_reads": 60}
@@ -67,14 +67,14 @@ def test_each_quota_has_its_own_bucket() -> None:
 
 def test_without_the_switch_nothing_is_counted() -> None:
     """The default is a service without quotas."""
-    quotas = Quotas(Switches(), "1", Clock())
+    quotas = Quotas(Faults(), "1", Clock())
 
     assert all(spends(quotas, "submissions") for _ in range(1000))
 
 
 def test_the_text_names_metric_and_project() -> None:
     """As every Google API words it."""
-    quotas = Quotas(Switches(quotas=True, log_reads_per_minute=0.0), "42", Clock())
+    quotas = Quotas(Faults(quotas=True, log_reads_per_minute=0.0), "42", Clock())
     with pytest.raises(
         ApiError, match=r"Quota exceeded for quota metric 'Read requests' .*'project_number:42'"
     ) as failure:

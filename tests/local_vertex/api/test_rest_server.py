@@ -150,7 +150,7 @@ def test_a_body_of_unknown_or_huge_size_is_refused(rest: Any) -> None:
 
 def test_lines_can_be_listed(rest: Any) -> None:
     """entries.list, as google-cloud-logging without gRPC calls it."""
-    from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry
+    from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 
     rest.store.create(JobRecord(id="1"))
     rest.store.append_logs("1", [LogEntry(1.0, "INFO", "workerpool0-0", {"message": "m"})])
@@ -164,7 +164,7 @@ def test_the_logging_library_reads_lines(rest: Any) -> None:
     """google-cloud-logging's own client over HTTP, page by page; it asks for the last 24 hours."""
     import google.cloud.logging
     from google.oauth2.credentials import Credentials
-    from prefect_vertex_training.local_vertex.store.store import JobRecord, LogEntry
+    from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 
     rest.store.create(JobRecord(id="1"))
     rest.store.append_logs("1", [LogEntry(time.time(), "INFO", "workerpool0-0", f"line {n}") for n in range(5)])

@@ -17,9 +17,11 @@ from prefect_vertex_training.images.oci.config import OCI, PREFIX
 from prefect_vertex_training.images.oci.image_types import Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.verifying_reader import sha256
-from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
-from prefect_vertex_training.local_vertex.faults import Switches
-from prefect_vertex_training.local_vertex.store.store import TERMINAL, JobRecord, Store
+from prefect_vertex_training.local_vertex.execution.executor import Executor
+from prefect_vertex_training.local_vertex.location import Location
+from prefect_vertex_training.local_vertex.faults import Faults
+from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord
+from prefect_vertex_training.local_vertex.store.store import Store
 
 Entry = tuple[str, bytes | None]
 
@@ -130,12 +132,12 @@ def pool(image: str, replicas: int = 1, **container: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Bench:
+class Harness:
     """An executor and its store."""
 
     store: Store
     executor: Executor
-    switches: Switches
+    faults: Faults
     folder: Path
 
     def submit(self, *pools: Mapping[str, Any], job_id: str = "", **spec: Any) -> str:
@@ -177,21 +179,21 @@ class Bench:
     def restart(self) -> None:
         """Another service on the same store."""
         self.executor.stop()
-        self.executor = Executor(self.store, self.folder, self.switches, environment=INFO)
+        self.executor = Executor(self.store, self.folder, self.faults, environment=INFO)
         self.executor.start()
 
 
-INFO = ServiceInfo("local", "123456", "us-central1")
+INFO = Location("local", "123456", "us-central1")
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     """A running executor."""
     folder = tmp_path / "vertex"
     folder.mkdir()
     store = Store(folder / "store.db")
-    switches = Switches(grace_seconds=2.0)
-    made = Bench(store, Executor(store, folder, switches, environment=INFO), switches, folder)
+    faults = Faults(grace_seconds=2.0)
+    made = Harness(store, Executor(store, folder, faults, environment=INFO), faults, folder)
     made.executor.start()
     yield made
     for record in store.live():

@@ -30,42 +30,42 @@ def gone(pid: int) -> bool:
     return not is_alive(pid)
 
 
-def test_a_job_that_exits_0_succeeds(bench: Any, images: Any, pool: Any) -> None:
+def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> None:
     """PENDING, RUNNING with a start in whole seconds, SUCCEEDED, with the platform's own lines."""
-    record = bench.run(pool(images.image(Entrypoint=["true"])))
+    record = harness.run(pool(images.image(Entrypoint=["true"])))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
     assert record.error_code is None
     assert record.start_time == int(record.start_time)
-    assert bench.lines(record.id, "service") == [
+    assert harness.lines(record.id, "service") == [
         "Job is preparing.",
         "Job is running.",
         "Job completed successfully.",
     ]
 
 
-def test_nothing_stays_of_a_job_that_ended(bench: Any, images: Any, pool: Any) -> None:
+def test_nothing_stays_of_a_job_that_ended(harness: Any, images: Any, pool: Any) -> None:
     """Its folder is removed; its bucket is not."""
-    record = bench.run(pool(images.image(Entrypoint=["true"])), base_output_directory={"output_uri_prefix": "gs://b/x"})
+    record = harness.run(pool(images.image(Entrypoint=["true"])), base_output_directory={"output_uri_prefix": "gs://b/x"})
     deadline = time.monotonic() + 10
-    while (bench.folder / "runs" / record.id).exists() and time.monotonic() < deadline:
+    while (harness.folder / "runs" / record.id).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
 
-    assert not (bench.folder / "runs" / record.id).exists()
-    assert (bench.folder / "buckets" / "b" / "x" / "model").is_dir()
+    assert not (harness.folder / "runs" / record.id).exists()
+    assert (harness.folder / "buckets" / "b" / "x" / "model").is_dir()
 
 
-def test_the_script_of_an_image_runs_with_its_arguments(bench: Any, images: Any, pool: Any) -> None:
+def test_the_script_of_an_image_runs_with_its_arguments(harness: Any, images: Any, pool: Any) -> None:
     """ENTRYPOINT is kept, args follow it with $(VAR) expanded, paths point to this machine."""
     image = images.script(
         "import json, os, sys; print(json.dumps({'a': sys.argv[1:], 'd': os.getcwd(), 'e': dict(os.environ)}))"
     )
-    record = bench.run(
+    record = harness.run(
         pool(image, args=["--to=$(AIP_MODEL_DIR)", "$$(X)", "/gcs/b/f"], env={"X": "1", "Y": "$(X)2"}),
         base_output_directory={"output_uri_prefix": "gs://b/run"},
     )
-    (said,) = bench.lines(record.id, "workerpool0-0")
-    bucket = bench.folder / "buckets" / "b"
+    (said,) = harness.lines(record.id, "workerpool0-0")
+    bucket = harness.folder / "buckets" / "b"
 
     assert said["a"] == [f"--to={bucket}/run/model/", "$(X)", f"{bucket}/f"]
     assert said["e"]["Y"] == "12"
@@ -77,12 +77,12 @@ def test_the_script_of_an_image_runs_with_its_arguments(bench: Any, images: Any,
     assert (bucket / "run" / "model").is_dir()
 
 
-def test_a_job_sees_nothing_of_the_service(bench: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_sees_nothing_of_the_service(harness: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service's own variables, and so its secrets, don't reach a job."""
     monkeypatch.setenv("MY_SECRET", "x")
-    bench.run(pool(images.image(Entrypoint=["true"])))
-    record = bench.run(pool(images.image(Entrypoint=["env"])))
-    names = {line.partition("=")[0] for line in bench.lines(record.id, "workerpool0-0")}
+    harness.run(pool(images.image(Entrypoint=["true"])))
+    record = harness.run(pool(images.image(Entrypoint=["env"])))
+    names = {line.partition("=")[0] for line in harness.lines(record.id, "workerpool0-0")}
 
     assert names == {
         *("PATH", "HOME", "TMPDIR", "LANG", "CLUSTER_SPEC", "VERTEX_TRAINING_RUN"),
@@ -90,100 +90,100 @@ def test_a_job_sees_nothing_of_the_service(bench: Any, images: Any, pool: Any, m
     }
 
 
-def test_console_scripts_of_an_image_run_with_its_python(bench: Any, images: Any, pool: Any) -> None:
+def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: Any, pool: Any) -> None:
     """Their first line, which names the image's interpreter, points to this machine's."""
     tool = b"#!/opt/venv/bin/python\nimport sys, thing; print(thing.NAME, sys.prefix)\n"
     layers = [
         [("opt/venv/bin/tool", tool), ("opt/venv/lib/python3.11/site-packages/thing.py", b"NAME = 'ours'\n")],
         [("app/x", b"")],
     ]
-    record = bench.run(pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/venv/bin/tool"])))
+    record = harness.run(pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/venv/bin/tool"])))
 
-    (line,) = bench.lines(record.id, "workerpool0-0")
+    (line,) = harness.lines(record.id, "workerpool0-0")
     assert line.startswith("ours ")
-    assert str(bench.folder / "trees") in line
+    assert str(harness.folder / "trees") in line
 
 
-def test_a_job_that_changes_its_code_changes_no_other_job(bench: Any, images: Any, pool: Any) -> None:
+def test_a_job_that_changes_its_code_changes_no_other_job(harness: Any, images: Any, pool: Any) -> None:
     """Each replica has its working directory for itself."""
     image = images.script("import pathlib; p = pathlib.Path('n'); print(p.exists()); p.write_text('')")
-    first, second = bench.run(pool(image)), bench.run(pool(image))
+    first, second = harness.run(pool(image)), harness.run(pool(image))
 
-    assert bench.lines(first.id, "workerpool0-0") == ["False"]
-    assert bench.lines(second.id, "workerpool0-0") == ["False"]
+    assert harness.lines(first.id, "workerpool0-0") == ["False"]
+    assert harness.lines(second.id, "workerpool0-0") == ["False"]
 
 
-def test_an_image_for_a_python_that_is_not_here_fails_with_the_reason(bench: Any, images: Any, pool: Any) -> None:
+def test_an_image_for_a_python_that_is_not_here_fails_with_the_reason(harness: Any, images: Any, pool: Any) -> None:
     """One line that names the minor version."""
-    record = bench.run(pool(images.image(Entrypoint=["true"], python="3.99")))
+    record = harness.run(pool(images.image(Entrypoint=["true"], python="3.99")))
 
     assert record.state == "JOB_STATE_FAILED"
     assert "needs Python 3.99, and this machine has none" in record.error_message
 
 
-def test_a_failing_job_tells_its_exit_status(bench: Any, images: Any, pool: Any) -> None:
+def test_a_failing_job_tells_its_exit_status(harness: Any, images: Any, pool: Any) -> None:
     """Code 3 and Vertex AI's sentence; stderr arrives as ERROR."""
     image = images.script("import sys; print('out'); sys.exit('bad luck')")
-    record = bench.run(pool(image))
+    record = harness.run(pool(image))
 
     assert (record.state, record.error_code) == ("JOB_STATE_FAILED", 3)
     assert record.error_message.startswith(
         "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error. "
     )
-    found = bench.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
+    found = harness.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
     assert {(line.entry.severity, line.entry.payload) for line in found} == {("INFO", "out"), ("ERROR", "bad luck")}
 
 
-def test_a_missing_command_is_a_start_error(bench: Any, images: Any, pool: Any) -> None:
+def test_a_missing_command_is_a_start_error(harness: Any, images: Any, pool: Any) -> None:
     """Status 128, and the job was never RUNNING."""
-    record = bench.run(pool(images.image(Entrypoint=["/no/such/program"])))
+    record = harness.run(pool(images.image(Entrypoint=["/no/such/program"])))
 
     assert "non-zero status of 128. Termination reason: StartError. " in record.error_message
     assert record.start_time is None
 
 
 def test_an_image_with_a_base_needs_an_engine(
-    bench: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
+    harness: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without one the job fails and says so."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
-    record = bench.run(pool(images.image(Entrypoint=["true"], base="sha256:1")))
+    record = harness.run(pool(images.image(Entrypoint=["true"], base="sha256:1")))
 
     assert record.state == "JOB_STATE_FAILED"
     assert "no Docker engine answers" in record.error_message
     assert "\n" not in record.error_message
 
 
-def test_an_image_that_is_not_there_fails_the_job(bench: Any, images: Any, pool: Any) -> None:
+def test_an_image_that_is_not_there_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
     """The error names it."""
     image = f"oci:{images.layout.folder}:demo@sha256:{'0' * 64}"
-    record = bench.run(pool(image))
+    record = harness.run(pool(image))
 
     assert (record.state, record.error_code) == ("JOB_STATE_FAILED", 3)
     assert image in record.error_message
 
 
-def test_cancelling_ends_the_process_and_the_job(bench: Any, images: Any, pool: Any) -> None:
+def test_cancelling_ends_the_process_and_the_job(harness: Any, images: Any, pool: Any) -> None:
     """CANCELLED with code 1; SIGTERM first, so the job can say goodbye."""
     image = images.script(
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
         "print(os.getpid(), flush=True)\nwhile True: time.sleep(0.05)\n"
     )
-    job = bench.submit(pool(image))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
-    bench.cancel(job)
-    record = bench.ended(job)
-    pid, last = bench.lines(job, "workerpool0-0")
+    job = harness.submit(pool(image))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
+    harness.cancel(job)
+    record = harness.ended(job)
+    pid, last = harness.lines(job, "workerpool0-0")
 
     assert (record.state, record.error_code) == ("JOB_STATE_CANCELLED", 1)
     assert last == "bye"
     assert not is_alive(int(pid))
 
 
-def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(bench: Any, images: Any, pool: Any) -> None:
+def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Any, images: Any, pool: Any) -> None:
     """With everything that it started, wherever that detached itself to."""
-    bench.switches.update({"grace_seconds": 0.2})
+    harness.faults.update({"grace_seconds": 0.2})
     image = images.script(
         "import os, signal, subprocess, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -192,66 +192,66 @@ def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(bench: Any, images
         "print(os.getpid(), near.pid, far.pid, flush=True)\n"
         "while True: time.sleep(0.05)\n"
     )
-    job = bench.submit(pool(image))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
-    bench.cancel(job)
-    bench.ended(job)
+    job = harness.submit(pool(image))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
+    harness.cancel(job)
+    harness.ended(job)
 
-    assert all(gone(int(pid)) for pid in bench.lines(job, "workerpool0-0")[0].split())
+    assert all(gone(int(pid)) for pid in harness.lines(job, "workerpool0-0")[0].split())
 
 
-def test_a_job_that_waits_can_be_cancelled(bench: Any, images: Any, pool: Any) -> None:
+def test_a_job_that_waits_can_be_cancelled(harness: Any, images: Any, pool: Any) -> None:
     """Before anything of it ran."""
-    bench.switches.update({"pending_seconds": 1000.0})
-    job = bench.submit(pool(images.image(Entrypoint=["true"])))
-    bench.cancel(job)
+    harness.faults.update({"pending_seconds": 1000.0})
+    job = harness.submit(pool(images.image(Entrypoint=["true"])))
+    harness.cancel(job)
 
-    assert bench.ended(job).state == "JOB_STATE_CANCELLED"
-    assert bench.store.get(job).start_time is None
+    assert harness.ended(job).state == "JOB_STATE_CANCELLED"
+    assert harness.store.get(job).start_time is None
 
 
-def test_time_that_runs_out_ends_the_job(bench: Any, images: Any, pool: Any) -> None:
+def test_time_that_runs_out_ends_the_job(harness: Any, images: Any, pool: Any) -> None:
     """By its scheduling.timeout."""
-    record = bench.run(pool(images.script(FOREVER)), scheduling={"timeout": "1s"})
+    record = harness.run(pool(images.script(FOREVER)), scheduling={"timeout": "1s"})
 
     assert (record.state, record.error_code) == ("JOB_STATE_FAILED", 4)
     assert "time limit" in record.error_message
 
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
-def test_a_crash_is_restarted_three_times(bench: Any, images: Any, pool: Any, number: int) -> None:
+def test_a_crash_is_restarted_three_times(harness: Any, images: Any, pool: Any, number: int) -> None:
     """Exit 134 and 139 run four times in all."""
     image = images.script(f"import os; print('run', flush=True); os.kill(os.getpid(), {int(number)})")
-    record = bench.run(pool(image))
+    record = harness.run(pool(image))
 
-    assert bench.lines(record.id, "workerpool0-0") == ["run"] * 4
+    assert harness.lines(record.id, "workerpool0-0") == ["run"] * 4
     assert f"non-zero status of {128 + number}" in record.error_message
 
 
-def test_disable_retries_leaves_a_crash_alone(bench: Any, images: Any, pool: Any) -> None:
+def test_disable_retries_leaves_a_crash_alone(harness: Any, images: Any, pool: Any) -> None:
     """It runs once."""
     image = images.script("import os; print('run', flush=True); os.abort()")
-    record = bench.run(pool(image), scheduling={"disable_retries": True})
+    record = harness.run(pool(image), scheduling={"disable_retries": True})
 
-    assert bench.lines(record.id, "workerpool0-0") == ["run"]
+    assert harness.lines(record.id, "workerpool0-0") == ["run"]
     assert record.state == "JOB_STATE_FAILED"
 
 
-def test_another_exit_status_is_permanent(bench: Any, images: Any, pool: Any) -> None:
+def test_another_exit_status_is_permanent(harness: Any, images: Any, pool: Any) -> None:
     """Exit 7 runs once."""
-    record = bench.run(pool(images.script("print('run', flush=True); raise SystemExit(7)")))
+    record = harness.run(pool(images.script("print('run', flush=True); raise SystemExit(7)")))
 
-    assert bench.lines(record.id, "workerpool0-0") == ["run"]
+    assert harness.lines(record.id, "workerpool0-0") == ["run"]
     assert "status of 7." in record.error_message
 
 
-def test_stock_out_is_tried_three_times_again(bench: Any, images: Any, pool: Any) -> None:
+def test_stock_out_is_tried_three_times_again(harness: Any, images: Any, pool: Any) -> None:
     """Three are survived, the fourth fails the job with the recorded text."""
     image = images.image(Entrypoint=["true"])
-    bench.switches.update({"stock_out": 3})
-    survived = bench.run(pool(image))
-    bench.switches.update({"stock_out": 4})
-    failed = bench.run(pool(image))
+    harness.faults.update({"stock_out": 3})
+    survived = harness.run(pool(image))
+    harness.faults.update({"stock_out": 4})
+    failed = harness.run(pool(image))
 
     assert survived.state == "JOB_STATE_SUCCEEDED"
     assert failed.state == "JOB_STATE_FAILED"
@@ -261,53 +261,53 @@ def test_stock_out_is_tried_three_times_again(bench: Any, images: Any, pool: Any
     )
 
 
-def test_preemption_starts_the_job_again(bench: Any, images: Any, pool: Any) -> None:
+def test_preemption_starts_the_job_again(harness: Any, images: Any, pool: Any) -> None:
     """Two machines are lost, the third run succeeds."""
-    bench.switches.update({"preempt": 2})
-    record = bench.run(pool(images.image(Entrypoint=["sleep", "0.5"])))
+    harness.faults.update({"preempt": 2})
+    record = harness.run(pool(images.image(Entrypoint=["sleep", "0.5"])))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
     assert record.detail["restarts"] == {"preempted": 2}
 
 
-def test_preemption_ends_the_job_after_six_restarts(bench: Any, images: Any, pool: Any) -> None:
+def test_preemption_ends_the_job_after_six_restarts(harness: Any, images: Any, pool: Any) -> None:
     """The seventh lost machine is the last."""
-    bench.switches.update({"preempt": 7})
-    record = bench.run(pool(images.image(Entrypoint=["sleep", "1000"])))
+    harness.faults.update({"preempt": 7})
+    record = harness.run(pool(images.image(Entrypoint=["sleep", "1000"])))
 
     assert record.detail["restarts"] == {"preempted": 6}
     assert record.state == "JOB_STATE_FAILED"
     assert "preempted" in record.error_message
 
 
-def test_out_of_memory_fails_the_job(bench: Any, images: Any, pool: Any) -> None:
+def test_out_of_memory_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
     """With the recorded text."""
-    bench.switches.update({"out_of_memory": 1})
-    record = bench.run(pool(images.image(Entrypoint=["sleep", "1000"])))
+    harness.faults.update({"out_of_memory": 1})
+    record = harness.run(pool(images.image(Entrypoint=["sleep", "1000"])))
 
     assert record.error_message == (
         "Replicas low on memory: workerpool0. Specify a machine with larger memory and try again."
     )
 
 
-def test_two_replicas_exchange_a_value(bench: Any, images: Any, pool: Any, exchange: str) -> None:
+def test_two_replicas_exchange_a_value(harness: Any, images: Any, pool: Any, exchange: str) -> None:
     """Through MASTER_ADDR; when the primary ends, the worker is stopped and the job has succeeded."""
     image = images.script(exchange)
-    record = bench.run(pool(image), pool(image))
+    record = harness.run(pool(image), pool(image))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
-    assert bench.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
-    assert bench.lines(record.id, "workerpool1-0") == ["got from primary"]
+    assert harness.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
+    assert harness.lines(record.id, "workerpool1-0") == ["got from primary"]
 
 
-def test_pools_are_told_of_each_other(bench: Any, images: Any, pool: Any) -> None:
+def test_pools_are_told_of_each_other(harness: Any, images: Any, pool: Any) -> None:
     """A skipped pool has no replicas, ranks go by pools, each replica has a port of its own."""
     image = images.script(
         "import json, os; e = os.environ; print(json.dumps({'r': e['RANK'], 't': e['TF_CONFIG'],"
         " 'c': e['CLUSTER_SPEC']}), flush=True); import time; time.sleep(0.3)"
     )
-    record = bench.run(pool(image), {}, pool(image, replicas=2))
-    (said,) = bench.lines(record.id, "workerpool2-1")
+    record = harness.run(pool(image), {}, pool(image, replicas=2))
+    (said,) = harness.lines(record.id, "workerpool2-1")
     cluster = json.loads(said["c"])["cluster"]
 
     assert said["r"] == "2"
@@ -316,52 +316,52 @@ def test_pools_are_told_of_each_other(bench: Any, images: Any, pool: Any) -> Non
     assert len({*cluster["workerpool0"], *cluster["workerpool2"]}) == 3
 
 
-def test_a_failing_worker_fails_the_job(bench: Any, images: Any, pool: Any) -> None:
+def test_a_failing_worker_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
     """And the primary is stopped."""
-    record = bench.run(
+    record = harness.run(
         pool(images.image(Entrypoint=["sleep", "1000"])), pool(images.image(Entrypoint=["sh", "-c", "exit 5"]))
     )
 
     assert "The replica workerpool1-0 exited with a non-zero status of 5." in record.error_message
 
 
-def test_a_crashed_worker_restarts_the_job_when_asked(bench: Any, images: Any, pool: Any) -> None:
+def test_a_crashed_worker_restarts_the_job_when_asked(harness: Any, images: Any, pool: Any) -> None:
     """restart_job_on_worker_restart: the primary runs anew, too."""
-    record = bench.run(
+    record = harness.run(
         pool(images.script(FOREVER)),
         pool(images.image(Entrypoint=["sh", "-c", "sleep 0.2; exit 139"])),
         scheduling={"restart_job_on_worker_restart": True},
     )
 
     assert record.detail["restarts"] == {"crashed": 3}
-    assert bench.lines(record.id, "workerpool0-0") == ["up"] * 4
+    assert harness.lines(record.id, "workerpool0-0") == ["up"] * 4
 
 
-def test_the_teardown_delay_keeps_a_job_running(bench: Any, images: Any, pool: Any) -> None:
+def test_the_teardown_delay_keeps_a_job_running(harness: Any, images: Any, pool: Any) -> None:
     """About a minute on the real service."""
-    bench.switches.update({"teardown_seconds": 0.5})
-    record = bench.run(pool(images.image(Entrypoint=["true"])))
+    harness.faults.update({"teardown_seconds": 0.5})
+    record = harness.run(pool(images.image(Entrypoint=["true"])))
 
     assert record.end_time - record.create_time >= 0.5
 
 
-def test_no_shell_sees_what_a_client_sent(bench: Any, images: Any, pool: Any, tmp_path: Path) -> None:
+def test_no_shell_sees_what_a_client_sent(harness: Any, images: Any, pool: Any, tmp_path: Path) -> None:
     """Arguments, names and values are words, whatever they hold."""
     evil = f"$(touch {tmp_path}/x); `touch {tmp_path}/x` && touch {tmp_path}/x\n'\""
-    record = bench.run(pool(images.image(Entrypoint=["echo"]), args=[evil], env={"A": evil}))
+    record = harness.run(pool(images.image(Entrypoint=["echo"]), args=[evil], env={"A": evil}))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
     assert not (tmp_path / "x").exists()
 
 
-def test_a_lost_supervisor_is_the_platforms_fault(bench: Any, images: Any, pool: Any) -> None:
+def test_a_lost_supervisor_is_the_platforms_fault(harness: Any, images: Any, pool: Any) -> None:
     """What it had started is ended, and the job runs again from the beginning."""
     image = images.script("import os, time; print(os.getppid(), os.getpid(), flush=True); time.sleep(1000)")
-    job = bench.submit(pool(image))
-    bench.reached(job, lambda _: len(bench.lines(job, "workerpool0-0")) == 1)
-    supervisor, pid = map(int, bench.lines(job, "workerpool0-0")[0].split())
+    job = harness.submit(pool(image))
+    harness.reached(job, lambda _: len(harness.lines(job, "workerpool0-0")) == 1)
+    supervisor, pid = map(int, harness.lines(job, "workerpool0-0")[0].split())
     os.kill(supervisor, signal.SIGKILL)
-    bench.reached(job, lambda _: len(bench.lines(job, "workerpool0-0")) == 2)
+    harness.reached(job, lambda _: len(harness.lines(job, "workerpool0-0")) == 2)
 
     assert gone(pid)
-    assert bench.store.get(job).detail["restarts"] == {"internal": 1}
+    assert harness.store.get(job).detail["restarts"] == {"internal": 1}

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import StorageError
-from prefect_vertex_training.local_vertex.store.store import TERMINAL, JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 KILLS = 100
 
@@ -22,13 +23,15 @@ KILLS = 100
 SERVICE = """
 import json, sys
 from pathlib import Path
-from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
-from prefect_vertex_training.local_vertex.store import JobRecord, Store
-from prefect_vertex_training.local_vertex.switches import Switches
+from prefect_vertex_training.local_vertex.execution.executor import Executor
+from prefect_vertex_training.local_vertex.location import Location
+from prefect_vertex_training.local_vertex.store.records import JobRecord
+from prefect_vertex_training.local_vertex.store.store import Store
+from prefect_vertex_training.local_vertex.faults import Faults
 
 folder = Path(sys.argv[1])
 store = Store(folder / "store.db")
-executor = Executor(store, folder, Switches(), environment=ServiceInfo("local", "1", "us-central1"))
+executor = Executor(store, folder, Faults(), environment=Location("local", "1", "us-central1"))
 executor.start()
 for line in sys.stdin:
     job = json.loads(line)
@@ -108,55 +111,55 @@ def test_a_hundred_kills_lose_no_job_and_run_none_twice(tmp_path: Path, images: 
     store.close()
 
 
-def test_a_running_job_outlives_its_service_and_is_found(bench: Any, images: Any, pool: Any) -> None:
+def test_a_running_job_outlives_its_service_and_is_found(harness: Any, images: Any, pool: Any) -> None:
     """The same process, all its lines, its success."""
     image = images.script(
         "import os, pathlib, sys, time\nprint(os.getpid(), flush=True)\n"
         "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\nprint(os.getpid(), flush=True)\n"
     )
-    job = bench.submit(pool(image, args=["/gcs/b/go"]))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
-    bench.executor.stop()
-    (bench.folder / "buckets" / "b" / "go").touch()
-    bench.restart()
-    record = bench.ended(job)
-    first, second = bench.lines(job, "workerpool0-0")
+    job = harness.submit(pool(image, args=["/gcs/b/go"]))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
+    harness.executor.stop()
+    (harness.folder / "buckets" / "b" / "go").touch()
+    harness.restart()
+    record = harness.ended(job)
+    first, second = harness.lines(job, "workerpool0-0")
 
     assert record.state == "JOB_STATE_SUCCEEDED"
     assert first == second
 
 
-def test_a_cancel_that_the_service_died_over_is_done_by_the_next(bench: Any, images: Any, pool: Any) -> None:
+def test_a_cancel_that_the_service_died_over_is_done_by_the_next(harness: Any, images: Any, pool: Any) -> None:
     """CANCELLING in the store is enough."""
-    job = bench.submit(pool(images.script("import os, time; print(os.getpid(), flush=True); time.sleep(1000)")))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
-    bench.executor.stop()
-    bench.store.request_cancel(job)
-    bench.restart()
+    job = harness.submit(pool(images.script("import os, time; print(os.getpid(), flush=True); time.sleep(1000)")))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
+    harness.executor.stop()
+    harness.store.request_cancel(job)
+    harness.restart()
 
-    assert bench.ended(job).state == "JOB_STATE_CANCELLED"
+    assert harness.ended(job).state == "JOB_STATE_CANCELLED"
     with pytest.raises(ProcessLookupError):
-        os.kill(int(bench.lines(job, "workerpool0-0")[0]), 0)
+        os.kill(int(harness.lines(job, "workerpool0-0")[0]), 0)
 
 
-def test_what_ended_an_attempt_is_decided_once(bench: Any, images: Any, pool: Any) -> None:
+def test_what_ended_an_attempt_is_decided_once(harness: Any, images: Any, pool: Any) -> None:
     """A service that died while it stopped the replicas: their SIGTERM is not taken for the job's failure."""
-    job = bench.submit(pool(images.script("import time; print('up', flush=True); time.sleep(1000)")))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
-    bench.executor.stop()
+    job = harness.submit(pool(images.script("import time; print('up', flush=True); time.sleep(1000)")))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
+    harness.executor.stop()
     ending = {"kind": "failed", "code": 8, "message": "Replicas low on memory: workerpool0."}
-    bench.store.note(job, ending=ending)
-    bench.restart()
+    harness.store.note(job, ending=ending)
+    harness.restart()
 
-    assert bench.ended(job).error_message == "Replicas low on memory: workerpool0."
+    assert harness.ended(job).error_message == "Replicas low on memory: workerpool0."
 
 
-def test_folders_of_jobs_that_ended_are_swept(bench: Any) -> None:
+def test_folders_of_jobs_that_ended_are_swept(harness: Any) -> None:
     """Also those that a killed service left, and those of deleted jobs."""
-    left = bench.folder / "runs" / "42"
+    left = harness.folder / "runs" / "42"
     left.mkdir()
-    bench.store.create(JobRecord(id="42", state="JOB_STATE_SUCCEEDED"))
-    bench.restart()
+    harness.store.create(JobRecord(id="42", state="JOB_STATE_SUCCEEDED"))
+    harness.restart()
     deadline = time.monotonic() + 10
     while left.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -164,10 +167,10 @@ def test_folders_of_jobs_that_ended_are_swept(bench: Any) -> None:
     assert not left.exists()
 
 
-def test_a_full_disk_holds_a_job_up_and_loses_nothing(bench: Any, images: Any, pool: Any) -> None:
+def test_a_full_disk_holds_a_job_up_and_loses_nothing(harness: Any, images: Any, pool: Any) -> None:
     """While the store can't be written the job waits; afterwards all of it is there."""
     failing = True
-    transition, append = bench.store.transition, bench.store.append_logs
+    transition, append = harness.store.transition, harness.store.append_logs
 
     def refuse(*_: object, **__: object) -> bool:
         raise StorageError("database or disk is full")
@@ -178,29 +181,30 @@ def test_a_full_disk_holds_a_job_up_and_loses_nothing(bench: Any, images: Any, p
 
         return call
 
-    bench.store.transition, bench.store.append_logs = maybe(transition), maybe(append)
-    job = bench.submit(pool(images.image(Entrypoint=["echo", "said"])))
-    exit_file = bench.folder / "runs" / job / "1-workerpool0-0.0" / "exit"
-    bench.reached(job, lambda _: exit_file.exists())
-    assert bench.store.get(job).state not in TERMINAL
+    harness.store.transition, harness.store.append_logs = maybe(transition), maybe(append)
+    job = harness.submit(pool(images.image(Entrypoint=["echo", "said"])))
+    exit_file = harness.folder / "runs" / job / "1-workerpool0-0.0" / "exit"
+    harness.reached(job, lambda _: exit_file.exists())
+    assert harness.store.get(job).state not in TERMINAL
     failing = False
 
-    assert bench.ended(job).state == "JOB_STATE_SUCCEEDED"
-    assert bench.lines(job, "workerpool0-0") == ["said"]
+    assert harness.ended(job).state == "JOB_STATE_SUCCEEDED"
+    assert harness.lines(job, "workerpool0-0") == ["said"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted, which only root may")
 def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any, pool: Any) -> None:
     """One line that says so; the store, on another disk here, stays sound, and the next job runs once there is room."""
-    from prefect_vertex_training.local_vertex.execution import Executor, ServiceInfo
-    from prefect_vertex_training.local_vertex.faults import Switches
+    from prefect_vertex_training.local_vertex.execution.executor import Executor
+    from prefect_vertex_training.local_vertex.location import Location
+    from prefect_vertex_training.local_vertex.faults import Faults
 
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
     try:
         store = Store(tmp_path / "store.db")
-        executor = Executor(store, disk, Switches(), environment=ServiceInfo("local", "1", "us-central1"))
+        executor = Executor(store, disk, Faults(), environment=Location("local", "1", "us-central1"))
         executor.start()
         big = images.image(
             [[("data/x", os.urandom(400_000))], [("app/x", b"")]], WorkingDir="/app", Entrypoint=["true"]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import LocalServiceError, StorageError
-from prefect_vertex_training.local_vertex.store.store import TERMINAL, JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 
 PENDING, RUNNING, SUCCEEDED = "JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"
 
@@ -211,7 +212,8 @@ def test_a_reader_sees_but_can_not_write(store: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.local_vertex.store import JobRecord, LogEntry, Store
+from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
+from prefect_vertex_training.local_vertex.store.store import Store
 store = Store(Path(sys.argv[1]))
 store.create(JobRecord(id="1"))
 for number in range(1, 1_000_000):

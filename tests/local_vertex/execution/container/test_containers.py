@@ -66,16 +66,16 @@ def containers(engine: Any, job: str) -> list[Any]:
     return engine.containers.list(all=True, filters={"label": f"{PREFIX}.job={job}"})
 
 
-def test_an_image_with_a_base_runs_as_a_container(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+def test_an_image_with_a_base_runs_as_a_container(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
     """Environment, working directory, arguments, /gcs, both outputs; nothing stays in the engine."""
     image = system(
         "echo $AIP_MODEL_DIR $1 $OWN; pwd; echo problem >&2; echo model > /gcs/b/run/model/m", WorkingDir="/work"
     )
-    record = bench.run(
+    record = harness.run(
         pool(image, args=["$(CLOUD_ML_REGION)"], env={"OWN": "x"}),
         base_output_directory={"output_uri_prefix": "gs://b/run"},
     )
-    found = bench.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
+    found = harness.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
     assert sorted((line.entry.severity, line.entry.payload) for line in found) == [
@@ -83,14 +83,14 @@ def test_an_image_with_a_base_runs_as_a_container(bench: Any, system: Any, pool:
         ("INFO", "/work"),
         ("INFO", "gs://b/run/model/ us-central1 x"),
     ]
-    assert (bench.folder / "buckets" / "b" / "run" / "model" / "m").read_text() == "model\n"
+    assert (harness.folder / "buckets" / "b" / "run" / "model" / "m").read_text() == "model\n"
     assert containers(docker_engine, record.id) == []
 
 
-def test_exit_statuses_come_from_the_container(bench: Any, system: Any, pool: Any) -> None:
+def test_exit_statuses_come_from_the_container(harness: Any, system: Any, pool: Any) -> None:
     """A failure, and a command that is not there."""
-    failed = bench.run(pool(system("exit 9")))
-    absent = bench.run(pool(system(Entrypoint=["/no/such/program"])))
+    failed = harness.run(pool(system("exit 9")))
+    absent = harness.run(pool(system(Entrypoint=["/no/such/program"])))
 
     assert "non-zero status of 9. Termination reason: Error." in failed.error_message
     assert "non-zero status of 128. Termination reason: StartError." in absent.error_message
@@ -98,15 +98,15 @@ def test_exit_statuses_come_from_the_container(bench: Any, system: Any, pool: An
 
 
 def test_cancelling_stops_a_container_that_handles_no_signal(
-    bench: Any, system: Any, pool: Any, docker_engine: Any
+    harness: Any, system: Any, pool: Any, docker_engine: Any
 ) -> None:
     """As process 1 it would ignore SIGTERM; behind an init it doesn't."""
-    bench.switches.update({"grace_seconds": 60.0})
-    job = bench.submit(pool(system("echo up; while true; do sleep 1; done")))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0"))
+    harness.faults.update({"grace_seconds": 60.0})
+    job = harness.submit(pool(system("echo up; while true; do sleep 1; done")))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
     started = time.monotonic()
-    bench.cancel(job)
-    record = bench.ended(job)
+    harness.cancel(job)
+    record = harness.ended(job)
 
     assert (record.state, record.error_code) == ("JOB_STATE_CANCELLED", 1)
     assert time.monotonic() - started < 30
@@ -114,50 +114,50 @@ def test_cancelling_stops_a_container_that_handles_no_signal(
 
 
 def test_two_containers_exchange_a_value(
-    bench: Any, python_image: str, pool: Any, docker_engine: Any, exchange: str
+    harness: Any, python_image: str, pool: Any, docker_engine: Any, exchange: str
 ) -> None:
     """Through MASTER_ADDR, by name, in a network of the job's own that goes with it."""
     replica = pool(python_image, command=["python3", "-c", exchange])
-    record = bench.run(replica, replica)
+    record = harness.run(replica, replica)
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
-    assert bench.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
-    assert bench.lines(record.id, "workerpool1-0") == ["got from primary"]
+    assert harness.lines(record.id, "workerpool0-0") == ["got from worker of 2"]
+    assert harness.lines(record.id, "workerpool1-0") == ["got from primary"]
     assert docker_engine.networks.list(filters={"label": f"{PREFIX}.job={record.id}"}) == []
 
 
-def test_a_container_outlives_its_service(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+def test_a_container_outlives_its_service(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
     """The next service finds it, reads on where the last one stopped, and starts no second one."""
     image = system("echo one; until cat /gcs/b/go 2>/tmp/x; do sleep 0.1; done; echo two")
-    (bench.folder / "buckets" / "b").mkdir()
-    job = bench.submit(pool(image))
-    bench.reached(job, lambda _: bench.lines(job, "workerpool0-0") == ["one"])
+    (harness.folder / "buckets" / "b").mkdir()
+    job = harness.submit(pool(image))
+    harness.reached(job, lambda _: harness.lines(job, "workerpool0-0") == ["one"])
     (before,) = containers(docker_engine, job)
-    bench.executor.stop()
-    (bench.folder / "buckets" / "b" / "go").write_text("go\n")
-    bench.restart()
-    record = bench.ended(job)
+    harness.executor.stop()
+    (harness.folder / "buckets" / "b" / "go").write_text("go\n")
+    harness.restart()
+    record = harness.ended(job)
 
     assert record.state == "JOB_STATE_SUCCEEDED"
-    assert bench.lines(job, "workerpool0-0") == ["one", "go", "two"]
+    assert harness.lines(job, "workerpool0-0") == ["one", "go", "two"]
     assert before.attrs["State"]["Running"]
 
 
-def test_a_container_can_share_the_machines_ipc(bench: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+def test_a_container_can_share_the_machines_ipc(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
     """As PyTorch's data loaders want it; off unless it is switched on."""
     for wanted, mode in ((True, "host"), (False, "private")):
-        bench.switches.update({"ipc_host": wanted})
-        job = bench.submit(pool(system("echo up; sleep 1000")))
-        bench.reached(job, lambda _, job=job: bench.lines(job, "workerpool0-0"))
+        harness.faults.update({"ipc_host": wanted})
+        job = harness.submit(pool(system("echo up; sleep 1000")))
+        harness.reached(job, lambda _, job=job: harness.lines(job, "workerpool0-0"))
         (container,) = containers(docker_engine, job)
-        bench.cancel(job)
-        bench.ended(job)
+        harness.cancel(job)
+        harness.ended(job)
 
         assert container.attrs["HostConfig"]["IpcMode"] == mode
 
 
 def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
-    bench: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
+    harness: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its layers are read from there, by tag or by digest."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
@@ -166,14 +166,14 @@ def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
     layout = f"oci:{images.layout.folder}:demo@{made.rpartition('@')[2]}"
     subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", layout, f"docker://{name}:x"], check=True)
     for image in (f"{name}:x", f"{name}@{made.rpartition('@')[2]}"):
-        record = bench.run(pool(image))
+        record = harness.run(pool(image))
 
-        assert bench.lines(record.id, "workerpool0-0") == ["ran"], record.error_message
+        assert harness.lines(record.id, "workerpool0-0") == ["ran"], record.error_message
 
 
-def test_an_image_of_a_registry_is_pulled_by_digest(bench: Any, pool: Any, python_image: str) -> None:
+def test_an_image_of_a_registry_is_pulled_by_digest(harness: Any, pool: Any, python_image: str) -> None:
     """A real base image with Python, from a real registry."""
-    record = bench.run(pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
+    record = harness.run(pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
-    assert bench.lines(record.id, "workerpool0-0") == ["(3, 11)"]
+    assert harness.lines(record.id, "workerpool0-0") == ["(3, 11)"]

@@ -12,7 +12,7 @@ import pytest
 from prefect_vertex_training.core.errors import ImageError, RegistryError
 from prefect_vertex_training.local_vertex.execution.image import Images as Finder
 from prefect_vertex_training.local_vertex.execution.process import interpreter, rootfs
-from prefect_vertex_training.local_vertex.execution.process.rootfs import Root, Trees
+from prefect_vertex_training.local_vertex.execution.process.rootfs import Root, RootfsCache
 
 DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
 
@@ -23,7 +23,7 @@ def place(tmp_path: Path) -> Callable[..., Root]:
 
     def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Root:
         (tmp_path / "runs").mkdir(exist_ok=True)
-        made = Trees(tmp_path / "trees", lambda: used, max_bytes)
+        made = RootfsCache(tmp_path / "trees", lambda: used, max_bytes)
         return made.unpack(Finder().find(image), tmp_path / "runs" / name)
 
     return run
@@ -111,7 +111,7 @@ def test_this_python_is_found_for_its_own_minor() -> None:
     assert not interpreter.find_python(minor).is_symlink()
 
 
-def test_another_python_runs_its_image(bench: Any, images: Any, pool: Any) -> None:
+def test_another_python_runs_its_image(harness: Any, images: Any, pool: Any) -> None:
     """Where this machine has one."""
     for minor in ("3.12", "3.13", "3.10"):
         if f"3.{sys.version_info[1]}" == minor:
@@ -122,9 +122,9 @@ def test_another_python_runs_its_image(bench: Any, images: Any, pool: Any) -> No
             continue
         layers = [[(f"opt/venv/lib/python{minor}/site-packages/m.py", b"x = 1")], [("app/t", b"")]]
         image = images.image(layers, python=minor, WorkingDir="/app", Entrypoint=["/opt/venv/bin/python"])
-        record = bench.run(pool(image, args=["-c", "import m, sys; print(*sys.version_info[:2], sep='.')"]))
+        record = harness.run(pool(image, args=["-c", "import m, sys; print(*sys.version_info[:2], sep='.')"]))
 
-        assert bench.lines(record.id, "workerpool0-0") == [minor]
+        assert harness.lines(record.id, "workerpool0-0") == [minor]
         return
     pytest.skip("this machine has one Python only")
 
@@ -143,7 +143,7 @@ def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path)
     image = images.image([[("opt/venv/bin/tool", b"#!/opt/venv/bin/python\nprint('ran')\n")]], python="3.11")
     folder = tmp_path / "with space" / ("x" * 120)
     folder.mkdir(parents=True)
-    root = Trees(folder / "trees", list).unpack(Finder().find(image), folder / "code")
+    root = RootfsCache(folder / "trees", list).unpack(Finder().find(image), folder / "code")
     done = subprocess.run([root.shared / "opt/venv/bin/tool"], capture_output=True, text=True, check=False)
 
     assert done.stdout == "ran\n", done.stderr

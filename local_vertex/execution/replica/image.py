@@ -1,4 +1,4 @@
-"""The image of a job: where its blobs lie, what its config says."""
+"""The image of a job: its config and layers, read from an image layout or a registry."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.errors import ImageError
-from ...images.oci.config import PREFIX
-from ...images.oci.image_types import Descriptor
-from ...images.oci.layout import OciLayout
-from ...images.oci.reference import LayoutReference, parse_reference
-from ...images.oci.target import ImageTarget
+from ....core.errors import ImageError
+from ....images.oci.config import PREFIX
+from ....images.oci.image_types import Descriptor
+from ....images.oci.layout import OciLayout
+from ....images.oci.reference import LayoutReference, parse_reference
+from ....images.oci.target import ImageTarget
 
 _INDEX_KEY = "manifests"
-_REMEMBERED = 100
+_CACHE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image by what it holds.
+    """A container image.
 
     Attributes:
-        uri: As the client wrote it.
-        source: Where its blobs lie.
-        digest: Of its manifest.
-        config_digest: Of its config; also its id in a Docker engine.
-        layers: Lowest first.
+        uri: The image's URI, as the client sent it.
+        source: The registry repository or image layout that has its blobs.
+        digest: Digest of the manifest.
+        config_digest: Digest of the config; also the image's id in a Docker engine.
+        config_size: Size of the config, in bytes.
+        layers: The layers, lowest first.
         config: The run-time part of its config: Entrypoint, Cmd, Env, WorkingDir, Labels.
     """
 
@@ -41,32 +42,32 @@ class Image:
 
     @property
     def has_base(self) -> bool:
-        """Whether it brings a system of its own, which only a Docker engine can give it."""
+        """Whether it contains an operating system; such an image needs a Docker engine."""
         return self._label("base") != "none"
 
     @property
     def python(self) -> str:
-        """The minor version that an image without a base is for; empty for any."""
+        """The Python version ("3.11") that an image without a base is for; empty for any."""
         return self._label("python")
 
     @property
     def entrypoint(self) -> list[str]:
-        """What runs."""
+        """The program that a container of the image runs."""
         return list(self.config.get("Entrypoint") or ())
 
     @property
     def arguments(self) -> list[str]:
-        """What it is given."""
+        """The arguments of that program."""
         return list(self.config.get("Cmd") or ())
 
     @property
     def env(self) -> dict[str, str]:
-        """The image's own variables."""
+        """The environment variables that the image sets."""
         return dict(item.partition("=")[::2] for item in self.config.get("Env") or ())
 
     @property
     def working_dir(self) -> str:
-        """Absolute, inside the image."""
+        """The working directory, an absolute path inside the image."""
         return self.config.get("WorkingDir") or "/"
 
     def _label(self, name: str) -> str:
@@ -74,29 +75,29 @@ class Image:
 
 
 class Images:
-    """Finds images, and remembers those that are named by digest: they never change. Safe to use from many threads."""
+    """Finds images and caches those with a digest in their URI, which never change. Threads may share it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Image] = {}
+        self._cache: dict[str, Image] = {}
 
-    def known(self, uri: str) -> Image | None:
-        """An image that was found before, without asking anybody."""
-        return self._known.get(uri)
+    def cached(self, uri: str) -> Image | None:
+        """The image if it was found before, without any request; else None."""
+        return self._cache.get(uri)
 
     def find(self, uri: str) -> Image:
-        """Reads manifest and config, from the layout on this machine or from the registry.
+        """Reads an image's manifest and config from the image layout or the registry.
 
         Raises:
-            ImageError: There is no such image, or none for linux/amd64.
-            RegistryError: The name or a blob is wrong, or the registry refused.
+            ImageError: The image doesn't exist, or not for linux/amd64.
+            RegistryError: The URI or a blob is invalid, or the registry denies access.
         """
-        image = self._known.get(uri)
+        image = self._cache.get(uri)
         if image is None:
             image = _read(uri)
             if parse_reference(uri).digest is not None:
-                if len(self._known) >= _REMEMBERED:
-                    self._known.clear()
-                self._known[uri] = image
+                if len(self._cache) >= _CACHE_SIZE:
+                    self._cache.clear()
+                self._cache[uri] = image
         return image
 
 
@@ -105,8 +106,8 @@ def _read(uri: str) -> Image:
     if isinstance(reference, LayoutReference):
         source: ImageTarget = OciLayout(reference.folder, reference.name)
     else:
-        from ...images.registry.auth import docker_login
-        from ...images.registry.repository import Repository
+        from ....images.registry.auth import docker_login
+        from ....images.registry.repository import Repository
 
         source = Repository(reference, credentials=docker_login(reference.host))
     wanted = reference.digest or reference.tag or ""

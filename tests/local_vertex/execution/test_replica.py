@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prefect_vertex_training.local_vertex.execution.environment import expand, platform_env
-from prefect_vertex_training.local_vertex.execution.log_stream import MAX_LINE, FileTail, Stream, service_line
-from prefect_vertex_training.local_vertex.execution.process.path_mapping import Translator
-from prefect_vertex_training.local_vertex.execution.process.rootfs import Root
-from prefect_vertex_training.local_vertex.execution.spec import JobSpec
-from prefect_vertex_training.local_vertex.store.store import JobRecord, Store
+from prefect_vertex_training.local_vertex.execution.replica.environment import expand, platform_env
+from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_line
+from prefect_vertex_training.local_vertex.execution.process.log_files import LogFile
+from prefect_vertex_training.local_vertex.execution.process.path_mapping import PathMapper
+from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs
+from prefect_vertex_training.local_vertex.execution.replica.job_spec import JobSpec
+from prefect_vertex_training.local_vertex.store.records import JobRecord
+from prefect_vertex_training.local_vertex.store.store import Store
 
 
 @pytest.mark.parametrize(
@@ -42,10 +44,10 @@ def test_text_without_a_dollar_is_left_alone(text: str) -> None:
 
 
 @pytest.fixture
-def translator(tmp_path: Path) -> Translator:
+def mapper(tmp_path: Path) -> PathMapper:
     """An image with /app and /opt/venv."""
     (tmp_path / "tree" / "opt" / "venv" / "bin").mkdir(parents=True)
-    return Translator(Root(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
+    return PathMapper(Root(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
 
 
 @pytest.mark.parametrize(
@@ -69,10 +71,10 @@ def translator(tmp_path: Path) -> Translator:
     ],
 )
 def test_paths_of_the_image_and_of_buckets_are_found(
-    translator: Translator, tmp_path: Path, text: str, expected: str
+    mapper: PathMapper, tmp_path: Path, text: str, expected: str
 ) -> None:
     """In words, options and lists; everything else stays as it is."""
-    assert translator.text(text) == expected.replace("T/", f"{tmp_path}/")
+    assert mapper.text(text) == expected.replace("T/", f"{tmp_path}/")
 
 
 def spec(*replicas: int) -> JobSpec:
@@ -132,7 +134,7 @@ def payloads(store: Store) -> list[Any]:
 )
 def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str, payload: object) -> None:
     """With its severity; what can't be one stays text."""
-    Stream(store, "1", "workerpool0-0", "1", "stdout").take(line.encode("utf-8", "surrogateescape") + b"\n")
+    LogStream(store, "1", "workerpool0-0", "1", "stdout").take(line.encode("utf-8", "surrogateescape") + b"\n")
     (found,) = store.find_logs()
 
     assert (found.entry.severity, found.entry.payload) == (severity, payload)
@@ -141,7 +143,7 @@ def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str
 def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> None:
     """Until its newline comes, or nothing more can come."""
     path = tmp_path / "stdout"
-    tail = FileTail(path, Stream(store, "1", "t", "1", "stdout"))
+    tail = LogFile(path, LogStream(store, "1", "t", "1", "stdout"))
     path.write_text("one\ntw")
     tail.read()
     assert payloads(store) == ["one"]
@@ -154,7 +156,7 @@ def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> Non
 
 def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
     """An entry of Cloud Logging holds 256 KiB."""
-    Stream(store, "1", "t", "1", "stdout").take(b"x" * (MAX_LINE + 5) + b"\n")
+    LogStream(store, "1", "t", "1", "stdout").take(b"x" * (MAX_LINE + 5) + b"\n")
 
     assert [len(payload) for payload in payloads(store)] == [MAX_LINE, 5]
 
@@ -174,9 +176,9 @@ def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=5)))
     for cut in cuts:
         path.write_bytes(content[:cut])
-        FileTail(path, Stream(store, "1", "t", "1", "stdout")).read()
+        LogFile(path, LogStream(store, "1", "t", "1", "stdout")).read()
     path.write_bytes(content)
-    FileTail(path, Stream(store, "1", "t", "1", "stdout")).read(final=True)
+    LogFile(path, LogStream(store, "1", "t", "1", "stdout")).read(final=True)
     found = payloads(store)
     store.close()
 

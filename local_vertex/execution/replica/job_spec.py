@@ -1,4 +1,4 @@
-"""A job's spec as the store keeps it, read into plain values.
+"""The stored spec of a job, as plain values.
 
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/CustomJobSpec
 """
@@ -17,12 +17,12 @@ class Pool:
     """A worker pool that is not skipped.
 
     Attributes:
-        index: Its position: 0 primary, 1 workers, 2 parameter servers, 3 evaluators.
-        replicas: How many.
-        image: As the client wrote it.
+        index: Position: 0 primary, 1 workers, 2 parameter servers, 3 evaluators.
+        replicas: Number of replicas.
+        image: The image's URI, as the client sent it.
         command: Replaces the image's entry point; empty keeps it.
         args: Replaces the image's arguments; empty keeps them.
-        env: In the client's order.
+        env: Variables in the client's order.
     """
 
     index: int
@@ -34,21 +34,21 @@ class Pool:
 
     @property
     def name(self) -> str:
-        """As in log lines: "workerpool0"."""
+        """The name in log entries, for example "workerpool0"."""
         return f"workerpool{self.index}"
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What is to run.
+    """The spec of a custom job.
 
     Attributes:
-        pools: At least the primary.
-        output: `gs://BUCKET/PREFIX` without a final slash; empty for none.
-        timeout: Seconds that it may be RUNNING.
+        pools: The worker pools; the first is the primary.
+        output: `gs://BUCKET/PREFIX` without a trailing slash; empty without an output folder.
+        timeout: How long the job may be RUNNING, in seconds.
         retries: False with `disable_retries`.
-        restart_together: A replica's restart restarts the whole job.
-        raw: As stored.
+        restart_together: With `restart_job_on_worker_restart`: a replica's restart restarts the whole job.
+        raw: The stored form.
     """
 
     pools: Sequence[Pool]
@@ -60,7 +60,7 @@ class JobSpec:
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> JobSpec:
-        """Reads the stored form, in which a skipped pool is empty and what has its default is left out."""
+        """Parses the stored form, in which skipped pools are empty and default values are left out."""
         scheduling = raw.get("scheduling") or {}
         retries = not scheduling.get("disable_retries", False)
         output = (raw.get("base_output_directory") or {}).get("output_uri_prefix", "")
@@ -74,14 +74,14 @@ class JobSpec:
         )
 
     def replicas(self) -> Iterator[tuple[Pool, int, str]]:
-        """Every replica in the order of ranks: its pool, its index there, its name as "workerpool1-0"."""
+        """Every replica in rank order: its pool, its index in the pool, and its name, for example "workerpool1-0"."""
         for pool in self.pools:
             for index in range(pool.replicas):
                 yield pool, index, f"{pool.name}-{index}"
 
     @property
     def primary(self) -> str:
-        """The replica whose end is the job's."""
+        """Name of the replica whose end is the end of the job."""
         return f"{self.pools[0].name}-0"
 
 

@@ -1,29 +1,25 @@
-"""From what a replica writes to the store's lines: none lost, none twice, whoever is killed in between."""
+"""Turns a replica's output into log entries: no line is lost or stored twice, even if the service is killed."""
 
 from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
-from ...core.errors import StorageError
-from ..store.store import LogEntry
+from ...store.records import LogEntry
 
 MAX_LINE = 256 * 1024
-"""Bytes of one entry, https://cloud.google.com/logging/quotas; a longer line is cut in pieces."""
+"""Bytes of one entry (https://cloud.google.com/logging/quotas); longer lines are split."""
 
-_CHUNK = 1 << 20
-_MAX_DEPTH = 32  # protobuf refuses to read what is nested 100 deep, and a Struct takes two or three levels for one
+_MAX_DEPTH = 32  # protobuf's limit is 100, and a Struct takes two or three levels for each level of JSON
 _SEVERITIES = frozenset(
     ("DEFAULT", "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL", "ALERT", "EMERGENCY"),
 )
 
 
 class LogStore(Protocol):
-    """The part of the store that lines need."""
+    """The part of the store that log streams use."""
 
     def append_logs(
         self,
@@ -31,23 +27,23 @@ class LogStore(Protocol):
         entries: list[LogEntry],
         cursor: tuple[str, int] | None = None,
     ) -> None:
-        """Adds lines and the place up to which their source was read, in one transaction."""
+        """Adds entries and the position up to which their source was read, in one transaction."""
         ...
 
     def cursor(self, id: str, stream: str) -> int:  # noqa: A002
-        """That place."""
+        """That position, in bytes; 0 for a source that was never read."""
         ...
 
 
-class Stream:
-    """One output of one run of a replica, as it goes into the store.
+class LogStream:
+    """One output of one run of a replica.
 
     Args:
-        store: Keeps the lines and how far they were read.
-        job_id: Whose they are.
-        task: As "workerpool0-0".
-        run: Names the run within the job.
-        output: "stdout", whose lines may be JSON objects, or "stderr", whose lines are errors.
+        store: Keeps the entries and the position.
+        job_id: The job of the replica.
+        task: Name of the replica, for example "workerpool0-0".
+        run: Name of the run within the job.
+        output: "stdout", whose lines may be JSON objects, or "stderr", whose lines have the severity ERROR.
         clock: Seconds since 1970.
     """
 
@@ -68,13 +64,17 @@ class Stream:
         self._is_error = output == "stderr"
         self._clock = clock
         self.position = store.cursor(job_id, self._name)
-        """Bytes from the beginning that are in the store."""
+        """How many bytes of the output are in the store."""
 
-    def take(self, data: bytes, *, final: bool = False) -> None:
-        """Stores the lines of `data`, which begins at `position`; what follows the last newline waits, unless final.
+    def add(self, data: bytes, *, final: bool = False) -> None:
+        """Stores the complete lines of `data`.
+
+        Args:
+            data: Output from `position` on.
+            final: The output has ended: also store an unfinished last line.
 
         Raises:
-            StorageError: Nothing was taken.
+            StorageError: The store can't be written; nothing was stored.
         """
         lines, used = _split(data, final=final)
         if used:
@@ -96,72 +96,15 @@ class Stream:
         return LogEntry(now, severity if severity in _SEVERITIES else "INFO", self._task, payload)
 
 
-class FileTail:
-    """Reads a file that grows into a stream."""
-
-    def __init__(self, path: Path, stream: Stream) -> None:
-        self._path = path
-        self._stream = stream
-        self._size = -1
-
-    def read(self, *, final: bool = False) -> None:
-        """Takes what is new; with `final` all of it.
-
-        Raises:
-            StorageError: The store can't be written; the next call goes on from there.
-        """
-        try:
-            size = self._path.stat().st_size
-        except FileNotFoundError:
-            return
-        if size == self._size and not final:
-            return
-        while self._stream.position < size:
-            before = self._stream.position
-            with self._path.open("rb") as file:
-                file.seek(before)
-                data = file.read(_CHUNK)
-            self._stream.take(data, final=final and before + len(data) >= size)
-            if self._stream.position == before:
-                break  # an unfinished line
-        self._size = size
-
-
-class Tails:
-    """All files that are being written, looked at together."""
-
-    def __init__(self) -> None:
-        self._tails: set[FileTail] = set()
-
-    def add(self, tail: FileTail) -> None:
-        """Follows a file."""
-        self._tails.add(tail)
-
-    def remove(self, tail: FileTail) -> None:
-        """Follows it no longer."""
-        self._tails.discard(tail)
-
-    def read(self) -> None:
-        """Takes what is new in each; a store that can't be written now is tried again the next time."""
-        for tail in list(self._tails):
-            try:
-                tail.read()
-            except StorageError:
-                return
-            except Exception:  # noqa: BLE001 - one file that can't be read must not keep others waiting
-                traceback.print_exc()
-                self._tails.discard(tail)
-
-
 def service_line(store: LogStore, job_id: str, key: str, text: str, severity: str = "INFO") -> None:
-    """The platform's own line, stored once for each key however often it is said."""
+    """Stores a message of the service itself; only once for each `key` of a job."""
     stream = f"service/{key}"
     if store.cursor(job_id, stream) == 0:
         store.append_logs(job_id, [LogEntry(time.time(), severity, "service", text)], (stream, 1))
 
 
 def _split(data: bytes, *, final: bool) -> tuple[list[bytes], int]:
-    """Whole lines, without their newlines, and how many bytes they took."""
+    """Complete lines without their newlines, and how many bytes they take."""
     lines: list[bytes] = []
     used = 0
     while used < len(data):
@@ -182,7 +125,7 @@ def _json_object(text: str) -> dict[str, Any] | None:
         return None
     try:
         value = json.loads(text, parse_int=_number)
-        # Half a surrogate pair can be written in JSON, and nowhere else.
+        # JSON can contain half a surrogate pair, which no encoding can.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None

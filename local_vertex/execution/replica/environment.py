@@ -1,4 +1,4 @@
-"""What a replica finds in its environment.
+"""The environment variables and the command line of a replica.
 
 https://cloud.google.com/vertex-ai/docs/training/code-requirements#environment-variables and
 https://cloud.google.com/vertex-ai/docs/training/distributed-training#cluster-variables
@@ -11,31 +11,32 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .spec import JobSpec, Pool
+from ....core.errors import ImageError
+from ...location import Location
+from .job_spec import JobSpec, Pool
 
 _OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
-_MAX_VALUE = 120_000  # the kernel starts nothing with a longer variable, and a job may have 100,000 characters of args
+_MAX_VALUE = 120_000  # the kernel's limit is 131,072 bytes, and a job may have 100,000 characters of args
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 def platform_env(
-    spec: JobSpec, *, job_id: str, project_number: str, region: str, addresses: Mapping[str, str], replica: str
+    spec: JobSpec, *, job_id: str, location: Location, addresses: Mapping[str, str], replica: str
 ) -> dict[str, str]:
-    """What the platform sets in one replica.
+    """The variables that Vertex AI sets for one replica.
 
     Args:
-        spec: The job's.
+        spec: The job's spec.
         job_id: Digits.
-        project_number: Digits.
-        region: As "us-central1".
+        location: The project and region of the job.
         addresses: HOST:PORT of every replica, by name.
-        replica: Which one, as "workerpool1-0".
+        replica: Name of the replica, for example "workerpool1-0".
     """
     env = {
-        "CLOUD_ML_PROJECT_ID": project_number,
+        "CLOUD_ML_PROJECT_ID": location.project_number,
         "CLOUD_ML_JOB_ID": job_id,
-        "CLOUD_ML_REGION": region,
+        "CLOUD_ML_REGION": location.region,
         "CLUSTER_SPEC": _cluster_spec(spec, addresses, replica),
     }
     if spec.output:
@@ -54,14 +55,14 @@ def platform_env(
 
 
 def output_folders(spec: JobSpec) -> list[str]:
-    """The gs:// folders that the platform names to the job."""
+    """The gs:// folders that the AIP_ variables name."""
     return [f"{spec.output}/{folder}" for folder in _OUTPUTS.values()] if spec.output else []
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replaces `$(NAME)`; an unknown name stays as it is, and `$$` stands for `$`.
+    """Replaces `$(NAME)`; unknown names stay as they are, and `$$` becomes `$`.
 
-    The rule is Kubernetes':
+    These are the rules of Kubernetes:
     https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
     """
 
@@ -72,7 +73,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 
 def replica_env(platform: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The platform's variables and then the job's own, each of which may refer to any before it."""
+    """The platform's variables, then the job's own; each of these may refer to those before it."""
     env = dict(platform)
     for name, value in own.items():
         env[name] = expand(value, env)
@@ -82,30 +83,38 @@ def replica_env(platform: Mapping[str, str], own: Mapping[str, str]) -> dict[str
 def command_line(
     pool: Pool, entrypoint: Sequence[str], arguments: Sequence[str], env: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
-    """The entry point and the arguments that run.
+    """The entry point and the arguments to run.
 
     Args:
-        pool: Whose command replaces the image's entry point (and with it the image's arguments), as Docker has it.
-        entrypoint: The image's.
-        arguments: The image's.
-        env: For `$(NAME)` in what the job brings; an image's own words stay as they are.
+        pool: Its command replaces the image's entry point and arguments, as in Docker.
+        entrypoint: The image's entry point.
+        arguments: The image's arguments.
+        env: Values for `$(NAME)` in the pool's command and args; the image's own are not expanded.
+
+    Raises:
+        ImageError: There is nothing to run.
     """
     command = [expand(item, env) for item in pool.command]
     args = [expand(item, env) for item in pool.args]
-    return command or list(entrypoint), args or ([] if pool.command else list(arguments))
+    found = command or list(entrypoint), args or ([] if pool.command else list(arguments))
+    if not any(found):
+        raise ImageError(
+            "the image has neither an entry point nor a command", where=pool.image, next_step="Set the job's command"
+        )
+    return found
 
 
 def _cluster_spec(spec: JobSpec, addresses: Mapping[str, str], replica: str) -> str:
     pool, _, index = replica.rpartition("-")
-    return _described(spec, addresses, {pool.index: pool.name for pool in spec.pools}, pool, index)
+    return _cluster_json(spec, addresses, {pool.index: pool.name for pool in spec.pools}, pool, index)
 
 
 def _tf_config(spec: JobSpec, addresses: Mapping[str, str], replica: str) -> str:
     pool, _, index = replica.rpartition("-")
-    return _described(spec, addresses, _TF_ROLES, _TF_ROLES[int(pool.removeprefix("workerpool"))], index)
+    return _cluster_json(spec, addresses, _TF_ROLES, _TF_ROLES[int(pool.removeprefix("workerpool"))], index)
 
 
-def _described(spec: JobSpec, addresses: Mapping[str, str], names: Mapping[int, str], kind: str, index: str) -> str:
+def _cluster_json(spec: JobSpec, addresses: Mapping[str, str], names: Mapping[int, str], kind: str, index: str) -> str:
     cluster: dict[str, list[str]] = {}
     for pool, _, name in spec.replicas():
         cluster.setdefault(names[pool.index], []).append(addresses[name])

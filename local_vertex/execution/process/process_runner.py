@@ -1,0 +1,178 @@
+"""Runs replicas as processes of this machine over unpacked layers, for images that contain no operating system."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from ....core.errors import StorageError, storage_errors
+from ..replica.attempt import Attempt
+from ..replica.buckets import bucket_folder
+from ..replica.context import Context
+from ..replica.environment import command_line, output_folders
+from ..replica.job_spec import JobSpec
+from ..replica.log_stream import LogStream
+from ..replica.runner import Exit, Replica, ReplicaRunner
+from .log_files import LogFile, LogFilePoller
+from .path_mapping import PathMapper
+from .rootfs import RootfsCache
+from .supervisor_client import SupervisorClient
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UNMAPPED = frozenset(("CLUSTER_SPEC", "TF_CONFIG"))  # JSON that quotes the job as the client sent it
+_POLL_SECONDS = 0.1
+_RETRY_SECONDS = 1.0
+
+
+class ProcessRuntime:
+    """Runs replicas as processes; to be created and used in one event loop.
+
+    Args:
+        context: What all jobs share.
+        rootfs_folder: The folder for unpacked images.
+    """
+
+    def __init__(self, context: Context, rootfs_folder: Path) -> None:
+        self.context = context
+        self.rootfs = RootfsCache(rootfs_folder, lambda: rootfs_in_use(context.runs))
+        self.supervisor = SupervisorClient(context.runs)
+        self.log_files = LogFilePoller()
+        self._polling = asyncio.get_running_loop().create_task(self._poll())
+
+    def addresses(self, spec: JobSpec) -> Mapping[str, str]:
+        """A port of this machine for each replica; all of them were free at the time of the call."""
+        names = [name for _, _, name in spec.replicas()]
+        with ExitStack() as stack:
+            # All ports stay bound until each replica has one, so that no two get the same.
+            sockets = [stack.enter_context(socket.socket()) for _ in names]
+            for each in sockets:
+                each.bind(("127.0.0.1", 0))
+            return {name: f"127.0.0.1:{each.getsockname()[1]}" for name, each in zip(names, sockets, strict=True)}
+
+    async def check(self) -> None:
+        """Processes need nothing but this machine."""
+
+    async def runner(self, attempt: Attempt) -> ReplicaRunner:
+        """The runner of an attempt."""
+        return _ProcessRunner(self, attempt)
+
+    async def close(self) -> None:
+        """Stops reading output and closes the connection to the supervisor; processes go on."""
+        self._polling.cancel()
+        await self.supervisor.close()
+
+    async def _poll(self) -> None:
+        while True:
+            self.log_files.poll()
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+class _ProcessRunner:
+    def __init__(self, runtime: ProcessRuntime, attempt: Attempt) -> None:
+        self._runtime = runtime
+        self._attempt = attempt
+
+    def replica(self, name: str, number: int) -> Replica:
+        return _Process(self._runtime, self._attempt, name, number)
+
+    async def clean(self) -> None:
+        """Nothing: all files are in the job's folder, which is removed with the job."""
+
+
+class _Process:
+    def __init__(self, runtime: ProcessRuntime, attempt: Attempt, name: str, number: int) -> None:
+        self._runtime = runtime
+        self._context = runtime.context
+        self._attempt = attempt
+        self._name = name
+        self._run = f"{attempt.job_id}/{attempt.number}-{name}.{number}"
+        self._folder = self._context.runs / self._run
+        self._log_files: list[LogFile] = []
+
+    async def start(self) -> bool:
+        argv: list[str] = []
+        env: dict[str, str] = {}
+        cwd = ""
+        if not self._is_claimed():
+            argv, env, cwd = await asyncio.to_thread(self._prepare)
+        self._read_output()
+        return await self._runtime.supervisor.start(self._run, argv, env, cwd)
+
+    async def wait(self) -> Exit:
+        return await self._runtime.supervisor.wait(self._run)
+
+    async def stop(self, grace: float) -> None:
+        """Stops the process. If it was never started, it can't be started any more.
+
+        That also holds if a killed service has just sent the supervisor a request to start it.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self._folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            self._read_output()
+            await self._runtime.supervisor.start(self._run, [], {}, "")
+            await self._runtime.supervisor.stop(self._run, grace)
+        except OSError:
+            pass  # a full disk: no run can be claimed, so the process was not started and can't be
+
+    async def drain(self) -> None:
+        for file in self._log_files:
+            while True:
+                try:
+                    file.read(final=True)
+                    break
+                except StorageError:
+                    await asyncio.sleep(_RETRY_SECONDS)
+            self._runtime.log_files.remove(file)
+        self._log_files = []
+        self._runtime.supervisor.forget(self._run)
+
+    def _is_claimed(self) -> bool:
+        return (self._folder / "claim").exists()
+
+    def _read_output(self) -> None:
+        if self._log_files:
+            return
+        for output in ("stdout", "stderr"):
+            run = self._run.partition("/")[2]
+            stream = LogStream(self._context.store, self._attempt.job_id, self._name, run, output)
+            self._log_files.append(LogFile(self._folder / output, stream))
+            self._runtime.log_files.add(self._log_files[-1])
+
+    def _prepare(self) -> tuple[list[str], dict[str, str], str]:
+        """Unpacks the image; returns the command line, the environment and the working directory."""
+        pool = self._attempt.pool(self._name)
+        image = self._context.images.find(pool.image)
+        # A new name each time: the request of a killed service, with the earlier name, may still be under way.
+        code = self._folder / f"code-{secrets.token_hex(4)}"
+        with storage_errors(self._folder):
+            for folder in ("home", "tmp"):
+                (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            rootfs = self._runtime.rootfs.unpack(image, code)
+            link = self._folder / f"{code.name}.tree"
+            link.symlink_to(rootfs.shared)
+            for uri in output_folders(self._attempt.spec):
+                bucket_folder(self._context.buckets, uri)
+        mapper = PathMapper(rootfs, self._context.buckets)
+        variables = self._attempt.env(self._name)
+        env = {
+            "PATH": _PATH,
+            "HOME": str(self._folder / "home"),
+            "TMPDIR": str(self._folder / "tmp"),
+            "LANG": "C.UTF-8",
+            **mapper.env(image.env),
+            **{name: value if name in _UNMAPPED else mapper.text(value) for name, value in variables.items()},
+        }
+        entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
+        return mapper.texts([*entrypoint, *arguments]), env, str(code)
+
+
+def rootfs_in_use(runs: Path) -> set[Path]:
+    """The unpacked images of all replicas whose folders still exist."""
+    return {link.readlink() for link in runs.glob("*/*/*.tree") if link.is_symlink()}

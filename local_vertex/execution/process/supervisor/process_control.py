@@ -1,0 +1,111 @@
+"""Starts, identifies and ends processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from .protocol import MARK
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper() -> None:
+    """Makes this process the parent of all orphaned descendants, where the kernel can do that."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
+    """Starts a process as the leader of a session; its output goes to files, so no reader is needed.
+
+    Args:
+        folder: The folder for the files `stdout` and `stderr`.
+        argv: The command line.
+        env: The whole environment.
+        cwd: The working directory.
+
+    Raises:
+        OSError: The program can't be started.
+    """
+    out, err = (os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr"))
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            umask=0o022,
+        )
+    finally:
+        os.close(out)
+        os.close(err)
+    process.returncode = 0  # so that `subprocess` doesn't wait for it: the supervisor does
+    return process.pid
+
+
+def kill(pid: int, number: int) -> None:
+    """Sends a signal; does nothing if the process is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+def kill_group(pid: int) -> None:
+    """Sends SIGKILL to a process group; does nothing if it is gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def identity(pid: int) -> str:
+    """Identifies a process for good, which its number alone doesn't: boot id, number, start time in kernel ticks."""
+    return f"{_boot_id()} {pid} {_start_time(pid)}"
+
+
+def kill_group_of(identity_text: str) -> None:
+    """Ends the process group of a process, if that process still runs.
+
+    Args:
+        identity_text: As `identity` returns it; other text is ignored.
+    """
+    parts = identity_text.split()
+    if len(parts) == 3 and parts[1].isdecimal() and identity(int(parts[1])).split() == parts:
+        kill_group(int(parts[1]))
+
+
+def children() -> list[int]:
+    """The children of this process."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def run_folder(pid: int) -> str:
+    """The folder of the run that a process belongs to, from its environment; empty if unknown."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    prefix = f"{MARK}=".encode()
+    return next((os.fsdecode(v.removeprefix(prefix)) for v in variables if v.startswith(prefix)), "")
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "-"
+
+
+def _start_time(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "-"

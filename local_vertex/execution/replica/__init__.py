@@ -1,0 +1,1 @@
+"""What processes and containers share: a replica's image, environment and output, and the protocol to run it."""
