@@ -89,9 +89,12 @@ class Service:
         self._faults.update(options.faults)
         self._location = Location(options.project, options.project_number, options.region)
         self._token = secrets.token_urlsafe(32) if options.tcp else None
+        self._started_runner: JobRunner | None = None
         self._runner: Future[Runner] = Future()
         self._store = Store(store_path(home))
         stack.callback(self._store.close)
+        # Before everything that serves the API, so that it runs after the API has stopped.
+        stack.callback(self._stop_runner)
         with storage_errors(buckets_path(home)):
             (buckets_path(home) / BUCKET).mkdir(parents=True, exist_ok=True)
 
@@ -143,11 +146,15 @@ class Service:
         try:
             runner = (create or _executor())(self._store, self._home.vertex, self._faults, location=self._location)
             runner.start()
-            self._stack.callback(runner.stop)
+            self._started_runner = runner
             self._runner.set_result(runner)
         except Exception as error:  # noqa: BLE001 - reported by every method that changes a job
             traceback.print_exception(error)
             self._runner.set_exception(error)
+
+    def _stop_runner(self) -> None:
+        if self._started_runner is not None:
+            self._started_runner.stop()
 
     def _set_faults(self, changes: dict[str, Any]) -> dict[str, Any]:
         self._faults.update(changes)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import endpoint, lifecycle
-from prefect_vertex_training.local_vertex.client import admin, open_channel
+from prefect_vertex_training.local_vertex.client import open_channel, set_faults
 from prefect_vertex_training.local_vertex.store.records import TERMINAL
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -58,11 +58,11 @@ def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
     def create() -> CustomJob:
         return client.create_custom_job(parent=running.parent, custom_job=job)
 
-    admin(running, "Switches", {"pending_seconds": 3600.0})
+    set_faults(running, {"pending_seconds": 3600.0})
     row("create, median of 300 (ms)", median(create, 300) * 1e3, 6)
     name = create().name
     row("get, median of 1000 (ms)", median(lambda: client.get_custom_job(name=name), 1000) * 1e3, 2)
-    admin(running, "Switches", {"pending_seconds": 0.0})
+    set_faults(running, {"pending_seconds": 0.0})
     for waiting in client.list_custom_jobs(parent=running.parent):
         client.cancel_custom_job(name=waiting.name)
     wait_for_all(client, running.parent)
@@ -134,7 +134,8 @@ def thousand(client: JobServiceClient, parent: str, job: dict[str, Any], count: 
 def wait_for_all(client: JobServiceClient, parent: str) -> None:
     """Until every job has ended."""
     live = " AND ".join(f'state!="{state}"' for state in TERMINAL)
-    while client.list_custom_jobs({"parent": parent, "filter": live, "page_size": 1})._response.custom_jobs:  # noqa: SLF001
+    request = {"parent": parent, "filter": live, "page_size": 1}
+    while next(client.list_custom_jobs(request).pages).custom_jobs:
         time.sleep(0.02)
 
 

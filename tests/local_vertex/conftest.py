@@ -1,4 +1,4 @@
-"""A local service in the test's process, whose jobs end when the test says so."""
+"""A service in the test's process, with a runner that ends jobs when the test asks for it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from prefect_vertex_training.local_vertex.api import schema as schemas
 from prefect_vertex_training.local_vertex.client import open_channel
 from prefect_vertex_training.local_vertex.endpoint import LocalService, Options
 from prefect_vertex_training.local_vertex.faults import Faults
+from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.store.store import Store
 
 IMAGE = "oci:/images:demo@sha256:" + "0" * 64
@@ -25,29 +26,29 @@ IMAGE = "oci:/images:demo@sha256:" + "0" * 64
 
 @dataclass
 class ScriptedRunner:
-    """Runs nothing: jobs stay PENDING until the test ends them, or end at once by `on_submit`."""
+    """Runs nothing: jobs stay PENDING until the test, or `on_submit`, ends them."""
 
     store: Store
     folder: Path
     faults: Faults
-    environment: Any
+    location: Location
     cancelled: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
     on_submit: Callable[[ScriptedRunner, str], None] = lambda runner, job_id: None
 
     @property
     def buckets(self) -> Path:
-        """Where buckets would lie."""
+        """The folder for buckets."""
         return self.folder / "buckets"
 
     def start(self) -> None:
-        """Has nothing to find again."""
+        """Does nothing: there are no jobs to continue."""
 
     def stop(self) -> None:
-        """Has nothing to end."""
+        """Does nothing."""
 
     def submit(self, job_id: str) -> None:
-        """Does what the test chose."""
+        """Calls the test's function."""
         self.on_submit(self, job_id)
 
     def cancel(self, job_id: str) -> None:
@@ -56,20 +57,20 @@ class ScriptedRunner:
         self.end(job_id, "JOB_STATE_CANCELLED", 1, "The job was cancelled.")
 
     def forget(self, job_id: str) -> None:
-        """Remembers that it was told."""
+        """Records the call."""
         self.forgotten.append(job_id)
 
     def end(
         self, job_id: str, state: str = "JOB_STATE_SUCCEEDED", code: int | None = None, text: str | None = None
     ) -> None:
-        """Lets a job run and end."""
+        """Moves a job to RUNNING and then to a terminal state."""
         self.store.transition(job_id, "JOB_STATE_RUNNING", expected=["JOB_STATE_PENDING"], start_time=time.time())
         self.store.transition(job_id, state, error_code=code, error_message=text)
 
 
 @dataclass
 class Local:
-    """A service in this process: how to reach it, and what runs its jobs."""
+    """A service in this process, and what runs its jobs."""
 
     service: LocalService
     runner: ScriptedRunner
@@ -78,27 +79,27 @@ class Local:
 
     @property
     def store(self) -> Store:
-        """What the service remembers."""
+        """The service's store."""
         return self.runner.store
 
     @property
     def parent(self) -> str:
-        """What jobs are created in."""
+        """The parent of all jobs."""
         return self.service.parent
 
     def channel(self, *, tcp: bool = False) -> Any:
-        """A channel, closed after the test."""
+        """A gRPC channel, closed after the test."""
         return self.stack.enter_context(open_channel(self.service, tcp=tcp))
 
     def jobs(self, *, tcp: bool = False) -> Any:
-        """Google's own client."""
+        """Google's client for jobs."""
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
         return JobServiceClient(transport=JobServiceGrpcTransport(channel=self.channel(tcp=tcp)))
 
     def logs(self) -> Any:
-        """Google's own client for lines."""
+        """Google's client for log entries."""
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
         from google.cloud.logging_v2.services.logging_service_v2.transports import LoggingServiceV2GrpcTransport
 
@@ -107,7 +108,7 @@ class Local:
 
 @pytest.fixture(scope="session")
 def schema_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The API's messages, derived once."""
+    """A cache with the API's messages, made once."""
     cache = tmp_path_factory.mktemp("schema")
     schemas.load(cache)
     return cache
@@ -115,7 +116,7 @@ def schema_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def local_home(tmp_path: Path, schema_cache: Path) -> Home:
-    """A fresh home folder that has the API's messages already."""
+    """A new home folder with the API's messages in its cache."""
     home = Home(tmp_path / "h")
     shutil.copytree(schema_cache, home.cache, dirs_exist_ok=True)
     return home
@@ -123,18 +124,18 @@ def local_home(tmp_path: Path, schema_cache: Path) -> Home:
 
 @pytest.fixture
 def start_local(local_home: Home) -> Iterator[Callable[..., Local]]:
-    """Starts services in this process, with the options given; all are ended after the test."""
+    """A function that starts services in this process, with options; all are stopped after the test."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> Local:
             runners: list[ScriptedRunner] = []
 
-            def runner(store: Store, folder: Path, faults: Faults, *, environment: Any) -> ScriptedRunner:
-                runners.append(ScriptedRunner(store, folder, faults, environment))
+            def create_runner(store: Store, folder: Path, faults: Faults, *, location: Location) -> ScriptedRunner:
+                runners.append(ScriptedRunner(store, folder, faults, location))
                 return runners[0]
 
             chosen = Options(home=str(local_home.root), **options)
-            service = stack.enter_context(server.serving(chosen, threading.Event(), make_executor=runner))
+            service = stack.enter_context(server.serving(chosen, threading.Event(), create_runner=create_runner))
             return Local(service, runners[0], local_home, stack)
 
         yield start
@@ -148,7 +149,7 @@ def local(start_local: Callable[..., Local]) -> Local:
 
 @pytest.fixture
 def job() -> dict[str, Any]:
-    """The smallest job that is accepted, as the client's plain dict."""
+    """The smallest valid job, as a dict for the client."""
     return {
         "display_name": "demo",
         "job_spec": {

@@ -21,7 +21,7 @@ import pytest
 from prefect_vertex_training.core.errors import LocalServiceError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import command, endpoint, lifecycle
-from prefect_vertex_training.local_vertex.client import admin, open_channel
+from prefect_vertex_training.local_vertex.client import open_channel, set_faults
 from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -124,7 +124,7 @@ def test_a_second_service_on_the_same_store_is_refused(home: Home) -> None:
         lifecycle.ensure_running(home)
     endpoint.record_path(home).write_text(record)
 
-    assert admin(running, "Switches")["stock_out"] == 0
+    assert set_faults(running, {})["stock_out"] == 0
 
 
 def test_a_broken_store_is_told(home: Home) -> None:
@@ -171,7 +171,7 @@ def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, runtime: 
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert folder.parent == runtime
-        assert admin(running, "Switches")
+        assert set_faults(running, {})
     finally:
         lifecycle.stop(deep)
 
@@ -183,7 +183,7 @@ def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, name: str) -
     home = Home(tmp_path / name)
     local_home.cache.rename(home.cache)
     try:
-        assert admin(lifecycle.ensure_running(home), "Switches")
+        assert set_faults(lifecycle.ensure_running(home), {})
     finally:
         lifecycle.stop(home)
 
@@ -215,7 +215,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, runtime: Pa
     wanted.rmdir()
     (runtime / "trap").mkdir()
     wanted.symlink_to(runtime / "trap")
-    with pytest.raises(LocalServiceError, match="somebody else"):
+    with pytest.raises(LocalServiceError, match="another user"):
         endpoint.socket_path(deep)
 
 
@@ -261,14 +261,14 @@ def test_start_says_how_to_connect(home: Home) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
 
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
-    assert admin(running, "Switches")["list_lag_seconds"] == 2.0
+    assert set_faults(running, {})["list_lag_seconds"] == 2.0
     assert command.start(home, faults={"list_lag_seconds": 0}) == text
-    assert admin(running, "Switches")["list_lag_seconds"] == 0.0
+    assert set_faults(running, {})["list_lag_seconds"] == 0.0
 
 
 def test_a_bad_switch_starts_nothing(home: Home) -> None:
     """It is named with those that exist."""
-    with pytest.raises(LocalServiceError, match=r"no switch is named 'stockout'.*stock_out"):
+    with pytest.raises(LocalServiceError, match=r"there is no switch 'stockout'.*stock_out"):
         command.start(home, faults={"stockout": 1})
 
     assert lifecycle.find(home) is None
@@ -331,9 +331,15 @@ def test_logs_follow_until_the_job_ends(home: Home) -> None:
 
 def test_the_service_imports_none_of_googles_clients(home: Home) -> None:
     """They take seconds; only descriptors of their messages are used."""
-    code = "import prefect_vertex_training.local_vertex.server, sys; from prefect_vertex_training.local_vertex import "
-    code += "grpc_server, jobs_api, logs_api, rest_server, methods, schema, execution; import json;"
-    code += "from pathlib import Path; schema.load(Path(sys.argv[1])); print(json.dumps(sorted(sys.modules)))"
+    code = (
+        "import json, sys; from pathlib import Path; "
+        "from prefect_vertex_training.local_vertex import server, service; "
+        "from prefect_vertex_training.local_vertex.api import rest_server, schema; "
+        "from prefect_vertex_training.local_vertex.execution import executor, job; "
+        "from prefect_vertex_training.local_vertex.execution.process import process_runner; "
+        "from prefect_vertex_training.local_vertex.execution.container import container_runner; "
+        "schema.load(Path(sys.argv[1])); print(json.dumps(sorted(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(home.cache)], capture_output=True, text=True, timeout=60, check=True
     )

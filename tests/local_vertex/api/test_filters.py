@@ -29,7 +29,7 @@ from prefect_vertex_training.local_vertex.api.queries import (
     PageTokenError,
     compile_jobs,
     compile_logs,
-    page_place,
+    page_position,
     page_token,
 )
 from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
@@ -225,7 +225,7 @@ def test_a_page_token_is_good_or_refused(place: list[Any] | None, parts: int) ->
     """Only what a store can be asked comes out of a token, whoever made it."""
     token = page_token(place or [], ["q"]) if place != [] else "AAAA"
     with contextlib.suppress(PageTokenError):
-        found = page_place(token, ["q"], parts)
+        found = page_position(token, ["q"], parts)
         assert found == place
         assert found is not None
         assert len(found) == parts

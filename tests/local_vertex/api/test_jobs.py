@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import grpc
 import pytest
 from google.api_core import exceptions
 from google.cloud.aiplatform_v1 import JobServiceAsyncClient, JobServiceClient
@@ -22,7 +23,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import server
-from prefect_vertex_training.local_vertex.client import OPTIONS, admin, open_aio_channel, open_channel
+from prefect_vertex_training.local_vertex.client import open_channel, set_faults
 from prefect_vertex_training.local_vertex.endpoint import Options
 
 Job = dict[str, Any]
@@ -192,7 +193,7 @@ def test_the_async_client_works(local: Any, job: Job) -> None:
     """Create, get, list, cancel and delete through JobServiceAsyncClient."""
 
     async def use() -> list[int]:
-        async with open_aio_channel(local.service) as channel:
+        async with grpc.aio.insecure_channel(local.service.target) as channel:
             jobs = JobServiceAsyncClient(transport=JobServiceGrpcAsyncIOTransport(channel=channel))
             made = await jobs.create_custom_job(parent=local.parent, custom_job=job)
             states = [made.state]
@@ -212,7 +213,7 @@ def test_the_async_client_works(local: Any, job: Job) -> None:
 
 def test_a_lost_create_made_its_job(local: Any, job: Job) -> None:
     """The caller gets UNAVAILABLE, and the job is there: what exactly-once submission is about."""
-    admin(local.service, "Switches", {"create_lost": 1})
+    set_faults(local.service, {"create_lost": 1})
     with pytest.raises(exceptions.ServiceUnavailable):
         create(local, job, labels={"key": "k"})
 
@@ -223,7 +224,7 @@ def test_a_lost_create_made_its_job(local: Any, job: Job) -> None:
 
 def test_a_burst_of_unavailable_does_nothing(local: Any, job: Job) -> None:
     """The next calls fail, then all is well; one method can be singled out."""
-    admin(local.service, "Switches", {"unavailable": 2, "fault_method": "CreateCustomJob"})
+    set_faults(local.service, {"unavailable": 2, "fault_method": "CreateCustomJob"})
     assert list(local.jobs().list_custom_jobs(parent=local.parent)) == []
     for _ in range(2):
         with pytest.raises(exceptions.ServiceUnavailable):
@@ -307,9 +308,9 @@ def test_a_bad_switch_changes_nothing(local: Any) -> None:
         {"pending_seconds": float("inf")},
     ):
         with pytest.raises(LocalServiceError, match=next(iter(bad))):
-            admin(local.service, "Switches", {"preempt": 1, **bad})
+            set_faults(local.service, {"preempt": 1, **bad})
 
-    assert admin(local.service, "Switches")["preempt"] == 0
+    assert set_faults(local.service, {})["preempt"] == 0
 
 
 # Faults of this machine
@@ -347,7 +348,7 @@ def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
         raise StorageError("can't write", where="/full")
 
     options = Options(home=str(local_home.root))
-    with server.serving(options, threading.Event(), make_executor=broken) as service, open_channel(service) as channel:
+    with server.serving(options, threading.Event(), create_runner=broken) as service, open_channel(service) as channel:
         jobs = JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
         assert list(jobs.list_custom_jobs(parent=service.parent)) == []
         with pytest.raises(exceptions.FailedPrecondition, match=r"can't write \(/full\)"):
@@ -359,14 +360,12 @@ def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
 
 def test_tcp_needs_the_token(start_local: Callable[..., Any], job: Job) -> None:
     """Without it, or with another one, every call is UNAUTHENTICATED; the unix socket needs none."""
-    import grpc
-
     local = start_local(tcp=True)
     assert local.service.tcp_target.startswith("127.0.0.1:")
     local.jobs(tcp=True).create_custom_job(parent=local.parent, custom_job=job)
     assert len(list(local.jobs().list_custom_jobs(parent=local.parent))) == 1
     for metadata in ([], [("authorization", "Bearer wrong")], [("authorization", f"Basic {local.service.token}")]):
-        with grpc.insecure_channel(local.service.tcp_target, options=OPTIONS) as channel:
+        with grpc.insecure_channel(local.service.tcp_target, options=[("grpc.enable_http_proxy", 0)]) as channel:
             jobs = JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
             with pytest.raises(exceptions.Unauthenticated):
                 jobs.list_custom_jobs(parent=local.parent, metadata=metadata)

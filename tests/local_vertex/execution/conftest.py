@@ -18,8 +18,8 @@ from prefect_vertex_training.images.oci.image_types import Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.verifying_reader import sha256
 from prefect_vertex_training.local_vertex.execution.executor import Executor
-from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.faults import Faults
+from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -179,7 +179,7 @@ class Harness:
     def restart(self) -> None:
         """Another service on the same store."""
         self.executor.stop()
-        self.executor = Executor(self.store, self.folder, self.faults, environment=INFO)
+        self.executor = Executor(self.store, self.folder, self.faults, location=INFO)
         self.executor.start()
 
 
@@ -193,7 +193,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
     folder.mkdir()
     store = Store(folder / "store.db")
     faults = Faults(grace_seconds=2.0)
-    made = Harness(store, Executor(store, folder, faults, environment=INFO), faults, folder)
+    made = Harness(store, Executor(store, folder, faults, location=INFO), faults, folder)
     made.executor.start()
     yield made
     for record in store.live():

@@ -46,7 +46,9 @@ def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> No
 
 def test_nothing_stays_of_a_job_that_ended(harness: Any, images: Any, pool: Any) -> None:
     """Its folder is removed; its bucket is not."""
-    record = harness.run(pool(images.image(Entrypoint=["true"])), base_output_directory={"output_uri_prefix": "gs://b/x"})
+    record = harness.run(
+        pool(images.image(Entrypoint=["true"])), base_output_directory={"output_uri_prefix": "gs://b/x"}
+    )
     deadline = time.monotonic() + 10
     while (harness.folder / "runs" / record.id).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -77,7 +79,9 @@ def test_the_script_of_an_image_runs_with_its_arguments(harness: Any, images: An
     assert (bucket / "run" / "model").is_dir()
 
 
-def test_a_job_sees_nothing_of_the_service(harness: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_sees_nothing_of_the_service(
+    harness: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The service's own variables, and so its secrets, don't reach a job."""
     monkeypatch.setenv("MY_SECRET", "x")
     harness.run(pool(images.image(Entrypoint=["true"])))
@@ -97,7 +101,9 @@ def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: A
         [("opt/venv/bin/tool", tool), ("opt/venv/lib/python3.11/site-packages/thing.py", b"NAME = 'ours'\n")],
         [("app/x", b"")],
     ]
-    record = harness.run(pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/venv/bin/tool"])))
+    record = harness.run(
+        pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/venv/bin/tool"]))
+    )
 
     (line,) = harness.lines(record.id, "workerpool0-0")
     assert line.startswith("ours ")

@@ -31,7 +31,7 @@ from prefect_vertex_training.local_vertex.faults import Faults
 
 folder = Path(sys.argv[1])
 store = Store(folder / "store.db")
-executor = Executor(store, folder, Faults(), environment=Location("local", "1", "us-central1"))
+executor = Executor(store, folder, Faults(), location=Location("local", "1", "us-central1"))
 executor.start()
 for line in sys.stdin:
     job = json.loads(line)
@@ -196,15 +196,15 @@ def test_a_full_disk_holds_a_job_up_and_loses_nothing(harness: Any, images: Any,
 def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any, pool: Any) -> None:
     """One line that says so; the store, on another disk here, stays sound, and the next job runs once there is room."""
     from prefect_vertex_training.local_vertex.execution.executor import Executor
-    from prefect_vertex_training.local_vertex.location import Location
     from prefect_vertex_training.local_vertex.faults import Faults
+    from prefect_vertex_training.local_vertex.location import Location
 
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=True)
     try:
         store = Store(tmp_path / "store.db")
-        executor = Executor(store, disk, Faults(), environment=Location("local", "1", "us-central1"))
+        executor = Executor(store, disk, Faults(), location=Location("local", "1", "us-central1"))
         executor.start()
         big = images.image(
             [[("data/x", os.urandom(400_000))], [("app/x", b"")]], WorkingDir="/app", Entrypoint=["true"]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prefect_vertex_training.local_vertex.execution.replica.environment import expand, platform_env
-from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_line
 from prefect_vertex_training.local_vertex.execution.process.log_files import LogFile
 from prefect_vertex_training.local_vertex.execution.process.path_mapping import PathMapper
 from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs
+from prefect_vertex_training.local_vertex.execution.replica.environment import expand, platform_env
 from prefect_vertex_training.local_vertex.execution.replica.job_spec import JobSpec
+from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_line
+from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.store.records import JobRecord
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -47,7 +48,7 @@ def test_text_without_a_dollar_is_left_alone(text: str) -> None:
 def mapper(tmp_path: Path) -> PathMapper:
     """An image with /app and /opt/venv."""
     (tmp_path / "tree" / "opt" / "venv" / "bin").mkdir(parents=True)
-    return PathMapper(Root(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
+    return PathMapper(Rootfs(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_ranks_go_by_pools() -> None:
     """The primary is 0; every replica knows all addresses."""
     job = spec(1, 2, 0, 1)
     addresses = {name: f"{name}:2222" for _, _, name in job.replicas()}
-    env = platform_env(job, job_id="1", project_number="2", region="r", addresses=addresses, replica="workerpool3-0")
+    env = platform_env(job, job_id="1", location=Location("p", "2", "r"), addresses=addresses, replica="workerpool3-0")
 
     assert (env["RANK"], env["WORLD_SIZE"], env["MASTER_ADDR"], env["MASTER_PORT"]) == (
         *("3", "4"),
@@ -134,7 +135,7 @@ def payloads(store: Store) -> list[Any]:
 )
 def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str, payload: object) -> None:
     """With its severity; what can't be one stays text."""
-    LogStream(store, "1", "workerpool0-0", "1", "stdout").take(line.encode("utf-8", "surrogateescape") + b"\n")
+    LogStream(store, "1", "workerpool0-0", "1", "stdout").add(line.encode("utf-8", "surrogateescape") + b"\n")
     (found,) = store.find_logs()
 
     assert (found.entry.severity, found.entry.payload) == (severity, payload)
@@ -156,7 +157,7 @@ def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> Non
 
 def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
     """An entry of Cloud Logging holds 256 KiB."""
-    LogStream(store, "1", "t", "1", "stdout").take(b"x" * (MAX_LINE + 5) + b"\n")
+    LogStream(store, "1", "t", "1", "stdout").add(b"x" * (MAX_LINE + 5) + b"\n")
 
     assert [len(payload) for payload in payloads(store)] == [MAX_LINE, 5]
 

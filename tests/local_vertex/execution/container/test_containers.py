@@ -173,7 +173,9 @@ def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
 
 def test_an_image_of_a_registry_is_pulled_by_digest(harness: Any, pool: Any, python_image: str) -> None:
     """A real base image with Python, from a real registry."""
-    record = harness.run(pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"]))
+    record = harness.run(
+        pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"])
+    )
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
     assert harness.lines(record.id, "workerpool0-0") == ["(3, 11)"]

@@ -10,21 +10,22 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError, RegistryError
-from prefect_vertex_training.local_vertex.execution.image import Images as Finder
-from prefect_vertex_training.local_vertex.execution.process import interpreter, rootfs
-from prefect_vertex_training.local_vertex.execution.process.rootfs import Root, RootfsCache
+from prefect_vertex_training.local_vertex.execution.process import rootfs
+from prefect_vertex_training.local_vertex.execution.process.interpreter import Interpreters
+from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs, RootfsCache
+from prefect_vertex_training.local_vertex.execution.replica.image import Images as ImageFinder
 
 DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Callable[..., Root]:
+def place(tmp_path: Path) -> Callable[..., Rootfs]:
     """Unpacks an image for a replica of that name."""
 
-    def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Root:
+    def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Rootfs:
         (tmp_path / "runs").mkdir(exist_ok=True)
         made = RootfsCache(tmp_path / "trees", lambda: used, max_bytes)
-        return made.unpack(Finder().find(image), tmp_path / "runs" / name)
+        return made.unpack(ImageFinder().find(image), tmp_path / "runs" / name)
 
     return run
 
@@ -79,7 +80,7 @@ def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, place
 def test_a_tree_that_could_not_be_finished_is_not_there(images: Any, place: Any, tmp_path: Path) -> None:
     """The next try begins anew."""
     image = images.image([DEPENDENCIES, [("etc/x", b"1")]])
-    blob = images.layout.blob_path(Finder().find(image).layers[1].digest)
+    blob = images.layout.blob_path(ImageFinder().find(image).layers[1].digest)
     content = blob.read_bytes()
     blob.write_bytes(content[:-1] + b"?")
     with pytest.raises((RegistryError, ImageError)):
@@ -103,21 +104,23 @@ def test_the_longest_unused_trees_make_room(images: Any, place: Any, tmp_path: P
     assert [root.shared.exists() for root in (*roots, last)] == [True, False, True, True]
 
 
-def test_this_python_is_found_for_its_own_minor() -> None:
-    """And what is found is a real one, not an environment's link."""
+def test_this_python_is_found_for_its_own_version() -> None:
+    """The result is the real program, not a virtual environment's link."""
+    interpreters = Interpreters()
     minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
-    assert interpreter.find_python(minor) == interpreter.find_python("")
-    assert not interpreter.find_python(minor).is_symlink()
+    assert interpreters.find(minor) == interpreters.find("")
+    assert not interpreters.find(minor).is_symlink()
 
 
 def test_another_python_runs_its_image(harness: Any, images: Any, pool: Any) -> None:
-    """Where this machine has one."""
+    """If this machine has one."""
+    interpreters = Interpreters()
     for minor in ("3.12", "3.13", "3.10"):
         if f"3.{sys.version_info[1]}" == minor:
             continue
         try:
-            interpreter.find_python(minor)
+            interpreters.find(minor)
         except ImageError:
             continue
         layers = [[(f"opt/venv/lib/python{minor}/site-packages/m.py", b"x = 1")], [("app/t", b"")]]
@@ -129,11 +132,11 @@ def test_another_python_runs_its_image(harness: Any, images: Any, pool: Any) -> 
     pytest.skip("this machine has one Python only")
 
 
-@pytest.mark.parametrize("words", ["3.11; rm -rf /", "../3", "3", "python"])
-def test_a_label_that_is_no_version_finds_no_python(words: str) -> None:
+@pytest.mark.parametrize("text", ["3.11; rm -rf /", "../3", "3", "python"])
+def test_a_label_that_is_no_version_finds_no_python(text: str) -> None:
     """It is never part of a command."""
     with pytest.raises(ImageError, match="this machine has none"):
-        interpreter.find_python(words)
+        Interpreters().find(text)
 
 
 def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path) -> None:
@@ -143,7 +146,7 @@ def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path)
     image = images.image([[("opt/venv/bin/tool", b"#!/opt/venv/bin/python\nprint('ran')\n")]], python="3.11")
     folder = tmp_path / "with space" / ("x" * 120)
     folder.mkdir(parents=True)
-    root = RootfsCache(folder / "trees", list).unpack(Finder().find(image), folder / "code")
+    root = RootfsCache(folder / "trees", list).unpack(ImageFinder().find(image), folder / "code")
     done = subprocess.run([root.shared / "opt/venv/bin/tool"], capture_output=True, text=True, check=False)
 
     assert done.stdout == "ran\n", done.stderr

@@ -1,36 +1,100 @@
-"""The program that outlives the service, whatever its clients do."""
+"""The supervisor: it survives its clients, and starts isolated from everything but the standard library."""
 
 from __future__ import annotations
 
+import json
+import selectors
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-# In a process of its own, for a supervisor takes over the signals of the one it is in.
-CLIENT_DIES = """
-import selectors, socket, sys
-from pathlib import Path
-from prefect_vertex_training.local_vertex.execution.supervisor import Supervisor
+import pytest
+from prefect_vertex_training.local_vertex.execution.process import supervisor_client
+from prefect_vertex_training.local_vertex.execution.process.supervisor.connections import Connections
+from prefect_vertex_training.local_vertex.execution.process.supervisor.protocol import SOCKET
 
-path = sys.argv[1] + "/s"
-with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as service:
-    listener.bind(path)
-    listener.listen()
-    supervisor = Supervisor(Path(sys.argv[1]), listener)
-    service.connect(path)
-    supervisor._accept()
-    (client,) = supervisor._clients.values()
-    while len(client.unsent) < 1 << 20:
-        supervisor._tell({"event": "x" * 100_000})
-    service.close()
-    supervisor._talk(client, selectors.EVENT_READ | selectors.EVENT_WRITE)
-    print(len(supervisor._clients))
-"""
+PACKAGE = Path(supervisor_client.__file__).with_name("supervisor")
 
 
-def test_a_service_that_dies_with_events_unsent_leaves_the_supervisor_alive(tmp_path: Path) -> None:
-    """A client that is gone while it is written to and read from at once is dropped once, and nothing else ends."""
-    done = subprocess.run(
-        [sys.executable, "-c", CLIENT_DIES, str(tmp_path)], capture_output=True, text=True, timeout=30, check=False
+def test_a_client_that_dies_with_unsent_events_is_closed_once(tmp_path: Path) -> None:
+    """Writing and reading both find that the client is gone; the second one changes nothing."""
+    with (
+        selectors.DefaultSelector() as selector,
+        socket.socket(socket.AF_UNIX) as listener,
+        socket.socket(socket.AF_UNIX) as service,
+    ):
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        connections = Connections(listener, selector)
+        service.connect(str(tmp_path / "s"))
+        for key, mask in selector.select(5):
+            list(connections.handle(key, mask))
+        (key,) = (key for key in selector.get_map().values() if key.fileobj is not listener)
+        while connections.unsent_bytes < 1 << 20:
+            connections.broadcast({"event": "x" * 100_000})
+        service.close()
+        list(connections.handle(key, selectors.EVENT_READ | selectors.EVENT_WRITE))
+        list(connections.handle(key, selectors.EVENT_READ | selectors.EVENT_WRITE))
+
+        assert len(connections) == 0
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[socket.socket]:
+    """A connection to a supervisor that was started by its path in isolated mode."""
+    command = [sys.executable, "-I", "-S", str(PACKAGE / "__main__.py"), str(tmp_path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd="/", timeout=30, check=True)
+    assert done.stdout == b"ready\n"
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(tmp_path / SOCKET))
+        yield connection
+
+
+def events(connection: socket.socket, **request: Any) -> Iterator[dict[str, Any]]:
+    """Sends a request and yields the supervisor's events."""
+    connection.sendall(json.dumps(request).encode() + b"\n")
+    with connection.makefile() as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def test_it_runs_isolated_and_reports_exits(supervisor: socket.socket, tmp_path: Path) -> None:
+    """The exit status is recorded in the run's folder, and a second request for the run starts nothing."""
+    run = tmp_path / "1" / "1-workerpool0-0.0"
+    run.mkdir(parents=True)
+    request = {"op": "start", "run": "1/1-workerpool0-0.0", "argv": ["sh", "-c", "echo x; exit 7"], "cwd": "/"}
+    request["env"] = {"PATH": "/usr/bin:/bin"}
+    stream = events(supervisor, **request)
+
+    assert next(stream)["event"] == "started"
+    assert (end := next(stream))["code"] == 7
+    assert json.loads((run / "exit").read_text()) == end
+    assert next(events(supervisor, **request)) == end
+    assert (run / "stdout").read_text() == "x\n"
+
+
+def test_a_killed_process_is_reported_with_its_signal(supervisor: socket.socket, tmp_path: Path) -> None:
+    """128 + 15; fails if `subprocess` ever waits for the process itself."""
+    (tmp_path / "1" / "r").mkdir(parents=True)
+    stream = events(supervisor, op="start", run="1/r", argv=["/bin/sleep", "1000"], env={}, cwd="/")
+
+    assert next(stream)["event"] == "started"
+    end = next(event for event in events(supervisor, op="stop", run="1/r", grace=30.0))
+    assert (end["code"], end["reason"]) == (128 + signal.SIGTERM, "Error")
+
+
+def test_it_imports_only_the_standard_library() -> None:
+    """Isolated mode finds nothing else, and the service depends on the start being fast."""
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); import supervisor.daemon; "
+        "print([n for n in sys.modules if n.partition('.')[0] not in sys.stdlib_module_names | {'supervisor'}])"
     )
-    assert (done.stdout.strip(), done.stderr) == ("0", "")
+    command = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+
+    assert done.stdout.strip() == "['__main__']" or done.stdout.strip() == "[]"
