@@ -159,7 +159,7 @@ def _python(service: LocalService) -> list[str]:
     lines = [
         "import grpc",
         "from google.cloud.aiplatform_v1 import JobServiceClient",
-        "from google.cloud.aiplatform_v1.lifecycle.job_service.transports import JobServiceGrpcTransport",
+        "from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport",
         f'channel = grpc.insecure_channel("{service.target}")',
         "jobs = JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))",
         f'print(list(jobs.list_custom_jobs(parent="{service.parent}")))',

@@ -9,6 +9,7 @@ exactly-once submission does: after an error it looks for the job's label before
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -83,7 +84,7 @@ def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) ->
         if number % 2:
             creator.wait_for_one_more()  # or a slow machine would be killed before it created anything
         time.sleep(random_moments.uniform(0.0, 0.5))
-        os.kill(running.pid, signal.SIGKILL)
+        kill(running.pid)
     creator.enough.set()
     creator.join()
     store = Store(endpoint.store_path(home), read_only=True)
@@ -95,6 +96,19 @@ def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) ->
     report.kills, report.seconds = kills, time.monotonic() - begin
     store.close()
     return report
+
+
+def kill(pid: int) -> None:
+    """Sends SIGKILL and waits for the end: while it dies, a process is still found as the running service."""
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the process has ended and was reaped
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z" or threads(pid) > 1:
+            time.sleep(0.005)
+
+
+def threads(pid: int) -> int:
+    """The number of a process's threads."""
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 class Creator(threading.Thread):

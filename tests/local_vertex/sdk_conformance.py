@@ -42,20 +42,20 @@ def make(image: str, code: str, **fields: Any) -> aiplatform.CustomJob:
 
 
 def wait(job: aiplatform.CustomJob) -> None:
-    """Until a submitted job has ended; the SDK raises when that was no success."""
+    """Waits for the end of a job; the SDK raises an exception unless it succeeded."""
     with suppress(RuntimeError):
         job._block_until_complete()
 
 
 @contextmanager
 def deleted(job: aiplatform.CustomJob) -> Iterator[aiplatform.CustomJob]:
-    """Cleans up after a check."""
+    """Deletes the job of a check."""
     yield job
     job.delete()
 
 
 def run_returns_when_the_job_succeeded(image: str) -> None:
-    """A blocking run ends with the job."""
+    """A blocking run returns when the job has ended."""
     with deleted(make(image, SUCCEED)) as job:
         job.run(timeout=3600, restart_job_on_worker_restart=True)
         assert job.state == JobState.JOB_STATE_SUCCEEDED
@@ -65,7 +65,7 @@ def run_returns_when_the_job_succeeded(image: str) -> None:
 
 
 def run_raises_when_the_job_failed(image: str) -> None:
-    """With the service's own words."""
+    """The exception has the service's error text."""
     with deleted(make(image, FAIL)) as job:
         with pytest.raises(RuntimeError, match="workerpool0-0"):
             job.run()
@@ -74,7 +74,7 @@ def run_raises_when_the_job_failed(image: str) -> None:
 
 
 def a_submitted_job_is_found_by_label_and_name(image: str) -> None:
-    """By label, in order, and by name or id."""
+    """Jobs are found by label, in order, and by name or id."""
     key = uuid.uuid4().hex
     jobs = [make(image, SUCCEED, labels={"key": key}) for _ in range(2)]
     for job in jobs:
@@ -89,7 +89,7 @@ def a_submitted_job_is_found_by_label_and_name(image: str) -> None:
 
 
 def a_cancelled_job_ends_cancelled(image: str) -> None:
-    """With the code of a cancel."""
+    """The job's error code is CANCELLED."""
     with deleted(make(image, HANG)) as job:
         job.submit(disable_retries=True, scheduling_strategy=4)
         job.cancel()
@@ -99,7 +99,7 @@ def a_cancelled_job_ends_cancelled(image: str) -> None:
 
 
 def a_deleted_job_is_gone(image: str) -> None:
-    """Its name is NotFound."""
+    """A deleted job is NotFound."""
     job = make(image, SUCCEED)
     job.run()
     name = job.resource_name

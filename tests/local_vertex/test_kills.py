@@ -1,4 +1,4 @@
-"""`kill -9` at random moments while jobs are created, run and end. The long campaign is a benchmark."""
+"""`kill -9` at random times while jobs are created, run and end; the benchmark does it more often."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 
 
 def load(name: str) -> ModuleType:
-    """A script of the benchmarks as a module."""
+    """Loads a script of the benchmarks as a module."""
     spec = importlib.util.spec_from_file_location(f"local_vertex_{name}", BENCHMARKS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -36,7 +36,7 @@ def home(local_home: Home) -> Iterator[Home]:
 
 
 def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:
-    """Five kills: every job that was asked for ran once, to its end, and each of its lines is there once."""
+    """After five kills, every created job has run once to its end, and each of its lines is stored once."""
     image = load("images").tiny_image(home, tmp_path / "project")
     report = load("kills").campaign(home, image, tmp_path / "witness", kills=5, seed=7)
 
@@ -57,7 +57,7 @@ def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:
     ],
 )
 def test_the_comparison_notices(tmp_path: Path, spoil: Callable[[Store, list[str]], None], finding: str | None) -> None:
-    """What the campaign looks for, made on purpose."""
+    """The comparison finds every kind of loss."""
     store = Store(tmp_path / "store.db")
     store.create(JobRecord(id="1", labels={"key": "k0"}))
     store.append_logs("1", [LogEntry(n, "INFO", "workerpool0-0", f"k0 line {n}") for n in range(3)])

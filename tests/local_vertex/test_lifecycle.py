@@ -1,4 +1,4 @@
-"""The service as a process of its own: started once, found again, secured, replaced after a kill."""
+"""The service as a process: start, discovery, access, stop and replacement after a kill."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def home(local_home: Home) -> Iterator[Home]:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A run-time directory with a short name: a socket's path has few bytes."""
+    """A runtime directory with a short path, because a socket's path is limited to about 100 bytes."""
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
@@ -50,7 +50,7 @@ def kill(running: endpoint.LocalService) -> None:
 
 
 def gone(pid: int) -> None:
-    """Waits until a process has ended, whoever has to reap it."""
+    """Waits until a process has ended; it may still be a zombie."""
     for _ in range(2000):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -73,7 +73,7 @@ print(ensure_running(Home(Path(sys.argv[1]))).pid)
 
 
 def test_many_starters_get_one_service(home: Home) -> None:
-    """Processes that race to start it all get the same one, and it outlives them."""
+    """Processes that start it at the same time get the same service, which outlives them."""
     starters = [
         subprocess.Popen([sys.executable, "-c", STARTER, str(home.root)], stdout=subprocess.PIPE, text=True)
         for _ in range(4)
@@ -87,7 +87,7 @@ def test_many_starters_get_one_service(home: Home) -> None:
 
 
 def test_threads_get_one_service(home: Home) -> None:
-    """The same within a process; a further call is a mere look."""
+    """Threads that start it at the same time get the same service."""
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: lifecycle.ensure_running(home), range(4)))
 
@@ -95,7 +95,7 @@ def test_threads_get_one_service(home: Home) -> None:
 
 
 def test_it_stops_and_is_found_no_more(home: Home) -> None:
-    """Twice is fine; the next start is a new process on the same store."""
+    """A second stop does nothing; the next start is a new process on the same store."""
     first = lifecycle.ensure_running(home)
     assert lifecycle.find(home) == first
     assert lifecycle.stop(home)
@@ -106,7 +106,7 @@ def test_it_stops_and_is_found_no_more(home: Home) -> None:
 
 
 def test_a_killed_service_is_replaced(home: Home) -> None:
-    """What it left behind, socket and record, is no obstacle and is not mistaken for a service."""
+    """The socket and record that it left behind are not taken for a running service."""
     first = lifecycle.ensure_running(home)
     kill(first)
     assert lifecycle.find(home) is None
@@ -116,7 +116,7 @@ def test_a_killed_service_is_replaced(home: Home) -> None:
 
 
 def test_a_second_service_on_the_same_store_is_refused(home: Home) -> None:
-    """Even when the first one can't be found: it says so, and the first goes on."""
+    """Even if the first one can't be found, a second one is refused, and the first goes on."""
     running = lifecycle.ensure_running(home)
     record = endpoint.record_path(home).read_text()
     endpoint.record_path(home).unlink()
@@ -128,7 +128,7 @@ def test_a_second_service_on_the_same_store_is_refused(home: Home) -> None:
 
 
 def test_a_broken_store_is_told(home: Home) -> None:
-    """One line with the file's name, from the process that found it."""
+    """The error of the started process has one line and names the file."""
     endpoint.store_path(home).write_text("no database " * 100)
     with pytest.raises(LocalServiceError, match=r"store\.db") as failure:
         lifecycle.ensure_running(home)
@@ -138,7 +138,7 @@ def test_a_broken_store_is_told(home: Home) -> None:
 
 
 def test_only_the_owner_gets_in(home: Home) -> None:
-    """The socket's folder is 0700, what holds the token 0600, TCP listens on loopback alone."""
+    """The socket's folder has mode 0700, the file with the token 0600, and TCP listens on loopback only."""
     home.vertex.chmod(0o755)
     running = lifecycle.ensure_running(home, tcp=True)
 
@@ -152,7 +152,7 @@ def test_only_the_owner_gets_in(home: Home) -> None:
 
 
 def test_each_start_makes_a_new_token(home: Home) -> None:
-    """A token that was seen once is worth nothing later."""
+    """A token is valid for one start only."""
     first = lifecycle.ensure_running(home, tcp=True).token
     lifecycle.stop(home)
     second = lifecycle.ensure_running(home, tcp=True).token
@@ -163,7 +163,7 @@ def test_each_start_makes_a_new_token(home: Home) -> None:
 
 
 def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, runtime: Path) -> None:
-    """The socket goes to the run-time directory, in a folder of 0700."""
+    """The socket is in the runtime directory, in a folder with mode 0700."""
     deep = Home(tmp_path / ("d" * 120))
     local_home.cache.rename(deep.cache)
     running = lifecycle.ensure_running(deep)
@@ -179,7 +179,7 @@ def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, runtime: 
 @pytest.mark.parametrize("name", ["a b", "ü'\"", "a%41b", "a?b", "a#b"])
 @pytest.mark.usefixtures("runtime")
 def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, name: str) -> None:
-    """The socket's path is read as part of a URI; no name of a folder is mistaken for one."""
+    """Characters with a meaning in URIs don't break the socket's path."""
     home = Home(tmp_path / name)
     local_home.cache.rename(home.cache)
     try:
@@ -189,7 +189,7 @@ def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, name: str) -
 
 
 def test_a_run_time_directory_that_lies_deep_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket that nobody can bind is of no use."""
+    """The runtime directory is not used if its path is too long for a socket."""
     deep = tmp_path / ("r" * 120)
     deep.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
@@ -200,7 +200,7 @@ def test_a_run_time_directory_that_lies_deep_is_not_used(tmp_path: Path, monkeyp
 
 
 def test_a_signal_ends_it_in_order(home: Home) -> None:
-    """SIGTERM is as good as `stop`: no record is left behind."""
+    """SIGTERM works like `stop`: the record is removed."""
     running = lifecycle.ensure_running(home)
     os.kill(running.pid, signal.SIGTERM)
     gone(running.pid)
@@ -209,7 +209,7 @@ def test_a_signal_ends_it_in_order(home: Home) -> None:
 
 
 def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, runtime: Path) -> None:
-    """A link in the temporary directory could lead anywhere."""
+    """A link in place of the socket's folder is refused."""
     deep = Home(tmp_path / ("d" * 120))
     wanted = endpoint.socket_path(deep).parent
     wanted.rmdir()
@@ -220,7 +220,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, runtime: Pa
 
 
 def test_a_service_without_what_is_asked_for_is_told(home: Home) -> None:
-    """It is not restarted behind the user's back."""
+    """The running service is not restarted with other options."""
     running = lifecycle.ensure_running(home)
     with pytest.raises(LocalServiceError, match="without TCP"):
         lifecycle.ensure_running(home, tcp=True)
@@ -233,7 +233,7 @@ def test_a_service_without_what_is_asked_for_is_told(home: Home) -> None:
 
 
 def test_jobs_and_lines_outlive_the_service(home: Home) -> None:
-    """After `kill -9` and a new start everything that was stored is there."""
+    """After `kill -9` and a new start, all stored data is there."""
     running = lifecycle.ensure_running(home)
     store = Store(endpoint.store_path(home))
     store.create(JobRecord(id="1", state="JOB_STATE_SUCCEEDED"))
@@ -249,7 +249,7 @@ def test_jobs_and_lines_outlive_the_service(home: Home) -> None:
 
 
 def test_start_says_how_to_connect(home: Home) -> None:
-    """The lines of Python that it prints are run, and reach the service."""
+    """The Python code that it prints connects to the service."""
     text = command.start(home, tcp=True, faults={"list_lag_seconds": 2})
     running = lifecycle.find(home)
     assert running is not None
@@ -267,7 +267,7 @@ def test_start_says_how_to_connect(home: Home) -> None:
 
 
 def test_a_bad_switch_starts_nothing(home: Home) -> None:
-    """It is named with those that exist."""
+    """The error names the unknown setting and the existing ones."""
     with pytest.raises(LocalServiceError, match=r"there is no switch 'stockout'.*stock_out"):
         command.start(home, faults={"stockout": 1})
 
@@ -275,7 +275,7 @@ def test_a_bad_switch_starts_nothing(home: Home) -> None:
 
 
 def test_switches_are_read_from_words() -> None:
-    """NAME=VALUE, the value as JSON or as it stands."""
+    """NAME=VALUE, with the value as JSON or as plain text."""
     words = ["stock_out=2", "quotas=true", "endpoint_region=europe-west4", "pending_seconds=1.5"]
     expected = {"stock_out": 2, "quotas": True, "endpoint_region": "europe-west4", "pending_seconds": 1.5}
 
@@ -285,7 +285,7 @@ def test_switches_are_read_from_words() -> None:
 
 
 def test_status_and_stop_say_what_is(home: Home) -> None:
-    """Running or not, how many jobs in which state, and that jobs go on."""
+    """They say whether it runs, how many jobs are in each state, and that jobs go on."""
     assert "does not run" in command.status(home)
     assert "does not run" in command.stop(home)
     store = Store(endpoint.store_path(home))
@@ -301,7 +301,7 @@ def test_status_and_stop_say_what_is(home: Home) -> None:
 
 
 def test_logs_of_no_job_are_an_error(home: Home) -> None:
-    """With the command that lists them."""
+    """The error names the command that lists jobs."""
     with pytest.raises(LocalServiceError, match="no job yet"):
         list(command.logs(home))
     Store(endpoint.store_path(home)).close()
@@ -310,7 +310,7 @@ def test_logs_of_no_job_are_an_error(home: Home) -> None:
 
 
 def test_logs_follow_until_the_job_ends(home: Home) -> None:
-    """Lines that are written while it looks are shown; JSON lines by their message."""
+    """Entries that are written meanwhile are shown; JSON entries by their message."""
     store = Store(endpoint.store_path(home))
     store.create(JobRecord(id="1"))
     store.append_logs("1", [LogEntry(1.0, "INFO", "workerpool0-0", "first")])
@@ -330,7 +330,7 @@ def test_logs_follow_until_the_job_ends(home: Home) -> None:
 
 
 def test_the_service_imports_none_of_googles_clients(home: Home) -> None:
-    """They take seconds; only descriptors of their messages are used."""
+    """Importing them takes seconds; only their message descriptors are used."""
     code = (
         "import json, sys; from pathlib import Path; "
         "from prefect_vertex_training.local_vertex import server, service; "
@@ -351,7 +351,7 @@ def test_the_service_imports_none_of_googles_clients(home: Home) -> None:
 
 
 def test_the_schema_is_that_of_the_installed_packages(local: Any, job: dict[str, Any]) -> None:
-    """A message that fills every field in reach comes back as it was, so no field is missing."""
+    """Every message in reach has the fields of the installed packages."""
     from google.cloud.aiplatform_v1.types import CreateCustomJobRequest
     from prefect_vertex_training.local_vertex.api import schema as schemas
 
@@ -371,7 +371,7 @@ def test_the_schema_is_that_of_the_installed_packages(local: Any, job: dict[str,
 
 
 def test_a_broken_schema_cache_is_made_again(local_home: Home) -> None:
-    """A file that was cut short costs time, not the service."""
+    """A truncated cache file is replaced."""
     from prefect_vertex_training.local_vertex.api import schema as schemas
 
     (path,) = (local_home.cache / "vertex-schema").iterdir()

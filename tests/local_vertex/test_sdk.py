@@ -1,4 +1,4 @@
-"""Google's unmodified SDK against the service: REST, and gRPC with TLS; scripted jobs, and real ones."""
+"""Google's unmodified SDK with the service: over REST and gRPC with TLS, with scripted and with real jobs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks" / "local_vertex"
 
 
 def load(path: Path) -> Any:
-    """A script as a module: test folders are no packages."""
+    """Loads a script as a module, because test folders are not packages."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -34,7 +34,7 @@ CONFORMANCE = load(SCRIPT)
 
 
 def outcome(runner: Any, job_id: str) -> None:
-    """Ends a job as its line of Python would."""
+    """Ends a job with the result that its Python code would have."""
     command = runner.store.get(job_id).spec["worker_pool_specs"][0]["container_spec"]["command"]
     if command[2] == CONFORMANCE.SUCCEED:
         runner.end(job_id)
@@ -44,7 +44,7 @@ def outcome(runner: Any, job_id: str) -> None:
 
 
 def settings(service: LocalService, **where: Any) -> dict[str, Any]:
-    """How the SDK is pointed at the service."""
+    """The SDK's arguments for the service."""
     bucket = f"gs://{service.bucket}"
     return {
         "project": service.project,
@@ -57,7 +57,7 @@ def settings(service: LocalService, **where: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("check", CONFORMANCE.CHECKS, ids=lambda check: check.__name__)
 def test_over_rest(start_local: Callable[..., Any], check: Callable[[str], None]) -> None:
-    """With the token as an OAuth access token."""
+    """Over REST, with the token as an OAuth access token."""
     local = start_local(tcp=True)
     local.runner.on_submit = outcome
     CONFORMANCE.init(**settings(local.service, api_endpoint=local.service.rest_url, api_transport="rest"))
@@ -67,7 +67,7 @@ def test_over_rest(start_local: Callable[..., Any], check: Callable[[str], None]
 
 @pytest.mark.parametrize("transport", ["grpc", "rest"])
 def test_with_real_jobs(local_home: Home, tmp_path: Path, transport: str) -> None:
-    """The service as a process, jobs that run; gRPC with TLS and the certificate that the service made."""
+    """A real service whose jobs run; gRPC over TLS with the service's certificate."""
     image = load(BENCHMARKS / "images.py").tiny_image(local_home, tmp_path / "project")
     service = services.ensure_running(local_home, tcp=True, tls=True)
     endpoint = service.tls_target if transport == "grpc" else service.rest_url

@@ -1,4 +1,4 @@
-"""The filter language: what is written is what is asked of the store."""
+"""The filter language: parsing, and the SQL that it becomes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ NAMES = ["alpha", "beta x", 'quo"te', "st*r", "ümlaut", ""]
 
 
 def quoted(text: str) -> str:
-    """A value in quotes."""
+    """A quoted value."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def written(expression: Expression) -> str:
-    """The filter's text; every inner term in parentheses."""
+    """The text of an expression, with every inner term in parentheses."""
     if isinstance(expression, Compare):
         return f"{expression.field}{expression.operator}{'*' if expression.anything else quoted(expression.value)}"
     if isinstance(expression, Not):
@@ -83,7 +83,7 @@ expressions = st.recursive(
 
 
 def matches(expression: Expression, job: JobRecord) -> bool:
-    """What the filter means, said once more in Python."""
+    """Evaluates an expression in Python."""
     match expression:
         case Not(term):
             found = not matches(term, job)
@@ -141,7 +141,7 @@ def test_a_written_filter_reads_back_the_same(expression: Expression) -> None:
 @settings(deadline=None)
 @given(expression=expressions)
 def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord]], expression: Expression) -> None:
-    """SQL and a plain reading of the same expression select the same jobs."""
+    """The SQL and the evaluation in Python select the same jobs."""
     store, records = jobs
     where, values = compile_jobs(written(expression), STATES)
     found = [record.id for _, record in store.find(where, values, limit=10_000)]
@@ -152,7 +152,7 @@ def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord
 @settings(deadline=None)
 @given(st.text(alphabet="ab =\"'()-:*<>!~.\\\n", max_size=30) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """No text makes the parser fail in another way."""
+    """Every text is parsed, or raises FilterError."""
     with contextlib.suppress(FilterError):
         parse(text)
 
@@ -191,7 +191,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     ],
 )
 def test_the_grammar(text: str, expected: Expression | type[FilterError]) -> None:
-    """OR binds tighter than AND, side by side is AND, a list of values is spread out."""
+    """OR binds more tightly than AND, AND may be omitted, and lists of values are expanded."""
     if isinstance(expected, type):
         with pytest.raises(expected):
             parse(text)
@@ -214,7 +214,7 @@ def test_the_grammar(text: str, expected: Expression | type[FilterError]) -> Non
     ],
 )
 def test_what_jobs_can_not_be_asked_is_refused(text: str, part: str) -> None:
-    """The text names the part that is wrong."""
+    """The error names the invalid part."""
     with pytest.raises(FilterError, match=re.escape(part)):
         compile_jobs(text, STATES)
 
@@ -222,7 +222,7 @@ def test_what_jobs_can_not_be_asked_is_refused(text: str, part: str) -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers() | st.floats() | st.text() | st.none(), max_size=3) | st.none(), st.integers(1, 2))
 def test_a_page_token_is_good_or_refused(place: list[Any] | None, parts: int) -> None:
-    """Only what a store can be asked comes out of a token, whoever made it."""
+    """A forged token is rejected, or gives a position that SQLite can compare."""
     token = page_token(place or [], ["q"]) if place != [] else "AAAA"
     with contextlib.suppress(PageTokenError):
         found = page_position(token, ["q"], parts)
@@ -266,7 +266,7 @@ LINES = [
     ],
 )
 def test_log_filters(tmp_path: Path, text: str, expected: list[int]) -> None:
-    """The fields of Cloud Logging that a job's lines have."""
+    """All fields of log entries can be used in filters."""
     store = Store(tmp_path / "store.db")
     for number in "12":
         store.create(JobRecord(id=number))
@@ -282,6 +282,6 @@ def test_log_filters(tmp_path: Path, text: str, expected: list[int]) -> None:
     ["severity=LOUD", "timestamp>soon", "nothing=1", "textPayload=~x", "httpRequest.status=5", "jsonPayload.a>5"],
 )
 def test_what_lines_can_not_be_asked_is_refused(text: str) -> None:
-    """A filter that is not understood never returns a wrong answer."""
+    """An unsupported filter is an error, never a wrong result."""
     with pytest.raises(FilterError):
         compile_logs(text, "p")

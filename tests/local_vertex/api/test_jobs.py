@@ -1,4 +1,4 @@
-"""JobService through Google's own client, over gRPC."""
+"""The methods of JobService over gRPC, called with Google's client."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ Job = dict[str, Any]
 
 
 def create(local: Any, job: Job, **changes: Any) -> CustomJob:
-    """Creates the job with some fields changed."""
+    """Creates a job with changed fields."""
     return local.jobs().create_custom_job(parent=local.parent, custom_job={**job, **changes})
 
 
 def last(name: str) -> str:
-    """The last part of a name."""
+    """The last part of a resource name."""
     return name.rpartition("/")[2]
 
 
 def test_a_created_job_is_pending_and_named_by_the_project_number(local: Any, job: Job) -> None:
-    """The answer holds the number, never the id that was sent; output-only fields of the client are ignored."""
+    """The response has the project's number, even if the id was sent; output-only fields of the request are ignored."""
     sent = {**job, "labels": {"a": "b"}, "name": "mine", "state": JobState.JOB_STATE_FAILED, "error": {"message": "x"}}
     made = local.jobs().create_custom_job(parent=local.parent, custom_job=sent)
 
@@ -52,7 +52,7 @@ def test_a_created_job_is_pending_and_named_by_the_project_number(local: Any, jo
 
 
 def test_a_job_is_found_by_the_project_id_too(local: Any, job: Job) -> None:
-    """Requests may name the project either way."""
+    """Requests may use the project's id or number."""
     made = create(local, job)
     by_id = f"{local.parent}/customJobs/{last(made.name)}"
 
@@ -60,7 +60,7 @@ def test_a_job_is_found_by_the_project_id_too(local: Any, job: Job) -> None:
 
 
 def test_times_are_told_as_the_real_service_does(local: Any, job: Job) -> None:
-    """create_time has microseconds, start and end are whole seconds; the error is that of the store."""
+    """Create times have microseconds, start and end times whole seconds; the error is the stored one."""
     made = create(local, job)
     local.runner.end(last(made.name), "JOB_STATE_FAILED", 3, "The replica workerpool0-0 exited")
     found = local.jobs().get_custom_job(name=made.name)
@@ -73,7 +73,7 @@ def test_times_are_told_as_the_real_service_does(local: Any, job: Job) -> None:
 
 
 def test_cancel_ends_cancelled_and_is_fine_twice(local: Any, job: Job) -> None:
-    """Cancelling an ended job is no error, unless the switch says that it is."""
+    """Cancelling an ended job is an error only with `cancel_of_ended_fails`."""
     jobs, made = local.jobs(), create(local, job)
     jobs.cancel_custom_job(name=made.name)
     found = jobs.get_custom_job(name=made.name)
@@ -87,7 +87,7 @@ def test_cancel_ends_cancelled_and_is_fine_twice(local: Any, job: Job) -> None:
 
 
 def test_delete_is_an_operation(local: Any, job: Job) -> None:
-    """Its result is there, GetOperation knows it, and the job is gone for good."""
+    """The operation is done, GetOperation returns it, and the job no longer exists."""
     jobs, made = local.jobs(), create(local, job)
     with pytest.raises(exceptions.FailedPrecondition, match="cancel it first"):
         jobs.delete_custom_job(name=made.name)
@@ -106,7 +106,7 @@ def test_delete_is_an_operation(local: Any, job: Job) -> None:
 
 
 def test_lists_are_newest_first_and_paged(local: Any, job: Job) -> None:
-    """Pages neither skip nor repeat, also when a job is created in between."""
+    """Pages neither skip nor repeat jobs, even if a job is created in between."""
     names = [create(local, job, display_name=f"job {number}").name for number in range(7)]
     request = {"parent": local.parent, "page_size": 3}
     first = local.jobs().list_custom_jobs(request)._response
@@ -121,7 +121,7 @@ def test_lists_are_newest_first_and_paged(local: Any, job: Job) -> None:
 
 
 def test_lists_are_filtered(local: Any, job: Job) -> None:
-    """By label, as exactly-once submission does it, and by what Google's own tools send."""
+    """By label, as for an exactly-once submission, and by the filters of Google's tools."""
     made = create(local, job, labels={"key": "k1"})
     ended = create(local, job, labels={"key": "k1"})
     create(local, job, labels={"key": "k2"})
@@ -140,7 +140,7 @@ def test_lists_are_filtered(local: Any, job: Job) -> None:
 
 
 def test_a_read_mask_leaves_the_rest_out(local: Any, job: Job) -> None:
-    """Only the named fields come back."""
+    """The response has only the fields of the mask."""
     made = create(local, job, labels={"a": "b"})
     request = {"parent": local.parent, "read_mask": {"paths": ["name", "state"]}}
 
@@ -160,7 +160,7 @@ def test_a_read_mask_leaves_the_rest_out(local: Any, job: Job) -> None:
     ],
 )
 def test_a_bad_list_is_refused(local: Any, request_fields: Job, field: str, part: str) -> None:
-    """INVALID_ARGUMENT, with the field in the details."""
+    """The error is INVALID_ARGUMENT with the field in its details."""
     with pytest.raises(exceptions.InvalidArgument, match=part) as failure:
         local.jobs().list_custom_jobs({"parent": local.parent, **request_fields})
 
@@ -168,7 +168,7 @@ def test_a_bad_list_is_refused(local: Any, request_fields: Job, field: str, part
 
 
 def test_a_page_token_belongs_to_its_query(local: Any, job: Job) -> None:
-    """With another filter it is refused, not silently wrong."""
+    """With another filter the token is rejected."""
     for _ in range(3):
         create(local, job)
     token = local.jobs().list_custom_jobs({"parent": local.parent, "page_size": 1})._response.next_page_token
@@ -178,7 +178,7 @@ def test_a_page_token_belongs_to_its_query(local: Any, job: Job) -> None:
 
 
 def test_another_region_or_project_is_refused(local: Any, job: Job) -> None:
-    """In the recorded words."""
+    """The error has the recorded text."""
     text = "1.Field: parent; Message: The provided location ID doesn't match the endpoint."
     with pytest.raises(exceptions.InvalidArgument, match=re.escape(text)) as failure:
         local.jobs().create_custom_job(parent="projects/local/locations/europe-west4", custom_job=job)
@@ -212,7 +212,7 @@ def test_the_async_client_works(local: Any, job: Job) -> None:
 
 
 def test_a_lost_create_made_its_job(local: Any, job: Job) -> None:
-    """The caller gets UNAVAILABLE, and the job is there: what exactly-once submission is about."""
+    """The call returns UNAVAILABLE, but the job exists: the case that exactly-once submission must handle."""
     set_faults(local.service, {"create_lost": 1})
     with pytest.raises(exceptions.ServiceUnavailable):
         create(local, job, labels={"key": "k"})
@@ -223,7 +223,7 @@ def test_a_lost_create_made_its_job(local: Any, job: Job) -> None:
 
 
 def test_a_burst_of_unavailable_does_nothing(local: Any, job: Job) -> None:
-    """The next calls fail, then all is well; one method can be singled out."""
+    """The next N calls fail and later ones succeed; the fault can be limited to one method."""
     set_faults(local.service, {"unavailable": 2, "fault_method": "CreateCustomJob"})
     assert list(local.jobs().list_custom_jobs(parent=local.parent)) == []
     for _ in range(2):
@@ -245,7 +245,7 @@ def test_a_burst_of_unavailable_does_nothing(local: Any, job: Job) -> None:
     ],
 )
 def test_an_exhausted_quota_names_its_metric(local: Any, job: Job, machine: Job, metric: str) -> None:
-    """RESOURCE_EXHAUSTED at create, in the recorded words; nothing was made."""
+    """CreateCustomJob returns RESOURCE_EXHAUSTED with the recorded text and creates nothing."""
     job["job_spec"]["worker_pool_specs"][0]["machine_spec"] = machine
     local.runner.faults.update({"resource_exhausted": 1})
     text = f"The following quota metrics exceed quota limits: aiplatform.googleapis.com/{metric}"
@@ -256,7 +256,7 @@ def test_an_exhausted_quota_names_its_metric(local: Any, job: Job, machine: Job,
 
 
 def test_the_rates_of_the_real_service(local: Any, job: Job) -> None:
-    """60 submissions a minute, then RESOURCE_EXHAUSTED; reads have a bucket of their own."""
+    """After 60 submissions in a minute, the next is RESOURCE_EXHAUSTED; reads have their own quota."""
     local.runner.faults.update({"quotas": True, "submissions_per_minute": 5.0})
     jobs = local.jobs()
     for _ in range(5):
@@ -268,7 +268,7 @@ def test_the_rates_of_the_real_service(local: Any, job: Job) -> None:
 
 
 def test_a_list_can_lag(local: Any, job: Job) -> None:
-    """A new job can be read by name before it appears in lists."""
+    """GetCustomJob returns a new job before it appears in lists."""
     local.runner.faults.update({"list_lag_seconds": 3600.0})
     made = create(local, job)
     local.jobs().get_custom_job(name=made.name)
@@ -279,7 +279,7 @@ def test_a_list_can_lag(local: Any, job: Job) -> None:
 
 
 def test_refusals_of_a_cloud_project(local: Any, job: Job) -> None:
-    """An account nobody may act as, a bucket elsewhere, another region's endpoint: in the recorded words."""
+    """A service account, a bucket's location and an endpoint's region are refused with the recorded texts."""
     job["job_spec"]["service_account"] = "x@y"
     job["job_spec"]["base_output_directory"] = {"output_uri_prefix": "gs://bucket/out"}
     faults = local.runner.faults
@@ -297,7 +297,7 @@ def test_refusals_of_a_cloud_project(local: Any, job: Job) -> None:
 
 
 def test_a_bad_switch_changes_nothing(local: Any) -> None:
-    """All of a change is made, or none."""
+    """An invalid value changes nothing, even if other values are valid."""
     from prefect_vertex_training.core.errors import LocalServiceError
 
     for bad in (
@@ -317,7 +317,7 @@ def test_a_bad_switch_changes_nothing(local: Any) -> None:
 
 
 def test_a_full_disk_is_told_to_the_client(local: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FAILED_PRECONDITION: nothing was made, and trying again would not help."""
+    """The error is FAILED_PRECONDITION, which clients don't retry, and no job is created."""
 
     def full(record: object) -> None:
         raise StorageError("the store of local jobs can't be used: database or disk is full")
@@ -328,7 +328,7 @@ def test_a_full_disk_is_told_to_the_client(local: Any, job: Job, monkeypatch: py
 
 
 def test_an_unexpected_error_is_internal(local: Any, job: Job, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
-    """The client learns no more than that; the service's log holds the traceback."""
+    """The client gets INTERNAL without details; the service's log has the traceback."""
 
     def broken(record: object) -> None:
         raise ZeroDivisionError("oops")
@@ -342,7 +342,7 @@ def test_an_unexpected_error_is_internal(local: Any, job: Job, monkeypatch: pyte
 
 
 def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
-    """To who wants to change a job; looking at jobs goes on."""
+    """Methods that change a job return the error; others still work."""
 
     def broken(*_: object, **__: object) -> None:
         raise StorageError("can't write", where="/full")
@@ -359,7 +359,7 @@ def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
 
 
 def test_tcp_needs_the_token(start_local: Callable[..., Any], job: Job) -> None:
-    """Without it, or with another one, every call is UNAUTHENTICATED; the unix socket needs none."""
+    """Calls without it, or with another one, are UNAUTHENTICATED; the unix socket needs no token."""
     local = start_local(tcp=True)
     assert local.service.tcp_target.startswith("127.0.0.1:")
     local.jobs(tcp=True).create_custom_job(parent=local.parent, custom_job=job)
@@ -375,7 +375,7 @@ def test_tcp_needs_the_token(start_local: Callable[..., Any], job: Job) -> None:
 
 
 def test_create_time_filters_agree_with_what_was_answered(local: Any, job: Job) -> None:
-    """A time that the service told selects the job when it is sent back."""
+    """A create time of a response selects the job when it is used in a filter."""
     made = create(local, job)
     moment = datetime.fromtimestamp(made.create_time.timestamp(), UTC)
     text = f'create_time="{moment.isoformat(timespec="microseconds")}"'

@@ -1,4 +1,4 @@
-"""Cloud Logging through Google's own client."""
+"""The log methods, called with Google's client."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PROJECT = ["projects/local"]
 
 
 def write(store: Store, job: str, *texts: str, task: str = "workerpool0-0", timestamp: float | None = None) -> None:
-    """Lines as a job writes them."""
+    """Log entries of a job."""
     moment = time.time() if timestamp is None else timestamp
     store.append_logs(job, [LogEntry(moment, "INFO", task, text) for text in texts])
 
 
 @pytest.fixture
 def lines(local: Any) -> Any:
-    """A service with two jobs, the first of which wrote ten lines."""
+    """A service with two jobs, of which the first has ten log entries."""
     for job in "12":
         local.store.create(JobRecord(id=job))
     for number in range(10):
@@ -34,7 +34,7 @@ def lines(local: Any) -> Any:
 
 
 def test_an_entry_looks_like_a_jobs_line(local: Any) -> None:
-    """Resource, labels, severity, time and payload are where Vertex AI puts them."""
+    """Resource, labels, severity, time and payload are in the same fields as with Vertex AI."""
     local.store.create(JobRecord(id="1"))
     local.store.append_logs("1", [LogEntry(1_800_000_000.123456, "ERROR", "workerpool0-0", "boom\t€")])
     local.store.append_logs("1", [LogEntry(1_800_000_001.0, "WARNING", "service", {"message": "m", "n": [1, None]})])
@@ -52,7 +52,7 @@ def test_an_entry_looks_like_a_jobs_line(local: Any) -> None:
 
 @pytest.mark.parametrize("order", ["timestamp asc", "timestamp desc", ""])
 def test_lines_are_paged_in_order(lines: Any, order: str) -> None:
-    """Pages neither skip nor repeat; the default is oldest first."""
+    """Pages neither skip nor repeat entries; the default order is oldest first."""
     request = {"resource_names": PROJECT, "page_size": 3, "order_by": order, "filter": 'resource.labels.job_id="1"'}
     found = [entry.text_payload for entry in lines.logs().list_log_entries(request)]
     expected = [f"line {number}" for number in range(10)]
@@ -61,7 +61,7 @@ def test_lines_are_paged_in_order(lines: Any, order: str) -> None:
 
 
 def test_a_reader_can_go_on_where_it_stopped(lines: Any) -> None:
-    """By the time of the last line, read again with an overlap, as a cursor works in the cloud."""
+    """Filters by the timestamp of the last entry, with an overlap, as a client of the real service does."""
     logs = lines.logs()
     half = list(itertools.islice(logs.list_log_entries({"resource_names": PROJECT, "page_size": 2}), 5))
     since = half[-1].timestamp.isoformat()
@@ -84,13 +84,13 @@ def test_a_reader_can_go_on_where_it_stopped(lines: Any) -> None:
     ],
 )
 def test_a_bad_request_is_refused(local: Any, fields: dict[str, Any], error: type[Exception]) -> None:
-    """Nothing is guessed."""
+    """Invalid requests are rejected."""
     with pytest.raises(error):
         local.logs().list_log_entries({"resource_names": PROJECT, **fields})
 
 
 def test_sixty_looks_a_minute(local: Any) -> None:
-    """The quota of entries.list, when quotas are on."""
+    """ListLogEntries has a quota if quotas are enforced."""
     local.runner.faults.update({"quotas": True, "log_reads_per_minute": 2.0})
     logs = local.logs()
     for _ in range(2):
@@ -100,7 +100,7 @@ def test_sixty_looks_a_minute(local: Any) -> None:
 
 
 class Tail:
-    """An open TailLogEntries stream, read by a thread."""
+    """An open TailLogEntries stream that a thread reads."""
 
     def __init__(self, local: Any, text: str) -> None:
         self.request = {"resource_names": PROJECT, "filter": text, "buffer_window": {"seconds": 0}}
@@ -119,13 +119,13 @@ class Tail:
                     self.arrived.notify_all()
 
     def wait_for(self, *texts: str) -> None:
-        """Waits until all these have arrived."""
+        """Waits for these entries."""
         with self.arrived:
             assert self.arrived.wait_for(lambda: set(texts) <= set(self.texts), 30), self.texts
 
 
 def opened(local: Any, text: str, job: str) -> Tail:
-    """A stream that is known to be open: a first line came through."""
+    """A stream that has received its first entry, so it is open."""
     tail = Tail(local, text)
     for number in range(100):
         write(local.store, job, f"probe {number}")
@@ -136,7 +136,7 @@ def opened(local: Any, text: str, job: str) -> Tail:
 
 
 def test_a_tail_gets_every_new_line_of_its_filter(lines: Any) -> None:
-    """In order, once, from its opening on, and not those of other jobs."""
+    """Entries arrive once and in order, from the opening of the stream on, without those of other jobs."""
     tail = opened(lines, 'resource.labels.job_id="2"', "2")
     expected = [f"new {number}" for number in range(2500)]
     for start in range(0, 2500, 500):
@@ -150,7 +150,7 @@ def test_a_tail_gets_every_new_line_of_its_filter(lines: Any) -> None:
 
 
 def test_ten_tails_at_a_time(local: Any) -> None:
-    """One more is RESOURCE_EXHAUSTED; a stream that ends makes room."""
+    """One stream above the limit is RESOURCE_EXHAUSTED, until another one ends."""
     local.store.create(JobRecord(id="1"))
     local.runner.faults.update({"tail_sessions": 2})
     first, second = opened(local, "", "1"), opened(local, "", "1")
@@ -167,7 +167,7 @@ def test_ten_tails_at_a_time(local: Any) -> None:
 
 
 def test_a_bad_tail_is_refused(local: Any) -> None:
-    """As a list is."""
+    """The same errors as for a list."""
     with pytest.raises(exceptions.InvalidArgument, match="LOUD"):
         next(iter(local.logs().tail_log_entries(iter([{"resource_names": PROJECT, "filter": "severity=LOUD"}]))))
 

@@ -1,4 +1,4 @@
-"""Token buckets, on a clock that the test moves."""
+"""Token buckets, with a clock that the test controls."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from prefect_vertex_training.local_vertex.faults import Faults
 
 
 class Clock:
-    """Seconds that stand still."""
+    """A clock that stands still."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        """The time."""
+        """The current time."""
         return self.now
 
 
 def spends(quotas: Quotas, quota: str) -> bool:
-    """Whether there was a token left."""
+    """Whether a token was left."""
     try:
         quotas.spend(quota)
     except ApiError:
@@ -35,7 +35,7 @@ def spends(quotas: Quotas, quota: str) -> bool:
     steps=st.lists(st.tuples(st.floats(0, 30), st.integers(0, 50)), max_size=20),
 )
 def test_no_more_than_the_rate(rate: int, steps: list[tuple[float, int]]) -> None:
-    """Up to any moment at most a full bucket and what flowed in since were spent."""
+    """At any time, at most a full bucket and the refill since the start were used."""
     clock = Clock()
     quotas = Quotas(Faults(quotas=True, submissions_per_minute=float(rate)), "1", clock)
     spent = 0
@@ -46,7 +46,7 @@ def test_no_more_than_the_rate(rate: int, steps: list[tuple[float, int]]) -> Non
 
 
 def test_an_empty_bucket_fills_again() -> None:
-    """60 at once, then one a second; refused calls cost nothing."""
+    """60 at once, then one each second; refused calls don't count."""
     clock = Clock()
     quotas = Quotas(Faults(quotas=True), "1", clock)
     assert sum(spends(quotas, "submissions") for _ in range(100)) == 60
@@ -58,7 +58,7 @@ def test_an_empty_bucket_fills_again() -> None:
 
 
 def test_each_quota_has_its_own_bucket() -> None:
-    """600 reads, 60 submissions, 60 looks at logs."""
+    """The defaults are 600 reads, 60 submissions and 60 log reads a minute."""
     quotas = Quotas(Faults(quotas=True), "1", Clock())
 
     found = {quota: sum(spends(quotas, quota) for _ in range(700)) for quota in ("reads", "submissions", "log_reads")}
@@ -66,14 +66,14 @@ def test_each_quota_has_its_own_bucket() -> None:
 
 
 def test_without_the_switch_nothing_is_counted() -> None:
-    """The default is a service without quotas."""
+    """By default quotas are not enforced."""
     quotas = Quotas(Faults(), "1", Clock())
 
     assert all(spends(quotas, "submissions") for _ in range(1000))
 
 
 def test_the_text_names_metric_and_project() -> None:
-    """As every Google API words it."""
+    """The text is that of all Google APIs."""
     quotas = Quotas(Faults(quotas=True, log_reads_per_minute=0.0), "42", Clock())
     with pytest.raises(
         ApiError, match=r"Quota exceeded for quota metric 'Read requests' .*'project_number:42'"

@@ -1,4 +1,4 @@
-"""REST and JSON, as any HTTP client sees them."""
+"""The API over REST, called with a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASE = "/v1/projects/local/locations/us-central1/customJobs"
 
 @pytest.fixture
 def rest(start_local: Callable[..., Any]) -> Any:
-    """A service on loopback."""
+    """A service that listens on loopback."""
     return start_local(tcp=True)
 
 
@@ -29,7 +29,7 @@ def call(
     token: str | None = "",
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
-    """One request; its status and the JSON that came back."""
+    """Sends a request; returns the status and the JSON of the response."""
     connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
     sent = dict(headers or {})
     if token is not None:
@@ -44,7 +44,7 @@ def call(
 
 @pytest.fixture
 def rest_job() -> Job:
-    """A job in JSON's own names."""
+    """A job with the field names of JSON."""
     pool = {
         "replicaCount": "1",
         "machineSpec": {"machineType": "n1-standard-4"},
@@ -79,7 +79,7 @@ def test_the_life_of_a_job(rest: Any, rest_job: Job) -> None:
 
 
 def test_an_error_has_code_status_and_details(rest: Any, rest_job: Job) -> None:
-    """As https://cloud.google.com/apis/design/errors writes it."""
+    """Errors have the form of https://cloud.google.com/apis/design/errors."""
     status, answer = call(rest, "POST", BASE, {**rest_job, "displayName": ""})
 
     text = "The display name is required."
@@ -99,7 +99,7 @@ def test_an_error_has_code_status_and_details(rest: Any, rest_job: Job) -> None:
 
 @pytest.mark.parametrize("token", [None, "wrong", "ümlaut"])
 def test_nothing_without_the_token(rest: Any, rest_job: Job, token: str | None) -> None:
-    """401, and no job."""
+    """A call without the token returns 401 and creates no job."""
     headers = {} if token != "ümlaut" else {"Authorization": "Bearer \xfc"}
     status, answer = call(rest, "POST", BASE, rest_job, token=None if token == "ümlaut" else token, headers=headers)
 
@@ -127,7 +127,7 @@ def test_nothing_without_the_token(rest: Any, rest_job: Job, token: str | None) 
     ],
 )
 def test_a_bad_request_is_answered(rest: Any, verb: str, path: str, body: object, expected: int) -> None:
-    """With an error in JSON; the service goes on."""
+    """They get an error in JSON, and the service still responds."""
     status, answer = call(rest, verb, path, body)
 
     assert (status, answer["error"]["code"]) == (expected, expected)
@@ -136,7 +136,7 @@ def test_a_bad_request_is_answered(rest: Any, verb: str, path: str, body: object
 
 
 def test_a_body_of_unknown_or_huge_size_is_refused(rest: Any) -> None:
-    """Before a byte of it is read."""
+    """It is rejected before the body is read."""
     for headers in ({"Content-Length": "99999999999"}, {"Content-Length": "-1"}, {"Transfer-Encoding": "chunked"}):
         connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
         connection.putrequest("POST", BASE)
@@ -149,7 +149,7 @@ def test_a_body_of_unknown_or_huge_size_is_refused(rest: Any) -> None:
 
 
 def test_lines_can_be_listed(rest: Any) -> None:
-    """entries.list, as google-cloud-logging without gRPC calls it."""
+    """entries:list works as google-cloud-logging without gRPC calls it."""
     from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 
     rest.store.create(JobRecord(id="1"))

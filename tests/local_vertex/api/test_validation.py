@@ -1,4 +1,4 @@
-"""Every documented limit of a CustomJob, answered with the code, the text and the details of the real service."""
+"""Validation of CustomJobs: every documented limit, with the code, text and details of the real service."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def scheduling(job: Job, **fields: Any) -> None:
 
 
 def flex(job: Job, *machines: Job, **fields: Any) -> None:
-    """Asks for FLEX_START on these machines."""
+    """Sets the strategy FLEX_START and these machines."""
     first = pool(job)
     job["job_spec"]["worker_pool_specs"] = [{**first, "machine_spec": spec} for spec in machines or [L4]]
     scheduling(job, strategy=Scheduling.Strategy.FLEX_START, **fields)
 
 
 def pools(job: Job, *counts: int) -> None:
-    """Makes pools of these sizes; 0 skips one."""
+    """Sets worker pools of these sizes; 0 skips one."""
     job["job_spec"]["worker_pool_specs"] = [{**pool(job), "replica_count": count} if count else {} for count in counts]
 
 
@@ -78,7 +78,7 @@ ACCEPTED: dict[str, Callable[[Job], object]] = {
 
 @pytest.mark.parametrize("change", ACCEPTED.values(), ids=ACCEPTED)
 def test_what_the_limits_allow_is_accepted(local: Any, job: Job, change: Callable[[Job], object]) -> None:
-    """A value at its limit is fine, and is stored as it was sent."""
+    """A value at the limit is accepted and stored unchanged."""
     change(job)
 
     assert submit(local, job).job_spec == CustomJob(job).job_spec
@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[Callable[[Job], object], str, str]] = {
 def test_what_breaks_a_limit_is_refused(
     local: Any, job: Job, change: Callable[[Job], object], field: str, part: str
 ) -> None:
-    """INVALID_ARGUMENT with the recorded form, the field in the details, and no job."""
+    """The error is INVALID_ARGUMENT with the recorded form and the field in its details; no job is created."""
     change(job)
     with pytest.raises(exceptions.InvalidArgument) as failure:
         submit(local, job)
@@ -237,7 +237,7 @@ MISFITS: dict[str, tuple[tuple[Any, ...], str]] = {
 
 @pytest.mark.parametrize(("spec", "part"), MISFITS.values(), ids=MISFITS)
 def test_a_machine_that_can_not_have_that_accelerator(local: Any, job: Job, spec: tuple[Any, ...], part: str) -> None:
-    """INVALID_ARGUMENT in the recorded words."""
+    """The error is INVALID_ARGUMENT with the recorded text."""
     machine(job, *spec)
     with pytest.raises(exceptions.InvalidArgument) as failure:
         submit(local, job)
@@ -247,7 +247,7 @@ def test_a_machine_that_can_not_have_that_accelerator(local: Any, job: Job, spec
 
 
 def test_all_bad_fields_are_told_at_once(local: Any, job: Job) -> None:
-    """Numbered, and each in the details."""
+    """The text numbers all invalid fields, and the details list each."""
     machine(job, "c3-standard-4")
     job["display_name"] = ""
     with pytest.raises(exceptions.InvalidArgument, match=r"1\.Field: display_name.*2\.Field: job_spec") as failure:

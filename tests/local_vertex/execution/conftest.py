@@ -1,4 +1,4 @@
-"""An executor on a store of its own, and images made by hand."""
+"""An executor with its own store, and hand-made images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tar(entries: Sequence[tarfile.TarInfo | Entry]) -> bytes:
 
 @dataclass
 class Images:
-    """Makes images in a layout."""
+    """Creates images in a layout."""
 
     layout: OciLayout
 
@@ -70,7 +70,7 @@ class Images:
         python: str = "",
         **config: Any,
     ) -> str:
-        """Adds an image; gives its reference."""
+        """Adds an image; returns its reference."""
         labels = {f"{PREFIX}.base": base, f"{PREFIX}.python": python}
         tars = [tar(layer) for layer in layers]
         document = {
@@ -111,13 +111,13 @@ Pool = Callable[..., dict[str, Any]]
 
 @pytest.fixture(name="pool")
 def pool_fixture() -> Pool:
-    """Makes a worker pool's spec."""
+    """A function that returns a worker pool's spec."""
     return pool
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Images:
-    """Images in a fresh layout."""
+    """Images in a new layout."""
     return Images(OciLayout(tmp_path / "images", "demo"))
 
 
@@ -141,14 +141,14 @@ class Harness:
     folder: Path
 
     def submit(self, *pools: Mapping[str, Any], job_id: str = "", **spec: Any) -> str:
-        """Creates a job and gives it to the executor."""
+        """Creates a job and submits it to the executor."""
         job_id = job_id or str(time.time_ns())
         self.store.create(JobRecord(id=job_id, spec={"worker_pool_specs": list(pools), **spec}))
         self.executor.submit(job_id)
         return job_id
 
     def run(self, *pools: Mapping[str, Any], **spec: Any) -> JobRecord:
-        """A job from its creation to its end."""
+        """Creates a job and waits for its end."""
         return self.ended(self.submit(*pools, **spec))
 
     def ended(self, job_id: str, seconds: float = 60) -> JobRecord:
@@ -156,7 +156,7 @@ class Harness:
         return self.reached(job_id, lambda record: record.state in TERMINAL, seconds)
 
     def reached(self, job_id: str, condition: Callable[[JobRecord], bool], seconds: float = 60) -> JobRecord:
-        """Waits until a job is as wanted."""
+        """Waits until a job meets a condition."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             record = self.store.get(job_id)
@@ -167,17 +167,17 @@ class Harness:
         pytest.fail(f"job {job_id} is {record.state}, {record.error_message}, {self.lines(job_id)}")
 
     def lines(self, job_id: str, task: str | None = None) -> list[Any]:
-        """Payloads in the order of arrival."""
+        """Payloads of a job's entries, in the order of arrival."""
         found = self.store.find_logs("job_id = ?", [job_id], limit=100_000)
         return [line.entry.payload for line in found if task in {None, line.entry.task}]
 
     def cancel(self, job_id: str) -> None:
-        """As the API does it."""
+        """Cancels a job as the API does."""
         assert self.store.request_cancel(job_id)
         self.executor.cancel(job_id)
 
     def restart(self) -> None:
-        """Another service on the same store."""
+        """Replaces the executor by another one on the same store."""
         self.executor.stop()
         self.executor = Executor(self.store, self.folder, self.faults, location=INFO)
         self.executor.start()
@@ -230,5 +230,5 @@ else:
 
 @pytest.fixture
 def exchange() -> str:
-    """A program whose replicas, two, tell each other something through MASTER_ADDR."""
+    """A program for two replicas that exchange a message through MASTER_ADDR."""
     return EXCHANGE

@@ -1,4 +1,4 @@
-"""Jobs whose replicas are processes: real ones, from the store's record to their end."""
+"""Jobs whose replicas are real processes, from their creation to their end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> None:
-    """PENDING, RUNNING with a start in whole seconds, SUCCEEDED, with the platform's own lines."""
+    """It is RUNNING with a start time in whole seconds, then SUCCEEDED; the service logs each step."""
     record = harness.run(pool(images.image(Entrypoint=["true"])))
 
     assert record.state == "JOB_STATE_SUCCEEDED"
@@ -45,7 +45,7 @@ def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> No
 
 
 def test_nothing_stays_of_a_job_that_ended(harness: Any, images: Any, pool: Any) -> None:
-    """Its folder is removed; its bucket is not."""
+    """Its folder is removed, its bucket is not."""
     record = harness.run(
         pool(images.image(Entrypoint=["true"])), base_output_directory={"output_uri_prefix": "gs://b/x"}
     )
@@ -95,7 +95,7 @@ def test_a_job_sees_nothing_of_the_service(
 
 
 def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: Any, pool: Any) -> None:
-    """Their first line, which names the image's interpreter, points to this machine's."""
+    """Their shebang line is changed from the image's interpreter to this machine's."""
     tool = b"#!/opt/venv/bin/python\nimport sys, thing; print(thing.NAME, sys.prefix)\n"
     layers = [
         [("opt/venv/bin/tool", tool), ("opt/venv/lib/python3.11/site-packages/thing.py", b"NAME = 'ours'\n")],
@@ -111,7 +111,7 @@ def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: A
 
 
 def test_a_job_that_changes_its_code_changes_no_other_job(harness: Any, images: Any, pool: Any) -> None:
-    """Each replica has its working directory for itself."""
+    """Each replica has its own working directory."""
     image = images.script("import pathlib; p = pathlib.Path('n'); print(p.exists()); p.write_text('')")
     first, second = harness.run(pool(image)), harness.run(pool(image))
 
@@ -120,7 +120,7 @@ def test_a_job_that_changes_its_code_changes_no_other_job(harness: Any, images: 
 
 
 def test_an_image_for_a_python_that_is_not_here_fails_with_the_reason(harness: Any, images: Any, pool: Any) -> None:
-    """One line that names the minor version."""
+    """The error has one line and names the version."""
     record = harness.run(pool(images.image(Entrypoint=["true"], python="3.99")))
 
     assert record.state == "JOB_STATE_FAILED"
@@ -128,7 +128,7 @@ def test_an_image_for_a_python_that_is_not_here_fails_with_the_reason(harness: A
 
 
 def test_a_failing_job_tells_its_exit_status(harness: Any, images: Any, pool: Any) -> None:
-    """Code 3 and Vertex AI's sentence; stderr arrives as ERROR."""
+    """The error has code 3 and Vertex AI's text; entries from stderr have the severity ERROR."""
     image = images.script("import sys; print('out'); sys.exit('bad luck')")
     record = harness.run(pool(image))
 
@@ -141,7 +141,7 @@ def test_a_failing_job_tells_its_exit_status(harness: Any, images: Any, pool: An
 
 
 def test_a_missing_command_is_a_start_error(harness: Any, images: Any, pool: Any) -> None:
-    """Status 128, and the job was never RUNNING."""
+    """The exit status is 128, and the job was never RUNNING."""
     record = harness.run(pool(images.image(Entrypoint=["/no/such/program"])))
 
     assert "non-zero status of 128. Termination reason: StartError. " in record.error_message
@@ -151,7 +151,7 @@ def test_a_missing_command_is_a_start_error(harness: Any, images: Any, pool: Any
 def test_an_image_with_a_base_needs_an_engine(
     harness: Any, images: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without one the job fails and says so."""
+    """Without an engine the job fails with an error that says so."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     record = harness.run(pool(images.image(Entrypoint=["true"], base="sha256:1")))
 
@@ -161,7 +161,7 @@ def test_an_image_with_a_base_needs_an_engine(
 
 
 def test_an_image_that_is_not_there_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
-    """The error names it."""
+    """The error names the image."""
     image = f"oci:{images.layout.folder}:demo@sha256:{'0' * 64}"
     record = harness.run(pool(image))
 
@@ -170,7 +170,7 @@ def test_an_image_that_is_not_there_fails_the_job(harness: Any, images: Any, poo
 
 
 def test_cancelling_ends_the_process_and_the_job(harness: Any, images: Any, pool: Any) -> None:
-    """CANCELLED with code 1; SIGTERM first, so the job can say goodbye."""
+    """The job is CANCELLED with code 1; the process gets SIGTERM first."""
     image = images.script(
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
@@ -188,7 +188,7 @@ def test_cancelling_ends_the_process_and_the_job(harness: Any, images: Any, pool
 
 
 def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Any, images: Any, pool: Any) -> None:
-    """With everything that it started, wherever that detached itself to."""
+    """All its descendants are killed, even in sessions of their own."""
     harness.faults.update({"grace_seconds": 0.2})
     image = images.script(
         "import os, signal, subprocess, time\n"
@@ -207,7 +207,7 @@ def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Any, imag
 
 
 def test_a_job_that_waits_can_be_cancelled(harness: Any, images: Any, pool: Any) -> None:
-    """Before anything of it ran."""
+    """It is cancelled before its replicas start."""
     harness.faults.update({"pending_seconds": 1000.0})
     job = harness.submit(pool(images.image(Entrypoint=["true"])))
     harness.cancel(job)
@@ -217,7 +217,7 @@ def test_a_job_that_waits_can_be_cancelled(harness: Any, images: Any, pool: Any)
 
 
 def test_time_that_runs_out_ends_the_job(harness: Any, images: Any, pool: Any) -> None:
-    """By its scheduling.timeout."""
+    """The job fails after scheduling.timeout."""
     record = harness.run(pool(images.script(FOREVER)), scheduling={"timeout": "1s"})
 
     assert (record.state, record.error_code) == ("JOB_STATE_FAILED", 4)
@@ -226,7 +226,7 @@ def test_time_that_runs_out_ends_the_job(harness: Any, images: Any, pool: Any) -
 
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
 def test_a_crash_is_restarted_three_times(harness: Any, images: Any, pool: Any, number: int) -> None:
-    """Exit 134 and 139 run four times in all."""
+    """After exit status 134 or 139 the replica runs four times in total."""
     image = images.script(f"import os; print('run', flush=True); os.kill(os.getpid(), {int(number)})")
     record = harness.run(pool(image))
 
@@ -235,7 +235,7 @@ def test_a_crash_is_restarted_three_times(harness: Any, images: Any, pool: Any, 
 
 
 def test_disable_retries_leaves_a_crash_alone(harness: Any, images: Any, pool: Any) -> None:
-    """It runs once."""
+    """The replica runs once."""
     image = images.script("import os; print('run', flush=True); os.abort()")
     record = harness.run(pool(image), scheduling={"disable_retries": True})
 
@@ -244,7 +244,7 @@ def test_disable_retries_leaves_a_crash_alone(harness: Any, images: Any, pool: A
 
 
 def test_another_exit_status_is_permanent(harness: Any, images: Any, pool: Any) -> None:
-    """Exit 7 runs once."""
+    """After exit status 7 the replica is not restarted."""
     record = harness.run(pool(images.script("print('run', flush=True); raise SystemExit(7)")))
 
     assert harness.lines(record.id, "workerpool0-0") == ["run"]
@@ -252,7 +252,7 @@ def test_another_exit_status_is_permanent(harness: Any, images: Any, pool: Any) 
 
 
 def test_stock_out_is_tried_three_times_again(harness: Any, images: Any, pool: Any) -> None:
-    """Three are survived, the fourth fails the job with the recorded text."""
+    """The job succeeds after three, and fails with the recorded text after four."""
     image = images.image(Entrypoint=["true"])
     harness.faults.update({"stock_out": 3})
     survived = harness.run(pool(image))
@@ -268,7 +268,7 @@ def test_stock_out_is_tried_three_times_again(harness: Any, images: Any, pool: A
 
 
 def test_preemption_starts_the_job_again(harness: Any, images: Any, pool: Any) -> None:
-    """Two machines are lost, the third run succeeds."""
+    """After two preemptions the third attempt succeeds."""
     harness.faults.update({"preempt": 2})
     record = harness.run(pool(images.image(Entrypoint=["sleep", "0.5"])))
 
@@ -277,7 +277,7 @@ def test_preemption_starts_the_job_again(harness: Any, images: Any, pool: Any) -
 
 
 def test_preemption_ends_the_job_after_six_restarts(harness: Any, images: Any, pool: Any) -> None:
-    """The seventh lost machine is the last."""
+    """The seventh preemption fails the job."""
     harness.faults.update({"preempt": 7})
     record = harness.run(pool(images.image(Entrypoint=["sleep", "1000"])))
 
@@ -287,7 +287,7 @@ def test_preemption_ends_the_job_after_six_restarts(harness: Any, images: Any, p
 
 
 def test_out_of_memory_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
-    """With the recorded text."""
+    """The error has the recorded text."""
     harness.faults.update({"out_of_memory": 1})
     record = harness.run(pool(images.image(Entrypoint=["sleep", "1000"])))
 
@@ -297,7 +297,7 @@ def test_out_of_memory_fails_the_job(harness: Any, images: Any, pool: Any) -> No
 
 
 def test_two_replicas_exchange_a_value(harness: Any, images: Any, pool: Any, exchange: str) -> None:
-    """Through MASTER_ADDR; when the primary ends, the worker is stopped and the job has succeeded."""
+    """They connect through MASTER_ADDR; when the primary ends, the worker is stopped and the job succeeds."""
     image = images.script(exchange)
     record = harness.run(pool(image), pool(image))
 
@@ -307,7 +307,7 @@ def test_two_replicas_exchange_a_value(harness: Any, images: Any, pool: Any, exc
 
 
 def test_pools_are_told_of_each_other(harness: Any, images: Any, pool: Any) -> None:
-    """A skipped pool has no replicas, ranks go by pools, each replica has a port of its own."""
+    """A skipped pool has no replicas, ranks follow the pools, and each replica has its own port."""
     image = images.script(
         "import json, os; e = os.environ; print(json.dumps({'r': e['RANK'], 't': e['TF_CONFIG'],"
         " 'c': e['CLUSTER_SPEC']}), flush=True); import time; time.sleep(0.3)"
@@ -323,7 +323,7 @@ def test_pools_are_told_of_each_other(harness: Any, images: Any, pool: Any) -> N
 
 
 def test_a_failing_worker_fails_the_job(harness: Any, images: Any, pool: Any) -> None:
-    """And the primary is stopped."""
+    """The primary is stopped."""
     record = harness.run(
         pool(images.image(Entrypoint=["sleep", "1000"])), pool(images.image(Entrypoint=["sh", "-c", "exit 5"]))
     )
@@ -332,7 +332,7 @@ def test_a_failing_worker_fails_the_job(harness: Any, images: Any, pool: Any) ->
 
 
 def test_a_crashed_worker_restarts_the_job_when_asked(harness: Any, images: Any, pool: Any) -> None:
-    """restart_job_on_worker_restart: the primary runs anew, too."""
+    """With restart_job_on_worker_restart, the primary is restarted too."""
     record = harness.run(
         pool(images.script(FOREVER)),
         pool(images.image(Entrypoint=["sh", "-c", "sleep 0.2; exit 139"])),
@@ -344,7 +344,7 @@ def test_a_crashed_worker_restarts_the_job_when_asked(harness: Any, images: Any,
 
 
 def test_the_teardown_delay_keeps_a_job_running(harness: Any, images: Any, pool: Any) -> None:
-    """About a minute on the real service."""
+    """The job ends only after the delay, which is about a minute on the real service."""
     harness.faults.update({"teardown_seconds": 0.5})
     record = harness.run(pool(images.image(Entrypoint=["true"])))
 
@@ -352,7 +352,7 @@ def test_the_teardown_delay_keeps_a_job_running(harness: Any, images: Any, pool:
 
 
 def test_no_shell_sees_what_a_client_sent(harness: Any, images: Any, pool: Any, tmp_path: Path) -> None:
-    """Arguments, names and values are words, whatever they hold."""
+    """Arguments and variables are never interpreted by a shell."""
     evil = f"$(touch {tmp_path}/x); `touch {tmp_path}/x` && touch {tmp_path}/x\n'\""
     record = harness.run(pool(images.image(Entrypoint=["echo"]), args=[evil], env={"A": evil}))
 
@@ -361,7 +361,7 @@ def test_no_shell_sees_what_a_client_sent(harness: Any, images: Any, pool: Any, 
 
 
 def test_a_lost_supervisor_is_the_platforms_fault(harness: Any, images: Any, pool: Any) -> None:
-    """What it had started is ended, and the job runs again from the beginning."""
+    """Its processes are ended, and the job is restarted."""
     image = images.script("import os, time; print(os.getppid(), os.getpid(), flush=True); time.sleep(1000)")
     job = harness.submit(pool(image))
     harness.reached(job, lambda _: len(harness.lines(job, "workerpool0-0")) == 1)

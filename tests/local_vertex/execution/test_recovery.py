@@ -1,4 +1,4 @@
-"""A service that dies at any moment: every job is found again, none runs twice, no line is lost."""
+"""After a service is killed at any time, every job is continued, none runs twice, and no line is lost."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ for line in sys.stdin:
 
 
 class Service:
-    """A service in a process of its own."""
+    """A service in its own process."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
@@ -54,14 +54,14 @@ class Service:
         )
 
     def create(self, job_id: str, spec: dict[str, Any]) -> None:
-        """Asks for a job, without waiting for it to exist."""
+        """Requests a job, without waiting until it exists."""
         import json
 
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"id": job_id, "spec": spec}) + "\n")
 
     def kill(self) -> set[str]:
-        """Ends it with SIGKILL; gives the jobs that it had confirmed."""
+        """Sends SIGKILL; returns the jobs that the service has confirmed."""
         self.process.send_signal(signal.SIGKILL)
         assert self.process.stdout is not None
         confirmed = {line.strip() for line in self.process.stdout if line.endswith("\n")}
@@ -70,7 +70,7 @@ class Service:
 
 
 def test_a_hundred_kills_lose_no_job_and_run_none_twice(tmp_path: Path, images: Any, pool: Any) -> None:
-    """Jobs are created, run and end while their service is killed at random moments."""
+    """Jobs are created, run and end while their service is killed at random times."""
     folder = tmp_path / "v"
     folder.mkdir()
     store = Store(folder / "store.db")
@@ -112,7 +112,7 @@ def test_a_hundred_kills_lose_no_job_and_run_none_twice(tmp_path: Path, images: 
 
 
 def test_a_running_job_outlives_its_service_and_is_found(harness: Any, images: Any, pool: Any) -> None:
-    """The same process, all its lines, its success."""
+    """It is the same process, all its lines are stored, and the job succeeds."""
     image = images.script(
         "import os, pathlib, sys, time\nprint(os.getpid(), flush=True)\n"
         "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\nprint(os.getpid(), flush=True)\n"
@@ -130,7 +130,7 @@ def test_a_running_job_outlives_its_service_and_is_found(harness: Any, images: A
 
 
 def test_a_cancel_that_the_service_died_over_is_done_by_the_next(harness: Any, images: Any, pool: Any) -> None:
-    """CANCELLING in the store is enough."""
+    """A stored cancellation is carried out by the next service."""
     job = harness.submit(pool(images.script("import os, time; print(os.getpid(), flush=True); time.sleep(1000)")))
     harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
     harness.executor.stop()
@@ -143,7 +143,7 @@ def test_a_cancel_that_the_service_died_over_is_done_by_the_next(harness: Any, i
 
 
 def test_what_ended_an_attempt_is_decided_once(harness: Any, images: Any, pool: Any) -> None:
-    """A service that died while it stopped the replicas: their SIGTERM is not taken for the job's failure."""
+    """If a service is killed while it stops replicas, their exit statuses don't become the job's error."""
     job = harness.submit(pool(images.script("import time; print('up', flush=True); time.sleep(1000)")))
     harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
     harness.executor.stop()
@@ -155,7 +155,7 @@ def test_what_ended_an_attempt_is_decided_once(harness: Any, images: Any, pool: 
 
 
 def test_folders_of_jobs_that_ended_are_swept(harness: Any) -> None:
-    """Also those that a killed service left, and those of deleted jobs."""
+    """Folders that a killed service left behind are removed."""
     left = harness.folder / "runs" / "42"
     left.mkdir()
     harness.store.create(JobRecord(id="42", state="JOB_STATE_SUCCEEDED"))
@@ -168,7 +168,7 @@ def test_folders_of_jobs_that_ended_are_swept(harness: Any) -> None:
 
 
 def test_a_full_disk_holds_a_job_up_and_loses_nothing(harness: Any, images: Any, pool: Any) -> None:
-    """While the store can't be written the job waits; afterwards all of it is there."""
+    """While the store can't be written, the job waits; afterwards nothing is missing."""
     failing = True
     transition, append = harness.store.transition, harness.store.append_logs
 
@@ -194,7 +194,7 @@ def test_a_full_disk_holds_a_job_up_and_loses_nothing(harness: Any, images: Any,
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted, which only root may")
 def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any, pool: Any) -> None:
-    """One line that says so; the store, on another disk here, stays sound, and the next job runs once there is room."""
+    """The error says that the disk is full; the store, on another disk, is intact, and a smaller job runs."""
     from prefect_vertex_training.local_vertex.execution.executor import Executor
     from prefect_vertex_training.local_vertex.faults import Faults
     from prefect_vertex_training.local_vertex.location import Location

@@ -1,4 +1,4 @@
-"""The small laws: variables, paths, addresses, lines."""
+"""A replica's variables, paths, addresses and log entries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_references_expand_as_in_kubernetes(text: str, expected: str) -> None:
 
 @given(st.text())
 def test_text_without_a_dollar_is_left_alone(text: str) -> None:
-    """Expansion changes nothing else."""
+    """Text without `$` is not changed."""
     plain = text.replace("$", "")
 
     assert expand(plain, {"A": "1"}) == plain
@@ -74,18 +74,18 @@ def mapper(tmp_path: Path) -> PathMapper:
 def test_paths_of_the_image_and_of_buckets_are_found(
     mapper: PathMapper, tmp_path: Path, text: str, expected: str
 ) -> None:
-    """In words, options and lists; everything else stays as it is."""
+    """Paths in arguments, options and lists are mapped; other text is not changed."""
     assert mapper.text(text) == expected.replace("T/", f"{tmp_path}/")
 
 
 def spec(*replicas: int) -> JobSpec:
-    """Pools by size; 0 skips one."""
+    """A spec with pools of these sizes; 0 skips one."""
     pools = [{"container_spec": {"image_uri": "x"}, "replica_count": str(n)} if n else {} for n in replicas]
     return JobSpec.parse({"worker_pool_specs": pools, "scheduling": {"timeout": "1.5s"}})
 
 
 def test_ranks_go_by_pools() -> None:
-    """The primary is 0; every replica knows all addresses."""
+    """The primary has rank 0; every replica gets all addresses."""
     job = spec(1, 2, 0, 1)
     addresses = {name: f"{name}:2222" for _, _, name in job.replicas()}
     env = platform_env(job, job_id="1", location=Location("p", "2", "r"), addresses=addresses, replica="workerpool3-0")
@@ -116,7 +116,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def payloads(store: Store) -> list[Any]:
-    """What the job's lines hold."""
+    """The payloads of the job's entries."""
     return [line.entry.payload for line in store.find_logs("job_id = '1'", limit=100_000)]
 
 
@@ -134,7 +134,7 @@ def payloads(store: Store) -> list[Any]:
     ],
 )
 def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str, payload: object) -> None:
-    """With its severity; what can't be one stays text."""
+    """A JSON object becomes a payload with its severity; other lines stay text."""
     LogStream(store, "1", "workerpool0-0", "1", "stdout").add(line.encode("utf-8", "surrogateescape") + b"\n")
     (found,) = store.find_logs()
 
@@ -142,7 +142,7 @@ def test_a_line_of_json_becomes_an_object(store: Store, line: str, severity: str
 
 
 def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> None:
-    """Until its newline comes, or nothing more can come."""
+    """An unfinished line is stored when its newline arrives, or when the output has ended."""
     path = tmp_path / "stdout"
     tail = LogFile(path, LogStream(store, "1", "t", "1", "stdout"))
     path.write_text("one\ntw")
@@ -156,7 +156,7 @@ def test_a_line_without_an_end_waits_for_it(store: Store, tmp_path: Path) -> Non
 
 
 def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
-    """An entry of Cloud Logging holds 256 KiB."""
+    """Lines longer than 256 KiB, Cloud Logging's limit, are split."""
     LogStream(store, "1", "t", "1", "stdout").add(b"x" * (MAX_LINE + 5) + b"\n")
 
     assert [len(payload) for payload in payloads(store)] == [MAX_LINE, 5]
@@ -167,7 +167,7 @@ def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
 def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """A new reader goes on where the store says that the last one was."""
+    """A new reader continues at the stored position."""
     folder = tmp_path_factory.mktemp("tail")
     store = Store(folder / "store.db")
     store.create(JobRecord(id="1"))
@@ -188,7 +188,7 @@ def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
 
 
 def test_a_line_of_the_platforms_is_said_once(store: Store) -> None:
-    """By its key, also by a service that starts anew."""
+    """Only the first message for a key is stored."""
     for _ in range(2):
         service_line(store, "1", "running", "Job is running.")
 

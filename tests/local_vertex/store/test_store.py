@@ -1,4 +1,4 @@
-"""The store: durable, atomic, and clear about a disk that fails it."""
+"""The store: durability, atomic changes, and errors of the disk."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PENDING, RUNNING, SUCCEEDED = "JOB_STATE_PENDING", "JOB_STATE_RUNNING", "JOB_STA
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """An empty store whose clock stands at 100 s."""
+    """An empty store; its clock always returns 100 s."""
     return Store(tmp_path / "store.db", clock=lambda: 100.0)
 
 
 def line(text: str, timestamp: float = 1.0) -> LogEntry:
-    """A line as a job writes it."""
+    """A log entry of a job."""
     return LogEntry(timestamp, "INFO", "workerpool0-0", text)
 
 
 def test_a_job_comes_back_as_it_was_stored(store: Store) -> None:
-    """Every field survives the file."""
+    """Every field is read as it was written."""
     record = JobRecord(
         id="7",
         display_name="ünï",
@@ -47,7 +47,7 @@ def test_a_job_comes_back_as_it_was_stored(store: Store) -> None:
 
 
 def test_ids_are_unique(store: Store) -> None:
-    """A second job of the same id is refused and changes nothing."""
+    """A second job with the same id is rejected and changes nothing."""
     store.create(JobRecord(id="1", display_name="first"))
     with pytest.raises(sqlite3.IntegrityError):
         store.create(JobRecord(id="1", display_name="second"))
@@ -57,7 +57,7 @@ def test_ids_are_unique(store: Store) -> None:
 
 @pytest.mark.parametrize("state", TERMINAL)
 def test_a_terminal_state_never_changes(store: Store, state: str) -> None:
-    """Not by a transition, not by a cancel, whatever is expected."""
+    """Neither a transition nor a cancellation changes it, whatever states are expected."""
     store.create(JobRecord(id="1"))
     assert store.transition("1", state, error_code=3, error_message="first")
 
@@ -70,7 +70,7 @@ def test_a_terminal_state_never_changes(store: Store, state: str) -> None:
 
 
 def test_a_transition_needs_the_expected_state(store: Store) -> None:
-    """Compare and set."""
+    """The state changes only from an expected one."""
     store.create(JobRecord(id="1"))
 
     assert not store.transition("1", SUCCEEDED, expected=[RUNNING])
@@ -83,7 +83,7 @@ def test_a_transition_needs_the_expected_state(store: Store) -> None:
 
 
 def test_one_of_many_racing_transitions_wins(store: Store) -> None:
-    """Threads that end a job at the same time: the first decides."""
+    """If threads end a job at the same time, the first one wins."""
     store.create(JobRecord(id="1"))
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda n: store.transition("1", SUCCEEDED, error_message=str(n)), range(32)))
@@ -94,7 +94,7 @@ def test_one_of_many_racing_transitions_wins(store: Store) -> None:
 
 
 def test_a_cancel_moves_a_live_job(store: Store) -> None:
-    """The wish and the state are one write, so a service that is killed in between remembers both or none."""
+    """Flag and state are one transaction, so a killed service has stored both or none."""
     store.create(JobRecord(id="1"))
 
     assert store.request_cancel("1")
@@ -104,7 +104,7 @@ def test_a_cancel_moves_a_live_job(store: Store) -> None:
 
 
 def test_notes_are_merged(store: Store) -> None:
-    """New keys are added, old ones replaced, None removes."""
+    """New keys are added, existing ones replaced, and None removes a key."""
     store.create(JobRecord(id="1", detail={"a": 1, "b": 2}))
     store.note("1", b=3, c={"d": [4]}, a=None)
 
@@ -114,7 +114,7 @@ def test_notes_are_merged(store: Store) -> None:
 
 
 def test_lines_and_their_cursor_are_one_write(store: Store) -> None:
-    """When the cursor can't be stored, the lines are not there either."""
+    """If the cursor can't be stored, no entries are stored."""
     store.create(JobRecord(id="1"))
     store.append_logs("1", [line("a")], ("stdout", 2))
     with pytest.raises(sqlite3.ProgrammingError):
@@ -126,7 +126,7 @@ def test_lines_and_their_cursor_are_one_write(store: Store) -> None:
 
 
 def test_a_line_that_is_no_json_after_all_is_text(store: Store) -> None:
-    """NaN and infinity, which diverging trainings write, would break every reader."""
+    """NaN and infinity, which diverging trainings log, are stored as text."""
     store.create(JobRecord(id="1"))
     payload = {"loss": float("nan"), "grad": [float("inf")]}
     store.append_logs("1", [LogEntry(1.0, "INFO", "workerpool0-0", payload)])
@@ -135,7 +135,7 @@ def test_a_line_that_is_no_json_after_all_is_text(store: Store) -> None:
 
 
 def test_a_deleted_job_leaves_nothing(store: Store) -> None:
-    """No lines, no cursor, and a late writer can't bring them back."""
+    """Entries and cursor are removed, and a late writer can't add new ones."""
     store.create(JobRecord(id="1", labels={"a": "b"}))
     store.append_logs("1", [line("a")], ("stdout", 2))
 
@@ -149,7 +149,7 @@ def test_a_deleted_job_leaves_nothing(store: Store) -> None:
 
 
 def test_who_waits_for_lines_is_woken(store: Store) -> None:
-    """A line wakes a waiter at once; without one it waits no longer than asked."""
+    """An entry ends the wait at once; without one it ends at the timeout."""
     store.create(JobRecord(id="1"))
     with ThreadPoolExecutor() as pool:
         waiter = pool.submit(store.wait_for_logs, 0, 60.0)
@@ -160,7 +160,7 @@ def test_who_waits_for_lines_is_woken(store: Store) -> None:
 
 
 def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
-    """What was stored stays readable, and writing goes on when there is room again."""
+    """Stored data stays readable, and writing works again when there is room."""
     store.create(JobRecord(id="1"))
     store._database.connection.execute(
         f"PRAGMA max_page_count={store._database.connection.execute('PRAGMA page_count').fetchone()[0] + 2}"
@@ -183,7 +183,7 @@ def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    """It is named, and left as it was."""
+    """The error names the file, which is not changed."""
     path = tmp_path / "store.db"
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StorageError, match=r"store\.db"):
@@ -193,14 +193,14 @@ def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
-    """A newer program's store is not touched."""
+    """A store of a newer version is not changed."""
     store._database.connection.execute("PRAGMA user_version=99")
     with pytest.raises(LocalServiceError, match="version 99"):
         Store(store.path)
 
 
 def test_a_reader_sees_but_can_not_write(store: Store) -> None:
-    """The command line looks at a store that a service is writing."""
+    """The command line can read a store that a service writes."""
     store.create(JobRecord(id="1"))
     reader = Store(store.path, read_only=True)
 
@@ -223,7 +223,7 @@ for number in range(1, 1_000_000):
 
 
 def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
-    """After `kill -9` every acknowledged line is there once, and the cursor fits the lines."""
+    """After `kill -9` every acknowledged entry is stored once, and the cursor matches the entries."""
     path = tmp_path / "store.db"
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None

@@ -18,7 +18,7 @@ PATH = "PATH=/bin"
 
 @pytest.fixture
 def system(images: Any, docker_engine: Any) -> Iterator[Any]:
-    """Makes images of a whole, tiny system: busybox. They are removed from the engine afterwards."""
+    """Creates images of a tiny system, busybox; they are removed from the engine after the test."""
     busybox = shutil.which("busybox")
     if busybox is None:
         from fixtures.parts import missing
@@ -62,12 +62,12 @@ def _links(names: tuple[str, ...]) -> list[Any]:
 
 
 def containers(engine: Any, job: str) -> list[Any]:
-    """The job's, in any state."""
+    """The job's containers, in any state."""
     return engine.containers.list(all=True, filters={"label": f"{PREFIX}.job={job}"})
 
 
 def test_an_image_with_a_base_runs_as_a_container(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
-    """Environment, working directory, arguments, /gcs, both outputs; nothing stays in the engine."""
+    """Environment, working directory, arguments, /gcs and both outputs work; nothing stays in the engine."""
     image = system(
         "echo $AIP_MODEL_DIR $1 $OWN; pwd; echo problem >&2; echo model > /gcs/b/run/model/m", WorkingDir="/work"
     )
@@ -88,7 +88,7 @@ def test_an_image_with_a_base_runs_as_a_container(harness: Any, system: Any, poo
 
 
 def test_exit_statuses_come_from_the_container(harness: Any, system: Any, pool: Any) -> None:
-    """A failure, and a command that is not there."""
+    """A failed program and a missing program have the right exit status."""
     failed = harness.run(pool(system("exit 9")))
     absent = harness.run(pool(system(Entrypoint=["/no/such/program"])))
 
@@ -100,7 +100,7 @@ def test_exit_statuses_come_from_the_container(harness: Any, system: Any, pool: 
 def test_cancelling_stops_a_container_that_handles_no_signal(
     harness: Any, system: Any, pool: Any, docker_engine: Any
 ) -> None:
-    """As process 1 it would ignore SIGTERM; behind an init it doesn't."""
+    """As process 1 it would ignore SIGTERM; with an init as process 1 it doesn't."""
     harness.faults.update({"grace_seconds": 60.0})
     job = harness.submit(pool(system("echo up; while true; do sleep 1; done")))
     harness.reached(job, lambda _: harness.lines(job, "workerpool0-0"))
@@ -116,7 +116,7 @@ def test_cancelling_stops_a_container_that_handles_no_signal(
 def test_two_containers_exchange_a_value(
     harness: Any, python_image: str, pool: Any, docker_engine: Any, exchange: str
 ) -> None:
-    """Through MASTER_ADDR, by name, in a network of the job's own that goes with it."""
+    """They connect through MASTER_ADDR, by name, in the job's own network, which is removed afterwards."""
     replica = pool(python_image, command=["python3", "-c", exchange])
     record = harness.run(replica, replica)
 
@@ -127,7 +127,7 @@ def test_two_containers_exchange_a_value(
 
 
 def test_a_container_outlives_its_service(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
-    """The next service finds it, reads on where the last one stopped, and starts no second one."""
+    """The next service finds it, continues to read its output, and starts no second one."""
     image = system("echo one; until cat /gcs/b/go 2>/tmp/x; do sleep 0.1; done; echo two")
     (harness.folder / "buckets" / "b").mkdir()
     job = harness.submit(pool(image))
@@ -144,7 +144,7 @@ def test_a_container_outlives_its_service(harness: Any, system: Any, pool: Any, 
 
 
 def test_a_container_can_share_the_machines_ipc(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
-    """As PyTorch's data loaders want it; off unless it is switched on."""
+    """With `ipc_host` the container shares the machine's IPC namespace; by default it doesn't."""
     for wanted, mode in ((True, "host"), (False, "private")):
         harness.faults.update({"ipc_host": wanted})
         job = harness.submit(pool(system("echo up; sleep 1000")))
@@ -159,7 +159,7 @@ def test_a_container_can_share_the_machines_ipc(harness: Any, system: Any, pool:
 def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
     harness: Any, images: Any, pool: Any, open_registry: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its layers are read from there, by tag or by digest."""
+    """Its layers are read from the registry, by tag or by digest."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     made = images.script("print('ran')")
     name = f"{open_registry.host}/no/base"
@@ -172,7 +172,7 @@ def test_an_image_without_a_base_runs_from_a_registry_without_an_engine(
 
 
 def test_an_image_of_a_registry_is_pulled_by_digest(harness: Any, pool: Any, python_image: str) -> None:
-    """A real base image with Python, from a real registry."""
+    """A real base image with Python is pulled from a real registry."""
     record = harness.run(
         pool(python_image, command=["python3", "-c"], args=["import sys; print(sys.version_info[:2])"])
     )

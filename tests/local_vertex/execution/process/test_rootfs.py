@@ -1,4 +1,4 @@
-"""Unpacked images: shared where nobody writes, made once, removed when room is needed."""
+"""The cache of unpacked images: sharing, code of each replica, and eviction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Callable[..., Rootfs]:
-    """Unpacks an image for a replica of that name."""
+    """Unpacks an image for the replica of that name."""
 
     def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Rootfs:
         (tmp_path / "runs").mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Callable[..., Rootfs]:
 
 
 def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The dependencies' tree is the same one, with whatever Python compiled there."""
+    """Images with the same dependencies share the unpacked layers."""
     unpacked: list[str] = []
     real = rootfs.unpack_layer
 
@@ -53,7 +53,7 @@ def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monke
 
 
 def test_code_below_other_layers_is_copied(images: Any, place: Any) -> None:
-    """Any order of layers gives what a container would see."""
+    """Any order of layers gives the files that a container would see."""
     image = images.image(
         [
             [("app/a", b"1"), ("app/b", b"1")],
@@ -69,7 +69,7 @@ def test_code_below_other_layers_is_copied(images: Any, place: Any) -> None:
 
 
 def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, place: Any) -> None:
-    """Its first file decides what it seems to be; what it is, all of it decides."""
+    """A layer that starts with code, but has other files too, is unpacked as a shared layer."""
     image = images.image([[("app/x", b"1"), ("etc/x", b"2")]], WorkingDir="/app")
     root = place(image)
 
@@ -78,7 +78,7 @@ def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, place
 
 
 def test_a_tree_that_could_not_be_finished_is_not_there(images: Any, place: Any, tmp_path: Path) -> None:
-    """The next try begins anew."""
+    """The next call starts again."""
     image = images.image([DEPENDENCIES, [("etc/x", b"1")]])
     blob = images.layout.blob_path(ImageFinder().find(image).layers[1].digest)
     content = blob.read_bytes()
@@ -93,7 +93,7 @@ def test_a_tree_that_could_not_be_finished_is_not_there(images: Any, place: Any,
 
 
 def test_the_longest_unused_trees_make_room(images: Any, place: Any, tmp_path: Path) -> None:
-    """But none that a replica uses."""
+    """Images in use are never removed."""
     roots = []
     for number in range(3):
         image = images.image([[(f"data/{number}", bytes(1000))]])
@@ -134,13 +134,13 @@ def test_another_python_runs_its_image(harness: Any, images: Any, pool: Any) -> 
 
 @pytest.mark.parametrize("text", ["3.11; rm -rf /", "../3", "3", "python"])
 def test_a_label_that_is_no_version_finds_no_python(text: str) -> None:
-    """It is never part of a command."""
+    """An invalid version is never used in a command."""
     with pytest.raises(ImageError, match="this machine has none"):
         Interpreters().find(text)
 
 
 def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path) -> None:
-    """Where a first line can't hold it."""
+    """A path that doesn't fit in a shebang line works too."""
     import subprocess
 
     image = images.image([[("opt/venv/bin/tool", b"#!/opt/venv/bin/python\nprint('ran')\n")]], python="3.11")

@@ -1,4 +1,4 @@
-"""Layers are input from outside: whatever they hold, nothing is written but below their folder."""
+"""Layers are untrusted input: whatever they contain, nothing is written outside their folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int =
 
 @pytest.fixture
 def unpack(images: Any, tmp_path: Path) -> Unpack:
-    """Lays layers over each other in a fresh folder."""
+    """Unpacks layers over each other in a new folder."""
 
     def run(*layers: Any, root: Path = tmp_path / "outside" / "root") -> Path:
         root.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def unpack(images: Any, tmp_path: Path) -> Unpack:
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """What a folder holds: paths to contents, link targets or "/"."""
+    """The contents of a folder: paths with file contents, link targets or "/"."""
     return {
         path.relative_to(folder).as_posix(): f"-> {path.readlink()}"
         if path.is_symlink()
@@ -52,7 +52,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def test_files_folders_and_links_are_laid_out(unpack: Unpack) -> None:
-    """An absolute link is the image's own, wherever the image lies."""
+    """Absolute links are relative to the image's root."""
     root = unpack(
         [
             ("a/b/f", b"x"),
@@ -66,7 +66,7 @@ def test_files_folders_and_links_are_laid_out(unpack: Unpack) -> None:
 
 
 def test_whiteouts_hide_what_lower_layers_have(unpack: Unpack) -> None:
-    """One file, or all that a folder held; what the same layer brings stays."""
+    """A whiteout removes a file, or all files of a folder, but not those of its own layer."""
     root = unpack(
         [("a/x", b"1"), ("a/y", b"1"), ("b/x", b"1"), ("b/d/x", b"1")],
         [("a/.wh.x", b""), ("b/new", b"2"), ("b/.wh..wh..opq", b"")],
@@ -76,14 +76,14 @@ def test_whiteouts_hide_what_lower_layers_have(unpack: Unpack) -> None:
 
 
 def test_a_whiteout_below_a_file_has_nothing_to_hide(unpack: Unpack) -> None:
-    """Neither of a lower layer's nor of its own."""
+    """Nothing is written through a link, whether of a lower layer or of the same."""
     root = unpack([("f", b"1")], [("g", b"2"), ("f/.wh.x", b""), ("g/.wh.x", b""), ("g/.wh..wh..opq", b"")])
 
     assert tree(root) == {"f": "1", "g": "2"}
 
 
 def test_a_later_layer_replaces_what_was_there(unpack: Unpack) -> None:
-    """A file by a folder, a folder by a file, a link by a file; a link's target is left alone."""
+    """A folder replaces a file, a file replaces a folder or a link; a link's target is not changed."""
     root = unpack(
         [("f", b"1"), ("d/x", b"1"), ("kept", b"1"), member("l", tarfile.SYMTYPE, "kept")],
         [("f/", None), ("d", b"2"), ("l", b"2")],
@@ -93,7 +93,7 @@ def test_a_later_layer_replaces_what_was_there(unpack: Unpack) -> None:
 
 
 def test_special_modes_are_dropped(unpack: Unpack) -> None:
-    """No setuid program comes out of a layer."""
+    """Unpacked files are never setuid or setgid."""
     root = unpack([member("p", mode=0o6755)])
 
     assert (root / "p").stat().st_mode & 0o7777 == 0o755
@@ -123,7 +123,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_leads_out_is_refused(unpack: Unpack, tmp_path: Path, name: str) -> None:
-    """One line that names the layer; nothing appears outside."""
+    """The error has one line and names the layer; nothing is written outside."""
     with pytest.raises(ImageError, match=r"a layer of the image .*sha256:") as caught:
         unpack(BAD[name])
 
@@ -137,7 +137,7 @@ def test_what_leads_out_is_refused(unpack: Unpack, tmp_path: Path, name: str) ->
     ids=["cut", "longer", "empty", "other"],
 )
 def test_a_layer_that_is_none_is_refused(images: Any, tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
-    """Cut, lengthened or something else."""
+    """Truncated, extended or replaced blobs are rejected."""
     blob = images.blob(spoil(gzip.compress(b"".join(bytes(512) for _ in range(20)))))
 
     with pytest.raises(ImageError, match="can't be read"):
@@ -145,7 +145,7 @@ def test_a_layer_that_is_none_is_refused(images: Any, tmp_path: Path, spoil: Cal
 
 
 def test_a_damaged_blob_is_refused(images: Any, tmp_path: Path) -> None:
-    """The digest is checked to the last byte, even behind the archive's end."""
+    """The digest is checked to the last byte, even after the archive's end."""
     blob = images.layer([("f", b"x")])
     path = images.layout.blob_path(blob.digest)
     path.write_bytes(path.read_bytes() + gzip.compress(bytes(512)))
@@ -155,7 +155,7 @@ def test_a_damaged_blob_is_refused(images: Any, tmp_path: Path) -> None:
 
 
 def test_several_gzip_members_and_none_at_all_are_read(images: Any, tmp_path: Path) -> None:
-    """Our own layers have many members; some tools don't compress."""
+    """Compressed layers with many members and uncompressed layers both work."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
         entry = tarfile.TarInfo("f")
@@ -174,7 +174,7 @@ def test_several_gzip_members_and_none_at_all_are_read(images: Any, tmp_path: Pa
 
 
 def test_zstd_is_refused_by_name(images: Any, tmp_path: Path) -> None:
-    """Rather than with a riddle."""
+    """The error says what is wrong."""
     with pytest.raises(ImageError, match="zstd"):
         unpack_layer(images.layout, images.blob(b"x", OCI.layer.replace("gzip", "zstd")), tmp_path)
 
@@ -198,7 +198,7 @@ ENTRIES = st.lists(
 def test_no_layer_reaches_beyond_its_folder(
     images: Any, tmp_path_factory: pytest.TempPathFactory, layers: list[list[tarfile.TarInfo]]
 ) -> None:
-    """Whatever the entries: outside nothing changes, and every link that came out stays inside."""
+    """Whatever the entries, nothing outside changes, and every unpacked link points inside."""
     outside = tmp_path_factory.mktemp("outside")
     (outside / "a").write_text("precious")
     root = outside / "b"
