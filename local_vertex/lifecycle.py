@@ -112,7 +112,7 @@ def _starting(home: Home) -> Iterator[None]:
 def _start(home: Home, options: Options) -> LocalService:
     require_own_folder(home.vertex)
     reader, writer = os.pipe()
-    with os.fdopen(reader) as answer, storage_errors(home.vertex), log_path(home).open("ab") as log:
+    with os.fdopen(reader) as pipe, storage_errors(home.vertex), log_path(home).open("ab") as log:
         try:
             # -P: a module in the user's current folder must not replace one of ours.
             starter = subprocess.Popen(
@@ -132,7 +132,7 @@ def _start(home: Home, options: Options) -> LocalService:
             )
         finally:
             os.close(writer)
-        result = answer.read()
+        result = pipe.read()
         starter.wait()
     service = find(home) if result == "ok" else None
     if service is None:

@@ -33,23 +33,23 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: The options as JSON, and the number of a file descriptor, to which "ok" or an error is written.
     """
-    options, pipe = Options(**json.loads(arguments[0])), int(arguments[1])
+    options, descriptor = Options(**json.loads(arguments[0])), int(arguments[1])
     # The parent waits for this process only until here: the service outlives the process that started it.
     if os.fork():
         os._exit(0)  # public, in spite of its name: ends the parent without its exit handlers
-    os.set_inheritable(pipe, False)
-    with os.fdopen(pipe, "w") as answer:
+    os.set_inheritable(descriptor, False)
+    with os.fdopen(descriptor, "w") as pipe:
 
         def report_ready() -> None:
-            answer.write("ok")
-            answer.close()
+            pipe.write("ok")
+            pipe.close()
 
         try:
             _serve(options, report_ready)
         except TrainingError as error:
-            if answer.closed:
+            if pipe.closed:
                 raise
-            answer.write(json.dumps({"what": error.what, "where": error.where, "next_step": error.next_step}))
+            pipe.write(json.dumps({"what": error.what, "where": error.where, "next_step": error.next_step}))
             return 1
     return 0
 

@@ -1,8 +1,8 @@
-"""How fast the local service is: start, get, create, a thousand jobs, lists, memory.
+"""Measures the local service: start, create, get, many jobs, lists, memory.
 
     python benchmarks/local_vertex/figures.py [--jobs 1000] [--stored 5000]
 
-Google's own client talks to a service of its own in a temporary home; the jobs run `true` as processes.
+Uses Google's client and a service in a temporary home; the jobs run `true` as processes.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main() -> None:
 
 
 def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
-    """Each figure on a line."""
-    lifecycle.ensure_running(home)  # derives the API's messages, once for an installation
+    """Measures and prints each figure."""
+    lifecycle.ensure_running(home)  # fills the cache of the API's messages
     lifecycle.stop(home)
     row("ready after start, median of 15 (ms)", statistics.median(start_seconds(home) for _ in range(15)) * 1e3, 200)
     job = demo(tiny_image(home, folder / "project"))
@@ -66,7 +66,7 @@ def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
     for waiting in client.list_custom_jobs(parent=running.parent):
         client.cancel_custom_job(name=waiting.name)
     wait_for_all(client, running.parent)
-    row(f"{jobs} jobs of `true` created and finished (s)", thousand(client, running.parent, job, jobs), 10)
+    row(f"{jobs} jobs of `true` created and finished (s)", run_many(client, running.parent, job, jobs), 10)
     lifecycle.stop(home)
     fill(home, stored)
     running = lifecycle.ensure_running(home)
@@ -80,22 +80,22 @@ def measure(home: Home, folder: Path, jobs: int, stored: int) -> None:
 
 
 def row(figure: str, value: float, target: float) -> None:
-    """One line of the table."""
+    """Prints a row of the table."""
     print(f"{figure:<44}{value:>12.1f}{'<= ' + format(target, 'g'):>12}", flush=True)
 
 
 def median(call: Callable[[], object], times: int) -> float:
-    """Seconds a call, the median of many."""
-    found = []
+    """Median duration of a call, in seconds."""
+    durations = []
     for _ in range(times):
         begin = time.perf_counter()
         call()
-        found.append(time.perf_counter() - begin)
-    return statistics.median(found)
+        durations.append(time.perf_counter() - begin)
+    return statistics.median(durations)
 
 
 def start_seconds(home: Home) -> float:
-    """From the call to the service that answers."""
+    """Duration of a start, until the service responds."""
     begin = time.perf_counter()
     lifecycle.ensure_running(home)
     seconds = time.perf_counter() - begin
@@ -104,7 +104,7 @@ def start_seconds(home: Home) -> float:
 
 
 def connect(running: endpoint.LocalService) -> JobServiceClient:
-    """Google's client."""
+    """Google's client for the service."""
     from google.cloud.aiplatform_v1 import JobServiceClient
     from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
@@ -118,8 +118,8 @@ def demo(image: str) -> dict[str, Any]:
     return {"display_name": "figures", "job_spec": {"worker_pool_specs": [pool]}}
 
 
-def thousand(client: JobServiceClient, parent: str, job: dict[str, Any], count: int) -> float:
-    """Seconds to create that many jobs and see the last one end."""
+def run_many(client: JobServiceClient, parent: str, job: dict[str, Any], count: int) -> float:
+    """Seconds to create jobs and wait for the end of all."""
     begin = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: client.create_custom_job(parent=parent, custom_job=job), range(count)))
@@ -132,7 +132,7 @@ def thousand(client: JobServiceClient, parent: str, job: dict[str, Any], count: 
 
 
 def wait_for_all(client: JobServiceClient, parent: str) -> None:
-    """Until every job has ended."""
+    """Waits for the end of all jobs."""
     live = " AND ".join(f'state!="{state}"' for state in TERMINAL)
     request = {"parent": parent, "filter": live, "page_size": 1}
     while next(client.list_custom_jobs(request).pages).custom_jobs:
@@ -140,7 +140,7 @@ def wait_for_all(client: JobServiceClient, parent: str) -> None:
 
 
 def fill(home: Home, count: int) -> None:
-    """Copies an ended job until that many are stored, each with labels."""
+    """Stores copies of an ended job with labels, until `count` jobs are stored."""
     store = Store(endpoint.store_path(home))
     (_, pattern), *_ = store.find("state = 'JOB_STATE_SUCCEEDED'", limit=1)
     for number in range(count - sum(store.count_by_state().values())):
@@ -149,7 +149,7 @@ def fill(home: Home, count: int) -> None:
 
 
 def memory(pid: int) -> float:
-    """Resident megabytes of a process."""
+    """Resident memory of a process, in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 

@@ -1,4 +1,4 @@
-"""The image that the measured jobs run: no base, one file, this machine's own Python."""
+"""The image of the measured jobs: without a base, with one file and this machine's Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prefect_vertex_training.project.files.project_file import ProjectFile
 
 
 def tiny_image(home: Home, scratch: Path) -> str:
-    """Builds the image into the home's layout; its reference by digest."""
+    """Builds the image into the home's layout; returns its reference by digest."""
     scratch.mkdir(parents=True, exist_ok=True)
     script = scratch / "train.py"
     script.write_text("print('trained')\n")

@@ -1,9 +1,9 @@
-"""Kills the local service at random moments while jobs are created, run and end; counts what was lost or run twice.
+"""Kills the local service at random times while jobs are created, run and end; counts jobs lost or run twice.
 
     python benchmarks/local_vertex/kills.py [--kills 100] [--seed 1]
 
-Every job writes into one file that it began and that it ended, and prints three lines. A client creates jobs as an
-exactly-once submission does: after an error it looks for the job's label before it creates again.
+Every job writes to one file when it begins and when it ends, and prints three lines. A client creates jobs as for an
+exactly-once submission: after an error it lists jobs with the label before it creates one again.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 JOB = """
 import os, sys, time
 witness, key, seconds = sys.argv[1:]
-def say(word):
+def write(word):
     with open(witness, "a") as file:
         file.write(f"{word} {key}\\n")
-say("begin")
+write("begin")
 for number in range(3):
     print(key, "line", number, flush=True)
     time.sleep(float(seconds) / 3)
-say("end")
+write("end")
 """
 
 
 @dataclass
 class Report:
-    """What came of a campaign; every list is empty when all went well."""
+    """The result of a campaign; without errors, every list is empty."""
 
     kills: int = 0
     jobs: int = 0
@@ -60,21 +60,21 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Nothing lost, nothing twice, every line once."""
+        """Whether no job was lost or run twice, and each line is stored once."""
         return not (self.lost or self.doubled or self.unfinished or self.wrong_lines)
 
 
 def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) -> Report:
-    """Kills the service that many times, then lets everything end and compares.
+    """Kills the service many times, waits for the end of all jobs, and compares.
 
     Args:
-        home: A fresh one; its service may run.
-        image: What the jobs run in, as processes.
-        witness: A file for the jobs to write to.
-        kills: How often.
-        seed: Of the random moments.
+        home: A new home folder; its service may run.
+        image: An image without a base, for the jobs.
+        witness: The file that the jobs write to.
+        kills: The number of kills.
+        seed: Seed for the random times.
     """
-    begin, random_moments = time.monotonic(), random.Random(seed)
+    begin, random_times = time.monotonic(), random.Random(seed)
     witness.touch()
     creator = Creator(home, image, witness, seed)
     creator.start()
@@ -82,15 +82,15 @@ def campaign(home: Home, image: str, witness: Path, *, kills: int, seed: int) ->
     for number in range(kills):
         running = lifecycle.ensure_running(home)
         if number % 2:
-            creator.wait_for_one_more()  # or a slow machine would be killed before it created anything
-        time.sleep(random_moments.uniform(0.0, 0.5))
+            creator.wait_for_one_more()  # a slow machine would be killed before it has created a job
+        time.sleep(random_times.uniform(0.0, 0.5))
         kill(running.pid)
     creator.enough.set()
     creator.join()
     store = Store(endpoint.store_path(home), read_only=True)
     deadline = time.monotonic() + 60
     while store.live() and time.monotonic() < deadline:
-        lifecycle.ensure_running(home)  # as a client does: what it found may just have been dying of a kill
+        lifecycle.ensure_running(home)  # as a client does: the service that it found may have been dying
         time.sleep(0.05)
     report = compare(store, creator.created, witness.read_text().splitlines())
     report.kills, report.seconds = kills, time.monotonic() - begin
@@ -112,7 +112,7 @@ def threads(pid: int) -> int:
 
 
 class Creator(threading.Thread):
-    """Creates jobs one after the other, whatever happens to the service."""
+    """Creates jobs one after the other, also while the service is killed."""
 
     def __init__(self, home: Home, image: str, witness: Path, seed: int) -> None:
         super().__init__(daemon=True)
@@ -123,7 +123,7 @@ class Creator(threading.Thread):
         self._random = random.Random(seed + 1)
 
     def run(self) -> None:
-        """Until told that it is enough."""
+        """Creates jobs until `enough` is set."""
         while not self.enough.is_set():
             key = f"k{len(self.created)}"
             self.created[key] = self._create(key)
@@ -131,7 +131,7 @@ class Creator(threading.Thread):
             time.sleep(self._random.uniform(0.0, 0.05))
 
     def wait_for_one_more(self) -> None:
-        """Until a job was created, at most half a minute."""
+        """Waits for the next job, at most 30 s."""
         self._one_more.clear()
         self._one_more.wait(30)
 
@@ -159,16 +159,16 @@ class Creator(threading.Thread):
 
 
 def compare(store: Store, created: dict[str, str], witness: list[str]) -> Report:
-    """What the client was told, what the store knows and what the jobs wrote: all must agree."""
-    said = Counter(witness)
+    """Compares the responses to the client, the store and the file that the jobs wrote."""
+    written = Counter(witness)
     records = {record.labels["key"]: record for _, record in store.find(limit=1_000_000)}
     report = Report(jobs=len(created))
-    report.doubled = [line for line, count in said.items() if count > 1]
+    report.doubled = [line for line, count in written.items() if count > 1]
     for key, name in created.items():
         record = records.get(key)
-        if record is None or record.id != name.rpartition("/")[2] or not said[f"begin {key}"]:
+        if record is None or record.id != name.rpartition("/")[2] or not written[f"begin {key}"]:
             report.lost.append(key)
-        elif record.state != "JOB_STATE_SUCCEEDED" or not said[f"end {key}"]:
+        elif record.state != "JOB_STATE_SUCCEEDED" or not written[f"end {key}"]:
             report.unfinished.append(f"{key} {record.state} {record.error_message or ''}")
         else:
             lines = store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
@@ -186,7 +186,7 @@ def _client(channel: grpc.Channel) -> JobServiceClient:
 
 
 def main() -> int:
-    """Prints the report; 1 when anything was lost or doubled."""
+    """Prints the report; returns 1 if a job was lost or run twice."""
     from images import tiny_image
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -61,7 +61,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
         (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<operator>=~|!~|!=|<=|>=|=|<|>|:)
-      | (?P<mark>[()-])
+      | (?P<punctuation>[()-])
       | (?P<word>[^\s"'=!<>:()~-][^\s"'=!<>:()~]*)
     )""",
     re.VERBOSE | re.DOTALL,
@@ -116,7 +116,7 @@ class _Parser:
 
     def _is(self, text: str) -> bool:
         token = self.peek()
-        return token is not None and token.kind in {"word", "mark"} and token.text == text
+        return token is not None and token.kind in {"word", "punctuation"} and token.text == text
 
     def _take(self, wanted: str, *kinds: str) -> _Token:
         token = self.peek()
@@ -159,7 +159,7 @@ class _Parser:
         return self._restriction()
 
     def _close(self) -> None:
-        token = self._take("')'", "mark")
+        token = self._take("')'", "punctuation")
         if token.text != ")":
             raise FilterError(f"')' is missing before {token.text!r} at position {token.position}")
 
@@ -172,15 +172,15 @@ class _Parser:
             return self._comparison(field.text, operator)
         self._next += 1
         terms = [self._comparison(field.text, operator)]
-        joint = "OR"
+        joined_by = "OR"
         while not self._is(")"):
             word = self._take("OR, AND or ')'", "word").text
-            if word not in {"AND", "OR"} or (len(terms) > 1 and word != joint):
+            if word not in {"AND", "OR"} or (len(terms) > 1 and word != joined_by):
                 raise FilterError(f"a list of values is joined by OR or by AND, not {word!r}")
-            joint = word
+            joined_by = word
             terms.append(self._comparison(field.text, operator))
         self._close()
-        return (Or if joint == "OR" else And)(tuple(terms))
+        return (Or if joined_by == "OR" else And)(tuple(terms))
 
     def _comparison(self, field: str, operator: str) -> Compare:
         token = self._take(f"a value after {field!r}", "word", "string")

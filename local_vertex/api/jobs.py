@@ -192,10 +192,10 @@ class JobsApi:
             text = f"The provided location ID doesn't match the endpoint. The valid location ID is `{served}`."
             raise invalid([Violation(field, text)])
         if found["project"] not in {self._location.project_id, self._location.project_number}:
-            place = f"//aiplatform.googleapis.com/projects/{found['project']}/locations/{found['location']}"
+            resource = f"//aiplatform.googleapis.com/projects/{found['project']}/locations/{found['location']}"
             raise ApiError(
                 Code.PERMISSION_DENIED,
-                f"Permission '{permission}' denied on resource '{place}' (or it may not exist).",
+                f"Permission '{permission}' denied on resource '{resource}' (or it may not exist).",
             )
         return found
 
@@ -257,13 +257,13 @@ class JobsApi:
         return job
 
     def _deletion(self, name: str) -> Generated:
-        made = self._store.operation(name)
-        if made is None:
+        created = self._store.operation(name)
+        if created is None:
             raise ApiError(Code.NOT_FOUND, f'The operation "{name}" does not exist.')
         operation = self._schema["google.longrunning.Operation"](name=name, done=True)
         metadata = self._schema[f"{_V1}.DeleteOperationMetadata"]()
-        _set_time(metadata.generic_metadata.create_time, made)
-        _set_time(metadata.generic_metadata.update_time, made)
+        _set_time(metadata.generic_metadata.create_time, created)
+        _set_time(metadata.generic_metadata.update_time, created)
         operation.metadata.Pack(metadata)
         operation.response.Pack(self._schema["google.protobuf.Empty"]())
         return operation

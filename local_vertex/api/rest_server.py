@@ -85,15 +85,15 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(request, client_address, server)
 
     def do_GET(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_POST(self) -> None:
-        self._answer()
+        self._respond()
 
     def do_DELETE(self) -> None:
-        self._answer()
+        self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         try:
             body = self._body()
             check_token(self.headers.get("Authorization"), self._token)
@@ -105,12 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, self._schema.to_json(response, enum_numbers=numbers))
         except ApiError as error:
             status: Any = error.status(self._schema)
-            answer = {
+            body = {
                 **self._schema.to_json(status),
                 "code": HTTP_STATUS[error.code],
                 "status": error.code.name,
             }
-            self._send(HTTP_STATUS[error.code], {"error": answer})
+            self._send(HTTP_STATUS[error.code], {"error": body})
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length") or "0"

@@ -80,8 +80,8 @@ def _pools(spec: Generated) -> Iterator[Violation]:
             yield from _pool(pool, f"{where}[{number}]")
     output = spec.base_output_directory.output_uri_prefix
     if spec.HasField("base_output_directory") and not _OUTPUT.fullmatch(output):
-        place = "job_spec.base_output_directory.output_uri_prefix"
-        yield Violation(place, f"`{output}` is not a Cloud Storage path of the form gs://bucket/path.")
+        field = "job_spec.base_output_directory.output_uri_prefix"
+        yield Violation(field, f"`{output}` is not a Cloud Storage path of the form gs://bucket/path.")
 
 
 def _pool(pool: Generated, where: str) -> Iterator[Violation]:

@@ -56,7 +56,9 @@ def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:
         (lambda store, witness: None, None),
     ],
 )
-def test_the_comparison_notices(tmp_path: Path, spoil: Callable[[Store, list[str]], None], finding: str | None) -> None:
+def test_comparison_finds_losses(
+    tmp_path: Path, spoil: Callable[[Store, list[str]], None], finding: str | None
+) -> None:
     """The comparison finds every kind of loss."""
     store = Store(tmp_path / "store.db")
     store.create(JobRecord(id="1", labels={"key": "k0"}))

@@ -127,7 +127,7 @@ def test_a_second_service_on_the_same_store_is_refused(home: Home) -> None:
     assert set_faults(running, {})["stock_out"] == 0
 
 
-def test_a_broken_store_is_told(home: Home) -> None:
+def test_an_invalid_store_is_reported(home: Home) -> None:
     """The error of the started process has one line and names the file."""
     endpoint.store_path(home).write_text("no database " * 100)
     with pytest.raises(LocalServiceError, match=r"store\.db") as failure:
@@ -162,7 +162,7 @@ def test_each_start_makes_a_new_token(home: Home) -> None:
     assert first != second
 
 
-def test_a_home_that_lies_deep_works(local_home: Home, tmp_path: Path, runtime: Path) -> None:
+def test_a_home_with_a_long_path_works(local_home: Home, tmp_path: Path, runtime: Path) -> None:
     """The socket is in the runtime directory, in a folder with mode 0700."""
     deep = Home(tmp_path / ("d" * 120))
     local_home.cache.rename(deep.cache)
@@ -188,7 +188,7 @@ def test_a_home_of_any_name_works(local_home: Home, tmp_path: Path, name: str) -
         lifecycle.stop(home)
 
 
-def test_a_run_time_directory_that_lies_deep_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runtime_directory_with_a_long_path_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runtime directory is not used if its path is too long for a socket."""
     deep = tmp_path / ("r" * 120)
     deep.mkdir()
@@ -219,7 +219,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path, runtime: Pa
         endpoint.socket_path(deep)
 
 
-def test_a_service_without_what_is_asked_for_is_told(home: Home) -> None:
+def test_missing_options_of_the_running_service_are_reported(home: Home) -> None:
     """The running service is not restarted with other options."""
     running = lifecycle.ensure_running(home)
     with pytest.raises(LocalServiceError, match="without TCP"):
@@ -274,7 +274,7 @@ def test_a_bad_switch_starts_nothing(home: Home) -> None:
     assert lifecycle.find(home) is None
 
 
-def test_switches_are_read_from_words() -> None:
+def test_switches_are_parsed() -> None:
     """NAME=VALUE, with the value as JSON or as plain text."""
     words = ["stock_out=2", "quotas=true", "endpoint_region=europe-west4", "pending_seconds=1.5"]
     expected = {"stock_out": 2, "quotas": True, "endpoint_region": "europe-west4", "pending_seconds": 1.5}

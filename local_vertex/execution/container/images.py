@@ -46,10 +46,10 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
 
 
 def _load(engine: DockerClient, image: Image, name: str) -> None:
-    for answer in engine.api.load_image(data=_archive(image, name)):
-        if "error" in answer:
+    for status in engine.api.load_image(data=_archive(image, name)):
+        if "error" in status:
             raise DockerError(
-                f"the engine can't load the image: {answer['error']}", where=image.uri, next_step="Build it again"
+                f"the engine can't load the image: {status['error']}", where=image.uri, next_step="Build it again"
             )
 
 

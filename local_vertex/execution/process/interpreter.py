@@ -112,8 +112,8 @@ def _probe(candidate: str, version: str) -> Path | None:
         done = subprocess.run([candidate, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    said = done.stdout.splitlines()
-    return Path(said[1]).resolve() if done.returncode == 0 and said[0] == version else None
+    lines = done.stdout.splitlines()
+    return Path(lines[1]).resolve() if done.returncode == 0 and lines[0] == version else None
 
 
 def _replace_shebang(script: Path, interpreter: Path) -> None:

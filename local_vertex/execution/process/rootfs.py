@@ -117,12 +117,12 @@ class RootfsCache:
 
         with tempfile.TemporaryDirectory(prefix=".code.", dir=code.parent) as name:
             scratch = Path(name)
-            place = scratch / inside
-            place.parent.mkdir(parents=True, exist_ok=True)
-            code.rename(place)
+            moved = scratch / inside
+            moved.parent.mkdir(parents=True, exist_ok=True)
+            code.rename(moved)
             for layer in layers:
                 unpack_layer(image.source, layer, scratch, check)
-            place.rename(code)
+            moved.rename(code)
 
     def _shared(self, image: Image, layers: Sequence[Descriptor], python: Path) -> Path:
         facts = json.dumps([str(python), *(layer.digest for layer in layers)])

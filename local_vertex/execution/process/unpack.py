@@ -70,11 +70,11 @@ def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Chec
             while stream.read(_CHUNK):  # to the end, where the digest is checked
                 pass
         except _CORRUPT as error:
-            raise unpacker.refuse(f"can't be read: {error}") from error
+            raise unpacker.error(f"can't be read: {error}") from error
         except OSError as error:
             if error.errno != errno.ENAMETOOLONG:
                 raise
-            raise unpacker.refuse("holds a path or a link that is too long for this machine") from error
+            raise unpacker.error("has a path or link that is too long for this machine") from error
 
 
 def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
@@ -85,7 +85,7 @@ def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
                 for member in archive:
                     yield member.name + ("/" if member.isdir() else "")
         except _CORRUPT as error:
-            raise _refused(layer, f"can't be read: {error}") from error
+            raise _layer_error(layer, f"can't be read: {error}") from error
 
 
 class _Unpacker:
@@ -96,8 +96,8 @@ class _Unpacker:
         self._own: set[str] = set()
         self._folders: set[str] = set()
 
-    def refuse(self, what: str) -> ImageError:
-        return _refused(self._layer, what)
+    def error(self, problem: str) -> ImageError:
+        return _layer_error(self._layer, problem)
 
     def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path = self._clean(member.name)
@@ -109,7 +109,7 @@ class _Unpacker:
             self._whiteout(folder, name)
             return
         self._make_folder(folder)
-        self._note(path)
+        self._add_own(path)
         target = self._root / path
         if member.isdir():
             self._add_folder(path, target, member)
@@ -121,21 +121,21 @@ class _Unpacker:
         elif member.islnk():
             self._add_link(path, target, member)
         else:
-            raise self.refuse(f"holds a device or a pipe, {path!r}")
+            raise self.error(f"has a device or pipe, {path!r}")
 
     def _clean(self, name: str) -> str:
         if "\0" in name or name.startswith("/") or ".." in name.split("/"):
-            raise self.refuse(f"holds a path that leads out of it, {name!r}")
+            raise self.error(f"has a path outside the image, {name!r}")
         path = posixpath.normpath(name)
         return "" if path == "." else path
 
-    def _note(self, path: str) -> None:
+    def _add_own(self, path: str) -> None:
         while path and path not in self._own:
             self._own.add(path)
             path = posixpath.dirname(path)
 
     def _make_folder(self, folder: str) -> None:
-        """Makes sure that every part of a path is a real folder: nothing is written through a link."""
+        """Creates a folder and makes sure that no part of its path is a link."""
         if folder in self._folders or not folder:
             return
         parent = posixpath.dirname(folder)
@@ -143,7 +143,7 @@ class _Unpacker:
         path = self._root / folder
         try:
             if not stat.S_ISDIR(path.lstat().st_mode):
-                raise self.refuse(f"writes through {folder!r}, which is no folder")
+                raise self.error(f"writes through {folder!r}, which is not a folder")
         except FileNotFoundError:
             path.mkdir()
         self._folders.add(folder)
@@ -159,7 +159,7 @@ class _Unpacker:
         self._replace(target)
         body = archive.extractfile(member)
         assert body is not None
-        # 0o777: neither setuid nor setgid; and the owner can always read and remove it.
+        # 0o777 removes setuid and setgid; 0o600 lets the owner read and remove the file.
         handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, member.mode & 0o777 | 0o600)
         with os.fdopen(handle, "wb") as file:
             shutil.copyfileobj(body, file, _CHUNK)
@@ -170,34 +170,34 @@ class _Unpacker:
         self._check(other)
         existing = self._root / other
         if self._passes_link(posixpath.dirname(other)) or not _is_file(existing):
-            raise self.refuse(f"links {path!r} to {other!r}, which is no file of it")
+            raise self.error(f"links {path!r} to {other!r}, which is not a file of the image")
         if existing != target:
             self._replace(target)
             os.link(existing, target, follow_symlinks=False)
 
     def _link_target(self, path: str, link: str) -> str:
-        """A link's target, relative, so that it stays inside wherever the folder lies.
+        """The relative target of a link, which stays inside the image if the folder is moved.
 
-        A link is checked by its words; links through links are harmless, for each of them stays inside.
+        Only the text of a link is checked: links through other links are safe, because each of them stays inside.
         """
         folder = posixpath.dirname(path)
         joined = link.lstrip("/") if link.startswith("/") else posixpath.join(folder, link)
         resolved = posixpath.normpath(joined or ".")
         if not link or "\0" in link or resolved == ".." or resolved.startswith("../"):
-            raise self.refuse(f"holds a link that leads out of it, {path!r} to {link!r}")
+            raise self.error(f"has a link to a path outside the image, {path!r} to {link!r}")
         return posixpath.relpath(resolved, folder or ".")
 
     def _whiteout(self, folder: str, name: str) -> None:
-        """Removes what lower layers have there; what this layer brought itself stays."""
+        """Removes the files of lower layers there, but not those of this layer."""
         if self._passes_link(folder):
-            raise self.refuse(f"removes through {folder!r}, which is no folder")
+            raise self.error(f"removes through {folder!r}, which is not a folder")
         if name == _OPAQUE:
-            place = self._root / folder
-            hidden = list(place.iterdir()) if place.is_dir() else []
+            target = self._root / folder
+            hidden = list(target.iterdir()) if target.is_dir() else []
         else:
             hidden = [self._root / folder / name.removeprefix(_WHITEOUT)]
             if hidden[0].name in {"", ".", ".."}:
-                raise self.refuse(f"holds a path that leads out of it, {name!r}")
+                raise self.error(f"has a path outside the image, {name!r}")
         for path in hidden:
             if path.relative_to(self._root).as_posix() not in self._own:
                 self._replace(path)
@@ -217,13 +217,13 @@ class _Unpacker:
                 self._folders = {f for f in self._folders if f != gone and not f.startswith(f"{gone}/")}
             else:
                 target.unlink()
-        except (FileNotFoundError, NotADirectoryError):  # the latter where a layer removes from what is a file
+        except (FileNotFoundError, NotADirectoryError):  # the latter if a layer removes a path below a file
             pass
 
 
 @contextmanager
 def _opened(source: ImageTarget, layer: Descriptor) -> Iterator[BinaryIO]:
-    """A layer's tar, inflated while it is read; reading to its end checks the blob's digest."""
+    """A layer's uncompressed tar; reading it to the end checks the blob's digest."""
     with source.open_blob(layer.digest) as blob:
         if layer.media_type.endswith(".tar"):
             yield blob
@@ -231,11 +231,11 @@ def _opened(source: ImageTarget, layer: Descriptor) -> Iterator[BinaryIO]:
             with _gzip.open(blob, "rb") as inflated:
                 yield cast("BinaryIO", inflated)
         else:
-            raise _refused(layer, f"is compressed in a way that isn't supported, {layer.media_type}")
+            raise _layer_error(layer, f"is compressed in a way that isn't supported, {layer.media_type}")
 
 
-def _refused(layer: Descriptor, what: str) -> ImageError:
-    return ImageError(f"a layer of the image {what}", where=layer.digest, next_step="Build the image again")
+def _layer_error(layer: Descriptor, problem: str) -> ImageError:
+    return ImageError(f"a layer of the image {problem}", where=layer.digest, next_step="Build the image again")
 
 
 def _is_file(path: Path) -> bool:

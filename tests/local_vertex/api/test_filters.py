@@ -221,12 +221,12 @@ def test_what_jobs_can_not_be_asked_is_refused(text: str, part: str) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers() | st.floats() | st.text() | st.none(), max_size=3) | st.none(), st.integers(1, 2))
-def test_a_page_token_is_good_or_refused(place: list[Any] | None, parts: int) -> None:
+def test_a_forged_page_token_is_valid_or_rejected(position: list[Any] | None, parts: int) -> None:
     """A forged token is rejected, or gives a position that SQLite can compare."""
-    token = page_token(place or [], ["q"]) if place != [] else "AAAA"
+    token = page_token(position or [], ["q"]) if position != [] else "AAAA"
     with contextlib.suppress(PageTokenError):
         found = page_position(token, ["q"], parts)
-        assert found == place
+        assert found == position
         assert found is not None
         assert len(found) == parts
         assert all(abs(part) < 2**62 for part in found)

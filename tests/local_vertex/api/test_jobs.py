@@ -59,7 +59,7 @@ def test_a_job_is_found_by_the_project_id_too(local: Any, job: Job) -> None:
     assert local.jobs().get_custom_job(name=by_id) == made
 
 
-def test_times_are_told_as_the_real_service_does(local: Any, job: Job) -> None:
+def test_times_have_the_precision_of_the_real_service(local: Any, job: Job) -> None:
     """Create times have microseconds, start and end times whole seconds; the error is the stored one."""
     made = create(local, job)
     local.runner.end(last(made.name), "JOB_STATE_FAILED", 3, "The replica workerpool0-0 exited")
@@ -316,7 +316,7 @@ def test_a_bad_switch_changes_nothing(local: Any) -> None:
 # Faults of this machine
 
 
-def test_a_full_disk_is_told_to_the_client(local: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_to_the_client(local: Any, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error is FAILED_PRECONDITION, which clients don't retry, and no job is created."""
 
     def full(record: object) -> None:
@@ -341,7 +341,7 @@ def test_an_unexpected_error_is_internal(local: Any, job: Job, monkeypatch: pyte
     assert "ZeroDivisionError: oops" in capfd.readouterr().err
 
 
-def test_an_executor_that_can_not_start_is_told(local_home: Home) -> None:
+def test_an_executor_that_can_not_start_is_reported(local_home: Home) -> None:
     """Methods that change a job return the error; others still work."""
 
     def broken(*_: object, **__: object) -> None:

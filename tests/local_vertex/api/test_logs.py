@@ -33,7 +33,7 @@ def lines(local: Any) -> Any:
     return local
 
 
-def test_an_entry_looks_like_a_jobs_line(local: Any) -> None:
+def test_an_entry_has_the_fields_of_vertex_ai(local: Any) -> None:
     """Resource, labels, severity, time and payload are in the same fields as with Vertex AI."""
     local.store.create(JobRecord(id="1"))
     local.store.append_logs("1", [LogEntry(1_800_000_000.123456, "ERROR", "workerpool0-0", "boom\t€")])
@@ -89,7 +89,7 @@ def test_a_bad_request_is_refused(local: Any, fields: dict[str, Any], error: typ
         local.logs().list_log_entries({"resource_names": PROJECT, **fields})
 
 
-def test_sixty_looks_a_minute(local: Any) -> None:
+def test_sixty_log_reads_a_minute(local: Any) -> None:
     """ListLogEntries has a quota if quotas are enforced."""
     local.runner.faults.update({"quotas": True, "log_reads_per_minute": 2.0})
     logs = local.logs()

@@ -246,7 +246,7 @@ def test_a_machine_that_can_not_have_that_accelerator(local: Any, job: Job, spec
     assert local.store.find() == []
 
 
-def test_all_bad_fields_are_told_at_once(local: Any, job: Job) -> None:
+def test_all_invalid_fields_are_reported_at_once(local: Any, job: Job) -> None:
     """The text numbers all invalid fields, and the details list each."""
     machine(job, "c3-standard-4")
     job["display_name"] = ""

@@ -306,7 +306,7 @@ def test_two_replicas_exchange_a_value(harness: Any, images: Any, pool: Any, exc
     assert harness.lines(record.id, "workerpool1-0") == ["got from primary"]
 
 
-def test_pools_are_told_of_each_other(harness: Any, images: Any, pool: Any) -> None:
+def test_pools_get_the_addresses_of_each_other(harness: Any, images: Any, pool: Any) -> None:
     """A skipped pool has no replicas, ranks follow the pools, and each replica has its own port."""
     image = images.script(
         "import json, os; e = os.environ; print(json.dumps({'r': e['RANK'], 't': e['TF_CONFIG'],"

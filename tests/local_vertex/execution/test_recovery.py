@@ -129,6 +129,43 @@ def test_a_running_job_outlives_its_service_and_is_found(harness: Any, images: A
     assert first == second
 
 
+def test_a_run_in_the_format_of_version_0_1_is_continued(harness: Any, images: Any, pool: Any) -> None:
+    """The stored plan, the folder of the run and the cursor of the first release: the job ends, and runs only once."""
+    harness.executor.stop()
+    image = images.image(Entrypoint=["echo", "started again"])
+    detail = {"plan": {"attempt": 1, "containers": False, "addresses": {"workerpool0-0": "127.0.0.1:2222"}}}
+    spec = {"worker_pool_specs": [pool(image)]}
+    harness.store.create(JobRecord(id="7", state="JOB_STATE_RUNNING", spec=spec, detail=detail))
+    harness.store.append_logs("7", [LogEntry(1.0, "INFO", "workerpool0-0", "one")], ("1-workerpool0-0.0/stdout", 4))
+    run = harness.folder / "runs" / "7" / "1-workerpool0-0.0"
+    run.mkdir(parents=True)
+    (run / "claim").write_text("d7cfae45-2a48-4dd2-9f41-4f3f6d7ad0f6 123 456")
+    (run / "stdout").write_text("one\ntwo\n")
+    (run / "stderr").touch()
+    (run / "exit").write_text(
+        '{"event": "exited", "run": "7/1-workerpool0-0.0", "code": 0, '
+        '"reason": "Completed", "message": "", "time": 2.0}'
+    )
+    harness.restart()
+
+    assert harness.ended("7").state == "JOB_STATE_SUCCEEDED"
+    assert harness.lines("7", "workerpool0-0") == ["one", "two"]
+
+
+def test_an_outcome_in_the_format_of_version_0_1_is_used(harness: Any, images: Any, pool: Any) -> None:
+    """A stored outcome ends the job; neither is the replica started nor is the outcome decided again."""
+    harness.executor.stop()
+    spec = {"worker_pool_specs": [pool(images.image(Entrypoint=["echo", "ran"]))]}
+    ending = {"kind": "failed", "code": 4, "message": "The job exceeded its time limit."}
+    harness.store.create(JobRecord(id="8", state="JOB_STATE_RUNNING", spec=spec, detail={"ending": ending}))
+    harness.restart()
+    record = harness.ended("8")
+
+    assert (record.state, record.error_code) == ("JOB_STATE_FAILED", 4)
+    assert record.error_message == "The job exceeded its time limit."
+    assert harness.lines("8", "workerpool0-0") == []
+
+
 def test_a_cancel_that_the_service_died_over_is_done_by_the_next(harness: Any, images: Any, pool: Any) -> None:
     """A stored cancellation is carried out by the next service."""
     job = harness.submit(pool(images.script("import os, time; print(os.getpid(), flush=True); time.sleep(1000)")))
@@ -154,7 +191,7 @@ def test_what_ended_an_attempt_is_decided_once(harness: Any, images: Any, pool: 
     assert harness.ended(job).error_message == "Replicas low on memory: workerpool0."
 
 
-def test_folders_of_jobs_that_ended_are_swept(harness: Any) -> None:
+def test_folders_of_ended_jobs_are_removed(harness: Any) -> None:
     """Folders that a killed service left behind are removed."""
     left = harness.folder / "runs" / "42"
     left.mkdir()

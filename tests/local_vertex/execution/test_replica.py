@@ -187,7 +187,7 @@ def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
     assert "\n".join(found).rstrip("\n") == content.decode().rstrip("\n")
 
 
-def test_a_line_of_the_platforms_is_said_once(store: Store) -> None:
+def test_a_message_of_the_service_is_stored_once(store: Store) -> None:
     """Only the first message for a key is stored."""
     for _ in range(2):
         service_line(store, "1", "running", "Job is running.")

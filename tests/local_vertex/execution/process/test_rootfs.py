@@ -19,7 +19,7 @@ DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Callable[..., Rootfs]:
+def unpack(tmp_path: Path) -> Callable[..., Rootfs]:
     """Unpacks an image for the replica of that name."""
 
     def run(image: str, name: str = "one", *, used: Any = (), max_bytes: int = rootfs.MAX_BYTES) -> Rootfs:
@@ -30,7 +30,7 @@ def place(tmp_path: Path) -> Callable[..., Rootfs]:
     return run
 
 
-def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_line_of_code_unpacks_only_code(images: Any, unpack: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images with the same dependencies share the unpacked layers."""
     unpacked: list[str] = []
     real = rootfs.unpack_layer
@@ -44,7 +44,7 @@ def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monke
         images.image([DEPENDENCIES, [("app/", None), ("app/train.py", text)]], WorkingDir="/app", python="3.11")
         for text in (b"1", b"2")
     )
-    before, after = place(first), place(second, "two")
+    before, after = unpack(first), unpack(second, "two")
 
     assert before.shared == after.shared
     assert len(unpacked) == 3
@@ -52,7 +52,7 @@ def test_a_changed_line_of_code_unpacks_only_code(images: Any, place: Any, monke
     assert (after.code / "train.py").read_bytes() == b"2"
 
 
-def test_code_below_other_layers_is_copied(images: Any, place: Any) -> None:
+def test_code_below_other_layers_is_copied(images: Any, unpack: Any) -> None:
     """Any order of layers gives the files that a container would see."""
     image = images.image(
         [
@@ -62,44 +62,44 @@ def test_code_below_other_layers_is_copied(images: Any, place: Any) -> None:
         ],
         WorkingDir="/app",
     )
-    root = place(image)
+    root = unpack(image)
 
     assert {path.name: path.read_bytes() for path in root.code.iterdir()} == {"b": b"2"}
     assert (root.shared / "app" / "b").read_bytes() == b"1"
 
 
-def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, place: Any) -> None:
+def test_a_layer_that_only_begins_like_code_is_unpacked_whole(images: Any, unpack: Any) -> None:
     """A layer that starts with code, but has other files too, is unpacked as a shared layer."""
     image = images.image([[("app/x", b"1"), ("etc/x", b"2")]], WorkingDir="/app")
-    root = place(image)
+    root = unpack(image)
 
     assert (root.code / "x").read_bytes() == b"1"
     assert (root.shared / "etc" / "x").read_bytes() == b"2"
 
 
-def test_a_tree_that_could_not_be_finished_is_not_there(images: Any, place: Any, tmp_path: Path) -> None:
+def test_a_failed_unpacking_leaves_no_image(images: Any, unpack: Any, tmp_path: Path) -> None:
     """The next call starts again."""
     image = images.image([DEPENDENCIES, [("etc/x", b"1")]])
     blob = images.layout.blob_path(ImageFinder().find(image).layers[1].digest)
     content = blob.read_bytes()
     blob.write_bytes(content[:-1] + b"?")
     with pytest.raises((RegistryError, ImageError)):
-        place(image)
+        unpack(image)
 
     assert list((tmp_path / "trees").glob("*/root")) == []
     assert list((tmp_path / "trees").glob("*/unfinished")) == []
     blob.write_bytes(content)
-    assert (place(image).shared / "etc" / "x").exists()
+    assert (unpack(image).shared / "etc" / "x").exists()
 
 
-def test_the_longest_unused_trees_make_room(images: Any, place: Any, tmp_path: Path) -> None:
+def test_the_least_recently_used_images_are_evicted(images: Any, unpack: Any, tmp_path: Path) -> None:
     """Images in use are never removed."""
     roots = []
     for number in range(3):
         image = images.image([[(f"data/{number}", bytes(1000))]])
-        roots.append(place(image, str(number)))
+        roots.append(unpack(image, str(number)))
         os.utime(roots[-1].shared.parent / "used", (number, number))
-    last = place(images.image([[("data/3", bytes(1000))]]), "3", used={roots[0].shared}, max_bytes=2500)
+    last = unpack(images.image([[("data/3", bytes(1000))]]), "3", used={roots[0].shared}, max_bytes=2500)
 
     assert [root.shared.exists() for root in (*roots, last)] == [True, False, True, True]
 

@@ -136,7 +136,7 @@ def test_what_leads_out_is_refused(unpack: Unpack, tmp_path: Path, name: str) ->
     [lambda data: data[:-20], lambda data: data + b"rubbish", lambda data: b"", lambda data: b"no gzip at all" * 99],
     ids=["cut", "longer", "empty", "other"],
 )
-def test_a_layer_that_is_none_is_refused(images: Any, tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_layer_is_rejected(images: Any, tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     """Truncated, extended or replaced blobs are rejected."""
     blob = images.blob(spoil(gzip.compress(b"".join(bytes(512) for _ in range(20)))))
 
