@@ -11,9 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...core.output_folders import folder_uris, platform_variables
 from .spec import JobSpec, Pool
 
-_OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
 _MAX_VALUE = 120_000  # the kernel starts nothing with a longer variable, and a job may have 100,000 characters of args
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
@@ -39,7 +39,7 @@ def platform_env(
         "CLUSTER_SPEC": _cluster_spec(spec, addresses, replica),
     }
     if spec.output:
-        env |= {name: f"{spec.output}/{folder}/" for name, folder in _OUTPUTS.items()}
+        env |= platform_variables(spec.output)
     if len(addresses) > 1:
         host, _, port = addresses[spec.primary].rpartition(":")
         ranks = [name for _, _, name in spec.replicas()]
@@ -55,7 +55,7 @@ def platform_env(
 
 def output_folders(spec: JobSpec) -> list[str]:
     """The gs:// folders that the platform names to the job."""
-    return [f"{spec.output}/{folder}" for folder in _OUTPUTS.values()] if spec.output else []
+    return folder_uris(spec.output) if spec.output else []
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
