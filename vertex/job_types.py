@@ -40,7 +40,7 @@ class JobDescription(JobOptions):
     """A custom job without its image: all that can be checked before the image is built.
 
     Attributes:
-        display_name: The job's name in the console, at most 128 characters.
+        display_name: At most 128 characters.
         output: `gs://BUCKET/PREFIX`; the model is saved in `<output>/model/`.
         args: Replace the image's CMD; all together at most 100,000 characters.
         command: Replaces the image's ENTRYPOINT; empty keeps it.
@@ -63,7 +63,7 @@ class JobRequest(JobDescription):
     """One custom job as it is sent to Vertex AI.
 
     Attributes:
-        image: The image by digest.
+        image: Named by digest.
     """
 
     image: str
