@@ -1,4 +1,4 @@
-"""Whether what a block names can be reached by whom it names, asked without leaving anything behind."""
+"""Checks of saved blocks: can their credentials reach the registry or Vertex AI? Nothing is left behind."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _PROBE = "setup-check"
 
 
 def check_registry(block: ContainerRegistry) -> str:
-    """Opens an upload and gives it up; returns what was found, in one line.
+    """Starts an upload and cancels it; returns the result in one line.
 
     Raises:
-        RegistryError: Who may not push there, or no registry answers.
+        RegistryError: The credentials may not push there, or no registry answers.
     """
     target = block.target(_PROBE)
     target.check_push()
@@ -21,13 +21,13 @@ def check_registry(block: ContainerRegistry) -> str:
 
 
 def check_vertex(block: VertexAI) -> str:
-    """Lists jobs by a label that none has; returns what was found, in one line.
+    """Lists jobs by a label that none has; returns the result in one line.
 
     Raises:
-        VertexError: Who may not list jobs there, or no answer came.
+        VertexError: The credentials may not list jobs there, or no answer came.
     """
-    from ..vertex.submit import submission
+    from ..vertex.submit.submission import find
 
     connection = block.connection()
-    submission.find(connection, _PROBE)
+    find(connection, _PROBE)
     return f"{connection.parent}: jobs can be listed"

@@ -1,4 +1,4 @@
-"""Optional fields that the form of a block shows as plain ones: Prefect draws a union with None as two tabs."""
+"""Types of optional fields that a block's form shows as plain inputs; Prefect draws a union with None as two tabs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pydantic_core import CoreSchema
 
 
 class Plain:
-    """An annotation: in the form None is no choice of its own but what an empty field means."""
+    """Annotation of an optional field whose form leaves out None: an empty input stands for it."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Without null; of several types that are left each is a tab."""
+        """The schema without null; several remaining types are shown as tabs."""
         choices = [choice for choice in handler(schema)["anyOf"] if choice.get("type") != "null"]
         return choices[0] if len(choices) == 1 else {"anyOf": choices}
 
 
 def _none(value: object) -> object:
-    """What a form sends of a field that was filled and emptied again."""
+    """None for the empty text that a form sends for an input that was filled and emptied again."""
     return None if value == "" else value
 
 
 Text = Annotated[str | None, BeforeValidator(_none), Plain()]
-"""Words, or None."""
+"""Optional text."""
 
 Number = Annotated[float | None, Plain()]
-"""A number, or None."""
+"""Optional number."""

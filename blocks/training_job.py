@@ -1,4 +1,4 @@
-"""A training job as a Prefect `JobBlock`: a thin face over `vertex/`, for people who compose their own flows."""
+"""A training job as a Prefect `JobBlock`, for people who compose their own flows; `vertex/` does the work."""
 
 from __future__ import annotations
 
@@ -14,27 +14,43 @@ from pydantic import Field
 
 from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
-from ..vertex.client.connection import Connection
-from ..vertex.diagnosis import failure
-from ..vertex.job_types import (
-    DAY,
-    TERMINAL,
-    JobRequest,
-    LogLine,
-    Machine,
-    Outcome,
-    Pool,
-    Receipt,
+from ..core.job_fields import (
+    ACCELERATOR_COUNT,
+    ACCELERATOR_TYPE,
+    ARGS,
+    ATTEMPTS,
+    BOOT_DISK_GB,
+    BOOT_DISK_TYPE,
+    COMMAND,
+    DISPLAY_NAME,
+    ENV,
+    IMAGE,
+    LABELS,
+    MACHINE_TYPE,
+    MAX_WAIT,
+    OUTPUT,
+    POOLS,
+    REPLICAS,
+    RESTARTS,
+    STRATEGY,
+    TIMEOUT,
+    TPU_TOPOLOGY,
+    WEB_ACCESS,
     Restarts,
     Role,
-    State,
     Strategy,
 )
-from ..vertex.receipt.model_files import receipt
-from ..vertex.submit import submission
+from ..core.job_options import Machine, Pool
+from ..core.output_folders import bucket_folder_uri
+from ..vertex.client.connection import Connection
+from ..vertex.diagnosis import failure
+from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State
+from ..vertex.receipt.model_files import list_model
 from ..vertex.submit.attempt_budget import jobs_allowed
 from ..vertex.submit.attempts import submit_attempt
+from ..vertex.submit.cancellation import cancel
 from ..vertex.submit.intent import IntentFile
+from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
@@ -48,8 +64,8 @@ class VertexTrainingJobRun(JobRun[Receipt]):
 
     Attributes:
         name: `projects/NUMBER/locations/REGION/customJobs/ID`.
-        adopted: It was there before: an earlier attempt had submitted it.
-        outcome: How it ended; None until `wait_for_completion` has returned.
+        adopted: True when an earlier attempt had submitted the job, and this one found it.
+        outcome: How the job ended; None until `wait_for_completion` has returned.
     """
 
     def __init__(self, connection: Connection, name: str, *, adopted: bool = False) -> None:
@@ -61,14 +77,14 @@ class VertexTrainingJobRun(JobRun[Receipt]):
 
     @classmethod
     def from_job_name(cls, name: str, vertex_ai: VertexAI | None = None) -> VertexTrainingJobRun:
-        """The run of a job that exists, from any process.
+        """Returns the run of an existing job, from any process.
 
         Args:
             name: The job's full name.
-            vertex_ai: Where it runs; None for local_vertex.
+            vertex_ai: Where the job runs; None for local_vertex.
 
         Raises:
-            VertexError: The name is not a custom job's.
+            VertexError: The name is not that of a custom job.
         """
         if "/customJobs/" not in name:
             raise VertexError(
@@ -84,11 +100,11 @@ class VertexTrainingJobRun(JobRun[Receipt]):
 
     @async_dispatch(await_for_completion)
     def wait_for_completion(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Follows the job to its end, its log lines into this run's log.
+        """Waits until the job has ended, and writes its log lines into this run's log.
 
         Raises:
-            JobFailed: It ended without success; the message says why.
-            VertexError: It can't be followed; transient when no answer came.
+            JobFailed: The job ended without success; the message says why.
+            VertexError: The job can't be watched; transient when no answer came.
         """
         self.outcome = watch(
             self.connection, self.name, on_state=self._log_state, on_line=self._log_line, cursor=self._cursor
@@ -96,7 +112,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
             error = failure(self.outcome)
-            error.transient = error.retryable  # whoever tries again triggers again
+            error.transient = error.retryable  # a retry of the caller triggers a new job
             raise error
 
     async def afetch_result(self) -> Receipt:
@@ -105,21 +121,21 @@ class VertexTrainingJobRun(JobRun[Receipt]):
 
     @async_dispatch(afetch_result)
     def fetch_result(self) -> Receipt:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The model that the job left: its folder and every file's checksum.
+        """Returns the model that the job saved: its folder, and every file with its checksum.
 
         Raises:
             VertexError: The job has not ended.
-            JobFailed: It ended without success.
-            ModelMissing: It left no model.
+            JobFailed: The job ended without success.
+            ModelMissing: The job saved no model.
         """
-        job = submission.look_up(self.connection, self.name)
+        job = look_up(self.connection, self.name)
         if job.state not in TERMINAL:
             raise VertexError(
                 f"the job has not ended: {job.state}", where=self.name, next_step="Call wait_for_completion first"
             )
         if job.state != "JOB_STATE_SUCCEEDED":
             raise JobFailed(f"the job ended as {job.state} and has no model", where=self.name, next_step="Read its log")
-        return receipt(self.connection, job.output, since=job.created)
+        return list_model(self.connection, job.output, since=job.created)
 
     async def acancel(self) -> State:
         """As `cancel`."""
@@ -127,18 +143,18 @@ class VertexTrainingJobRun(JobRun[Receipt]):
 
     @async_dispatch(acancel)
     def cancel(self) -> State:
-        """Ends the job and waits until it has ended; the state it ended in.
+        """Cancels the job, waits until it has ended, and returns the state in which it ended.
 
         Raises:
-            VertexError: It can't be cancelled, or lives on for two minutes (then transient).
+            VertexError: The job can't be cancelled, or still runs after two minutes (then transient).
         """
-        return submission.cancel(self.connection, self.name)
+        return cancel(self.connection, self.name)
 
     def _log_state(self, state: State) -> None:
         self.logger.info("%s is %s", self.name, state)
 
     def _log_line(self, line: LogLine) -> None:
-        # stderr arrives as ERROR even when harmless, so severity never decides a level here.
+        # Lines of stderr have severity ERROR even when they are harmless, so severity doesn't decide the level here.
         self.logger.info("%s | %s", line.task, line.message)
 
 
@@ -149,7 +165,7 @@ else:
 
 
 class VertexTrainingJob(_ReceiptJob):
-    """A training job on Vertex AI, or on this machine, to trigger from any flow.
+    """A training job on Vertex AI or on this machine, which any flow can trigger.
 
     Example:
         Load a saved job, run it and look at its model:
@@ -169,78 +185,29 @@ class VertexTrainingJob(_ReceiptJob):
     _documentation_url = "https://cloud.google.com/vertex-ai/docs/training/create-custom-job"  # pyright: ignore[reportAssignmentType]
 
     vertex_ai: Annotated[VertexAI | None, Plain()] = Field(
-        default=None, title="Vertex AI", description="Where it runs; without one on this machine."
+        default=None, title="Vertex AI", description="Where the job runs. Default: on this machine."
     )
-    display_name: str = Field(default="training", title="Name", description="What people see in the console.")
-    image: str = Field(
-        title="Image", description="The image by digest, as europe-docker.pkg.dev/PROJECT/REPO/NAME@sha256:...."
-    )
-    args: list[str] = Field(
-        default_factory=list, title="Arguments", description="Of the training script, one word a line."
-    )
-    command: list[str] = Field(
-        default_factory=list, title="Command", description="Replaces the image's entry point, one word a line."
-    )
-    env: dict[str, str] = Field(
-        default_factory=dict, title="Environment", description='Variables, as JSON: {"NAME": "value"}.'
-    )
-    labels: dict[str, str] = Field(
-        default_factory=dict, title="Labels", description='Of the job, lowercase, as JSON: {"cost-centre": "4711"}.'
-    )
-    machine_type: str = Field(
-        default="n1-standard-4",
-        title="Machine type",
-        description="The machine of each replica, as Compute Engine names it.",
-    )
-    accelerator_type: Text = Field(default=None, title="Accelerator", description="A GPU such as NVIDIA_L4.")
-    accelerator_count: int = Field(default=0, ge=0, title="Accelerators a replica", description="GPUs of each replica.")
-    boot_disk_gb: int = Field(
-        default=100, ge=100, title="Boot disk, GB", description="The boot disk of each replica, in GB."
-    )
-    boot_disk_type: Text = Field(
-        default=None, title="Boot disk type", description="A disk such as pd-ssd; without one the machine's own."
-    )
-    tpu_topology: Text = Field(default=None, title="TPU topology", description="For machines with TPUs, such as 2x2.")
-    replicas: int = Field(
-        default=1,
-        ge=1,
-        title="Replicas",
-        description="How many machines work on it: one primary, the others workers.",
-    )
-    pools: dict[Role, Pool] = Field(
-        default_factory=dict,
-        title="Further pools",
-        description='Of machines, by what they do, as JSON: {"evaluator": {"replicas": 1}}.',
-    )
-    timeout: float = Field(
-        default=DAY, gt=0, title="Time limit, seconds", description="Seconds until the job is stopped."
-    )
-    strategy: Strategy = Field(
-        default="STANDARD",
-        title="Strategy",
-        description="SPOT is cheaper and may be taken away; FLEX_START waits until there is a machine.",
-    )
-    max_wait: Annotated[Number, Field(ge=0)] = Field(
-        default=None,
-        title="Longest wait, seconds",
-        description="How long FLEX_START may wait for machines; 0 waits for ever; a day without.",
-    )
-    restarts: Restarts = Field(
-        default="none",
-        title="Restarts",
-        description="What Vertex AI starts again by itself: nothing, a replica, or the whole job.",
-    )
-    attempts: int = Field(
-        default=3, ge=1, title="Attempts", description="How often the program may be started, whoever retries."
-    )
-    web_access: bool = Field(
-        default=False, title="Web access", description="A shell in the running containers, from the console."
-    )
-    output: Text = Field(
-        default=None,
-        title="Output",
-        description="Where it writes, as gs://BUCKET/FOLDER; without it a new folder in the bucket.",
-    )
+    display_name: str = Field(default=DISPLAY_NAME.default, **DISPLAY_NAME.form)
+    image: str = Field(**IMAGE.form)
+    args: list[str] = Field(default_factory=list, **ARGS.form)
+    command: list[str] = Field(default_factory=list, **COMMAND.form)
+    env: dict[str, str] = Field(default_factory=dict, **ENV.form)
+    labels: dict[str, str] = Field(default_factory=dict, **LABELS.form)
+    machine_type: str = Field(default=MACHINE_TYPE.default, **MACHINE_TYPE.form)
+    accelerator_type: Text = Field(default=ACCELERATOR_TYPE.default, **ACCELERATOR_TYPE.form)
+    accelerator_count: int = Field(default=ACCELERATOR_COUNT.default, **ACCELERATOR_COUNT.form)
+    boot_disk_gb: int = Field(default=BOOT_DISK_GB.default, **BOOT_DISK_GB.form)
+    boot_disk_type: Text = Field(default=BOOT_DISK_TYPE.default, **BOOT_DISK_TYPE.form)
+    tpu_topology: Text = Field(default=TPU_TOPOLOGY.default, **TPU_TOPOLOGY.form)
+    replicas: int = Field(default=REPLICAS.default, **REPLICAS.form)
+    pools: dict[Role, Pool] = Field(default_factory=dict, **POOLS.form)
+    timeout: float = Field(default=TIMEOUT.default, **TIMEOUT.form)
+    strategy: Strategy = Field(default=STRATEGY.default, **STRATEGY.form)
+    max_wait: Number = Field(default=MAX_WAIT.default, **MAX_WAIT.form)
+    restarts: Restarts = Field(default=RESTARTS.default, **RESTARTS.form)
+    attempts: int = Field(default=ATTEMPTS.default, **ATTEMPTS.form)
+    web_access: bool = Field(default=WEB_ACCESS.default, **WEB_ACCESS.form)
+    output: Text = Field(default=OUTPUT.default, **OUTPUT.form)
 
     async def atrigger(self, key: str | None = None) -> VertexTrainingJobRun:
         """As `trigger`."""
@@ -250,19 +217,19 @@ class VertexTrainingJob(_ReceiptJob):
     def trigger(self, key: str | None = None) -> VertexTrainingJobRun:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Submits the job, or finds the one that an earlier attempt of this flow run submitted.
 
-        After a failure of the platform's it submits another one, up to `attempts` in all. A job that failed by itself
-        is found again, and not paid for twice.
+        When a job failed because of the platform, the next call submits another one, up to `attempts` in all. A job
+        whose own program failed is found again and not paid for twice.
 
         Args:
-            key: What tells this job from others, from `submission.job_key`. Without one it is made of the flow run and
-                this block's fields: the same block triggered twice in one flow run is one job. Outside a flow run every
-                call is a new job.
+            key: Identifies this job, from `vertex.submit.submission.job_key`. Default: a key of the flow run and this
+                block's fields, so that the same block triggered twice in one flow run is one job. Outside of a flow
+                run every call submits a new job.
 
         Raises:
             VertexError: The job was refused, or no answer came (then transient).
         """
         connection = _connection(self.vertex_ai)
-        chosen = key or submission.job_key(_flow_run_id(), self.model_dump_json(exclude={"vertex_ai"}))
+        chosen = key or job_key(_flow_run_id(), self.model_dump_json(exclude={"vertex_ai"}))
         intents = Home.default().cache / "intents"
         request = self._request(connection, chosen)
         job = submit_attempt(
@@ -276,16 +243,16 @@ class VertexTrainingJob(_ReceiptJob):
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
 
     def _request(self, connection: Connection, key: str) -> JobRequest:
-        place = self.vertex_ai
+        vertex = self.vertex_ai
         return JobRequest(
             display_name=self.display_name,
             image=self.image,
-            output=self.output or f"gs://{connection.bucket}/training/{key}",
+            output=self.output or bucket_folder_uri(connection.bucket, "training", key),
             args=self.args,
             command=self.command,
             env=self.env,
-            labels={**(place.labels if place else {}), **self.labels},
-            machine=Machine(**{field.name: getattr(self, field.name) for field in fields(Machine)}),
+            labels={**(vertex.labels if vertex else {}), **self.labels},
+            machine=Machine(**{part.name: getattr(self, part.name) for part in fields(Machine)}),
             replicas=self.replicas,
             pools=self.pools,
             timeout=self.timeout,
@@ -293,10 +260,10 @@ class VertexTrainingJob(_ReceiptJob):
             max_wait=self.max_wait,
             restarts=self.restarts,
             web_access=self.web_access,
-            service_account=place.service_account if place else None,
-            network=place.network if place else None,
-            tensorboard=place.tensorboard if place else None,
-            persistent_resource=place.persistent_resource if place else None,
+            service_account=vertex.service_account if vertex else None,
+            network=vertex.network if vertex else None,
+            tensorboard=vertex.tensorboard if vertex else None,
+            persistent_resource=vertex.persistent_resource if vertex else None,
         )
 
 
@@ -305,7 +272,7 @@ def _connection(vertex_ai: VertexAI | None) -> Connection:
 
 
 def _flow_run_id() -> str:
-    """The same on every attempt of one flow run; new on every call outside of one."""
+    """The flow run's id, the same on every attempt; outside of a flow run a new id on every call."""
     from prefect.runtime import flow_run
 
     return str(flow_run.id or uuid.uuid4())

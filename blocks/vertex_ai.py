@@ -1,4 +1,4 @@
-"""Where training jobs run: a project and region of Vertex AI, and who asks."""
+"""A project and region of Vertex AI, with credentials: where training jobs run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prefect.blocks.core import Block
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, SecretStr, field_validator
 
+from ..core.job_fields import LABELS, NETWORK, PERSISTENT_RESOURCE, SERVICE_ACCOUNT, TENSORBOARD, JobField
 from ..vertex.client.connection import Connection
 from .form_fields import Number, Plain, Text
 
@@ -17,8 +18,6 @@ LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/10424e311932e31c477ac2b
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _REGION = re.compile(r"[a-z]+-[a-z]+\d+")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_ACCOUNT = re.compile(r"[\w.-]+@[\w.-]+\.[a-z]+")
-_NETWORK = re.compile(r"projects/\d+/global/networks/[a-z0-9-]+")
 _ENDPOINT = re.compile(r"unix:/\S+|(https?://)?[\w.-]+(:\d+)?/?|(https?://)?\[[0-9a-f:]+\]:\d+/?")
 
 
@@ -47,57 +46,37 @@ class VertexAI(Block):
     )
     region: str = Field(
         title="Region",
-        description="Where jobs run, such as europe-west4; the bucket and the registry belong in the same one.",
+        description="Where jobs run, such as europe-west4; the bucket and the registry must be in the same region.",
         examples=["europe-west4"],
     )
     bucket: str = Field(title="Bucket", description="The Cloud Storage bucket for models and other output, by name.")
     credentials: Annotated[GcpCredentials | None, Plain()] = Field(
         default=None,
         title="Credentials",
-        description="Who asks; without them this machine's application default credentials.",
+        description="Credentials of the API calls. Default: this machine's application default credentials.",
     )
-    service_account: Text = Field(
-        default=None,
-        title="Service account",
-        description="The account that the job itself runs as, by e-mail address; without one the project's default.",
-    )
-    network: Text = Field(
-        default=None,
-        title="Network",
-        description="A VPC network to peer the job with, as projects/PROJECT_NUMBER/global/networks/NAME.",
-    )
-    tensorboard: Text = Field(
-        default=None,
-        title="TensorBoard",
-        description="Where jobs write their logs, as projects/P/locations/R/tensorboards/ID; needs a service account.",
-    )
-    persistent_resource: Text = Field(
-        default=None,
-        title="Persistent resource",
-        description="The id of machines that are kept and on which jobs run, instead of new ones.",
-    )
-    labels: dict[str, str] = Field(
-        default_factory=dict,
-        title="Labels",
-        description='Of every job, lowercase, as JSON: {"cost-centre": "4711"}.',
-    )
+    service_account: Text = Field(default=SERVICE_ACCOUNT.default, **SERVICE_ACCOUNT.form)
+    network: Text = Field(default=NETWORK.default, **NETWORK.form)
+    tensorboard: Text = Field(default=TENSORBOARD.default, **TENSORBOARD.form)
+    persistent_resource: Text = Field(default=PERSISTENT_RESOURCE.default, **PERSISTENT_RESOURCE.form)
+    labels: dict[str, str] = Field(default_factory=dict, **LABELS.form)
     endpoint: Text = Field(
         default=None,
         title="Endpoint",
         description="Another address of the API: a private endpoint, or a local service as host:port or unix:/path.",
     )
     token: Annotated[SecretStr | None, Plain()] = Field(
-        default=None, title="Token", description="What a local service on a TCP port asks its clients for."
+        default=None, title="Token", description="Access token of a local service on a TCP port."
     )
     settle_seconds: Annotated[Number, Field(ge=0, le=600)] = Field(
         default=None,
         title="Settle window, seconds",
-        description="How long a job whose creation got no answer is looked for before another is created; 45 without.",
+        description="How long to look for a job whose creation got no answer, before another is created. Default: 45.",
     )
     backoff_seconds: Annotated[Number, Field(gt=0, le=300)] = Field(
         default=None,
         title="Longest back-off, seconds",
-        description="The longest wait between two tries of a call that gets no answer; 20 without.",
+        description="The longest wait between two tries of a call that gets no answer. Default: 20.",
     )
 
     @field_validator("project")
@@ -118,22 +97,18 @@ class VertexAI(Block):
     @field_validator("bucket")
     @classmethod
     def _check_bucket(cls, value: str) -> str:
-        # People copy gs://NAME/ from the console; that is the same bucket.
+        # People copy gs://NAME/ from the console, which means the same bucket.
         return _matching(_BUCKET, value.removeprefix("gs://").rstrip("/"), "bucket", "a bucket's name without a folder")
 
     @field_validator("service_account")
     @classmethod
     def _check_service_account(cls, value: str | None) -> str | None:
-        return value and _matching(
-            _ACCOUNT, value, "service_account", "an address such as trainer@my-project-123.iam.gserviceaccount.com"
-        )
+        return value and _matching_field(SERVICE_ACCOUNT, value)
 
     @field_validator("network")
     @classmethod
     def _check_network(cls, value: str | None) -> str | None:
-        return value and _matching(
-            _NETWORK, value, "network", "projects/PROJECT_NUMBER/global/networks/NAME, with the project's number"
-        )
+        return value and _matching_field(NETWORK, value)
 
     @field_validator("endpoint")
     @classmethod
@@ -153,6 +128,10 @@ class VertexAI(Block):
             settle=self.settle_seconds,
             backoff=self.backoff_seconds,
         )
+
+
+def _matching_field(field: JobField[str | None], value: str) -> str:
+    return _matching(re.compile(field.pattern), value, field.name, field.rule)
 
 
 def _matching(pattern: re.Pattern[str], value: str, name: str, wanted: str) -> str:

@@ -1,7 +1,7 @@
-"""Saved blocks as a flow's parameters, without what the blocks' modules import until one is given.
+"""Blocks as parameters of a flow whose modules are imported only when a block is given.
 
-`prefect_gcp` alone takes seconds to import, and brings `google.cloud.aiplatform` with it. A run that names no block has
-no use for either; the run form needs only the block type's slug to offer the saved ones.
+`prefect_gcp` alone takes seconds to import, and imports `google.cloud.aiplatform`. A run without blocks needs neither,
+and the run form needs only the slug of the block type to list the saved blocks.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ PACKAGE = __name__.split(".", maxsplit=1)[0]
 
 @dataclass(frozen=True, slots=True)
 class BlockParameter:
-    """An annotation: a block of one class, which is imported when a value has to be checked.
+    """Annotation of a parameter that is a block; the block's class is imported when a value is validated.
 
     Attributes:
-        module: Where the class is, inside this package.
-        name: The class.
-        slug: Its block type's, by which Prefect's run form lists the saved ones.
+        module: Module of the class, inside this package.
+        name: Name of the class.
+        slug: Slug of the block type, by which Prefect's run form lists the saved blocks.
     """
 
     module: str
@@ -40,7 +40,7 @@ class BlockParameter:
     slug: str
 
     def validate(self, value: object) -> Block:
-        """The block itself; one that was saved is loaded anew, for what Prefect keeps of a parameter hides secrets."""
+        """Returns the block. A saved block is loaded again, because Prefect hides secrets in stored parameters."""
         block = cast("type[Block]", getattr(import_module(f"{PACKAGE}.{self.module}"), self.name))
         if isinstance(value, dict) and (saved := value.get("_block_document_id")):
             return self._loaded(block, str(saved))
@@ -76,5 +76,5 @@ else:
 
 
 def connect(vertex: VertexParameter | None) -> Connection:
-    """The Vertex AI of a block, or this machine's own."""
+    """The connection of a VertexAI block; without a block that to local_vertex."""
     return vertex.connection() if vertex else Connection.local(Home.default())

@@ -1,7 +1,7 @@
-"""Who waits for whom: runs of one project take turns, and a region is not asked for too many jobs at once.
+"""Concurrency limits: runs of one project take turns, and a region gets no more job submissions than its quota allows.
 
-Both are Prefect's global concurrency limits, made on first use; whoever changes one in the UI (or with `prefect gcl
-update`) has changed it for good. They are politeness: that a request makes one job doesn't depend on them.
+Both are Prefect's global concurrency limits, created on first use. A change made in the UI or with `prefect gcl update`
+is kept. Correctness doesn't depend on them: a request makes one job without them, too.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from prefect.logging import get_run_logger
 
 from ..vertex.client.connection import Connection
 from ..vertex.submit.attempts import jobs_of
-from ..vertex.submit.submission import counts
+from ..vertex.submit.submission import is_answer
 
 LEASE = 60.0
-"""Seconds after which the turn of a run that crashed is over; the least that Prefect allows."""
+"""Seconds after which a crashed run loses its slot; the least that Prefect allows."""
 
 SUBMISSIONS = 60
-"""That a project may make in a region and a minute, as Google counts them: creates and deletes together."""
+"""Submissions a minute that Google allows a project in a region, creates and deletes together."""
 
 
 @contextmanager
 def turn(project: str, connection: Connection, key: str) -> Iterator[None]:
     """Lets one scheduled or triggered run of a project train at a time; the others wait here.
 
-    A run that a person starts in a terminal belongs to no deployment and takes no turn, and a retried run whose job
-    is there already follows it at once.
+    A run that a person starts in a terminal belongs to no deployment and doesn't wait. Neither does a retried run whose
+    job exists already.
 
     Args:
         project: The project's name.
-        connection: Where the job goes.
-        key: Of the job.
+        connection: Connection to where the job runs.
+        key: The job's key.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
@@ -51,13 +51,13 @@ def turn(project: str, connection: Connection, key: str) -> Iterator[None]:
         line = "another run of %s is training: waiting for a slot of the concurrency limit %s"
         get_run_logger().info(line, project, name, extra={"step": "submit"})
     holder = ConcurrencyLeaseHolder(type="flow_run", id=run.id)
-    # A lost lease costs the turn; it must never stop a training that is being paid for.
+    # A lost lease only lets the next run begin early; it must never stop a training that is being paid for.
     with concurrency(name, lease_duration=LEASE, holder=holder, raise_on_lease_renewal_failure=False):
         yield
 
 
 def submission_turn(connection: Connection) -> None:
-    """Waits until the region may be asked for one more job; this machine's own service needs no such care."""
+    """Waits until one more job may be submitted in the region; local_vertex has no such quota."""
     if connection.place.local or FlowRunContext.get() is None:
         return
     name = f"vertex-submissions-{connection.project}-{connection.region}"
@@ -68,17 +68,17 @@ def submission_turn(connection: Connection) -> None:
 
 
 def _has_job(connection: Connection, key: str) -> bool:
-    return any(map(counts, jobs_of(connection, key)))
+    return any(map(is_answer, jobs_of(connection, key)))
 
 
 def _free(name: str, *, limit: int, decay: float = 0.0) -> int:
-    """How many slots of a limit are free; it is made if there is none."""
+    """How many slots of a limit are free; the limit is created if it doesn't exist."""
     with get_client(sync_client=True) as client:
         try:
             found = client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
             wanted = GlobalConcurrencyLimitCreate(name=name, limit=limit, slot_decay_per_second=decay)
-            with contextlib.suppress(ObjectAlreadyExists):  # another run may be quicker
+            with contextlib.suppress(ObjectAlreadyExists):  # another run may have created it
                 client.create_global_concurrency_limit(wanted)
             return limit
     return found.limit - found.active_slots

@@ -1,6 +1,6 @@
-"""What Prefect's run form shows: titles, a card for the machine, pickers for blocks."""
+"""The fields of Prefect's run form: titles, a card for the machine, and pickers for saved blocks."""
 
-# Annotations stay types here, for the reason that train.py gives.
+# No `from __future__ import annotations` here, for the reason given in train.py.
 
 from dataclasses import replace
 from typing import Any, Literal
@@ -8,46 +8,54 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
-from ..project.settings.settings import Freeze
-from ..project.snapshot import Project
-from ..vertex.job_types import JobRequest, Machine
-from .job_request import machine
+from ..core.job_fields import (
+    ACCELERATOR_COUNT,
+    ACCELERATOR_TYPE,
+    MACHINE_TYPE,
+    REPLICAS,
+    STRATEGY,
+    TIMEOUT,
+    JobField,
+    Strategy,
+)
+from ..core.job_options import Machine
+from ..core.machine_types import AcceleratorType
+from ..project.settings.job_settings import JobSettings
+from ..project.settings.settings import Freeze, Settings
 
 PROJECTS = "as the project says"
 """The choice that leaves a field to the project's own settings."""
 
-Accelerator = Literal[
-    "as the project says",
-    "none",
-    "NVIDIA_TESLA_T4",
-    "NVIDIA_L4",
-    "NVIDIA_TESLA_P4",
-    "NVIDIA_TESLA_P100",
-    "NVIDIA_TESLA_V100",
-    "NVIDIA_TESLA_A100",
-    "NVIDIA_A100_80GB",
-    "NVIDIA_H100_80GB",
-    "NVIDIA_H100_MEGA_80GB",
-    "NVIDIA_H200_141GB",
-    "NVIDIA_B200",
-    "NVIDIA_GB200",
-    "NVIDIA_RTX_PRO_6000",
-]
+Accelerator = Literal["as the project says", "none", AcceleratorType]
+FormStrategy = Literal["as the project says", Strategy]
 
 
 def titled(title: str) -> Any:  # noqa: ANN401 - as pydantic's Field
-    """A field's title in the form; Prefect would show the parameter's name."""
+    """A field's title in the form, where Prefect would show the parameter's name."""
     return Field(json_schema_extra={"title": title})
 
 
 class Picker:
-    """Lets an optional block be picked from a list: a union with None is shown as two tabs."""
+    """Annotation of an optional block that the form offers as a list; Prefect shows a union with None as two tabs."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """The block's own schema. It admits null, for that is what the form sends where nothing was picked."""
+        """The block's own schema, which also allows null: the form sends null where no block was picked."""
         (block,) = [choice for choice in handler(schema)["anyOf"] if choice.get("type") != "null"]
         handler.resolve_ref_schema(block)["type"] = ["object", "null"]
         return block
+
+
+def _card_field(field: JobField[Any], position: int, unchosen: str = "", **changes: object) -> dict[str, Any]:
+    """Arguments of pydantic's `Field` for a job's field in the card.
+
+    Args:
+        field: The job's field.
+        position: Place in the card, from 0.
+        unchosen: Which value leaves the field to the project; added to the description.
+        changes: Arguments in place of the field's own.
+    """
+    description = f"{field.description} {unchosen}".strip()
+    return {**field.form, "description": description, "json_schema_extra": {"position": position}, **changes}
 
 
 class RunMachine(BaseModel):
@@ -55,51 +63,40 @@ class RunMachine(BaseModel):
 
     machine_type: str = Field(
         default="",
-        title="Machine type",
-        pattern=r"^([a-z][a-z0-9]*(-[a-z0-9]+)+)?$",
-        description="As Compute Engine names it, such as n1-standard-8; empty: as the project says.",
-        examples=["n1-standard-8", "g2-standard-12"],
-        json_schema_extra={"position": 0},
+        **_card_field(
+            MACHINE_TYPE,
+            0,
+            "Empty: as the project says.",
+            pattern=f"^({MACHINE_TYPE.pattern})?$",
+            examples=["n1-standard-8", "g2-standard-12"],
+        ),
     )
-    accelerator_type: Accelerator = Field(
-        default=PROJECTS,
-        title="Accelerator",
-        description="n1 machines take a T4, P4, P100 or V100; a2, a3, g2 and the like come with their own.",
-        json_schema_extra={"position": 1},
-    )
+    accelerator_type: Accelerator = Field(default=PROJECTS, **_card_field(ACCELERATOR_TYPE, 1))
     accelerator_count: int = Field(
         default=0,
-        ge=0,
-        le=16,
-        title="Accelerators a replica",
-        description="0: as the project says, or one where only an accelerator is chosen here.",
-        json_schema_extra={"position": 2},
+        **_card_field(
+            ACCELERATOR_COUNT, 2, "0: as the project says, or one where only an accelerator is chosen here.", le=16
+        ),
     )
-    replicas: int = Field(
-        default=0,
-        ge=0,
-        le=1000,
-        title="Replicas",
-        description="How many machines work on the job; 0: as the project says.",
-        json_schema_extra={"position": 3},
-    )
-    strategy: Literal["as the project says", "STANDARD", "SPOT", "FLEX_START"] = Field(
-        default=PROJECTS,
-        title="Strategy",
-        description="SPOT is cheaper and may be taken away; FLEX_START waits until there is a machine.",
-        json_schema_extra={"position": 4},
-    )
+    # 1000 guards against slips of the keyboard; Vertex AI names no limit.
+    replicas: int = Field(default=0, **_card_field(REPLICAS, 3, "0: as the project says.", ge=0, le=1000))
+    strategy: FormStrategy = Field(default=PROJECTS, **_card_field(STRATEGY, 4))
     time_limit: float = Field(
         default=0.0,
-        ge=0,
-        le=7 * 24,
-        title="Time limit, hours",
-        description="After these the job is stopped; 0: as the project says.",
-        json_schema_extra={"position": 5},
+        **_card_field(TIMEOUT, 5, "0: as the project says.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
 
-    def chosen(self, machine: Machine) -> Machine:
-        """The project's machine with what was chosen here in its place."""
+    def applied_to(self, job: JobSettings) -> JobSettings:
+        """The project's job with what was chosen here in place of its own settings."""
+        return replace(
+            job,
+            machine=self._machine(job.machine),
+            replicas=self.replicas or job.replicas,
+            strategy=job.strategy if self.strategy == PROJECTS else self.strategy,
+            timeout=self.time_limit * 3600 or job.timeout,
+        )
+
+    def _machine(self, machine: Machine) -> Machine:
         if self.machine_type:
             machine = replace(machine, machine_type=self.machine_type)
         if self.accelerator_type == "none":
@@ -110,36 +107,23 @@ class RunMachine(BaseModel):
             machine = replace(machine, accelerator_type=self.accelerator_type, accelerator_count=count)
         return replace(machine, accelerator_count=self.accelerator_count or machine.accelerator_count)
 
-    def applied(self, request: JobRequest) -> JobRequest:
-        """The request with what was chosen here in the place of the project's."""
-        return replace(
-            request,
-            machine=self.chosen(request.machine),
-            replicas=self.replicas or request.replicas,
-            strategy=request.strategy if self.strategy == PROJECTS else self.strategy,
-            timeout=self.time_limit * 3600 or request.timeout,
-        )
 
+def with_choices(
+    own: Settings, machine: RunMachine, *, verify: Literal["auto", "here", "locked"], freeze: Freeze, translate: bool
+) -> Settings:
+    """A project's settings with a run's choices in place of its own.
 
-def choose(project: Project, *, verify: Literal["auto", "here", "locked"], freeze: Freeze, translate: bool) -> None:
-    """Puts the run's choices into the project's settings; auto leaves the project's own."""
-    own = project.settings
-    project.settings = replace(
+    Args:
+        own: The project's settings.
+        machine: The run's machine card.
+        verify: How the script is run here; auto leaves the project's own choice.
+        freeze: Which list of dependencies is used; auto leaves the project's own choice.
+        translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
+    """
+    return replace(
         own,
         verify=own.verify if verify == "auto" else verify,
         freeze=own.freeze if freeze == "auto" else freeze,
         translate=own.translate or translate,
+        job=machine.applied_to(own.job),
     )
-
-
-def choose_machine(project: Project, card: RunMachine) -> None:
-    """Puts the job's machine into the project's settings: dependencies and the run's name go by it."""
-    job = project.settings.job
-    wanted = card.chosen(machine(job.machine))
-    hardware = replace(
-        job.machine,
-        machine_type=wanted.machine_type,
-        accelerator_type=wanted.accelerator_type,
-        accelerator_count=wanted.accelerator_count,
-    )
-    project.settings = replace(project.settings, job=replace(job, machine=hardware))

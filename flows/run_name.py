@@ -1,4 +1,4 @@
-"""What a run is called and tagged, so that a list of runs reads by itself."""
+"""Names and tags of flow runs, which tell in a list what each run trains, in which version, and where."""
 
 from __future__ import annotations
 
@@ -11,35 +11,32 @@ from prefect.context import FlowRunContext
 from ..project.git import revision
 from ..project.snapshot import Project
 from ..tasks.reporting.artifacts import only_shown
-from .job_request import machine
 
 _GENERATED = re.compile(r"[a-z]+-[a-z]+")
-"""Prefect's own, as "immortal-sparrow"; a name that a person gave stays."""
+"""A name that Prefect generated, such as "immortal-sparrow"; names that people gave are kept."""
 
 
 def run_name(project: Project, region: str | None) -> str:
-    """What is trained, which version of it, on what: "digits @ 3f2a1c0 on g2-standard-8".
+    """The name of a run: project, version and machine, for example "digits @ 3f2a1c0 on g2-standard-8".
 
     Args:
-        project: What is trained.
-        region: The cloud's; None for this machine.
+        project: The project that is trained.
+        region: Region of the job; None for this machine.
     """
-    wanted = machine(project.settings.job.machine)
-    gpus = f" with {wanted.accelerator_count} {wanted.accelerator_type}" if wanted.accelerator_type else ""
-    place = f"{wanted.machine_type}{gpus}" if region else "this machine"
+    place = str(project.settings.job.machine) if region else "this machine"
     return f"{project.settings.name} @ {version(project)} on {place}"
 
 
 def run_tags(project: Project, region: str | None) -> set[str]:
-    """What a person filters runs by."""
+    """Tags by which people filter runs: the project, and region and machine type, or `local`."""
     return {
         project.settings.name,
-        *((region, machine(project.settings.job.machine).machine_type) if region else ("local",)),
+        *((region, project.settings.job.machine.machine_type) if region else ("local",)),
     }
 
 
 def version(project: Project) -> str:
-    """The commit, with a `+` if files differ from it; outside of git the content's fingerprint."""
+    """The git commit, with a `+` where files differ from it; outside of git the project's fingerprint."""
     commit = revision(project.root)
     if not commit:
         return project.fingerprint[:7]
@@ -52,7 +49,7 @@ def version(project: Project) -> str:
 
 
 def name_run(project: Project, region: str | None) -> None:
-    """Renames the flow run, unless a person named it, and adds tags to those it has."""
+    """Renames the flow run, unless a person named it, and adds tags to those that it has."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return

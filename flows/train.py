@@ -1,9 +1,9 @@
-"""The road: from a project's folder to a model that a cloud job made."""
+"""The train flow: verify, freeze, build, push, run the job, record the model."""
 
-# Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
+# No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,12 +22,12 @@ from ..tasks.image_plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.verify import verify as verify_step
-from ..vertex.spec.request_limits import check
+from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import opened
-from .form import Picker, RunMachine, choose, choose_machine, titled
-from .job_request import job_request
+from .form import Picker, RunMachine, titled, with_choices
+from .job_request import describe_job
 from .result import TrainingResult
 from .run_name import name_run
 from .step_runner import Steps
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
 ]
-"""A folder, also as a path, or a git repository's address."""
+"""A folder, as text or `Path`, or a git repository's address."""
 
 
 @flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
@@ -66,19 +66,19 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     Args:
         project: A folder on the machine that runs this flow, or a git repository's address.
         args: The training script's arguments, one word a line, after those of the project's own settings.
-        machine: What the job runs on, where it should not be as the project's own settings say.
-        registry: Where the image goes; without one it stays on the machine that runs this flow.
+        machine: The job's machine, where it differs from the project's own settings.
+        registry: Where the image is pushed; without one it stays on the machine that runs this flow.
         vertex: Where the job runs; without one on the machine that runs this flow.
-        ref: What of the repository is trained; empty for its default branch. A commit needs all its characters.
-        subfolder: The project's folder inside the repository; empty for all of it.
+        ref: Branch, tag or whole commit hash to train; empty for the default branch.
+        subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list;
             auto: as the project's settings say.
-        freeze: Which list of dependencies counts; auto: as the project's settings say, else what is there.
-        translate: Make a conda list one for pip, with a report of what has no counterpart.
-        refresh: Verify and freeze again, and ask for a newer base image, even if nothing changed.
-        size_limit_mb: Megabytes that the project's files may have; 0: as the project's settings say.
+        freeze: Which list of dependencies is used; auto: as the project's settings say, else what is there.
+        translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
+        size_limit_mb: Size limit of the project's files in megabytes; 0: as the project's settings say.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -92,46 +92,45 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         )
     steps = Steps()
     with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None)
+        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
+        snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.context.lines():
             step_log("files")(line)
-        choose(snapshot, verify=verify, freeze=freeze, translate=translate)
-        choose_machine(snapshot, machine)
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
-        request = machine.applied(job_request(snapshot, arguments, connection, vertex))
+        job = describe_job(snapshot, arguments, connection, vertex)
         # An impossible job is refused before anything is built.
-        check(request, region=connection.region, local=vertex is None)
+        check_description(job, region=connection.region, local=vertex is None)
         if vertex and registry:
             check_places(connection, registry.host)
-        allowed = jobs_allowed(request, snapshot.settings.job.attempts)
+        allowed = jobs_allowed(job, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
-            # Made when `build` first asks: a base that can't be reached is that step's failure, and its to retry.
+            # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
             image = steps.run(push, plan, steps.run(build, plan))
-            from .train_job import trained
+            from .train_job import run_and_record
 
-            wanted = replace(request, image=image.reference)
+            request = job.with_image(image.reference)
             key = [image.digest, *arguments]
-            outcome, left = trained(steps, connection, wanted, snapshot, lock, key=key, allowed=allowed)
+            outcome, model = run_and_record(steps, connection, request, snapshot, lock, key=key, allowed=allowed)
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
         state=outcome.state,
-        model=left.model,
-        receipt=left.document,
-        files=[asdict(file) for file in left.files],
+        model=model.model,
+        receipt=model.document,
+        files=[asdict(file) for file in model.files],
         steps=steps.reports,
     )
 
 
 def check_places(connection: "Connection", host: str) -> None:
-    """Refuses a bucket outside the job's region, and tells of a registry far away."""
+    """Refuses a bucket outside of the job's region, and warns of a registry in another one."""
     from ..vertex.submit.region_check import check_bucket, far_registry
 
     check_bucket(connection)

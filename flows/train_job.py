@@ -1,6 +1,6 @@
-"""Step 5 of the road: one job for the run, followed to its end, and the receipt of its model.
+"""Step 5 of the train flow: runs one job to its end and records its model.
 
-Imported when it is reached: what it needs takes a while to load, and the first step need not wait for that.
+Imported when that step begins: its own imports take a while, for which the first step shouldn't wait.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .concurrency import submission_turn, turn
 from .step_runner import Steps
 
 LONGEST_WAIT = 900.0
-"""Seconds before another attempt at most: machines that are short now may be free in a quarter of an hour."""
+"""Longest wait before another attempt, seconds: machines that are short now may be free in a quarter of an hour."""
 
 
-def trained(
+def run_and_record(
     steps: Steps,
     connection: Connection,
     request: JobRequest,
@@ -39,20 +39,20 @@ def trained(
     key: list[str],
     allowed: int,
 ) -> tuple[Outcome, Receipt]:
-    """Brings the request's job to its success, when it is this run's turn, and takes its model's receipt.
+    """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
     Args:
-        steps: Keeps account.
-        connection: Where to.
-        request: What to run.
-        project: What is trained.
-        lock: Its frozen dependencies.
-        key: What makes this request this one, in this run.
-        allowed: How many jobs may be made, from `jobs_allowed`.
+        steps: Runs the steps and keeps their reports.
+        connection: Connection to where the job runs.
+        request: The job.
+        project: The project that is trained.
+        lock: The project's frozen dependencies.
+        key: Parts of the job's key, besides the run: what makes the request different from others of this run.
+        allowed: How many jobs may be created, from `jobs_allowed`.
 
     Raises:
-        JobFailed: It ended without success.
-        VertexError: It could not be submitted or followed, or left no model.
+        JobFailed: The job ended without success.
+        VertexError: The job could not be submitted or watched, or saved no model.
     """
     run = str(current_run.id)
     name = job_key(run, "submit", *key)
@@ -71,18 +71,18 @@ def run_job(
     allowed: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Brings one job of the request to its success; not more than `allowed` are made, whoever retries.
+    """Submits and watches jobs until one succeeds; at most `allowed` are created, whoever retries.
 
     Args:
-        steps: Keeps account.
-        connection: Where to.
-        request: What to run.
-        key: The request's.
-        allowed: From `jobs_allowed`.
+        steps: Runs the steps and keeps their reports.
+        connection: Connection to where the jobs run.
+        request: The job.
+        key: The request's key.
+        allowed: How many jobs may be created, from `jobs_allowed`.
         sleep: Waits that many seconds.
 
     Raises:
-        JobFailed: The user's to mend, or the last attempt allowed.
+        JobFailed: The user must fix the failure, or it was the last attempt allowed.
         VertexError: As the steps `submit` and `watch`.
     """
     least = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,20 +42,28 @@ class Project:
         self.context = context
 
     @classmethod
-    def open(cls, folder: Path, home: Home, *, size_limit_mb: float | None = None) -> Project:
+    def open(
+        cls,
+        folder: Path,
+        home: Home,
+        *,
+        size_limit_mb: float | None = None,
+        adjust: Callable[[Settings], Settings] = lambda settings: settings,
+    ) -> Project:
         """Reads the project in `folder`.
 
         Args:
             folder: The project's.
             home: Where caches lie.
             size_limit_mb: Megabytes (10^6 bytes) that all files may have; None for the settings' own.
+            adjust: Returns the settings with what this run changes in them; called before anything is read by them.
 
         Raises:
             ProjectError: The folder, its settings, its script or one of its files can't be used; a file
                 looks like a secret.
         """
         root = folder.expanduser().absolute()
-        settings = load(root)
+        settings = adjust(load(root))
         if size_limit_mb:
             settings = replace(settings, size_limit_mb=size_limit_mb)
         files, left_out = scan(root, settings)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.assets import Asset, materialize
@@ -12,11 +10,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
 from pydantic import ValidationError
 
+from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import Origin, Outcome, Receipt
-from ..vertex.receipt import model_files as engine
-from ..vertex.receipt.receipt import write_receipt
-from ..vertex.submit.submission import look_up
+from ..vertex.receipt.receipt_document import record_model
 from .reporting.artifacts import artifact_key, copied, only_shown
 from .reporting.events import model_event
 from .reporting.step_log import step_log
@@ -32,9 +29,7 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
         ModelMissing: The job left no new file in its model folder.
         VertexError: The model can't be read, or the receipt not written.
     """
-    job = look_up(connection, outcome.name)
-    found = engine.receipt(connection, job.output, since=job.created)
-    found = replace(found, document=write_receipt(connection, outcome.name, found, origin))
+    found = record_model(connection, outcome.name, origin)
     step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
     with only_shown():
         create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job left")
@@ -53,7 +48,7 @@ def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
         connection: Where the job ran.
         output: The job's `gs://BUCKET/PREFIX`.
     """
-    uri = f"{output.rstrip('/')}/model"
+    uri = model_folder(output)
     if connection.models.location(uri) != uri:
         return receipt
     try:

@@ -15,7 +15,7 @@ from ..vertex.labels import REQUEST_LABEL
 from ..vertex.submit.attempts import submit_attempt
 from ..vertex.submit.cancellation import cancel_by_key
 from ..vertex.submit.intent import IntentFile
-from ..vertex.submit.submission import ENDED_BADLY
+from ..vertex.submit.submission import FAILED_STATES
 from .reporting.events import SUBMITTED, job_event
 from .reporting.failure_page import report_refusal
 from .reporting.job_page import report_job
@@ -66,7 +66,7 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
             )
         raise
     log(f"{'found' if job.adopted else 'created'} {job.name}" + (f", attempt {job.attempt}" if allowed > 1 else ""))
-    if job.state in ENDED_BADLY:
+    if job.state in FAILED_STATES:
         log("it failed before; change the code, the arguments or the settings, or start a new run, for another job")
     if not job.adopted:
         job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)

@@ -1,10 +1,12 @@
-"""What a training job is, before and after it ran: plain values, no I/O, no Google import."""
+"""Plain values that describe a training job before and after it ran; no I/O, no Google import."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from ..core.job_options import JobOptions
 
 State = Literal[
     "JOB_STATE_QUEUED",
@@ -30,102 +32,41 @@ TERMINAL: frozenset[str] = frozenset(
         "JOB_STATE_PARTIALLY_SUCCEEDED",
     }
 )
-"""States that never change again; the SDK forgets the last two and polls for ever."""
+"""States that never change again. Google's SDK forgets the last two and polls for ever."""
 
 
-DAY = 24 * 3600.0
-
-Strategy = Literal["STANDARD", "SPOT", "FLEX_START"]
-"""How Vertex AI finds the machines; the numbers 1 and 2 of its enum are deprecated."""
-
-Restarts = Literal["none", "replica", "job"]
-"""What Vertex AI itself starts again: nothing, a replica that was lost, or the whole job with it."""
-
-Role = Literal["worker", "server", "evaluator"]
-"""What a further pool does; `server` is a parameter server or a reduction server."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """One replica's hardware.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDescription(JobOptions):
+    """A custom job without its image: all that can be checked before the image is built.
 
     Attributes:
-        machine_type: As Compute Engine names it.
-        accelerator_type: As "NVIDIA_L4"; None for none.
-        accelerator_count: GPUs a replica.
-        boot_disk_gb: Boot disk, GB.
-        boot_disk_type: "pd-ssd", "pd-standard" or "hyperdisk-balanced"; None for the machine's default.
-        tpu_topology: As "2x2", for machines with TPUs; None for none.
-    """
-
-    machine_type: str = "n1-standard-4"
-    accelerator_type: str | None = None
-    accelerator_count: int = 0
-    boot_disk_gb: int = 100
-    boot_disk_type: str | None = None
-    tpu_topology: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """A pool of replicas beside the primary one.
-
-    Attributes:
-        machine: Hardware of each replica; None for the primary's.
-        replicas: How many.
-        image: None for the job's own, with its command, arguments and variables; another image starts by itself.
-    """
-
-    machine: Machine | None = None
-    replicas: int = 1
-    image: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """One custom job as wanted.
-
-    Attributes:
-        display_name: What people see, at most 128 characters.
-        image: By digest.
-        output: `gs://BUCKET/PREFIX`; the model lands in `<output>/model/`.
+        display_name: At most 128 characters.
+        output: `gs://BUCKET/PREFIX`; the model is saved in `<output>/model/`.
         args: Replace the image's CMD; all together at most 100,000 characters.
         command: Replaces the image's ENTRYPOINT; empty keeps it.
-        env: At most 100 variables, ours included (`spec.folders`).
-        labels: Keys and values at most 63 characters: lowercase, digits, `_`, `-`.
-        machine: Hardware of each replica.
-        replicas: Of the primary pool and, above 1, a worker pool.
-        pools: Further pools; a worker pool of its own instead of `replicas`.
-        timeout: Seconds until Vertex stops it.
-        strategy: How the machines are found.
-        max_wait: Seconds that FLEX_START may wait for machines, 0 for ever; None for Vertex AI's 24 hours.
-        restarts: What Vertex AI starts again by itself.
-        service_account: Runs the job; None for the project's default.
-        network: VPC to peer with, full name.
-        tensorboard: `projects/P/locations/R/tensorboards/ID`; needs a service account.
-        web_access: A shell in the running containers, from the console.
-        persistent_resource: Runs on these machines, which are kept; None for new ones.
+        env: At most 100 variables, including those that `core.output_folders` adds.
     """
 
     display_name: str
-    image: str
     output: str
     args: Sequence[str] = ()
     command: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    machine: Machine = field(default_factory=Machine)
-    replicas: int = 1
-    pools: Mapping[Role, Pool] = field(default_factory=dict)
-    timeout: float = DAY
-    strategy: Strategy = "STANDARD"
-    max_wait: float | None = None
-    restarts: Restarts = "none"
-    service_account: str | None = None
-    network: str | None = None
-    tensorboard: str | None = None
-    web_access: bool = False
-    persistent_resource: str | None = None
+
+    def with_image(self, image: str) -> JobRequest:
+        """The request to run this job with an image, named by digest."""
+        return JobRequest(image=image, **{part.name: getattr(self, part.name) for part in fields(JobDescription)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest(JobDescription):
+    """One custom job as it is sent to Vertex AI.
+
+    Attributes:
+        image: Named by digest.
+    """
+
+    image: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +75,11 @@ class SubmittedJob:
 
     Attributes:
         name: `projects/NUMBER/locations/REGION/customJobs/ID`, as the service answered.
-        state: When last seen.
-        adopted: It was there before this call: found by its key, not created.
-        console: Where a person can look at it; empty for local_vertex.
-        created: When, seconds since 1970; 0 when unknown.
-        attempt: Which one of its request's, from 1.
+        state: The state that was read last.
+        adopted: True for a job that existed before this call: it was found by its key, not created.
+        console: Address of its page in the console; empty for local_vertex.
+        created: Time of creation, seconds since 1970; 0 when unknown.
+        attempt: Number of this attempt at its request, from 1.
     """
 
     name: str
@@ -155,10 +96,10 @@ class LogLine:
 
     Attributes:
         timestamp: Seconds since 1970.
-        severity: As Cloud Logging names it; stderr arrives as ERROR even when harmless.
-        message: Without its newline.
-        task: "workerpool0-0", or "service" for the platform's own lines.
-        fields: Of a line in JSON, all that it holds.
+        severity: Cloud Logging's severity; lines of stderr have ERROR even when they are harmless.
+        message: The text without its newline.
+        task: The replica, such as "workerpool0-0", or "service" for the platform's own lines.
+        fields: Everything in a line that is JSON.
     """
 
     timestamp: float
@@ -182,7 +123,7 @@ Kind = Literal[
     "invalid_request",
     "unknown",
 ]
-"""Why a job, or a call for one, failed."""
+"""Kinds of failure, of a job or of an API call for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +131,9 @@ class Diagnosis:
     """Why a job ended without success.
 
     Attributes:
-        kind: Of failure.
-        sentence: What happened, one line without a full stop.
-        next_step: The one thing to do next; as the sentence.
+        kind: Kind of failure.
+        sentence: What happened, in one line without a full stop.
+        next_step: The one thing to do next, in one line without a full stop.
         retryable: Whether a new job of the same request could end otherwise.
     """
 
@@ -210,11 +151,11 @@ class Outcome:
     """How a job ended.
 
     Attributes:
-        state: Terminal.
-        error: The service's own words; empty on success.
+        state: A terminal state.
+        error: The service's error message; empty on success.
         diagnosis: Why it failed; None on success.
-        tail: The last lines the job wrote, oldest first.
-        seconds: From start to end as the service tells it, never below 0.
+        tail: The last lines that the job wrote, oldest first.
+        seconds: Time from start to end by the service's clock, never below 0.
     """
 
     name: str
@@ -227,13 +168,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What was trained, as far as the job itself doesn't tell.
+    """What a model was trained from, beyond what the job itself says.
 
     Attributes:
-        fingerprint: Of the code and the settings that shape the image.
-        commit: The code's, in git; empty without.
-        requirements: sha256 of the frozen dependencies.
-        flow_run: Prefect's id of the run.
+        fingerprint: Fingerprint of the code and of the settings that shape the image.
+        commit: The code's git commit; empty outside of git.
+        requirements: SHA-256 of the frozen dependencies.
+        flow_run: Id of the Prefect flow run.
     """
 
     fingerprint: str = ""
@@ -248,9 +189,9 @@ class ModelFile:
 
     Attributes:
         path: Relative to the model's folder.
-        size: Bytes.
-        sha256: Of its content.
-        updated: When it was last written, seconds since 1970.
+        size: Size in bytes.
+        sha256: SHA-256 of its content, hexadecimal.
+        updated: Time of the last write, seconds since 1970.
     """
 
     path: str
@@ -261,12 +202,12 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the job left behind.
+    """The model that a job saved, file by file.
 
     Attributes:
-        model: The folder: a local path for local_vertex, `gs://...` in the cloud.
-        files: Sorted by path, never empty.
-        document: Where the receipt itself was written; empty where it wasn't.
+        model: The model's folder: a local path for local_vertex, `gs://...` in the cloud.
+        files: The model's files sorted by path, never empty.
+        document: Path or URI of the receipt document; empty when none was written.
     """
 
     model: str
@@ -275,5 +216,5 @@ class Receipt:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Size of all files together, in bytes."""
         return sum(file.size for file in self.files)

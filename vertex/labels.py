@@ -1,4 +1,7 @@
-"""All labels that a job carries, and what a label's value may be."""
+"""Every label that a job carries, and the rules for labels.
+
+A request may take several jobs, one after the other, when the platform fails: each is one attempt.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,35 @@ import re
 from ..core.errors import VertexError
 
 KEY_LABEL = "vertex_training_key"
-"""The label that carries a request's key, the same on every attempt."""
+"""Label with the key of one attempt: at most one live or succeeded job has it. The first attempt's key is that of its
+request; a later attempt has a key of its own."""
+
+REQUEST_LABEL = "vertex_training_request"
+"""Label with the key of the request, which all its attempts share: how many there were is counted by it."""
+
+ATTEMPT_LABEL = "vertex_training_attempt"
+"""Label with the number of the attempt, from 1."""
+
+RUN_LABEL = "prefect_flow_run"
+"""Label with the id of the Prefect flow run; by it a hook or a command finds the jobs of a run."""
+
+SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL)
+"""The labels that a submission adds to those of the request."""
 
 LABEL_LIMIT = 63
+"""Characters that a key or a value may have."""
 
+LABELS_LIMIT = 64
+"""Labels that a job may have."""
 
-LABEL_PATTERN = re.compile(r"[a-z0-9_-]{0,63}")
+LABEL_PATTERN = re.compile(rf"[a-z0-9_-]{{0,{LABEL_LIMIT}}}")
 
 
 def check_label_value(value: str) -> None:
     """Checks a label's value.
 
     Raises:
-        VertexError: It is longer than 63 characters, or has others than lowercase letters, digits, `_` and `-`.
+        VertexError: It is empty, longer than 63 characters, or has others than lowercase letters, digits, `_` and `-`.
     """
     if not value or not LABEL_PATTERN.fullmatch(value):
         raise VertexError(
@@ -27,15 +46,3 @@ def check_label_value(value: str) -> None:
             where=repr(value),
             next_step=f"Use 1 to {LABEL_LIMIT} lowercase letters, digits, `_` and `-`",
         )
-
-
-REQUEST_LABEL = "vertex_training_request"
-"""The label that carries the request's key, the same on all its attempts."""
-
-
-ATTEMPT_LABEL = "vertex_training_attempt"
-"""The label that carries the attempt's number, from 1."""
-
-
-RUN_LABEL = "prefect_flow_run"
-"""The job's label that carries the flow run's id, for whoever knows nothing else of the job."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ...core.machine_types import FLEX_START_ACCELERATORS, MACHINE_TYPES
 from . import machines
 from .schema import Generated
 from .status import ApiError, Code, Violation, invalid
@@ -116,7 +117,7 @@ def _container(container: Generated, where: str) -> Iterator[Violation]:
 def _machine(machine: Generated, where: str) -> Iterator[Violation]:
     if not machine.machine_type:
         yield Violation(f"{where}.machine_type", "The machine type is required.")
-    elif machine.machine_type not in machines.MACHINE_TYPES:
+    elif machine.machine_type not in MACHINE_TYPES:
         yield Violation(f"{where}.machine_type", f"Machine type `{machine.machine_type}` is not supported.")
     if bool(machine.accelerator_type) != bool(machine.accelerator_count):
         text = "Both `accelerator_type` and `accelerator_count` should be specified or none."
@@ -137,7 +138,7 @@ def _scheduling(spec: Generated) -> Iterator[Violation]:
     if scheduling.timeout.ToSeconds() > WEEK:
         yield Violation(f"{where}.timeout", "With the strategy FLEX_START the timeout can be up to 7 days.")
     used = [pool.machine_spec for pool in spec.worker_pool_specs if pool.ByteSize()]
-    if any(_accelerator(machine) not in machines.FLEX_START_ACCELERATORS for machine in used):
+    if any(_accelerator(machine) not in FLEX_START_ACCELERATORS for machine in used):
         text = "FLEX_START is supported for L4, A100, H100, H200 and B200 accelerators only."
         yield Violation(f"{where}.strategy", text)
     if any(machine != used[0] for machine in used):

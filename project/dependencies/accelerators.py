@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from ...core.errors import DependencyError
+from ...core.machine_types import comes_with_gpu
 from ..settings.settings import Settings
 from .formats.requirements_txt import Line, Requirements
 from .platforms import Counterpart, renamed
@@ -22,7 +23,6 @@ from .platforms import Counterpart, renamed
 _TORCH_INDEX = "https://download.pytorch.org/whl"
 _JAX_LINKS = "https://storage.googleapis.com/jax-releases/jax_cuda_releases.html"
 _TORCH = frozenset(("torch", "torchvision", "torchaudio", "torchtext", "functorch", "torchdata"))
-_GPU_MACHINE = re.compile(r"^(a2|a3|a4|a4x|g2|g4)-")
 _CUDA_PACKAGE = re.compile(r"jax-cuda\d+-(plugin|pjrt)$|nvidia-cudnn")
 _AND_CUDA = Version("2.14")
 """The first TensorFlow with the extra `and-cuda`."""
@@ -34,7 +34,7 @@ def wants_gpu(settings: Settings) -> bool:
     """Whether the project's job runs on GPUs of NVIDIA's."""
     machine = settings.job.machine
     named = (machine.accelerator_type or "").startswith("NVIDIA")
-    return named or bool(_GPU_MACHINE.match(machine.machine_type or ""))
+    return named or comes_with_gpu(machine.machine_type)
 
 
 def counterpart(requirement: Requirement) -> Counterpart | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ...core.output_folders import model_folder
 from ..settings.settings import Settings
 
 _EPOCHS = ("--epochs", "--num-epochs", "--num_epochs", "--n-epochs", "--n_epochs", "--max-epochs", "--max_epochs",
@@ -37,7 +38,7 @@ def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[st
             flag = next((flag for flag in family if flag in flags), None)
             chosen += [flag, "1"] if flag else []
     if settings.model_dir_argument:
-        chosen += [settings.model_dir_argument, str(outputs / "model")]
+        chosen += [settings.model_dir_argument, model_folder(str(outputs))]
     return tuple(_redirected(chosen, outputs, settings))
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...core import output_folders
 from ...core.errors import ProjectError, VerifyError, storage_errors
 from ..dependencies import interpreters, local_sources
 from ..dependencies.find_list import read
@@ -102,7 +103,7 @@ def verify(
         flags = _flags(files, settings, [str(interpreter), settings.script, "--help"], copy, variables)
         shutil.rmtree(outputs, ignore_errors=True)
         arguments = smoke_arguments(flags, settings, args, outputs)
-        (outputs / "model").mkdir(parents=True)
+        (outputs / output_folders.MODEL).mkdir(parents=True)
         ended = process.run(
             [str(interpreter), settings.script, *arguments],
             cwd=copy,
@@ -211,14 +212,8 @@ def _variables(
         "PYTHONUNBUFFERED": "1",
         **({"PYTHONNOUSERSITE": "1"} if clean else {}),
         **settings.env,
-        # Their slashes at the end are Vertex AI's.
-        "AIP_MODEL_DIR": f"{outputs}/model/",
-        "AIP_CHECKPOINT_DIR": f"{outputs}/checkpoints/",
-        "AIP_TENSORBOARD_LOG_DIR": f"{outputs}/logs/",
-        # The same as paths, as in the job: see vertex/spec/output_folders.py.
-        "VERTEX_TRAINING_MODEL_DIR": f"{outputs}/model",
-        "VERTEX_TRAINING_CHECKPOINT_DIR": f"{outputs}/checkpoints",
-        "VERTEX_TRAINING_LOG_DIR": f"{outputs}/logs",
+        **output_folders.platform_variables(str(outputs)),
+        **output_folders.path_variables(str(outputs)),
     }
 
 
@@ -235,7 +230,7 @@ def _report(
         raise failure_cause.timed_out(settings, ended)
     if ended.code != 0:
         raise failure_cause.failed(settings, ended, {file.path for file in files})
-    model = _files_in(outputs / "model")
+    model = _files_in(outputs / output_folders.MODEL)
     if not model:
         raise VerifyError(
             _no_model(settings, files, folder),

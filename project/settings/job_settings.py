@@ -1,172 +1,155 @@
-"""How a project's job runs: the part of `[tool.vertex-training]` that says what to ask of Vertex AI."""
+"""The part of `[tool.vertex-training]` that says how the job runs; `core.job_fields` describes each key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from .readers import Keys, count, duration, environment, flag, matching, read_table, text
-
-ROLES = ("worker", "server", "evaluator")
-"""Pools beside the primary one."""
-
-
-@dataclass(frozen=True, slots=True)
-class MachineSettings:
-    """One replica's hardware; None stands for the default.
-
-    Attributes:
-        machine_type: As Compute Engine names it.
-        accelerator_type: As "NVIDIA_L4".
-        accelerator_count: GPUs a replica.
-        boot_disk_gb: Boot disk, GB.
-        boot_disk_type: "pd-ssd", "pd-standard" or "hyperdisk-balanced".
-        tpu_topology: As "2x2".
-    """
-
-    machine_type: str | None = None
-    accelerator_type: str | None = None
-    accelerator_count: int = 0
-    boot_disk_gb: int | None = None
-    boot_disk_type: str | None = None
-    tpu_topology: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """A pool beside the primary one.
-
-    Attributes:
-        machine: None for the primary's.
-        replicas: How many.
-        image: None for the project's own.
-    """
-
-    machine: MachineSettings | None = None
-    replicas: int = 1
-    image: str | None = None
+from ...core.job_fields import (
+    ACCELERATOR_COUNT,
+    ACCELERATOR_TYPE,
+    ATTEMPTS,
+    BOOT_DISK_GB,
+    BOOT_DISK_TYPE,
+    IMAGE,
+    LABELS,
+    MACHINE_TYPE,
+    MAX_WAIT,
+    NETWORK,
+    OUTPUT,
+    PERSISTENT_RESOURCE,
+    POOLS,
+    REPLICAS,
+    RESTARTS,
+    SERVICE_ACCOUNT,
+    STRATEGY,
+    TENSORBOARD,
+    TIMEOUT,
+    TPU_TOPOLOGY,
+    WEB_ACCESS,
+    JobField,
+    Role,
+)
+from ...core.job_options import JobOptions, Machine, Pool
+from .readers import Keys, count, duration, flag, matching, read_table
 
 
-@dataclass(frozen=True, slots=True)
-class JobSettings:
-    """What to ask of Vertex AI; None leaves it to the VertexAI block, or to the default.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings(JobOptions):
+    """A project's settings of its job.
+
+    Service account, network, TensorBoard, persistent resource and output are None where the project leaves them to the
+    VertexAI block.
 
     Attributes:
-        machine: Of each replica.
-        replicas: One primary, the others workers.
-        pools: Further pools, by role.
-        timeout: Seconds until the job is stopped.
-        strategy: STANDARD, SPOT or FLEX_START.
-        max_wait: Seconds that FLEX_START may wait for machines; 0 for ever.
-        attempts: How often the script may be started, counting every retry of anybody.
-        restarts: What Vertex AI starts again by itself: "none", "replica" or "job".
-        labels: Of the job.
-        service_account: Runs the job.
-        network: VPC to peer with.
-        tensorboard: Where it writes its logs.
-        web_access: A shell in the running containers.
-        persistent_resource: Machines that are kept.
-        output: `gs://BUCKET/FOLDER` in which every run gets a folder.
+        output: The folder in a bucket in which each run gets a folder of its own.
     """
 
-    machine: MachineSettings = field(default_factory=MachineSettings)
-    replicas: int = 1
-    pools: Mapping[str, PoolSettings] = field(default_factory=dict)
-    timeout: float | None = None
-    strategy: str | None = None
-    max_wait: float | None = None
-    attempts: int = 3
-    restarts: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    service_account: str | None = None
-    network: str | None = None
-    tensorboard: str | None = None
-    web_access: bool = False
-    persistent_resource: str | None = None
-    output: str | None = None
+    attempts: int = ATTEMPTS.default
+    output: str | None = OUTPUT.default
 
 
 def job_settings(values: dict[str, Any], table: str, file: Path) -> JobSettings:
     """Takes the job's settings out of those of the project.
 
     Args:
-        values: As `read_table` returned them.
-        table: The table's name, for messages.
-        file: Where it stands, for messages.
+        values: Values as `read_table` returned them; those of the job are removed.
+        table: Name of the table, for error messages.
+        file: The file that holds it, for error messages.
 
     Raises:
         ProjectError: A pool's setting is unknown or wrong.
     """
-    chosen = {name: values.pop(name) for key in JOB_KEYS if (name := key.replace("-", "_")) in values}
+    chosen = _take(values, JOB_KEYS)
     pools = {
         role: _pool(read_table(pool, _POOL_KEYS, f"{table}.pools.{role}", file))
         for role, pool in chosen.pop("pools", {}).items()
     }
-    return JobSettings(machine=_machine(chosen), pools=pools, **chosen)
+    return JobSettings(machine=Machine(**_take(chosen, _MACHINE_KEYS)), pools=pools, **chosen)
 
 
-def _machine(values: dict[str, Any]) -> MachineSettings:
-    names = [key.replace("-", "_") for key in _MACHINE_KEYS]
-    return MachineSettings(**{name: values.pop(name) for name in names if name in values})
+def _pool(values: dict[str, Any]) -> Pool:
+    """A pool without a machine of its own has that of the job."""
+    machine = _take(values, _MACHINE_KEYS)
+    return Pool(machine=Machine(**machine) if machine else None, **values)
 
 
-def _pool(values: dict[str, Any]) -> PoolSettings:
-    machine = _machine(values)
-    return PoolSettings(machine=None if machine == MachineSettings() else machine, **values)
+def _take(values: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    names = [key.replace("-", "_") for key in keys]
+    return {name: values.pop(name) for name in names if name in values}
 
 
-def _tables(value: object) -> Mapping[str, Mapping[str, Any]]:
+def _pools(value: object) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
         raise TypeError
-    if set(value) - set(ROLES):
+    if set(value) - set(get_args(Role)):
         raise ValueError
     return value
 
 
-def _some(value: object) -> int:
-    if (number := count(value)) < 1:
-        raise ValueError
-    return number
+def _labels(value: object) -> Mapping[str, str]:
+    """Names and values as Vertex AI has them are checked with the request."""
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise TypeError
+    return value
 
 
-def _limit(value: object) -> float:
-    if (seconds := duration(value)) <= 0:
-        raise ValueError
-    return seconds
+Entry = tuple[str, tuple[str, Callable[[object], object]]]
 
 
-_MACHINE_KEYS: Keys = {
-    "machine-type": ('a machine type, as "n1-standard-4"', matching(r"[a-z][a-z0-9-]+")),
-    "accelerator-type": ('an accelerator, as "NVIDIA_L4"', matching(r"[A-Z][A-Z0-9_]+")),
-    "accelerator-count": ("a whole number, 0 or more", count),
-    "boot-disk-gb": ("a whole number of gigabytes", count),
-    "boot-disk-type": ('a disk type, as "pd-ssd"', matching(r"[a-z][a-z-]+")),
-    "tpu-topology": ('a topology, as "2x2"', text),
-}
+def _entry(field: JobField[Any], read: Callable[[object], object]) -> Entry:
+    return field.key, (field.rule, read)
 
-_POOL_KEYS: Keys = {
-    **_MACHINE_KEYS,
-    "replicas": ("a whole number, 1 or more", _some),
-    "image": ("an image reference", text),
-}
+
+def _text(field: JobField[Any]) -> Entry:
+    return _entry(field, matching(field.pattern))
+
+
+def _number(field: JobField[Any], read: Callable[[object], float]) -> Entry:
+    """Reads a number within the field's limits."""
+
+    def limited(value: object) -> float:
+        if not field.minimum <= (number := read(value)) <= field.maximum:
+            raise ValueError
+        return number
+
+    return _entry(field, limited)
+
+
+_MACHINE_KEYS: Keys = dict(
+    (
+        _text(MACHINE_TYPE),
+        _text(ACCELERATOR_TYPE),
+        _number(ACCELERATOR_COUNT, count),
+        _number(BOOT_DISK_GB, count),
+        _text(BOOT_DISK_TYPE),
+        _text(TPU_TOPOLOGY),
+    )
+)
+
+_POOL_KEYS: Keys = {**_MACHINE_KEYS, **dict((_number(REPLICAS, count), _text(IMAGE)))}
 
 JOB_KEYS: Keys = {
     **_MACHINE_KEYS,
-    "replicas": ("a whole number, 1 or more", _some),
-    "pools": (f"a table of the tables {', '.join(ROLES)}", _tables),
-    "timeout": ('a time above 0: a number of seconds, or as "24h"', _limit),
-    "strategy": ('"STANDARD", "SPOT" or "FLEX_START"', matching("STANDARD|SPOT|FLEX_START")),
-    "max-wait": ('a time: a number of seconds, or as "24h"; 0 waits for ever', duration),
-    "attempts": ("a whole number, 1 or more", _some),
-    "restarts": ('"none", "replica" or "job"', matching("none|replica|job")),
-    "labels": ("a table of names and texts", environment),
-    "service-account": ("a service account's address", text),
-    "network": ("a network's full name", text),
-    "tensorboard": ("a TensorBoard's full name", text),
-    "web-access": ("true or false", flag),
-    "persistent-resource": ("a persistent resource's id", text),
-    "output": ('a folder in a bucket, as "gs://BUCKET/FOLDER"', matching(r"gs://[a-z0-9][a-z0-9._-]+(/[^\r\n]*)?")),
+    **dict(
+        (
+            _number(REPLICAS, count),
+            _entry(POOLS, _pools),
+            _number(TIMEOUT, duration),
+            _text(STRATEGY),
+            _number(MAX_WAIT, duration),
+            _number(ATTEMPTS, count),
+            _text(RESTARTS),
+            _entry(LABELS, _labels),
+            _text(SERVICE_ACCOUNT),
+            _text(NETWORK),
+            _text(TENSORBOARD),
+            _entry(WEB_ACCESS, flag),
+            _text(PERSISTENT_RESOURCE),
+            _text(OUTPUT),
+        )
+    ),
 }
-"""The keys of `[tool.vertex-training]` that are the job's."""
+"""The keys of `[tool.vertex-training]` that belong to the job."""

@@ -22,14 +22,12 @@ def page(connection: Connection, name: str, request: JobRequest) -> str:
     """The artifact's text; what local_vertex runs has no page in a browser."""
     links = {"Open the job": connection.console(name), "Open its log": log_link(connection, name)}
     shown = " · ".join(f"[{words}]({link})" for words, link in links.items() if link)
-    machine = request.machine
-    gpus = f" with {machine.accelerator_count} {machine.accelerator_type}" if machine.accelerator_type else ""
     parts = [
         shown,
         f"Job\n{copied(name)}",
         f"Its log in a terminal\n{copied(log_command(connection, name))}",
         f"Image\n{copied(request.image)}",
         f"Output\n{copied(request.output)}",
-        f"{request.replicas} x {machine.machine_type}{gpus}",
+        f"{request.replicas} x {request.machine}",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

@@ -16,16 +16,20 @@ from google.cloud.aiplatform_v1 import JobState
 from google.rpc.status_pb2 import Status
 from prefect import flow
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentCreate, BlockSchemaCreate
 from prefect.utilities.dispatch import get_registry_for_type
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.submit.submission import job_key
 
 IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
 
@@ -212,3 +216,72 @@ def test_prefect_lists_our_block_types_and_no_other() -> None:
         "vertex-ai-training",
         "vertex-ai-training-job",
     }
+
+
+SAVED = {
+    "display_name": "training",
+    "image": IMAGE,
+    "args": ["--epochs", "3"],
+    "command": [],
+    "env": {},
+    "labels": {"team": "x"},
+    "machine_type": "n1-standard-4",
+    "accelerator_type": "NVIDIA_TESLA_T4",
+    "accelerator_count": 2,
+    "boot_disk_gb": 100,
+    "boot_disk_type": None,
+    "tpu_topology": None,
+    "replicas": 1,
+    "pools": {
+        "evaluator": {"machine": None, "replicas": 1, "image": None},
+        "server": {
+            "machine": {
+                "machine_type": "n1-highcpu-16",
+                "accelerator_type": None,
+                "accelerator_count": 0,
+                "boot_disk_gb": 100,
+                "boot_disk_type": None,
+                "tpu_topology": None,
+            },
+            "replicas": 2,
+            "image": "x",
+        },
+    },
+    "timeout": 86400.0,
+    "strategy": "SPOT",
+    "max_wait": None,
+    "restarts": "none",
+    "attempts": 3,
+    "web_access": False,
+    "output": "gs://b/o",
+}
+"""The document of a block as version 0.1.0 saved it."""
+
+
+def test_a_block_saved_by_another_version_is_loaded(prefect_server: str) -> None:
+    """Its schema had other descriptions; its fields arrive as they were."""
+    VertexTrainingJob.register_type_and_schema()
+    with get_client(sync_client=True) as client:
+        now = client.read_block_schema_by_checksum(VertexTrainingJob._calculate_schema_checksum())
+        fields = {**now.fields, "description": "A training job, as described before."}
+        before = client.create_block_schema(
+            BlockSchemaCreate(fields=fields, block_type_id=now.block_type_id, capabilities=now.capabilities)
+        )
+        client.create_block_document(
+            BlockDocumentCreate(
+                name="of-before", data=SAVED, block_schema_id=before.id, block_type_id=now.block_type_id
+            )
+        )
+
+    loaded = VertexTrainingJob.load("of-before")
+
+    assert loaded.model_dump(mode="json", include=set(SAVED)) == SAVED
+    assert loaded.pools["server"].machine == Machine("n1-highcpu-16")
+
+
+def test_a_trigger_has_the_key_of_the_version_before() -> None:
+    """A flow run that version 0.1.0 began finds its job: the fields, their order and their values make the key."""
+    block = VertexTrainingJob.model_validate(SAVED)
+    text = block.model_dump_json(exclude={"vertex_ai"})
+
+    assert job_key("flow-run", text) == "t94279d87f6c99d1aa5459c5644e1cebd3e9f964d"

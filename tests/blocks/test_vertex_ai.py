@@ -44,7 +44,7 @@ def test_the_smallest_block() -> None:
         ("region", "Europe", "a region such as europe-west4"),
         ("bucket", "gs://models/folder", "a bucket's name without a folder"),
         ("bucket", "Models", "bucket 'Models' is not valid"),
-        ("service_account", "trainer", "trainer@my-project-123.iam.gserviceaccount.com"),
+        ("service_account", "trainer", "a service account's e-mail address, as NAME@PROJECT.iam.gserviceaccount.com"),
         ("network", "default", "projects/PROJECT_NUMBER/global/networks/NAME"),
         ("network", "projects/my-project/global/networks/default", "with the project's number"),
         ("endpoint", "ftp://x", "host:port"),

@@ -180,7 +180,11 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
         runs.append(UUID(str(current_run.id)))
         place = PlainPlace("my-project-123", "europe-west4", "models", target, None, local=False)
         with artifacts_of("tiny"):
-            submit(Connection(lambda: place, LOCAL), JobRequest("tiny", IMAGE, "gs://models/tiny"), "key")
+            submit(
+                Connection(lambda: place, LOCAL),
+                JobRequest(display_name="tiny", image=IMAGE, output="gs://models/tiny"),
+                "key",
+            )
 
     with serve(f"unix:{tmp_path}/wire") as wire:
         wire.vertex = TinyVertex(time.time)

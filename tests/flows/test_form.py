@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,14 +12,15 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import is_valid
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine, choose_machine
+from prefect_vertex_training.core.job_options import Machine
+from prefect_vertex_training.core.machine_types import BUILT_IN_ACCELERATORS, N1_ACCELERATORS
+from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine, with_choices
 from prefect_vertex_training.flows.run_name import run_name, run_tags
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.project.settings.job_settings import JobSettings
 from prefect_vertex_training.project.snapshot import Project
-from prefect_vertex_training.vertex.job_types import JobRequest, Machine
-from prefect_vertex_training.vertex.spec import machines
 
-REQUEST = JobRequest("x", "x@sha256:0", "gs://b/x", machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2), replicas=3)
+JOB = JobSettings(machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2), replicas=3, attempts=5)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_blocks_are_picked_from_a_list_and_choices_from_a_menu(schema: dict[str,
 
 def test_every_accelerator_can_be_chosen() -> None:
     """Those of the rules, and two words."""
-    known = {*machines._N1_COUNTS, *machines._BUILT_IN.values()}
+    known = {*N1_ACCELERATORS, *(accelerator for accelerator, _ in BUILT_IN_ACCELERATORS.values())}
 
     assert set(get_args(Accelerator)) == {PROJECTS, "none", *known}
 
@@ -88,7 +90,7 @@ def test_what_the_form_sends_unchanged_is_valid(schema: dict[str, Any]) -> None:
     validate({"project": "/srv/digits", **values}, schema, raise_on_error=True)
     validated = train.validate_parameters({"project": "/srv/digits", "registry": None, **values})
 
-    assert validated["machine"].applied(REQUEST) == REQUEST
+    assert validated["machine"].applied_to(JOB) == JOB
     assert validated["registry"] is None
 
 
@@ -109,29 +111,49 @@ def test_what_the_form_sends_unchanged_is_valid(schema: dict[str, Any]) -> None:
 )
 def test_the_card_changes_only_what_was_chosen(chosen: dict[str, Any], wanted: tuple[str, str | None, int]) -> None:
     """The rest stays as the project says."""
-    request = RunMachine(**chosen).applied(REQUEST)
+    job = RunMachine(**chosen).applied_to(JOB)
 
-    assert (request.machine.machine_type, request.machine.accelerator_type, request.machine.accelerator_count) == wanted
-    assert (request.replicas, request.timeout) == (3, REQUEST.timeout)
+    assert (job.machine.machine_type, job.machine.accelerator_type, job.machine.accelerator_count) == wanted
+    assert (job.replicas, job.timeout, job.attempts) == (3, JOB.timeout, 5)
 
 
 def test_replicas_strategy_and_the_time_limit_of_a_run() -> None:
     """Hours become seconds."""
-    request = RunMachine(replicas=2, strategy="SPOT", time_limit=1.5).applied(REQUEST)
+    job = RunMachine(replicas=2, strategy="SPOT", time_limit=1.5).applied_to(JOB)
 
-    assert (request.replicas, request.strategy, request.timeout) == (2, "SPOT", 5400)
+    assert (job.replicas, job.strategy, job.timeout) == (2, "SPOT", 5400)
 
 
-def test_a_run_is_called_after_the_machine_it_chose(tmp_path: Path) -> None:
-    """As it is tagged; what the card leaves alone stays the project's."""
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project whose settings name a machine."""
     folder = tmp_path / "digits"
     folder.mkdir()
     (folder / "train.py").touch()
     (folder / "pyproject.toml").write_text('[tool.vertex-training]\nmachine-type = "n1-standard-8"\n')
-    snapshot = Project.open(folder, Home(tmp_path / "home"))
+    return folder
 
-    choose_machine(snapshot, RunMachine())
-    assert run_name(snapshot, "europe-west4").endswith(" on n1-standard-8")
-    choose_machine(snapshot, RunMachine(machine_type="g2-standard-12", accelerator_type="NVIDIA_L4"))
-    assert run_name(snapshot, "europe-west4").endswith(" on g2-standard-12 with 1 NVIDIA_L4")
-    assert "g2-standard-12" in run_tags(snapshot, "europe-west4")
+
+def opened(folder: Path, home: Path, machine: RunMachine, *, translate: bool = False) -> Project:
+    """The project as a run with these choices opens it."""
+    choices = partial(with_choices, machine=machine, verify="locked", freeze="auto", translate=translate)
+    return Project.open(folder, Home(home), adjust=choices)
+
+
+def test_a_run_is_called_after_the_machine_it_chose(folder: Path, tmp_path: Path) -> None:
+    """Name and tags follow the card; what the card leaves alone stays the project's."""
+    unchanged = opened(folder, tmp_path / "home", RunMachine())
+    changed = opened(folder, tmp_path / "home", RunMachine(machine_type="g2-standard-12", accelerator_type="NVIDIA_L4"))
+
+    assert run_name(unchanged, "europe-west4").endswith(" on n1-standard-8")
+    assert run_name(changed, "europe-west4").endswith(" on g2-standard-12 with 1 NVIDIA_L4")
+    assert "g2-standard-12" in run_tags(changed, "europe-west4")
+
+
+def test_a_snapshot_is_whole_when_it_is_opened(folder: Path, tmp_path: Path) -> None:
+    """It has the run's choices from the beginning; choices that don't shape the image leave its fingerprint alone."""
+    own = Project.open(folder, Home(tmp_path / "home"))
+    chosen = opened(folder, tmp_path / "home", RunMachine(replicas=2), translate=True)
+
+    assert (chosen.settings.verify, chosen.settings.translate, chosen.settings.job.replicas) == ("locked", True, 2)
+    assert chosen.fingerprint == own.fingerprint

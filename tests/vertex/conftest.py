@@ -1,4 +1,4 @@
-"""What the tests of `vertex/` share: a scripted service on a wire, and a clock of their own."""
+"""Fixtures for the tests of `vertex/`: a scripted service behind a socket, and a clock that the tests move."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex, Wire, serve
+from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.vertex.client.connection import Connection, Pace
 from prefect_vertex_training.vertex.client.endpoints import PlainPlace
-from prefect_vertex_training.vertex.job_types import JobRequest, Machine
+from prefect_vertex_training.vertex.job_types import JobRequest
 
 
 @pytest.fixture(scope="session")

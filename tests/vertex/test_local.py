@@ -24,9 +24,10 @@ from prefect_vertex_training.local_vertex.faults import Faults
 from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
 from prefect_vertex_training.vertex.job_types import JobRequest, LogLine, Outcome, SubmittedJob
-from prefect_vertex_training.vertex.receipt.model_files import receipt
+from prefect_vertex_training.vertex.receipt.model_files import list_model
+from prefect_vertex_training.vertex.submit.cancellation import cancel, cancel_by_key
 from prefect_vertex_training.vertex.submit.intent import IntentFile
-from prefect_vertex_training.vertex.submit.submission import cancel, cancel_by_key, find, job_key, submit
+from prefect_vertex_training.vertex.submit.submission import find, job_key, submit
 from prefect_vertex_training.vertex.watch.watch import watch
 
 DEFAULTS = Faults().values()
@@ -110,7 +111,7 @@ def wanted(local: Connection, image: str, witness: Path, key: str) -> Callable[.
 
     def make(seconds: float = 0.0, what: str = "save") -> JobRequest:
         output = f"gs://{local.bucket}/{key}"
-        return JobRequest("tiny", image, output, args=[str(witness), str(seconds), what])
+        return JobRequest(display_name="tiny", image=image, output=output, args=[str(witness), str(seconds), what])
 
     return make
 
@@ -132,7 +133,7 @@ def test_from_submission_to_receipt(local: Connection, wanted: Callable[..., Job
     lines: list[LogLine] = []
     job = submit(local, wanted(0.3), key, record=lambda _: None)
     outcome = watch(local, job.name, on_state=states.append, on_line=lines.append)
-    found = receipt(local, f"gs://local/{key}")
+    found = list_model(local, f"gs://local/{key}")
 
     assert outcome.state == "JOB_STATE_SUCCEEDED", outcome
     assert states[-1] == "JOB_STATE_SUCCEEDED"
@@ -150,7 +151,7 @@ def test_a_script_may_use_the_path_instead(
     """What is written to VERTEX_TRAINING_MODEL_DIR, a path below /gcs, lies where AIP_MODEL_DIR points to."""
     assert run(wanted(what="save by path")).state == "JOB_STATE_SUCCEEDED"
 
-    assert [file.path for file in receipt(local, f"gs://local/{key}").files] == ["model.bin"]
+    assert [file.path for file in list_model(local, f"gs://local/{key}").files] == ["model.bin"]
 
 
 def test_a_failure_is_diagnosed(wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]) -> None:
@@ -174,7 +175,7 @@ def test_no_model_names_the_folder(
     assert run(wanted(what="nothing")).state == "JOB_STATE_SUCCEEDED"
 
     with pytest.raises(ModelMissing) as caught:
-        receipt(local, f"gs://local/{key}")
+        list_model(local, f"gs://local/{key}")
 
     assert str(local_home.vertex) in str(caught.value)
     assert f"gs://local/{key}/model/" in str(caught.value)
@@ -358,10 +359,10 @@ SUBMITTER = """\
 import sys
 from pathlib import Path
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.vertex.connection import Connection
-from prefect_vertex_training.vertex.intent import IntentFile
-from prefect_vertex_training.vertex.model import JobRequest
-from prefect_vertex_training.vertex.submission import submit
+from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.intent import IntentFile
+from prefect_vertex_training.vertex.submit.submission import submit
 
 home, key, image, witness = Home(Path(sys.argv[1])), *sys.argv[2:5]
 connection = Connection.local(home)
@@ -369,7 +370,9 @@ connection.jobs
 print("ready", flush=True)
 sys.stdin.readline()
 intent = IntentFile(home.cache / "intents", key)
-request = JobRequest("tiny", image, f"gs://local/{key}", args=[witness, "60", "save"])
+request = JobRequest(
+    display_name="tiny", image=image, output=f"gs://local/{key}", args=[witness, "60", "save"]
+)
 print(submit(connection, request, key, record=intent.record, recorded=intent.read()).name, flush=True)
 """
 

@@ -1,1 +1,1 @@
-"""The record of a finished job: model files and how they were made."""
+"""What a successful job produced: the model's files with their checksums, and the receipt document beside them."""

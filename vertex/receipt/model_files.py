@@ -1,4 +1,4 @@
-"""What a job left behind: the files below `<output>/model/`, each with its checksum."""
+"""Lists the files of the model that a job saved in `<output>/model/`, each with its checksum."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ...core.errors import ModelMissing, VertexError
+from ...core.output_folders import model_folder
 from ..client.calls import patiently
 from ..client.connection import Connection
 from ..client.storage import ModelStore, StoredObject
 from ..job_types import ModelFile, Receipt
-from .receipt import timestamp
+from .timestamps import timestamp
 
-LOOKS = 3
-"""How often an empty folder is looked at: object listings are consistent, gcsfuse's writes may come a moment later."""
+LISTINGS = 3
+"""How often an empty folder is listed: listings are consistent, but a write by gcsfuse may arrive a moment later."""
+
+CLOCK_SKEW = 1.0
+"""Seconds by which a bucket's clock may be behind that of Vertex AI."""
 
 
-CLOCKS = 1.0
-"""Seconds by which a bucket's clock may be behind the one that dates jobs."""
-
-
-def receipt(
+def list_model(
     connection: Connection, output: str, *, since: float = 0.0, sleep: Callable[[float], None] = time.sleep
 ) -> Receipt:
     """Lists the model of a job that succeeded and reads every file once for its sha256.
 
     Args:
-        connection: Where the job ran.
+        connection: Connection to where the job ran.
         output: The job's `gs://BUCKET/PREFIX`.
-        since: When the job was created, seconds since 1970; a folder with nothing newer holds another job's model.
+        since: When the job was created, seconds since 1970. A folder with nothing newer holds another job's model.
         sleep: Waits that many seconds.
 
     Raises:
-        ModelMissing: The folder is empty, or nothing in it is new.
-        VertexError: It can't be read; transient when no answer came.
+        ModelMissing: The folder is empty, or nothing in it is newer than the job.
+        VertexError: The folder can't be read; transient when no answer came.
     """
-    folder = f"{output.rstrip('/')}/model"
+    folder = model_folder(output)
     store = connection.models
     found: list[StoredObject] = []
-    for look in range(LOOKS):
-        if look:
+    for listing in range(LISTINGS):
+        if listing:
             sleep(connection.poll)
         found = patiently(lambda: store.objects(folder), connection, clock=time.time, sleep=sleep)
-        if any(item.updated >= since - CLOCKS for item in found):
+        if any(item.updated >= since - CLOCK_SKEW for item in found):
             break
     else:
         raise _missing(store, folder, found)
-    # Hashing and the network overlap; a model is few files, some of them large.
+    # Several threads overlap hashing with the network: a model has few files, some of them large.
     with ThreadPoolExecutor(max_workers=4) as pool:
         files = list(pool.map(lambda item: _checked(store, folder, item), found))
     return Receipt(store.location(folder), files)
@@ -67,7 +67,7 @@ def _missing(store: ModelStore, folder: str, found: Sequence[StoredObject]) -> M
 
 
 class _Checksum:
-    """Adds up bytes instead of keeping them."""
+    """Hashes and counts the bytes written to it."""
 
     def __init__(self) -> None:
         self.sha256 = hashlib.sha256()
@@ -87,7 +87,7 @@ def _checked(store: ModelStore, folder: str, item: StoredObject) -> ModelFile:
         raise VertexError(
             f"a file of the model changed while it was read: {item.size} bytes listed, {checksum.size} read",
             where=uri,
-            next_step="Run again when nothing writes to it",
+            next_step="Retry the run when nothing writes to it",
             transient=True,
         )
     return ModelFile(item.path, item.size, checksum.sha256.hexdigest(), item.updated)

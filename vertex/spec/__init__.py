@@ -1,1 +1,1 @@
-"""A job request as a CustomJob: fields, limits, machines, output folders."""
+"""Checks a job against Vertex AI's limits, and translates it into Google's CustomJob message."""

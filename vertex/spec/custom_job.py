@@ -1,4 +1,4 @@
-"""A request as Google's message."""
+"""Translates a job request into Google's CustomJob message."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 from ...core.errors import VertexError
-from ..job_types import JobRequest, Machine, Pool, Role
-from .output_folders import folder_variables
-from .request_limits import check
+from ...core.job_fields import Role
+from ...core.job_options import Machine, Pool
+from ...core.output_folders import mounted_path, path_variables
+from ..job_types import JobRequest
+from .request_limits import check_request
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import ContainerSpec, CustomJob, MachineSpec, Scheduling, WorkerPoolSpec
     from google.protobuf.duration_pb2 import Duration
 
 _POSITIONS: Sequence[Role] = get_args(Role)
-"""The pools after the primary one, by their place in the list."""
+"""Roles of the pools after the primary one, in the order in which the API lists them."""
 
 
 def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
-    """The request as Google's message.
+    """Returns the request as Google's message.
+
+    Args:
+        request: The job.
+        local: True for a job in local_vertex.
 
     Raises:
         VertexError: It breaks one or more of Vertex AI's limits; all are named.
     """
-    check(request, local=local)
+    check_request(request, local=local)
     from google.cloud.aiplatform_v1 import CustomJob, CustomJobSpec, GcsDestination
 
     return CustomJob(
@@ -45,7 +51,7 @@ def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
 
 
 def _pools(request: JobRequest) -> list[WorkerPoolSpec]:
-    """The primary pool, which has exactly one replica, and the others by position; an empty one is skipped."""
+    """The primary pool, which has exactly one replica, and the others by position; `{}` stands for a pool left out."""
     from google.cloud.aiplatform_v1 import WorkerPoolSpec
 
     others = dict(request.pools)
@@ -90,7 +96,7 @@ def _pool(request: JobRequest, pool: Pool) -> WorkerPoolSpec:
 def _container(request: JobRequest) -> ContainerSpec:
     from google.cloud.aiplatform_v1 import ContainerSpec, EnvVar
 
-    env = {**folder_variables(request.output), **request.env}
+    env = {**path_variables(mounted_path(request.output)), **request.env}
     return ContainerSpec(
         image_uri=request.image,
         command=list(request.command),

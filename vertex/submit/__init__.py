@@ -1,1 +1,1 @@
-"""Exactly-once submission, attempts and cancellation."""
+"""Exactly-once submission of jobs, their attempts, and cancellation."""

@@ -1,33 +1,34 @@
-"""How many jobs a budget of attempts allows: pure arithmetic, known before anything is built."""
+"""How many jobs a budget of attempts allows; plain arithmetic, so it is known before anything is built."""
 
 from __future__ import annotations
 
 from ...core.errors import VertexError
-from ..job_types import JobRequest
+from ...core.job_options import JobOptions
+from ..job_types import JobDescription
 
 _CRASHES, _STOCK_OUTS, _INTERNAL, _PREEMPTIONS = 3, 3, 2, 6
-"""How often Vertex AI itself may start a job again for each reason, when it may at all."""
+"""How often Vertex AI restarts a job for each reason, where restarts are allowed."""
 
 
-def starts_of_a_job(request: JobRequest) -> int:
-    """How often one job may start the program at worst, Vertex AI's own restarts included."""
-    if request.restarts == "none":
+def starts_of_a_job(job: JobOptions) -> int:
+    """How often one job may start the program at most, including Vertex AI's own restarts."""
+    if job.restarts == "none":
         return 1
-    return 1 + _CRASHES + _STOCK_OUTS + _INTERNAL + (_PREEMPTIONS if request.strategy == "SPOT" else 0)
+    return 1 + _CRASHES + _STOCK_OUTS + _INTERNAL + (_PREEMPTIONS if job.strategy == "SPOT" else 0)
 
 
-def jobs_allowed(request: JobRequest, attempts: int) -> int:
-    """How many jobs may be made for a request, so that its program is started at most `attempts` times.
+def jobs_allowed(job: JobDescription, attempts: int) -> int:
+    """How many jobs may be created for a request so that its program is started at most `attempts` times.
 
     Raises:
-        VertexError: Not even one: Vertex AI's own restarts may be more than that.
+        VertexError: Not even one job is allowed: Vertex AI itself may restart it more often than that.
     """
-    starts = starts_of_a_job(request)
+    starts = starts_of_a_job(job)
     if attempts < starts:
         error = VertexError(
-            f"attempts: {attempts} allowed, and with restarts = {request.restarts!r} and strategy {request.strategy}"
+            f"attempts: {attempts} allowed, and with restarts = {job.restarts!r} and strategy {job.strategy}"
             f" Vertex AI itself may start one job {starts} times",
-            where=request.display_name,
+            where=job.display_name,
             next_step=f"Set attempts to {starts} or more, or restarts to 'none'",
         )
         error.kind = "invalid_request"

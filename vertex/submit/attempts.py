@@ -1,8 +1,8 @@
-"""One budget for everything that may start a program again: Prefect's retries, this package's, and Vertex AI's own.
+"""Submits the attempts of a request within one budget, whoever retries: Prefect, this package or Vertex AI itself.
 
-A request may take several jobs, one after the other: when one fails in a way that a new one could mend, the next is
-submitted. Each attempt has a key of its own, so that for each of them at most one job is made, and all carry the
-request's label: how many there were is counted from what the service lists, which no crash makes forget.
+A request may take several jobs, one after the other: when a job fails in a way that a new one could avoid, the next is
+submitted. Each attempt has a key of its own, so that at most one job is created for it. All attempts carry the
+request's label, by which they are counted from the service's own list: a crash forgets none.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ..diagnosis import diagnose
 from ..job_types import JobRequest, SubmittedJob
 from ..labels import ATTEMPT_LABEL, REQUEST_LABEL
 from .intent import IntentFile
-from .submission import ENDED_BADLY, counts, job_key, submit
+from .submission import FAILED_STATES, is_answer, job_key, submit
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
 
 def attempt_key(key: str, number: int) -> str:
-    """The key of one attempt; the first has the request's own."""
+    """The key of one attempt; that of the first attempt is the request's own."""
     return key if number == 1 else job_key(key, str(number))
 
 
@@ -42,16 +42,16 @@ def submit_attempt(
 ) -> SubmittedJob:
     """Submits the attempt that is due, or finds its job.
 
-    A job that lives or succeeded is the answer, and so is one that failed where no other may follow: its failure is the
-    user's to mend, or the budget is used up. Whoever watches it learns which.
+    A live or succeeded job is the answer. So is a failed job that no other may follow: the user must fix its failure,
+    or the budget is used up. Watching the job tells which.
 
     Args:
-        connection: Where to.
-        request: What to run.
-        key: The request's, from `job_key`.
-        allowed: How many jobs may be made for it, from `jobs_allowed`.
-        intent: Where an attempt's intent is recorded, by its key.
-        least: The number of the first attempt that isn't known to have failed, for whoever has just seen one fail.
+        connection: Connection to where the job shall run.
+        request: The job.
+        key: The request's key, from `job_key`.
+        allowed: How many jobs may be created for the request, from `jobs_allowed`.
+        intent: Returns the record of an attempt's intent, by the attempt's key.
+        least: Number of the first attempt that isn't known to have failed, for a caller that has just seen one fail.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -68,7 +68,7 @@ def submit_attempt(
         own_key,
         record=record.record,
         recorded=record.read(),
-        answers=ENDED_BADLY,
+        answers=FAILED_STATES,
         clock=clock,
         sleep=sleep,
     )
@@ -85,14 +85,14 @@ def jobs_of(connection: Connection, key: str) -> list[CustomJob]:
 
 
 def _due(jobs: Sequence[CustomJob], allowed: int) -> int:
-    """The number of the attempt to submit or to find: the last there is, or the one after a failure of the platform's.
+    """The number of the attempt to submit or find: the last one, or the next after a failure of the platform.
 
-    A job that somebody cancelled was not the request's failure: its number is taken again.
+    A cancelled job is no failure of the request, so its number is used again.
     """
     last = max(map(_number, jobs), default=1)
     of_last = [job for job in jobs if _number(job) == last]
-    failed = next((job for job in of_last if state_of(job) in ENDED_BADLY), None)
-    if failed is None or any(map(counts, of_last)):
+    failed = next((job for job in of_last if state_of(job) in FAILED_STATES), None)
+    if failed is None or any(map(is_answer, of_last)):
         return last
     found = diagnose(state_of(failed), *error_of(failed), [])
     return last + 1 if found and found.retryable and last < allowed else last

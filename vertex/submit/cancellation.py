@@ -1,4 +1,4 @@
-"""Ending jobs, and making sure that they ended. Everything here may be called again at any time."""
+"""Cancels jobs and confirms that they ended. Every call may be repeated at any time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 from ...core.errors import VertexError, VertexUnavailable
 from ...core.retry import backoff
-from ..client.calls import KEY_LABEL, get, is_live, listed, patiently, request_cancel, state_of, status_of
+from ..client.calls import get, is_live, listed, patiently, request_cancel, state_of, status_of
 from ..client.connection import Connection
 from ..client.errors import Code
 from ..job_types import TERMINAL, State, SubmittedJob
+from ..labels import KEY_LABEL
 from .intent import intent_time
 
-_HASTE = 5.0
-"""Seconds for which even the hastiest cancel asks again when it gets no answer."""
+_LEAST_PATIENCE = 5.0
+"""Seconds for which a cancel call without an answer is repeated, however short the wait for the job's end."""
 
 
 def cancel(
@@ -25,12 +26,12 @@ def cancel(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> State:
-    """Ends a job and waits until it has ended; one that has ended already is left alone.
+    """Cancels a job and waits until it has ended; a job that has ended already is left alone.
 
     Args:
-        connection: Where to.
-        name: As the service answered it.
-        wait: Seconds for which the end is waited for; 0 asks once and returns what the state is then.
+        connection: Connection to where the job runs.
+        name: The job's full name.
+        wait: Seconds to wait for the end; 0 asks once and returns the state at that time.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -39,13 +40,13 @@ def cancel(
 
     Raises:
         VertexError: There is no such job, or it may not be cancelled.
-        VertexUnavailable, LocalServiceError: No answer, or the job still lives after `wait` seconds.
+        VertexUnavailable, LocalServiceError: No answer, or the job has not ended after `wait` seconds.
     """
     end = clock() + wait
     waits = backoff(base=connection.poll, limit=5.0)
     asked = False
     while True:
-        patience = min(connection.pace.patience, max(end - clock(), _HASTE))
+        patience = min(connection.pace.patience, max(end - clock(), _LEAST_PATIENCE))
         job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
         state = state_of(job)
         if state in TERMINAL:
@@ -77,21 +78,21 @@ def cancel_by_key(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[SubmittedJob]:
-    """Ends every live job of a key, for hooks that run in another process and know nothing but the key.
+    """Cancels every live job of a key, for hooks that run in another process and know nothing but the key.
 
     Args:
-        connection: Where to.
-        key: As given to `submit`, or the value of another label that jobs were given.
+        connection: Connection to where the jobs run.
+        key: The key given to `submit`, or the value of another label of the jobs.
         label: The label that carries it.
-        recorded: What `submit` recorded. A job created within the settle window may not be listed yet; with this text
-            it is waited for.
-        wait: As in `cancel`, for all of them together.
-        enough: Whether a job in this state is the one that may not be listed yet: no other is waited for then.
+        recorded: The text that `submit` recorded. A job created less than a settle window ago may not be listed yet;
+            with this text it is waited for.
+        wait: As in `cancel`, for all jobs together.
+        enough: Whether a job in this state is the one that might not be listed yet; then no other is waited for.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
     Returns:
-        The key's jobs afterwards, oldest first; all in a terminal state, unless `wait` is 0.
+        The jobs of the key, oldest first; all in a terminal state, unless `wait` is 0.
 
     Raises:
         VertexError: As `cancel`.
@@ -102,7 +103,7 @@ def cancel_by_key(
     while True:
         began = clock()
         jobs = patiently(lambda: listed(connection, key, label=label), connection, clock=clock, sleep=sleep)
-        # All are asked before any is waited for: each minute of each job costs.
+        # Every job is cancelled before any is waited for: each minute of each job costs.
         live = [job for job in jobs if is_live(job)]
         for job in live:
             patiently(lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
@@ -111,14 +112,14 @@ def cancel_by_key(
         sleep(min(next(waits), max(until - clock(), 0.001)))
     stopped = []
     for job in jobs:
-        left = max(end - clock(), _HASTE) if wait > 0 else 0.0
+        left = max(end - clock(), _LEAST_PATIENCE) if wait > 0 else 0.0
         state = cancel(connection, job.name, wait=left, clock=clock, sleep=sleep)
         stopped.append(SubmittedJob(job.name, state, adopted=True, console=connection.console(job.name)))
     return stopped
 
 
 def cancel_quietly(connection: Connection, name: str) -> None:
-    """Asks for a job's end; a job that has ended, or was deleted, is as good.
+    """Requests a job's cancellation; for a job that has ended or was deleted this does nothing.
 
     Whether the service answers OK or FAILED_PRECONDITION for a job that has ended is not documented.
 

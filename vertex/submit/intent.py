@@ -1,4 +1,4 @@
-"""What is recorded before a create, so that whoever comes after a crash knows that a job may be on its way."""
+"""Records that a job is about to be created, so that after a crash the next attempt knows that it may exist."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ...core.files import write_atomic
 
 
 def intent_text(key: str, now: float) -> str:
-    """What is recorded: the key, and when the create was about to be sent, in seconds since 1970."""
+    """The text to record: the key, and the time just before the create, in seconds since 1970."""
     return json.dumps({"key": key, "at": round(now, 3)})
 
 
 def intent_time(recorded: str | None, now: float) -> float:
-    """When the recorded create was about to be sent; long ago when nothing was recorded.
+    """The time of the recorded create, in seconds since 1970; 0 when nothing was recorded.
 
-    A text that can't be read, or a time in the future (a clock was set back), counts as now: that is safe, and costs
+    A text that can't be parsed, or a time in the future (a clock was set back), counts as now: that is safe, and costs
     one settle window.
     """
     if recorded is None:
@@ -25,24 +25,24 @@ def intent_time(recorded: str | None, now: float) -> float:
         at = float(json.loads(recorded)["at"])
     except (ValueError, TypeError, KeyError):
         return now
-    return min(now, at)  # in this order NaN is now, too
+    return min(now, at)  # in this order NaN counts as now, too
 
 
 class IntentFile:
-    """Keeps one key's intent in a folder of this machine; another machine needs a record that both can read."""
+    """One key's intent as a file on this machine; a second machine needs a record that both can read."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.json"
 
     def read(self) -> str | None:
-        """What was recorded, None for nothing."""
+        """The recorded text; None when there is none."""
         try:
             return self.path.read_text("utf-8")
         except FileNotFoundError:
             return None
 
     def record(self, text: str) -> None:
-        """Keeps `text`, also through a power cut.
+        """Writes `text` so that it survives a power cut.
 
         Raises:
             StorageError: The disk is full or read-only.

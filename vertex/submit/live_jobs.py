@@ -1,4 +1,4 @@
-"""The jobs that carry a label and have not ended, whoever made them."""
+"""Lists the jobs that carry a label and have not ended, whoever created them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class LabelledJob:
     """A live job.
 
     Attributes:
-        name: As the service answered it.
-        value: The label's.
-        title: Its display name.
-        state: When it was listed.
-        created: Seconds since 1970.
-        machine: The replicas of every pool, as "1 x a2-highgpu-1g + 1 NVIDIA_TESLA_A100".
-        console: Where a person can look at it; empty for local_vertex.
+        name: Full name.
+        value: Value of the label.
+        title: Display name.
+        state: State when it was listed.
+        created: Time of creation, seconds since 1970.
+        machine: Replicas of every pool, for example "1 x a2-highgpu-1g + 1 NVIDIA_TESLA_A100".
+        console: Address of its page in the console; empty for local_vertex.
     """
 
     name: str
@@ -37,7 +37,7 @@ class LabelledJob:
 
 
 def live_jobs(connection: Connection, label: str) -> list[LabelledJob]:
-    """Every job with that label that has not ended, oldest first.
+    """Every job with this label that has not ended, oldest first.
 
     Raises:
         VertexError: The listing was refused.
@@ -45,7 +45,7 @@ def live_jobs(connection: Connection, label: str) -> list[LabelledJob]:
     """
     ended = " AND ".join(f'state!="JOB_STATE_{name}"' for name in ("SUCCEEDED", "FAILED", "CANCELLED"))
     jobs, _ = list_jobs(connection, f"(labels.{label}:*) AND ({ended})")
-    # Checked once more: acting on a filter that was not applied would end strangers' jobs.
+    # Checked again here: if the service ignored the filter, other people's jobs would be cancelled.
     found = [job for job in jobs if label in job.labels and state_of(job) not in TERMINAL]
     return sorted((_labelled(connection, job, label) for job in found), key=lambda job: (job.created, job.name))
 

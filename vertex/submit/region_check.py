@@ -1,6 +1,6 @@
-"""Whether the bucket and the registry lie where the job is to run; asked before anything is built.
+"""Checks before the build that bucket and registry are in the job's region.
 
-Vertex AI refuses a bucket elsewhere when the job is created, which is after the build, or the job can't write to it.
+Vertex AI refuses a bucket in another region only when the job is created, which is after the build, or not at all.
 https://cloud.google.com/vertex-ai/docs/general/locations
 """
 
@@ -13,16 +13,16 @@ from ..client.connection import Connection
 
 
 def check_bucket(connection: Connection) -> None:
-    """Makes sure that the bucket is there and in the job's region; passes where the account may not ask.
+    """Checks that the bucket exists and is in the job's region; passes where the account may not read that.
 
     Raises:
-        VertexError: It is elsewhere, or there is none; no answer came (then transient).
+        VertexError: The bucket is in another region, or doesn't exist; no answer came (then transient).
     """
-    lies = connection.models.region(connection.bucket).lower()
-    if lies in {"", connection.region}:
+    region = connection.models.region(connection.bucket).lower()
+    if region in {"", connection.region}:
         return
     error = VertexError(
-        f"the bucket lies in {lies}, and the job would run in {connection.region}",
+        f"the bucket is in {region}, and the job would run in {connection.region}",
         where=f"gs://{connection.bucket}",
         next_step="Name a bucket there in the VertexAI block: "
         f"gcloud storage buckets create gs://NAME --location={connection.region}",
@@ -32,8 +32,8 @@ def check_bucket(connection: Connection) -> None:
 
 
 def far_registry(host: str, region: str) -> str:
-    """A warning where an image would be pulled from another region, which costs time and traffic; else nothing."""
+    """A warning where the image would be pulled from another region, which costs time and traffic; empty otherwise."""
     found = re.fullmatch(r"([a-z0-9-]+)-docker\.pkg\.dev", host)
     if found is None or region == found[1] or region.startswith(f"{found[1]}-"):
         return ""
-    return f"the image is pulled from {host} into {region}: a repository in {region} spares time and traffic"
+    return f"the image is pulled from {host} into {region}: a repository in {region} would save time and traffic"

@@ -6,10 +6,10 @@ The request's key goes into a label, the same on every attempt:
 2. Jobs with that label are listed first: a live one is adopted, a succeeded one is the answer; a failed or cancelled
    one is neither.
 3. Create is called with a deadline and without the client's retries.
-4. After an answer that leaves it open whether the job exists, the label is listed until the settle window is over;
-   only then is created again.
-5. On every look all but one job of the label are cancelled: the oldest stays, or the one that succeeded. Every
-   submitter and watcher applies that same rule, so they agree without talking to each other.
+4. When the answer leaves open whether the job exists, jobs with the label are listed until the settle window is over;
+   only then is the job created again.
+5. After every listing all but one job of the label are cancelled: the oldest stays, or the one that succeeded. Every
+   submitter and watcher applies the same rule, so they agree without talking to each other.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...core.errors import TrainingError
 from ...core.retry import backoff
-from ..client.calls import KEY_LABEL, age, create, get, is_ambiguous, is_live, listed, patiently, seconds, state_of
+from ..client.calls import age, create, get, is_ambiguous, is_live, listed, patiently, seconds, state_of
 from ..client.connection import Connection
 from ..job_types import TERMINAL, JobRequest, State, SubmittedJob
+from ..labels import KEY_LABEL
 from ..spec.custom_job import to_custom_job
-from .cancellation import cancel, cancel_by_key, cancel_quietly
+from .cancellation import cancel_quietly
 from .intent import intent_text, intent_time
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
-__all__ = ["cancel", "cancel_by_key", "find", "job_key", "reconcile", "submit"]
-
 
 class FoundJob(NamedTuple):
-    """A job that exists: its name and state, the `gs://` folder that it writes to, and when it was created."""
+    """An existing job: its name and state, the `gs://` folder that it writes to, and when it was created."""
 
     name: str
     state: State
@@ -45,17 +44,18 @@ class FoundJob(NamedTuple):
     created: float
 
 
-ENDED_BADLY: frozenset[str] = TERMINAL - {"JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"}
-"""States of jobs that ended by themselves, and not well."""
+FAILED_STATES: frozenset[str] = TERMINAL - {"JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"}
+"""States of jobs that ended without success, and that nobody cancelled."""
 
 CREATES = 3
-"""How often a create is tried in one call, each after a whole settle window without a trace of the one before."""
+"""How often one call tries to create a job; each further try follows a whole settle window without a trace of it."""
 
 
 def job_key(*parts: str) -> str:
-    """A key for everything that makes a request this one: a label's value, the same for the same parts.
+    """A request's key: a valid label value, the same for the same parts.
 
-    Give what stays the same on every attempt and differs between requests: the flow run, the step, the inputs.
+    Args:
+        parts: What stays the same on every attempt and differs between requests: the flow run, the step, the inputs.
     """
     return f"t{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]}"
 
@@ -71,20 +71,20 @@ def submit(
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SubmittedJob:
-    """Creates the job, or finds the one an earlier or a concurrent attempt created.
+    """Creates the job, or finds the one that an earlier or a concurrent attempt created.
 
     After this returns, one live or succeeded job has this key as far as the service lists them; `watch` applies the
-    same rule again once the settle window is over. If it raises or the process dies, none or one job exists, to be
-    found by the key.
+    same rule again once the settle window is over. If it raises or the process dies, none or one job exists, which
+    can be found by the key.
 
     Args:
-        connection: Where to.
-        request: What to run.
-        key: From `job_key`.
+        connection: Connection to where the job shall run.
+        request: The job.
+        key: The key, from `job_key`.
         record: Called with a short text before every create; must return only when the text is durable.
-        recorded: What an earlier attempt recorded, if that is known. A job created in the settle window before now may
+        recorded: The text that an earlier attempt recorded, if known. A job created less than a settle window ago may
             not be listed yet; with this text it is waited for.
-        answers: States in which an older job with this key is the answer, beside those that live or succeeded.
+        answers: Further states in which an older job with this key is the answer, besides live and succeeded ones.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -93,9 +93,9 @@ def submit(
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
     wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
-    desk = _Desk(connection, key, clock, sleep)
-    before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=counts)
-    if kept := desk.keep_one(before) or next((job for job in before if state_of(job) in answers), None):
+    jobs = _JobsOfKey(connection, key, clock, sleep)
+    before = jobs.list_until(intent_time(recorded, clock()) + connection.settle, enough=is_answer)
+    if kept := jobs.keep_one(before) or next((job for job in before if state_of(job) in answers), None):
         return submitted(connection, kept, adopted=True)
     known = {job.name for job in before}
     for attempt in range(1, CREATES + 1):
@@ -104,13 +104,13 @@ def submit(
             created = create(connection, wanted)
         except TrainingError as error:
             if not is_ambiguous(error):
-                record(intent_text(key, 0.0))  # nothing is on its way: nobody need wait for it
+                record(intent_text(key, 0.0))  # no create is under way, so nobody needs to wait for its job
                 raise
-            created = desk.appeared(known)
+            created = jobs.find_created(known)
             if created is None and attempt == CREATES:
                 raise
         if created is not None:
-            return desk.settled(created)
+            return jobs.confirm(created)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -134,17 +134,8 @@ def look_up(connection: Connection, name: str) -> FoundJob:
     return FoundJob(job.name, state_of(job), output, seconds(job.create_time))
 
 
-def reconcile(connection: Connection, key: str) -> CustomJob | None:
-    """The one job that counts for that key, after cancelling every other live one; None when none lives or succeeded.
-
-    Raises:
-        VertexError: A call was refused, or got no answer (then transient).
-    """
-    return keep_one(connection, listed(connection, key))
-
-
 def submitted(connection: Connection, job: CustomJob, *, adopted: bool = False) -> SubmittedJob:
-    """Google's answer as our value."""
+    """Translates Google's CustomJob message."""
     return SubmittedJob(
         job.name,
         state_of(job),
@@ -154,8 +145,8 @@ def submitted(connection: Connection, job: CustomJob, *, adopted: bool = False) 
     )
 
 
-class _Desk:
-    """One submitter's view of the jobs that carry its key."""
+class _JobsOfKey:
+    """The jobs that carry one key, as one submitter sees them."""
 
     def __init__(
         self, connection: Connection, key: str, clock: Callable[[], float], sleep: Callable[[float], None]
@@ -165,50 +156,53 @@ class _Desk:
         self.clock = clock
         self.sleep = sleep
 
-    def look(self, *, until: float, enough: Callable[[CustomJob], bool]) -> list[CustomJob]:
-        """The key's jobs: as soon as one is `enough`, at the latest from a look that began after `until`."""
+    def list_until(self, end: float, *, enough: Callable[[CustomJob], bool]) -> list[CustomJob]:
+        """Lists the jobs until one of them is `enough`, at the latest by a call that began after `end`."""
         waits = backoff(base=max(self.connection.poll, 0.01), limit=max(self.connection.settle / 4, 0.01))
         while True:
             began = self.clock()
             jobs = patiently(
                 lambda: listed(self.connection, self.key), self.connection, clock=self.clock, sleep=self.sleep
             )
-            if began >= until or any(map(enough, jobs)):
+            if began >= end or any(map(enough, jobs)):
                 return jobs
-            self.sleep(min(next(waits), max(until - self.clock(), 0.001)))
+            self.sleep(min(next(waits), max(end - self.clock(), 0.001)))
 
     def keep_one(self, jobs: Sequence[CustomJob]) -> CustomJob | None:
         return patiently(lambda: keep_one(self.connection, jobs), self.connection, clock=self.clock, sleep=self.sleep)
 
-    def appeared(self, known: set[str]) -> CustomJob | None:
-        """The job of a create whose answer was lost, in any state; None when the settle window passed without it."""
-        jobs = self.look(until=self.clock() + self.connection.settle, enough=lambda job: job.name not in known)
+    def find_created(self, known: set[str]) -> CustomJob | None:
+        """The job of a create whose answer was lost, in any state; None if it doesn't appear in the settle window."""
+        jobs = self.list_until(self.clock() + self.connection.settle, enough=lambda job: job.name not in known)
         new = [job for job in jobs if job.name not in known]
         return self.keep_one(new) or (new[0] if new else None)
 
-    def settled(self, created: CustomJob) -> SubmittedJob:
-        """The job to go on with: the one just created, or an older one that another submitter created meanwhile."""
-        jobs = self.look(until=self.clock(), enough=counts)
+    def confirm(self, created: CustomJob) -> SubmittedJob:
+        """The job to continue with: the one just created, or an older one that another submitter has created."""
+        jobs = self.list_until(self.clock(), enough=is_answer)
         if created.name not in {job.name for job in jobs}:
             jobs = [*jobs, created]
         kept = self.keep_one(jobs) or created
         return submitted(self.connection, kept, adopted=kept.name != created.name)
 
 
-def counts(job: CustomJob) -> bool:
-    """Whether a job answers for its key, now or when it ends: it lives, or it succeeded."""
+def is_answer(job: CustomJob) -> bool:
+    """Whether a job is the answer for its key: it is live, or it succeeded."""
     return is_live(job) or state_of(job) == "JOB_STATE_SUCCEEDED"
 
 
 def keep_one(connection: Connection, jobs: Sequence[CustomJob]) -> CustomJob | None:
-    """Cancels every live job but the one that counts: the oldest that succeeded, else the oldest that lives.
+    """Keeps the oldest job that succeeded, else the oldest live one, and cancels every other live job.
+
+    Returns:
+        The job that was kept; None when no job is live or succeeded.
 
     Raises:
         VertexError: A call was refused, or got no answer (then transient).
     """
-    counting = sorted(filter(counts, jobs), key=lambda job: (is_live(job), age(job)))
-    kept = next(iter(counting), None)
-    for job in counting[1:]:
+    answers = sorted(filter(is_answer, jobs), key=lambda job: (is_live(job), age(job)))
+    kept = next(iter(answers), None)
+    for job in answers[1:]:
         if is_live(job):
             cancel_quietly(connection, job.name)
     return kept

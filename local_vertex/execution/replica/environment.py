@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ....core.errors import ImageError
+from ....core.output_folders import folder_uris, platform_variables
 from ...location import Location
 from .job_spec import JobSpec, Pool
 
-_OUTPUTS = {"AIP_MODEL_DIR": "model", "AIP_CHECKPOINT_DIR": "checkpoints", "AIP_TENSORBOARD_LOG_DIR": "logs"}
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
 _MAX_VALUE = 120_000  # the kernel's limit is 131,072 bytes, and a job may have 100,000 characters of args
 _REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
@@ -40,7 +40,7 @@ def platform_env(
         "CLUSTER_SPEC": _cluster_spec(spec, addresses, replica),
     }
     if spec.output:
-        env |= {name: f"{spec.output}/{folder}/" for name, folder in _OUTPUTS.items()}
+        env |= platform_variables(spec.output)
     if len(addresses) > 1:
         host, _, port = addresses[spec.primary].rpartition(":")
         ranks = [name for _, _, name in spec.replicas()]
@@ -56,7 +56,7 @@ def platform_env(
 
 def output_folders(spec: JobSpec) -> list[str]:
     """The gs:// folders that the AIP_ variables name."""
-    return [f"{spec.output}/{folder}" for folder in _OUTPUTS.values()] if spec.output else []
+    return folder_uris(spec.output) if spec.output else []
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:

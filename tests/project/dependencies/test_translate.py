@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import DependencyError
+from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.project.dependencies.find_list import read
 from prefect_vertex_training.project.dependencies.translate import Plan, make_plan
-from prefect_vertex_training.project.settings.job_settings import JobSettings, MachineSettings
+from prefect_vertex_training.project.settings.job_settings import JobSettings
 from prefect_vertex_training.project.settings.settings import load
 
 FREEZES = Path(__file__).parent / "freezes"
@@ -21,7 +22,7 @@ CASES = sorted(path.name for path in FREEZES.iterdir())
 def plan_of(root: Path, installed: dict[str, str] | None = None, **settings) -> Plan:
     """The plan for the project in `root`."""
     machine = {name: settings.pop(name) for name in list(settings) if name.startswith(("machine", "accelerator"))}
-    job = JobSettings(machine=MachineSettings(**machine))
+    job = JobSettings(machine=Machine(**machine))
     chosen = replace(load(root), **{"python": "3.11", "job": job, **settings})
     return make_plan(root.resolve(), chosen, read(root, chosen), installed or {})
 

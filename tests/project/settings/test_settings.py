@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ProjectError
-from prefect_vertex_training.project.settings.job_settings import JobSettings, MachineSettings, PoolSettings
+from prefect_vertex_training.core.job_options import Machine, Pool
+from prefect_vertex_training.project.settings.job_settings import JobSettings
 from prefect_vertex_training.project.settings.python_version import this_python
 from prefect_vertex_training.project.settings.settings import image_name, load
 
@@ -84,15 +85,15 @@ def test_every_key_is_read(make_project):
     ) == (("--quick",), 5.0, ("out/logs",))
     assert settings.builder == "docker"
     assert settings.job == JobSettings(
-        machine=MachineSettings("g2-standard-8", "NVIDIA_L4", 1, 200, "pd-standard", "2x2"),
+        machine=Machine("g2-standard-8", "NVIDIA_L4", 1, 200, "pd-standard", "2x2"),
         replicas=2,
         pools={
-            "server": PoolSettings(
-                MachineSettings("n1-highcpu-16"),
+            "server": Pool(
+                Machine("n1-highcpu-16"),
                 3,
                 "us-docker.pkg.dev/vertex-ai-restricted/training/reductionserver:latest",
             ),
-            "evaluator": PoolSettings(),
+            "evaluator": Pool(),
         },
         timeout=36 * 3600.0,
         strategy="FLEX_START",
@@ -119,8 +120,8 @@ def test_every_key_is_read(make_project):
         ("args = '--epochs 3'", ["args", "a list of arguments", "--epochs 3"]),
         ("python = 3.11", ["python", '"3.11"']),
         ('python = "3.11.7"', ["python", "3.11.7"]),
-        ('timeout = "1 week"', ["timeout", 'as "24h"', "1 week"]),
-        ("timeout = 0", ["timeout", "above 0"]),
+        ('timeout = "1 week"', ["timeout", 'such as "24h"', "1 week"]),
+        ("timeout = 0", ["timeout", "at least 1 second"]),
         ('strategy = "spot"', ["strategy", '"SPOT"', "spot"]),
         ("attempts = 0", ["attempts", "1 or more"]),
         ('restarts = "all"', ["restarts", '"replica"']),

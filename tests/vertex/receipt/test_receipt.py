@@ -1,4 +1,4 @@
-"""What a job left: every file with its checksum, from a folder or from a real object store on the wire."""
+"""The model that a job saved: every file with its checksum, from a folder or from a real object store."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ from prefect_vertex_training.core.errors import ModelMissing, VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.client.storage import CloudStore, FolderStore, ModelStore, split_uri
 from prefect_vertex_training.vertex.job_types import JobRequest, Origin
-from prefect_vertex_training.vertex.receipt.model_files import LOOKS, receipt
-from prefect_vertex_training.vertex.receipt.receipt import write_receipt
+from prefect_vertex_training.vertex.receipt.model_files import LISTINGS, list_model
+from prefect_vertex_training.vertex.receipt.receipt_document import record_model
 from prefect_vertex_training.vertex.submit.submission import submit
 
 OUTPUT = "gs://bucket/run 1/ä"
@@ -65,7 +66,7 @@ def test_every_file_is_listed_with_its_checksum(connection: Connection, in_folde
         in_folder(f"run 1/ä/model/{path}", data)
     in_folder("run 1/ä/logs/events", b"no model")
 
-    found = receipt(connection, OUTPUT)
+    found = list_model(connection, OUTPUT)
 
     assert {path: hashlib.sha256(data).hexdigest() for path, data in FILES.items()} == {
         file.path: file.sha256 for file in found.files
@@ -82,7 +83,7 @@ def test_the_same_from_an_object_store(connection: Connection, cloud: storage.Bu
     cloud.blob("run 1/ä/model/empty/").upload_from_string(b"")
     cloud.blob("run 1/ä/model2/other").upload_from_string(b"x")
 
-    found = receipt(connection, f"gs://{cloud.name}/run 1/ä/")
+    found = list_model(connection, f"gs://{cloud.name}/run 1/ä/")
 
     assert [(p, len(FILES[p]), hashlib.sha256(FILES[p]).hexdigest()) for p in sorted(FILES)] == [
         (file.path, file.size, file.sha256) for file in found.files
@@ -93,7 +94,7 @@ def test_the_same_from_an_object_store(connection: Connection, cloud: storage.Bu
 def test_an_empty_folder_is_a_missing_model(connection: Connection, tmp_path: Path) -> None:
     """The message names the folder that was looked at, in both forms, and what to do."""
     with pytest.raises(ModelMissing) as caught:
-        receipt(connection, OUTPUT, sleep=lambda _: None)
+        list_model(connection, OUTPUT, sleep=lambda _: None)
 
     said = str(caught.value)
     assert str(tmp_path / "buckets/bucket/run 1/ä/model") in said
@@ -107,13 +108,13 @@ def test_an_empty_prefix_is_a_missing_model(connection: Connection, cloud: stora
     cloud.blob("out/model/").upload_from_string(b"")
 
     with pytest.raises(ModelMissing, match=f"gs://{cloud.name}/out/model/"):
-        receipt(connection, f"gs://{cloud.name}/out", sleep=lambda _: None)
+        list_model(connection, f"gs://{cloud.name}/out", sleep=lambda _: None)
 
 
 def test_a_missing_bucket_says_so(connection: Connection, cloud: storage.Bucket) -> None:
     """No bucket is another mistake than no model."""
     with pytest.raises(VertexError, match="not found while trying to list the model's files") as caught:
-        receipt(connection, "gs://nowhere-to-be-found/out", sleep=lambda _: None)
+        list_model(connection, "gs://nowhere-to-be-found/out", sleep=lambda _: None)
 
     assert not isinstance(caught.value, ModelMissing)
 
@@ -124,10 +125,10 @@ def test_a_file_that_shows_up_a_moment_later_is_found(connection: Connection, in
 
     def wait(seconds: float) -> None:
         waits.append(seconds)
-        if len(waits) == LOOKS - 1:
+        if len(waits) == LISTINGS - 1:
             in_folder("run 1/ä/model/m", b"1")
 
-    assert [file.path for file in receipt(connection, OUTPUT, sleep=wait).files] == ["m"]
+    assert [file.path for file in list_model(connection, OUTPUT, sleep=wait).files] == ["m"]
 
 
 def test_dead_links_and_folders_are_no_files(connection: Connection, in_folder: Save) -> None:
@@ -137,7 +138,7 @@ def test_dead_links_and_folders_are_no_files(connection: Connection, in_folder: 
     (folder / "gone").symlink_to("nowhere")
     (folder / "empty").mkdir()
 
-    assert [file.path for file in receipt(connection, OUTPUT).files] == ["m"]
+    assert [file.path for file in list_model(connection, OUTPUT).files] == ["m"]
 
 
 def test_a_file_that_changes_while_it_is_read_is_told(connection: Connection, in_folder: Save) -> None:
@@ -153,7 +154,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(connection: Connection, in
     connection._cached["models"] = Growing(store.root)  # pyright: ignore[reportAttributeAccessIssue]
 
     with pytest.raises(VertexError, match="5 bytes listed, 6 read") as caught:
-        receipt(connection, OUTPUT)
+        list_model(connection, OUTPUT)
 
     assert caught.value.transient
 
@@ -196,8 +197,8 @@ def test_an_older_model_is_not_this_jobs(connection: Connection, in_folder: Save
     in_folder("run 1/ä/model/n", b"2")
 
     with pytest.raises(ModelMissing, match=r"nothing new: the 2 files there are older than the job, .*run 1/ä/model"):
-        receipt(connection, OUTPUT, since=time.time() + 60, sleep=lambda _: None)
-    assert len(receipt(connection, OUTPUT, since=time.time() - 60).files) == 2
+        list_model(connection, OUTPUT, since=time.time() + 60, sleep=lambda _: None)
+    assert len(list_model(connection, OUTPUT, since=time.time() - 60).files) == 2
 
 
 def test_a_file_with_an_old_date_is_new_all_the_same(connection: Connection, in_folder: Save) -> None:
@@ -206,7 +207,7 @@ def test_a_file_with_an_old_date_is_new_all_the_same(connection: Connection, in_
     in_folder("run 1/ä/model/m", b"1")
     os.utime(connection.models.root / "bucket/run 1/ä/model/m", (0, 0))  # pyright: ignore[reportAttributeAccessIssue]
 
-    assert len(receipt(connection, OUTPUT, since=begin).files) == 1
+    assert len(list_model(connection, OUTPUT, since=begin).files) == 1
 
 
 def test_an_older_model_in_a_bucket_is_not_this_jobs(connection: Connection, cloud: storage.Bucket) -> None:
@@ -215,8 +216,8 @@ def test_an_older_model_in_a_bucket_is_not_this_jobs(connection: Connection, clo
     output = f"gs://{cloud.name}/out"
 
     with pytest.raises(ModelMissing, match="nothing new: the 1 files"):
-        receipt(connection, output, since=time.time() + 3600, sleep=lambda _: None)
-    assert len(receipt(connection, output, since=time.time() - 3600).files) == 1
+        list_model(connection, output, since=time.time() + 3600, sleep=lambda _: None)
+    assert len(list_model(connection, output, since=time.time() - 3600).files) == 1
 
 
 def conform(store: ModelStore, uri: str) -> None:
@@ -258,7 +259,7 @@ def done(connection: Connection, vertex: TinyVertex, request_: JobRequest, in_fo
 
 def test_the_receipt_lies_beside_the_model(connection: Connection, done: str, request_: JobRequest) -> None:
     """Image, code, requirements, arguments, machine, job and files; of variables only the names."""
-    place = write_receipt(connection, done, receipt(connection, request_.output), ORIGIN)
+    place = record_model(connection, done, ORIGIN).document
     text = Path(place).read_text("utf-8")
     said = json.loads(text)
 
@@ -275,14 +276,30 @@ def test_the_receipt_lies_beside_the_model(connection: Connection, done: str, re
     assert "hidden" not in text
 
 
-def test_a_retry_finds_its_receipt(connection: Connection, done: str, request_: JobRequest) -> None:
+def test_a_retry_finds_its_receipt(connection: Connection, done: str) -> None:
     """The same bytes, and nothing is written; another job's receipt is replaced."""
-    found = receipt(connection, request_.output)
-    place = Path(write_receipt(connection, done, found, ORIGIN))
+    place = Path(record_model(connection, done, ORIGIN).document)
     before = place.stat()
 
-    assert write_receipt(connection, done, found, ORIGIN) == str(place)
+    assert record_model(connection, done, ORIGIN).document == str(place)
     assert place.stat().st_ino == before.st_ino
     place.write_text("{}")
-    write_receipt(connection, done, found, ORIGIN)
+    record_model(connection, done, ORIGIN)
     assert json.loads(place.read_text("utf-8"))["job"]["name"] == done
+
+
+def test_one_read_of_the_job_makes_the_receipt(connection: Connection, vertex: TinyVertex, done: str) -> None:
+    """Its output, its creation and its document come from the same answer."""
+    vertex.calls.clear()
+    found = record_model(connection, done, ORIGIN)
+
+    assert vertex.calls == ["get"]
+    assert [file.path for file in found.files] == ["m"]
+
+
+def test_an_older_model_is_not_recorded(connection: Connection, vertex: TinyVertex, done: str) -> None:
+    """A folder in which no file is newer than the job holds another job's model: no receipt is written for it."""
+    vertex.jobs()[0].create_time = datetime.fromtimestamp(time.time() + 3600, tz=UTC)
+
+    with pytest.raises(ModelMissing, match="nothing new"):
+        record_model(connection, done, ORIGIN)

@@ -1,4 +1,4 @@
-"""A request as Google's message, and every limit named before anything is sent."""
+"""A request becomes Google's message, and every broken limit is reported before anything is sent."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from google.cloud.aiplatform_v1 import AcceleratorType, Scheduling
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError
-from prefect_vertex_training.vertex.job_types import DAY, JobRequest, Machine, Pool
+from prefect_vertex_training.core.job_fields import DAY
+from prefect_vertex_training.core.job_options import Machine, Pool
+from prefect_vertex_training.vertex.job_types import JobDescription, JobRequest
 from prefect_vertex_training.vertex.labels import check_label_value
 from prefect_vertex_training.vertex.spec.custom_job import to_custom_job
-from prefect_vertex_training.vertex.spec.machines import check_machine
-from prefect_vertex_training.vertex.spec.request_limits import check
+from prefect_vertex_training.vertex.spec.machine_check import check_machine
+from prefect_vertex_training.vertex.spec.request_limits import check_description, check_request
 
 LONG = "ü" * 129
 
@@ -122,7 +124,7 @@ def test_flex_start_waits_as_long_as_asked_for(request_: JobRequest) -> None:
 def test_too_long_arguments_name_length_limit_and_way_out(request_: JobRequest) -> None:
     """One line with the length, the limit and what to do instead."""
     with pytest.raises(VertexError) as caught:
-        check(replace(request_, args=["x" * 60_000, "y" * 40_001]))
+        check_request(replace(request_, args=["x" * 60_000, "y" * 40_001]))
 
     said = str(caught.value)
     assert "the 2 arguments have 100,001 characters together, the limit is 100,000" in said
@@ -141,9 +143,9 @@ LIMITS = [
     ({"image": "repo/image:latest"}, "not named by digest"),
     ({"image": ""}, "not named by digest"),
     ({"image": f"oci:/images:x@sha256:{'a' * 64}"}, "lies in a folder on this machine"),
-    ({"output": "/tmp/out"}, "not a Cloud Storage folder"),
-    ({"output": ""}, "not a Cloud Storage folder"),
-    ({"output": "gs://UPPER/x"}, "not a Cloud Storage folder"),
+    ({"output": "/tmp/out"}, "not a folder in a Cloud Storage bucket"),
+    ({"output": ""}, "not a folder in a Cloud Storage bucket"),
+    ({"output": "gs://UPPER/x"}, "not a folder in a Cloud Storage bucket"),
     ({"args": ["x" * 100_001]}, "100,001 characters together"),
     ({"args": ["a\0b"]}, "NUL character"),
     ({"env": {f"V{i}": "" for i in range(98)}}, "env: 101 environment variables"),
@@ -158,15 +160,19 @@ LIMITS = [
     ({"machine": Machine("n1-standard-2")}, "'n1-standard-2' is not offered"),
     ({"machine": Machine("c3-standard-4")}, "'c3-standard-4' is not offered"),
     ({"machine": Machine("n2d-standard-4")}, "'n2d-standard-4' is not offered"),
+    ({"machine": Machine("a3-edgegpu-8g", "NVIDIA_H100_80GB", 8)}, "'a3-edgegpu-8g' is not offered"),
     ({"machine": Machine("n1")}, "machine_type: 'n1' is not offered"),
-    ({"machine": Machine(boot_disk_gb=99)}, "boot_disk_gb: 99 GB"),
-    ({"machine": Machine(boot_disk_type="ssd")}, "boot_disk_type: 'ssd' is none of pd-ssd"),
+    (
+        {"machine": Machine(boot_disk_gb=99)},
+        "boot_disk_gb: 99 GB are asked for, not a whole number of gigabytes, 100 to 64,000",
+    ),
+    ({"machine": Machine(boot_disk_type="ssd")}, "boot_disk_type: 'ssd' is not \"pd-ssd\""),
     ({"machine": Machine("ct5lp-hightpu-4t", tpu_topology="4")}, "tpu_topology: '4'"),
     ({"machine": Machine("g2-standard-24")}, "accelerator_type: g2-standard-24 comes with 2 x NVIDIA_L4"),
     ({"pools": {"worker": Pool(Machine("n9-x"))}}, "pools.worker.machine_type: 'n9-x' is not offered"),
     ({"pools": {"server": Pool(replicas=0)}}, "pools.server.replicas: 0 replicas"),
     ({"pools": {"worker": Pool()}, "replicas": 2}, "replicas: 2 are asked for beside a worker pool"),
-    ({"strategy": "LOW_COST"}, "strategy: 'LOW_COST' is unknown"),
+    ({"strategy": "LOW_COST"}, 'strategy: \'LOW_COST\' is not "STANDARD", "SPOT" or "FLEX_START"'),
     ({"strategy": "FLEX_START"}, "strategy: FLEX_START does not wait for a machine without GPU"),
     (FLEX | {"timeout": 8 * DAY}, "timeout: FLEX_START allows 7 days, 8 are asked for"),
     (
@@ -175,12 +181,12 @@ LIMITS = [
     ),
     (FLEX | {"max_wait": -1}, "max_wait: -1 s"),
     ({"max_wait": 60}, "max_wait: strategy STANDARD doesn't wait"),
-    ({"restarts": "all"}, "restarts: 'all' is unknown"),
-    ({"service_account": "trainer"}, "service_account: 'trainer' is not an address"),
+    ({"restarts": "all"}, 'restarts: \'all\' is not "none", "replica" or "job"'),
+    ({"service_account": "trainer"}, "service_account: 'trainer' is not a service account's e-mail address"),
     ({"network": "default"}, "network: 'default' is not a network's full name"),
     ({"tensorboard": BOARD}, "tensorboard: it needs a service_account"),
     (ACCOUNT | {"tensorboard": "board"}, "tensorboard: 'board' is not a TensorBoard's full name"),
-    ({"persistent_resource": "projects/p/x"}, "persistent_resource: 'projects/p/x' is not a resource's id"),
+    ({"persistent_resource": "projects/p/x"}, "persistent_resource: 'projects/p/x' is not a persistent resource's id"),
     ({"machine": Machine("g2-standard-4", "NVIDIA_L4", 0)}, "both needed, or neither"),
     ({"machine": Machine("g2-standard-4", None, 1)}, "both needed, or neither"),
     ({"machine": Machine("g2-standard-4", "NVIDIA_L4", 2)}, "comes with 1 x NVIDIA_L4, not with 2"),
@@ -208,9 +214,9 @@ def test_every_limit_is_checked(request_: JobRequest, change: dict[str, object],
 
 
 def test_all_broken_limits_are_named_at_once(request_: JobRequest) -> None:
-    """Nobody mends one thing after the other by trial."""
+    """One attempt shows everything that has to be fixed."""
     with pytest.raises(VertexError) as caught:
-        check(replace(request_, display_name="", replicas=0, labels={"A": ""}))
+        check_request(replace(request_, display_name="", replicas=0, labels={"A": ""}))
 
     assert all(
         part in str(caught.value)
@@ -222,22 +228,33 @@ def test_a_tensorboard_lies_in_the_jobs_region(request_: JobRequest) -> None:
     """Known before anything is built."""
     wanted = replace(request_, tensorboard=BOARD, service_account="t@p.iam.gserviceaccount.com")
 
-    check(wanted, region="europe-west4")
+    check_description(wanted, region="europe-west4")
     with pytest.raises(VertexError, match="tensorboard: it is in europe-west4, the job in us-central1"):
-        check(wanted, region="us-central1")
+        check_description(wanted, region="us-central1")
+
+
+def test_a_job_is_checked_before_it_has_an_image(request_: JobRequest) -> None:
+    """All limits but the image's apply to the description alone; with the image it becomes the whole request."""
+    description = JobDescription(display_name="n", output="gs://b/o", args=["x" * 100_001], labels={"A": ""})
+
+    with pytest.raises(VertexError, match=r"1\. args: .* 2\. labels: "):
+        check_description(description)
+    whole = replace(description, args=["1"], labels={"a": ""}).with_image(request_.image)
+    assert (whole.image, whole.display_name, whole.output, whole.args) == (request_.image, "n", "gs://b/o", ["1"])
+    check_request(whole)
 
 
 def test_what_this_machine_lacks_is_refused_before_the_build(request_: JobRequest) -> None:
     """local_vertex has no machines that are kept."""
     with pytest.raises(VertexError, match="persistent_resource: local_vertex has none") as caught:
-        check(replace(request_, persistent_resource="pool"), local=True)
+        check_request(replace(request_, persistent_resource="pool"), local=True)
 
     assert caught.value.kind == "invalid_request"
 
 
 def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> None:
     """local_vertex runs what lies in the layout."""
-    check(replace(request_, image=f"oci:/images:x@sha256:{'a' * 64}"), local=True)
+    check_request(replace(request_, image=f"oci:/images:x@sha256:{'a' * 64}"), local=True)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +283,7 @@ def test_offered_machines_pass(machine: Machine) -> None:
 @given(args=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=50)))
 def test_arguments_pass_unchanged(args: list[str]) -> None:
     """No argument is split, quoted or trimmed on its way."""
-    request = JobRequest("n", f"r/i@sha256:{'0' * 64}", "gs://b/o", args=args)
+    request = JobRequest(display_name="n", image=f"r/i@sha256:{'0' * 64}", output="gs://b/o", args=args)
 
     assert args == list(to_custom_job(request).job_spec.worker_pool_specs[0].container_spec.args)
 

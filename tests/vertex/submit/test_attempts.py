@@ -14,10 +14,9 @@ from google.rpc.status_pb2 import Status
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError
-from prefect_vertex_training.vertex.client.calls import KEY_LABEL
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest, SubmittedJob
-from prefect_vertex_training.vertex.labels import ATTEMPT_LABEL, REQUEST_LABEL
+from prefect_vertex_training.vertex.labels import ATTEMPT_LABEL, KEY_LABEL, REQUEST_LABEL
 from prefect_vertex_training.vertex.submit.attempt_budget import jobs_allowed, starts_of_a_job
 from prefect_vertex_training.vertex.submit.attempts import submit_attempt
 from prefect_vertex_training.vertex.submit.intent import IntentFile

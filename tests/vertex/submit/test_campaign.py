@@ -17,10 +17,11 @@ from google.cloud.aiplatform_v1 import JobServiceClient, JobState
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError
+from prefect_vertex_training.vertex.client.calls import listed
 from prefect_vertex_training.vertex.client.connection import Connection, Pace
 from prefect_vertex_training.vertex.client.endpoints import PlainPlace
 from prefect_vertex_training.vertex.job_types import JobRequest, SubmittedJob
-from prefect_vertex_training.vertex.submit.submission import job_key, reconcile, submit
+from prefect_vertex_training.vertex.submit.submission import job_key, keep_one, submit
 
 KEY = job_key("campaign")
 SETTLE = 40.0
@@ -231,7 +232,8 @@ def test_submitters_at_once_end_in_one_live_job(
         advance(stage, [final])
         final.step()
     stage.clock.now += SETTLE
-    kept = reconcile(stage.connection(), KEY)
+    connection = stage.connection()
+    kept = keep_one(connection, listed(connection, KEY))
 
     event(f"jobs ever: {len(stage.vertex.jobs())}")
     assert kept is not None

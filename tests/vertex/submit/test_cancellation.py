@@ -10,7 +10,8 @@ from fixtures.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError, VertexUnavailable
 from prefect_vertex_training.vertex.client.connection import Connection
-from prefect_vertex_training.vertex.submit.submission import cancel, cancel_by_key, job_key
+from prefect_vertex_training.vertex.submit.cancellation import cancel, cancel_by_key
+from prefect_vertex_training.vertex.submit.submission import job_key
 
 KEY = job_key("to cancel")
 

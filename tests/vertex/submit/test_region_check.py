@@ -52,7 +52,7 @@ def test_the_bucket_must_lie_where_the_job_runs(connection: Connection, name: st
     if fits:
         check_bucket(connection)
         return
-    with pytest.raises(VertexError, match=f"lies in {lies.lower()}.*europe-west4.*{name}.*--location=europe-west4"):
+    with pytest.raises(VertexError, match=f"is in {lies.lower()}.*europe-west4.*{name}.*--location=europe-west4"):
         check_bucket(connection)
 
 

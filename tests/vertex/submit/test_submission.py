@@ -314,6 +314,11 @@ def test_an_invalid_key_is_refused_before_anything_is_sent(
     assert vertex.calls == []
 
 
+def test_keys_stay_the_same_between_versions() -> None:
+    """A run that another version of this package began is retried by this one, which must find its job."""
+    assert job_key("flow run", "submit", "sha256:1", "--epochs") == "t4ea2201aa491a5d4edaff81a365cc3f53204e4f3"
+
+
 def test_keys_differ_where_their_parts_differ() -> None:
     """Joining parts does not make two requests one; every key is a valid label."""
     keys = {job_key("a", "b"), job_key("ab"), job_key("a", "b", ""), job_key("b", "a"), job_key("ä" * 5000)}

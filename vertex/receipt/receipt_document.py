@@ -1,58 +1,61 @@
-"""The receipt that lies beside a model, as JSON: what it was made of, by which job, and every file with its checksum.
+"""The receipt document beside a model, as JSON: its code, image, job, and every file with its checksum.
 
-It says nothing that changes when it is made again, so that a retry writes the same bytes, or finds them.
+It holds nothing that differs between two attempts at writing it, so a retry writes the same bytes or finds them there.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import VertexError
+from ...core.output_folders import receipt_file
 from ..client.calls import get, seconds, state_of
 from ..client.connection import Connection
+from ..client.storage import ModelStore
 from ..job_types import Origin, Receipt
 from ..labels import ATTEMPT_LABEL
+from .model_files import list_model
+from .timestamps import timestamp
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob, WorkerPoolSpec
 
-FILE = "receipt.json"
-"""Beside the model's folder, in the job's output."""
-
 _WRITES = 3
 
 
-def timestamp(moment: float) -> str:
-    """Seconds since 1970 as RFC 3339 in UTC, whole seconds."""
-    return datetime.fromtimestamp(moment, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
+    """Lists and checksums the model of a job that succeeded, and writes the receipt document beside it.
 
-
-def write_receipt(connection: Connection, name: str, receipt: Receipt, origin: Origin) -> str:
-    """Writes the receipt of a job that succeeded into its output; where it lies.
-
-    Called again it changes nothing. Another job's receipt in the same folder is replaced, as its model was.
+    A repeated call changes nothing. Another job's document in the same folder is replaced, as that job's model was.
 
     Args:
-        connection: Where the job ran.
+        connection: Connection to where the job ran.
         name: The job's full name.
-        receipt: Of its model.
-        origin: What was trained.
+        origin: What the model was trained from.
 
     Raises:
-        VertexError: It can't be written; transient when no answer came, or somebody else writes there.
+        ModelMissing: The job saved no new file in its model folder.
+        VertexError: The model can't be read or the document not written; transient when no answer came, or when another
+            process writes there at the same time.
     """
     job = get(connection, name)
-    data = json.dumps(document(job, connection, receipt, origin), indent=2, ensure_ascii=False).encode() + b"\n"
-    store, uri = connection.models, f"{job.job_spec.base_output_directory.output_uri_prefix.rstrip('/')}/{FILE}"
+    output = job.job_spec.base_output_directory.output_uri_prefix
+    model = list_model(connection, output, since=seconds(job.create_time))
+    data = json.dumps(document(job, connection, model, origin), indent=2, ensure_ascii=False).encode() + b"\n"
+    return replace(model, document=_write(connection.models, receipt_file(output), data))
+
+
+def _write(store: ModelStore, uri: str, data: bytes) -> str:
+    """Writes the document unless it is there already; returns its path or URI."""
     for _ in range(_WRITES):
         found = store.document(uri)
         if (found and found.data == data) or store.write(uri, data, generation=found.generation if found else 0):
             return store.location(uri)
     raise VertexError(
-        "somebody else keeps writing the receipt",
+        "another process keeps writing the receipt",
         where=uri,
         next_step="Give each run an output of its own",
         transient=True,
@@ -60,7 +63,7 @@ def write_receipt(connection: Connection, name: str, receipt: Receipt, origin: O
 
 
 def document(job: CustomJob, connection: Connection, receipt: Receipt, origin: Origin) -> dict[str, Any]:
-    """What the receipt says. Of variables only the names: values may be secret, and this lies with the model."""
+    """The content of the receipt. It has the names of variables only: values may be secret."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
     spec = job.job_spec
     return {
