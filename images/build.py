@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
-from .base.inspect import Interior
+from .base.inspect import BaseContents
 from .base.resolve import Base
 from .code import buckets, previous_image
-from .code.code_layers import CodeBuild
+from .code.code_layers import CodeLayers
 from .code.state import CodeState
 from .layers.layer_writer import Layer
 from .layers.venv_layer import write_environment
@@ -26,11 +26,11 @@ from .oci.content_tag import image_tag
 from .oci.image_types import BuiltImage, ImageRequest, LayerReport, Progress
 from .oci.layout import OciLayout
 from .oci.target import ImageTarget
-from .pipeline.background_uploads import Uploads
-from .pipeline.layer_builder import Workshop
-from .pipeline.task_group import Crew
-from .wheels.dependency_layers import DependencyLayers, SetVanished
-from .wheels.dependency_set import MAX_ALONE
+from .pipeline.background_uploads import BackgroundUploads
+from .pipeline.layer_builder import LayerBuilder
+from .pipeline.task_group import TaskGroup
+from .wheels.dependency_layers import DependencyLayers, LayersRemoved
+from .wheels.dependency_set import MAX_OWN_LAYERS
 
 MAX_LAYERS = 125
 """Docker's overlay2 mounts 128 folders at most, and keeps some for itself."""
@@ -74,7 +74,7 @@ def build(
     once = partial(_build, request, store, cache, base, alone=alone, to=upload_to, progress=progress, workers=workers)
     try:
         return once()
-    except SetVanished:
+    except LayersRemoved:
         return once()
 
 
@@ -91,18 +91,18 @@ def _build(
 ) -> BuiltImage:
     # Taken before any file is looked at: what is touched later than this looks touched to the next build.
     now = time.time_ns()
-    with Crew() as crew:
-        uploads = Uploads(crew, store, to, cache) if to else None
+    with TaskGroup() as tasks:
+        uploads = BackgroundUploads(tasks, store, to, cache) if to else None
         folder = cache / "layers"
-        shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
-        interior = crew.make(lambda: _interior(request, base)) if base else None
+        builder = LayerBuilder(tasks, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        contents = tasks.make(lambda: _check_contents(request, base)) if base else None
         if base:
-            shop.bring_base(base)
-        dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
-        code = CodeBuild(shop, CodeState(folder / "code", request.root), buckets.split(request.files, now)).start()
-        folders = _folders(shop, request)
-        inside = interior.result() if interior else None
-        environment = _environment(shop, request, inside)
+            builder.copy_base(base)
+        dependencies = tasks.make(DependencyLayers(builder, folder, request, alone).resolve)
+        code = CodeLayers(builder, CodeState(folder / "code", request.root), buckets.split(request.files, now)).start()
+        folders = _folders(builder, request)
+        inside = contents.result() if contents else None
+        environment = _environment(builder, request, inside)
         found = dependencies.result()
         layers = [
             *environment,
@@ -110,7 +110,7 @@ def _build(
             *code.result(),
             *folders,
         ]
-        return _assemble(shop, request, base, layers, found.lock)
+        return _assemble(builder, request, base, layers, found.lock)
 
 
 def _check(request: ImageRequest, base: Base | None) -> int:
@@ -123,8 +123,8 @@ def _check(request: ImageRequest, base: Base | None) -> int:
         )
     if base is None:
         assert request.base is None, "the base has to be resolved first"
-        return MAX_ALONE
-    alone = min(MAX_ALONE, MAX_LAYERS - _FIXED - len(base.layers))
+        return MAX_OWN_LAYERS
+    alone = min(MAX_OWN_LAYERS, MAX_LAYERS - _FIXED - len(base.layers))
     if alone < 1:
         raise BaseImageError(
             f"the base has {len(base.layers)} layers, too many to add to",
@@ -134,9 +134,9 @@ def _check(request: ImageRequest, base: Base | None) -> int:
     return alone
 
 
-def _interior(request: ImageRequest, base: Base) -> Interior:
+def _check_contents(request: ImageRequest, base: Base) -> BaseContents:
     """What is in the base, read beside all else; wheels for another Python are no use."""
-    inside = base.interior
+    inside = base.contents
     if inside.python_version != request.python:
         raise BaseImageError(
             f"the base has Python {inside.python_version}, and the dependencies are frozen for {request.python}",
@@ -146,25 +146,25 @@ def _interior(request: ImageRequest, base: Base) -> Interior:
     return inside
 
 
-def _environment(shop: Workshop, request: ImageRequest, inside: Interior | None) -> list[Layer]:
+def _environment(builder: LayerBuilder, request: ImageRequest, inside: BaseContents | None) -> list[Layer]:
     if inside is None:
         return []  # local_vertex makes it of the Python it runs with
-    return [shop.make_small(lambda out: write_environment(out, inside.python, request.python))]
+    return [builder.make_small(lambda out: write_environment(out, inside.python, request.python))]
 
 
-def _folders(shop: Workshop, request: ImageRequest) -> list[Layer]:
+def _folders(builder: LayerBuilder, request: ImageRequest) -> list[Layer]:
     if not request.directories:
         return []
-    return [shop.make_small(lambda out: buckets.write_folders(out, request.directories))]
+    return [builder.make_small(lambda out: buckets.write_directories(out, request.directories))]
 
 
 def _assemble(
-    shop: Workshop, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
+    builder: LayerBuilder, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
 ) -> BuiltImage:
     """Writes config and, when all else is where it belongs, the manifest, unless the store has them."""
     types = _media_types(base)
     labels = _labels(request, base, lock)
-    of_base = base.interior.config if base else {}
+    of_base = base.contents.config if base else {}
     config = image_config(layers, of_base, script=request.script, env=request.env, labels=labels)
     config_descriptor = blob_descriptor(types.config, config)
     base_layers = base.layers if base else []
@@ -172,19 +172,19 @@ def _assemble(
     manifest = image_manifest(types, config_descriptor, base_layers, own, labels)
     descriptor = blob_descriptor(types.manifest, manifest)
     tag = image_tag(request.fingerprint)
-    known = shop.store.head_manifest(tag)
+    known = builder.store.head_manifest(tag)
     is_new = known is None or known.digest != descriptor.digest
     if is_new:
-        shop.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
-        if shop.uploads:
-            shop.uploads.send_bytes(config_descriptor, config)
-    shop.wait()
+        builder.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
+        if builder.uploads:
+            builder.uploads.send_bytes(config_descriptor, config)
+    builder.wait()
     if is_new:
-        shop.store.put_manifest(manifest, types.manifest, [tag])
+        builder.store.put_manifest(manifest, types.manifest, [tag])
     reports = {layer.digest: LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers}
-    reports |= shop.reports
+    reports |= builder.reports
     return BuiltImage(
-        reference=shop.store.reference(descriptor.digest),
+        reference=builder.store.reference(descriptor.digest),
         digest=descriptor.digest,
         media_type=types.manifest,
         size=sum(layer.size for layer in (*base_layers, *layers)),

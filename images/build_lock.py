@@ -14,7 +14,7 @@ from ..core.home import Home
 
 
 @contextmanager
-def building(fingerprint: str, home: Home, waiting: Callable[[str], None] = lambda _: None) -> Iterator[bool]:
+def build_lock(fingerprint: str, home: Home, waiting: Callable[[str], None] = lambda _: None) -> Iterator[bool]:
     """One process of this machine at a time is in here for one fingerprint; others wait.
 
     Yields whether it had to wait, that is whether another run may have made the image meanwhile. The lock is the

@@ -20,7 +20,7 @@ from pathlib import Path
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from prefect_vertex_training.images.wheel_layer import write_wheel_layer
+from prefect_vertex_training.images.wheels.wheel_layer import write_wheel_layer
 
 def peak():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

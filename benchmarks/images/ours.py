@@ -12,7 +12,7 @@ from prefect_vertex_training.images.oci.content_tag import find, image_fingerpri
 from prefect_vertex_training.images.oci.image_types import BuiltImage, ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
-from prefect_vertex_training.images.push import close_ahead, open_ahead, push
+from prefect_vertex_training.images.push import discard_uploads, prepare_uploads, push
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.project.dependencies.freeze import freeze
 from prefect_vertex_training.project.settings.settings import load
@@ -53,10 +53,10 @@ class Ours(Rival):
         content = image_fingerprint(opened.fingerprint, lock.digest, base_digest=base.digest, builder="direct")
         target = Repository(Reference.parse(image))
         layout = OciLayout(self.home / "images", settings.name)
-        open_ahead(target, layout, content, cache)
+        prepare_uploads(target, layout, content, cache)
         found = find(target, content)
         if found is not None:
-            close_ahead(target)
+            discard_uploads(target)
             self.sent = 0
             return found
         request = ImageRequest(

@@ -120,7 +120,7 @@ def hash_file(file: SourceFile) -> str:
     return digest.hexdigest()
 
 
-def write_folders(out: BinaryIO, directories: Sequence[str]) -> Layer:
+def write_directories(out: BinaryIO, directories: Sequence[str]) -> Layer:
     """The empty folders that a project asks for, writable by whoever the job runs as: a base may set a user."""
     writer = LayerWriter(out)
     for directory in sorted(directories):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from ..layers.layer_writer import Layer
-from ..pipeline.layer_builder import Workshop
+from ..pipeline.layer_builder import LayerBuilder
 from . import buckets as code_layers
 from .buckets import Bucket
 from .previous_image import layers_of_latest
@@ -23,34 +23,34 @@ _WORTH_ASKING = 4 * 1024 * 1024
 """Bytes of files; fewer are made and sent sooner than the target has told which layers it has."""
 
 
-class CodeBuild:
+class CodeLayers:
     """The code layers of one build.
 
     Args:
-        shop: Where layers are made.
+        builder: Where layers are made.
         state: This machine's memory of the project.
         buckets: What becomes a layer each.
     """
 
-    def __init__(self, shop: Workshop, state: CodeState, buckets: Sequence[Bucket]) -> None:
-        self._shop = shop
+    def __init__(self, builder: LayerBuilder, state: CodeState, buckets: Sequence[Bucket]) -> None:
+        self._builder = builder
         self._state = state
         self._buckets = buckets
         self._earlier: Future[dict[str, Layer]] | None = None
         self._layers: list[Layer | Future[Layer]] = []
 
-    def start(self) -> CodeBuild:
+    def start(self) -> CodeLayers:
         """Begins to make what isn't known; returns itself."""
-        shop = self._shop
+        builder = self._builder
         known = [self._known(bucket) for bucket in self._buckets]
         new = [bucket for bucket, layer in zip(self._buckets, known, strict=True) if layer is None]
         size = sum(_size(bucket) for bucket in new)
         candidates = self._state.layers
-        if shop.uploads and size >= _WORTH_ASKING and not candidates:
-            self._earlier = shop.crew.send(layers_of_latest, shop.uploads.target)
+        if builder.uploads and size >= _WORTH_ASKING and not candidates:
+            self._earlier = builder.tasks.send(layers_of_latest, builder.uploads.target)
         # The biggest first: the last one is waited for when nothing else is left to be made, so it had better be short.
         new.sort(key=_size, reverse=True)
-        making = {bucket.title: shop.crew.make(self._find_or_make, bucket, candidates) for bucket in new}
+        making = {bucket.title: builder.tasks.make(self._find_or_make, bucket, candidates) for bucket in new}
         self._layers = [layer or making[bucket.title] for bucket, layer in zip(self._buckets, known, strict=True)]
         return self
 
@@ -68,15 +68,15 @@ class CodeBuild:
         layer = self._state.layer(bucket)
         if layer is None or not self._at_hand(layer):
             return None
-        self._shop.report(layer, "reused", time.perf_counter())
+        self._builder.report(layer, "reused", time.perf_counter())
         return layer
 
     def _at_hand(self, layer: Layer) -> bool:
-        uploads = self._shop.uploads
-        return self._shop.has(layer) or (uploads is not None and uploads.knows(layer.digest))
+        uploads = self._builder.uploads
+        return self._builder.has(layer) or (uploads is not None and uploads.knows(layer.digest))
 
     def _find_or_make(self, bucket: Bucket, candidates: Mapping[str, Layer]) -> Layer:
-        return self._find(bucket, candidates) or self._shop.make(lambda out: self._write(out, bucket))
+        return self._find(bucket, candidates) or self._builder.make(lambda out: self._write(out, bucket))
 
     def _find(self, bucket: Bucket, candidates: Mapping[str, Layer]) -> Layer | None:
         started = time.perf_counter()
@@ -84,17 +84,17 @@ class CodeBuild:
             candidates = self._earlier.result()
         if not candidates:
             return None
-        with self._shop.computing():
+        with self._builder.computing():
             diff_id, racy = code_layers.hash_bucket(bucket)
         layer = candidates.get(diff_id)
         if layer is None:
             return None
         layer = replace(layer, title=bucket.title)
-        uploads = self._shop.uploads
+        uploads = self._builder.uploads
         if not self._at_hand(layer) and not (uploads and uploads.has_all([layer])):
             return None
         self._state.remember(bucket, layer, racy)
-        self._shop.report(layer, "reused", started)
+        self._builder.report(layer, "reused", started)
         return layer
 
     def _write(self, out: BinaryIO, bucket: Bucket) -> Layer:

@@ -159,7 +159,7 @@ def _other_platform(platform: str, name: str) -> DockerError:
     )
 
 
-def built_before(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
+def find_built(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
     """The image that an earlier `build` left in the engine under this tag; None without one."""
     with engine_errors():
         try:

@@ -89,7 +89,7 @@ def render(request: ImageRequest) -> str:
         DockerError: A setting that a Dockerfile can't express.
     """
     assert request.base
-    conda = None if request.lock.strip() else conda_freeze(request.files, request.conda)
+    conda = None if request.lock.strip() else find_conda_file(request.files, request.conda)
     frozen = Frozen() if conda else freeze(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
     folders = " ".join(map(shlex.quote, request.directories))
@@ -118,7 +118,7 @@ def _conda(name: str) -> str:
     return _CONDA.format(file=name, create="env create" if name.endswith((".yml", ".yaml")) else "create")
 
 
-def conda_freeze(files: Sequence[SourceFile], chosen: str | None = None) -> str | None:
+def find_conda_file(files: Sequence[SourceFile], chosen: str | None = None) -> str | None:
     """The project's file with a conda freeze; None without one, or beside requirements for pip, which come first.
 
     Args:

@@ -22,7 +22,7 @@ from .lockfile import LockedWheel
 FORMAT = "3"
 """Of a wheel layer's bytes; raise it when they change, so that nothing older is reused."""
 
-MAX_ALONE = 20
+MAX_OWN_LAYERS = 20
 """Wheels that get a layer to themselves."""
 
 SMALL = 128 * 1024
@@ -54,13 +54,13 @@ def set_tag(lock: str, alone: int) -> str:
     return f"deps-{_hash(FORMAT, PORTABLE, lock, str(alone))[:40]}"
 
 
-def select_alone(sizes: dict[str, int], count: int) -> set[str]:
+def select_own_layers(sizes: dict[str, int], count: int) -> set[str]:
     """The keys of the wheels that get a layer to themselves, by their layers' sizes in bytes."""
     ranked = sorted(sizes, key=lambda key: (-sizes[key], key))
     return {key for key in ranked[:count] if sizes[key] >= SMALL}
 
 
-def joined_key(keys: Sequence[str]) -> str:
+def merged_key(keys: Sequence[str]) -> str:
     """Names the layer that the layers with these keys are joined to, in that order."""
     return _hash("joined", *keys)
 

@@ -51,7 +51,7 @@ class Downloader:
         self._lock = threading.Lock()
 
     def fetch(self, wheel: LockedWheel) -> Path:
-        """A file with the wheel's bytes: its own on this machine, or one in the folder, until `done_with`.
+        """A file with the wheel's bytes: its own on this machine, or one in the folder, until `release`.
 
         Two callers must not fetch the same wheel at once.
 
@@ -71,7 +71,7 @@ class Downloader:
             raise _not_locked(wheel, digest)
         return part
 
-    def done_with(self, path: Path) -> None:
+    def release(self, path: Path) -> None:
         """The caller needs a fetched file no longer; one that lay on this machine before stays."""
         if path.parent == self._folder:
             path.unlink(missing_ok=True)

@@ -6,22 +6,22 @@ import time
 
 from ...core.errors import RegistryError
 from ..oci.config import OCI, blob_descriptor, image_config
-from ..pipeline.background_uploads import Uploads
-from ..pipeline.layer_builder import Workshop
+from ..pipeline.background_uploads import BackgroundUploads
+from ..pipeline.layer_builder import LayerBuilder
 from .dependency_set import DependencySet, read_set, set_manifest, set_tag, tagged_in
 
 
-class SharedSets:
+class RegistryCache:
     """The sets in one target.
 
     Args:
-        shop: Hears what is reused.
+        builder: Hears what is reused.
         uploads: The way to the target.
         alone: How many wheels may have a layer of their own; part of the tag, for it decides the layers.
     """
 
-    def __init__(self, shop: Workshop, uploads: Uploads, alone: int) -> None:
-        self._shop = shop
+    def __init__(self, builder: LayerBuilder, uploads: BackgroundUploads, alone: int) -> None:
+        self._builder = builder
         self._uploads = uploads
         self._target = uploads.target
         self._alone = alone
@@ -44,7 +44,7 @@ class SharedSets:
         if found is None or not self._uploads.has_all(layer for _, layer in found.layers):
             return None
         for _, layer in found.layers:
-            self._shop.report(layer, "reused", started)
+            self._builder.report(layer, "reused", started)
         return found
 
     def had(self, found: DependencySet) -> bool:
@@ -71,7 +71,7 @@ class SharedSets:
         try:
             # At once: whoever finds the tag asks for each layer, so that a false one costs time and nothing else.
             manifest, tag = set_manifest(descriptor, found), set_tag(found.lock, self._alone)
-            self._target.put_manifest(manifest, OCI.manifest, [tag], at_once=True)
+            self._target.put_manifest(manifest, OCI.manifest, [tag], concurrently=True)
         except RegistryError as error:
             if error.transient:
                 raise

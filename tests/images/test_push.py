@@ -21,7 +21,7 @@ from prefect_vertex_training.images.oci.image_types import BuiltImage, Descripto
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.oci.target import ImageTarget
-from prefect_vertex_training.images.push import close_ahead, open_ahead, push
+from prefect_vertex_training.images.push import discard_uploads, prepare_uploads, push
 from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.project.files.listing import list_files
@@ -118,7 +118,7 @@ def test_nothing_changed_is_two_requests(
     """One for the base's tag once its hour is over, one for the image; none for the base within the hour."""
     place = Reference(proxy.host, f"b{os.urandom(6).hex()}/x")
     base = base_at(Repository(place), f"{place.host}/{place.repository}", tmp_path)
-    _ = base.interior  # a build has read it
+    _ = base.contents  # a build has read it
     pushed = push(image_on(base, layout), layout, repository, tags=[image_tag(FINGERPRINT)], base=base)
 
     for max_age, asked in ((0.0, 2), (3600.0, 1)):
@@ -133,7 +133,7 @@ def test_nothing_changed_is_two_requests(
 
 
 def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path) -> None:
-    """Uploads are opened beside the question for the image; digest and tags are set together.
+    """BackgroundUploads are opened beside the question for the image; digest and tags are set together.
 
     A first push knows nothing of the registry, and sets the tag last.
     """
@@ -148,7 +148,7 @@ def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layo
         together[step].wait(timeout=60)
 
     proxy.choose = meet
-    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     assert find(repository, FINGERPRINT) is None
     image = make_image(layout, 20)
     manifest = json.loads(layout.blob_path(image.digest).read_bytes())
@@ -156,7 +156,7 @@ def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layo
         for blob in (manifest["config"], *manifest["layers"]):
             descriptor = Descriptor(blob["mediaType"], blob["digest"], blob["size"])
             pool.submit(repository.upload_blob, descriptor, partial(layout.open_blob, blob["digest"]))
-    repository.put_manifest(layout.blob_path(image.digest).read_bytes(), OCI.manifest, ["a", "b"], at_once=True)
+    repository.put_manifest(layout.blob_path(image.digest).read_bytes(), OCI.manifest, ["a", "b"], concurrently=True)
 
     assert sorted(request.split()[0] for request in proxy.seen) == ["HEAD"] + ["POST"] * 2 + ["PUT"] * 5
 
@@ -165,19 +165,19 @@ def test_uploads_that_nobody_needed_are_given_up(
     repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
 ) -> None:
     """Another machine had pushed the image already; nothing is opened where this machine never pushed, or knows it."""
-    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     assert proxy.seen == []
     push(make_image(layout, 10), layout, repository, tags=[image_tag(FINGERPRINT)], cache=tmp_path)
     proxy.seen.clear()
     given_up = threading.Semaphore(0)
     proxy.choose = lambda method, *_: given_up.release() if method == "DELETE" else None
-    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     assert find(repository, FINGERPRINT) is not None
-    close_ahead(repository)
+    discard_uploads(repository)
 
     assert given_up.acquire(timeout=60)
     assert given_up.acquire(timeout=60)
     layout.put_manifest(b"{}", OCI.manifest, [image_tag(FINGERPRINT)])
     proxy.seen.clear()
-    open_ahead(repository, layout, FINGERPRINT, tmp_path)
+    prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     assert proxy.seen == []

@@ -42,16 +42,16 @@ def test_where_its_python_lies(
     digest, _ = make_base(layout, *names, env=env, docker=docker)
     base = resolve(layout, tmp_path)
 
-    assert path in (base.interior.python, None)
-    assert Path(base.interior.python).name == "python3.11"
-    assert (base.digest, base.docker, base.interior.python_version) == (digest, docker, "3.11")
+    assert path in (base.contents.python, None)
+    assert Path(base.contents.python).name == "python3.11"
+    assert (base.digest, base.docker, base.contents.python_version) == (digest, docker, "3.11")
 
 
 def test_newest_python_when_none_is_wanted(layout: OciLayout, tmp_path: Path) -> None:
     """By number, not by letter."""
     make_base(layout, "usr/bin/python3.9", "usr/bin/python3.12")
 
-    assert resolve(layout, tmp_path, None).interior.python_version == "3.12"
+    assert resolve(layout, tmp_path, None).contents.python_version == "3.12"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_bases_that_are_refused(
     """In one line, with the base's name."""
     make_base(layout, *names, architecture=architecture)
     with pytest.raises(BaseImageError, match=message) as caught:
-        _ = resolve(layout, tmp_path).interior
+        _ = resolve(layout, tmp_path).contents
 
     assert "thing:v1" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_a_tag_is_asked_once_an_hour(repository: Repository, proxy: Proxy, tmp_p
 
     first, _ = make_base(repository, "usr/bin/python3.11")
     assert ask().digest == first
-    _ = ask().interior
+    _ = ask().contents
     proxy.seen.clear()
     now[0] += 3599
     assert (ask().digest, proxy.seen) == (first, [])
@@ -139,7 +139,7 @@ def test_reading_a_base_over_a_bad_line(repository: Repository, proxy: Proxy, tm
     text = f"{repository.host}/{repository.repository}:v1"
     base = resolve_base(text, cache=tmp_path, python="3.11", credentials=lambda _: None)
 
-    assert base.interior.python == "/usr/bin/python3.11"
+    assert base.contents.python == "/usr/bin/python3.11"
     assert cuts == []
 
 

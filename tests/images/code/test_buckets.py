@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError
-from prefect_vertex_training.images.code.buckets import DATA_BUCKETS, SOURCE_BUCKETS, split, write_bucket, write_folders
+from prefect_vertex_training.images.code.buckets import DATA_BUCKETS, SOURCE_BUCKETS, split, write_bucket, write_directories
 from prefect_vertex_training.images.code.state import CodeState
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.files.project_file import ProjectFile
@@ -148,7 +148,7 @@ def test_broken_state_costs_only_time(tmp_path: Path) -> None:
 def test_folders_are_for_everybody(tmp_path: Path) -> None:
     """A folder that the project asks for can be written by any user."""
     out = io.BytesIO()
-    write_folders(out, ["output/model", "output"])
+    write_directories(out, ["output/model", "output"])
 
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
         modes = {entry.name: entry.mode for entry in archive}
@@ -164,7 +164,7 @@ def test_impossible_names(path: str, tmp_path: Path) -> None:
         split([ProjectFile(path, tmp_path / "x", 0, False)], 0)
     assert path in str(caught.value)
     with pytest.raises(ImageError):
-        write_folders(io.BytesIO(), [path])
+        write_directories(io.BytesIO(), [path])
 
 
 def test_files_that_are_gone(tmp_path: Path) -> None:

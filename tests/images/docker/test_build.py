@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.docker.docker_build import build, built_before, resolve_bases
+from prefect_vertex_training.images.docker.docker_build import build, find_built, resolve_bases
 from prefect_vertex_training.images.docker.engine_errors import engine_errors
 from prefect_vertex_training.images.registry.auth import Credentials
 
@@ -159,9 +159,9 @@ def test_built_before(docker_engine, request_of) -> None:
     """An image that is in the engine already is found by its tag."""
     request = request_of({"train.py": "", "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
 
-    assert built_before(request, engine=docker_engine, tag="never") is None
+    assert find_built(request, engine=docker_engine, tag="never") is None
     image = build(request, engine=docker_engine, tag="before", log=lambda _: None)
-    assert built_before(request, engine=docker_engine, tag="before") == image
+    assert find_built(request, engine=docker_engine, tag="before") == image
 
 
 def test_bases_by_digest(docker_engine, docker_base, python_base, request_of) -> None:

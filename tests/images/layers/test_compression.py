@@ -17,7 +17,7 @@ from prefect_vertex_training.images.layers.compression import FAST, PORTABLE, De
 
 _DIGEST = """
 import hashlib, random
-from prefect_vertex_training.images.deflate import fast, portable, small
+from prefect_vertex_training.images.layers.compression import fast, portable, small
 chance = random.Random(5)
 words = [chance.randbytes(chance.randint(1, 9)).hex().encode() for _ in range(3000)]
 text = b" ".join(chance.choices(words, k=120_000))

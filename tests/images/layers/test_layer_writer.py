@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prefect_vertex_training.images.layers import tar_headers
 from prefect_vertex_training.images.layers.decompression import CorruptData, gunzip
 from prefect_vertex_training.images.layers.layer_writer import CHUNK, Layer, LayerWriter
-from prefect_vertex_training.images.layers.merge import join_layers
+from prefect_vertex_training.images.layers.merge import merge_layers
 
 _names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=120).filter(
     lambda name: name not in {".", ".."}
@@ -63,7 +63,7 @@ def test_joining(tmp_path: Path) -> None:
         paths.append(tmp_path / str(number))
         paths[-1].write_bytes(out.getvalue())
     joined = io.BytesIO()
-    layer = join_layers(joined, paths, "joined")
+    layer = merge_layers(joined, paths, "joined")
 
     assert _hashes("joined", joined.getvalue()) == layer
     with tarfile.open(fileobj=io.BytesIO(joined.getvalue())) as archive:

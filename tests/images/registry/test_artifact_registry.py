@@ -51,5 +51,5 @@ def test_other_hosts_have_none() -> None:
     ],
 )
 def test_the_command_that_grants_the_right(host: str, path: str, who: str, command: str) -> None:
-    """Ready to be pasted, for the place and the account of the refusal."""
+    """Ready to be pasted, for the place and the account of the error_from_response."""
     assert command in grant(host, path, who)

@@ -17,7 +17,7 @@ from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, R
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
-from prefect_vertex_training.images.push import open_ahead, push
+from prefect_vertex_training.images.push import prepare_uploads, push
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.images.registry.transport import Request, Transport
 
@@ -51,7 +51,7 @@ def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
     repository = Repository(place, transport=repository._transport)
     if data.draw(st.booleans()):
         push(make_image(layout, 10), layout, repository, tags=["other"], cache=tmp_path)
-        open_ahead(repository, layout, FINGERPRINT, tmp_path)
+        prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     faults = st.one_of(
         st.none(),
         st.builds(Fault, status=st.sampled_from([429, 500, 502, 503, 504])),

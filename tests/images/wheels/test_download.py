@@ -131,7 +131,7 @@ def test_another_file(index: Index, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "transient"), [("404", False), ("401", False), ("403", False), ("503", True)])
 def test_refusals(status: str, transient: bool, index: Index, tmp_path: Path) -> None:
-    """A refusal is final, an overloaded server isn't; the host is named and the credentials aren't."""
+    """A error_from_response is final, an overloaded server isn't; the host is named and the credentials aren't."""
     index.faults = [status] * 9
     url = index.url.replace("http://", f"http://user:{SECRET}@")
 
@@ -172,8 +172,8 @@ def test_proxy(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     downloader = _downloader(tmp_path)
 
-    downloader.done_with(downloader.fetch(_wheel("http://index.example/demo.whl")))
-    downloader.done_with(downloader.fetch(_wheel(index.url)))
+    downloader.release(downloader.fetch(_wheel("http://index.example/demo.whl")))
+    downloader.release(downloader.fetch(_wheel(index.url)))
 
     assert [request["path"] for request in index.requests] == [
         "http://index.example/demo.whl",
@@ -196,7 +196,7 @@ def test_files(tmp_path: Path) -> None:
     downloader = _downloader(tmp_path / "downloads")
 
     assert path == downloader.fetch(_wheel(path))
-    downloader.done_with(path)
+    downloader.release(path)
     assert path.exists()
     with pytest.raises(WheelError, match="isn't the wheel that was locked"):
         downloader.fetch(_wheel(path, b"other"))
