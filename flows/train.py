@@ -14,11 +14,11 @@ from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
+from ..images.plan import Builder
 from ..project.settings.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
-from ..images.plan import Builder
 from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log

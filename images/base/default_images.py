@@ -1,6 +1,6 @@
 """The base images that are used where a project names none.
 
-A project's `base` can be any image; Vertex AI's own training images, which bring torch, TensorFlow and CUDA, are listed at
+A project's `base` can be any image. Vertex AI's own training images, with torch, TensorFlow and CUDA, are listed at
 https://cloud.google.com/vertex-ai/docs/training/pre-built-containers.
 """
 

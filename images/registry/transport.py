@@ -96,7 +96,7 @@ class Transport:
         return self.retrying(lambda _: self.send_once(request))
 
     def retrying(self, action: Callable[[int], T]) -> T:
-        """Calls `action` with the attempt's number, from 1, until it succeeds or fails for good, at most ATTEMPTS times."""
+        """Calls `action` with the number of the attempt, from 1 to at most ATTEMPTS, until it succeeds or fails for good."""
         waits = backoff(base=0.2, limit=10.0)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -168,7 +168,7 @@ class Transport:
             return False
         with self._lock:
             known = self._challenge
-            # Threads share the challenge: one that needs to read must not remove the scope of another that needs to write.
+            # Threads share the challenge: one that only reads must not remove the scope of another that writes.
             self._challenge = challenge = challenge.joined(known)
         if challenge.scheme == "bearer":
             self._tokens.drop(challenge.scope)

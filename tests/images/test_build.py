@@ -33,7 +33,9 @@ def _actions(image: BuiltImage) -> dict[str, str]:
 def test_what_the_image_holds(demo_project, tmp_path: Path) -> None:
     """Code in /app, packages in /opt/venv, a config that runs the script, and layers as the manifest says."""
     demo_project.write("bin/tool", "#!/bin/sh\n", executable=True)
-    image = demo_project.build(directories=["output"], env={"SEED": "7"}, labels={"org.opencontainers.image.revision": "abc"})
+    image = demo_project.build(
+        directories=["output"], env={"SEED": "7"}, labels={"org.opencontainers.image.revision": "abc"}
+    )
     config = demo_project.config(image)
     root = demo_project.unpack(image, tmp_path / "root")
 
@@ -123,8 +125,12 @@ def test_same_digest_whatever_the_circumstances(demo_project, tmp_path: Path, mo
         demo_project.write(f"lib{number % 5}/module{number}.py", f"X = {number}\n" * 50)
         demo_project.write(f"data{number % 4}/part{number}.bin", random.Random(number).randbytes(5000))
     expected = demo_project.build(workers=1).digest
-    other = type(demo_project)(tmp_path / "some where/else é", OciLayout(tmp_path / "other", "demo"), tmp_path / "cache2")
-    other.wheels = [shutil.copy(wheel, _folder(tmp_path / "mirror") / wheel.name) for wheel in demo_project.wheels][::-1]
+    other = type(demo_project)(
+        tmp_path / "some where/else é", OciLayout(tmp_path / "other", "demo"), tmp_path / "cache2"
+    )
+    other.wheels = [shutil.copy(wheel, _folder(tmp_path / "mirror") / wheel.name) for wheel in demo_project.wheels][
+        ::-1
+    ]
     umask = os.umask(0o077)
     try:
         for path in sorted(demo_project.root.rglob("*.*"), reverse=True):
@@ -190,7 +196,9 @@ def test_time_of_the_image(demo_project, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _fresh(demo_project, folder: Path):
     """Another machine with the same project."""
-    return type(demo_project)(demo_project.root, OciLayout(folder / "images", "demo"), folder / "cache", demo_project.wheels)
+    return type(demo_project)(
+        demo_project.root, OciLayout(folder / "images", "demo"), folder / "cache", demo_project.wheels
+    )
 
 
 def _write_data(demo_project) -> None:
@@ -266,7 +274,9 @@ def test_a_fresh_machine_asks_the_registry(demo_project, tmp_path: Path) -> None
     """Another machine gets the dependencies' layers from the target's tag: no wheel is read, no layer is sent."""
     target = OciLayout(tmp_path / "target", "demo")
     first = demo_project.build(upload_to=target)
-    fresh = type(demo_project)(demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels)
+    fresh = type(demo_project)(
+        demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels
+    )
     lock = fresh.request().lock
     fresh.wheels = []
     for wheel in demo_project.wheels:
@@ -285,7 +295,9 @@ def test_layers_that_are_only_in_the_registry(demo_project, tmp_path: Path) -> N
     """What was only taken from a target's tag is made after all when the image goes elsewhere or the tag is gone."""
     target = OciLayout(tmp_path / "target", "demo")
     expected = demo_project.build(upload_to=target).digest
-    fresh = type(demo_project)(demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels)
+    fresh = type(demo_project)(
+        demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels
+    )
     fresh.build(upload_to=target)
     fresh.write("train.py", "edited")
     assert not fresh.store.is_whole(fresh.build(upload_to=target).digest)
@@ -306,7 +318,9 @@ def test_a_registry_that_lost_the_dependencies_gets_them_again(demo_project, ope
     """A machine that had only taken them from there makes them after all: the edited image is whole in the registry."""
     target = Repository(Reference.parse(f"{open_registry.host}/lost/demo"))
     push(demo_project.build(upload_to=target), demo_project.store, target, tags=["v1"], cache=demo_project.cache)
-    fresh = type(demo_project)(demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels)
+    fresh = type(demo_project)(
+        demo_project.root, OciLayout(tmp_path / "fresh", "demo"), tmp_path / "fresh-cache", demo_project.wheels
+    )
     push(fresh.build(upload_to=target), fresh.store, target, tags=["v2"], cache=fresh.cache)
     fresh.write("train.py", "edited")
     shutil.rmtree(open_registry.storage / "docker/registry/v2/repositories/lost")

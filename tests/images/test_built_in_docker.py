@@ -40,7 +40,10 @@ def publish(docker_registry: Any, base: Base) -> Callable[..., tuple[BuiltImage,
         user = Credentials.fixed(docker_registry.username, docker_registry.password)
         target = Repository(Reference(docker_registry.host, name), credentials=user)
         image = demo_project.build(upload_to=target, base=base, **changes)
-        assert image.digest == push(image, demo_project.store, target, tags=["v1"], base=base, cache=demo_project.cache).digest
+        assert (
+            image.digest
+            == push(image, demo_project.store, target, tags=["v1"], base=base, cache=demo_project.cache).digest
+        )
         return image, f"{docker_registry.host}/{name}:v1"
 
     return run
@@ -147,7 +150,10 @@ def test_wrong_python(demo_project, base: Base, publish, run) -> None:
         demo_project.build(base=base, python="3.12")
 
     _, name = publish(
-        demo_project, "lying", base=replace(base, read=lambda: base.contents._replace(python_version="3.12")), python="3.12"
+        demo_project,
+        "lying",
+        base=replace(base, read=lambda: base.contents._replace(python_version="3.12")),
+        python="3.12",
     )
     with pytest.raises(ContainerError, match=r"for Python 3\.12, and its base has another version"):
         run(name)

@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError
-from prefect_vertex_training.images.code.buckets import DATA_BUCKETS, SOURCE_BUCKETS, split, write_bucket, write_directories
+from prefect_vertex_training.images.code.buckets import (
+    DATA_BUCKETS,
+    SOURCE_BUCKETS,
+    split,
+    write_bucket,
+    write_directories,
+)
 from prefect_vertex_training.images.code.state import CodeState
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.files.project_file import ProjectFile

@@ -147,6 +147,8 @@ def test_every_layer_is_reported(demo_project, tmp_path: Path) -> None:
 
     assert {report.digest for report in first.layers} <= {report.digest for report in heard}
     assert {report.action for report in first.layers} == {"uploaded"}
-    assert [report.digest for report in first.layers] == [layer["digest"] for layer in demo_project.manifest(first)["layers"]]
+    assert [report.digest for report in first.layers] == [
+        layer["digest"] for layer in demo_project.manifest(first)["layers"]
+    ]
     assert all(report.size > 0 and report.seconds >= 0 for report in first.layers)
     assert {report.action for report in demo_project.build().layers} == {"reused"}
