@@ -8,11 +8,11 @@ from pathlib import Path
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images import build
 from prefect_vertex_training.images.base.resolve import resolve_base
-from prefect_vertex_training.images.oci.content_tag import find, image_fingerprint, image_tag
+from prefect_vertex_training.images.oci.content_tag import find_image, image_fingerprint, image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
-from prefect_vertex_training.images.push import discard_uploads, prepare_uploads, push
+from prefect_vertex_training.images.push import prepare_uploads, push
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.project.dependencies.freeze import freeze
 from prefect_vertex_training.project.settings.settings import load
@@ -54,9 +54,9 @@ class Ours(Rival):
         target = Repository(Reference.parse(image))
         layout = OciLayout(self.home / "images", settings.name)
         prepare_uploads(target, layout, content, cache)
-        found = find(target, content)
+        found = find_image(target, content)
         if found is not None:
-            discard_uploads(target)
+            target.discard_uploads()
             self.sent = 0
             return found
         request = ImageRequest(

@@ -134,7 +134,7 @@ class Repository:
         return False
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Opens a blob while it arrives, to be closed by the caller; reading to the end raises if the digest is wrong."""
+        """Opens a blob while it arrives, to be closed by the caller; reading to its end checks the digest."""
         request = Request("GET", f"{self._path}/blobs/{digest}", {"Accept-Encoding": "identity"}, {200}, stream=True)
         answer = self._transport.send(request)
         length = answer.headers.get("Content-Length")

@@ -96,7 +96,7 @@ class Transport:
         return self.retrying(lambda _: self.send_once(request))
 
     def retrying(self, action: Callable[[int], T]) -> T:
-        """Calls `action` with the number of the attempt, from 1 to at most ATTEMPTS, until it succeeds or fails for good."""
+        """Calls `action` with the number of the attempt, up to ATTEMPTS times, until it succeeds or fails for good."""
         waits = backoff(base=0.2, limit=10.0)
         for attempt in range(1, ATTEMPTS + 1):
             try:

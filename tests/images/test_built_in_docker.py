@@ -22,7 +22,7 @@ from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 from uv import find_uv_bin
 
-DIGITS = Path(__file__).parents[3] / "examples/digits"
+DIGITS = Path(__file__).parents[2] / "examples/digits"
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from fixtures.stored_images import assert_whole, make_base, make_image
 from prefect_vertex_training.images.base.resolve import Base, resolve_base
 from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.config import OCI
-from prefect_vertex_training.images.oci.content_tag import find, image_tag
+from prefect_vertex_training.images.oci.content_tag import find_image, image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor, ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.oci.target import ImageTarget
-from prefect_vertex_training.images.push import discard_uploads, prepare_uploads, push
+from prefect_vertex_training.images.push import prepare_uploads, push
 from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.project.files.listing import list_files
@@ -125,7 +125,7 @@ def test_nothing_changed_is_two_requests(
         proxy.seen.clear()
         text = f"{place.host}/{place.repository}:v1"
         resolve_base(text, cache=tmp_path / "cache", python="3.11", credentials=lambda _: None, max_age=max_age)
-        found = find(repository, FINGERPRINT)
+        found = find_image(repository, FINGERPRINT)
 
         assert found is not None
         assert found.reference == pushed.reference
@@ -133,7 +133,7 @@ def test_nothing_changed_is_two_requests(
 
 
 def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path) -> None:
-    """BackgroundUploads are opened beside the question for the image; digest and tags are set together.
+    """Uploads are opened beside the question for the image; digest and tags are set together.
 
     A first push knows nothing of the registry, and sets the tag last.
     """
@@ -149,7 +149,7 @@ def test_an_edit_is_three_round_trips(repository: Repository, proxy: Proxy, layo
 
     proxy.choose = meet
     prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
-    assert find(repository, FINGERPRINT) is None
+    assert find_image(repository, FINGERPRINT) is None
     image = make_image(layout, 20)
     manifest = json.loads(layout.blob_path(image.digest).read_bytes())
     with ThreadPoolExecutor() as pool:
@@ -172,8 +172,8 @@ def test_uploads_that_nobody_needed_are_given_up(
     given_up = threading.Semaphore(0)
     proxy.choose = lambda method, *_: given_up.release() if method == "DELETE" else None
     prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
-    assert find(repository, FINGERPRINT) is not None
-    discard_uploads(repository)
+    assert find_image(repository, FINGERPRINT) is not None
+    repository.discard_uploads()
 
     assert given_up.acquire(timeout=60)
     assert given_up.acquire(timeout=60)

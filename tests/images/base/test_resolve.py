@@ -10,7 +10,8 @@ import pytest
 from fixtures.faulty_proxy import Fault, Proxy
 from fixtures.stored_images import make_base, make_image
 from prefect_vertex_training.core.errors import BaseImageError
-from prefect_vertex_training.images.base.resolve import Base, default_base, resolve_base
+from prefect_vertex_training.images.base.default_images import default_base
+from prefect_vertex_training.images.base.resolve import Base, resolve_base
 from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
@@ -154,12 +155,10 @@ def test_layers_of_a_base(
     make_base(source, "usr/bin/python3.11")
     text = f"oci:{place.folder}:base:v1" if source is place else f"{proxy.host}/{source.repository}:v1"
     base = resolve_base(text, cache=tmp_path / "cache", python="3.11", credentials=lambda _: None)
-    if (
-        way == "mount refused"
-    ):  # by asking for a layer in a repository that doesn't exist, the real registry opens an upload
-        assert isinstance(base.source, Repository)
+    if way == "mount refused":  # the registry opens an upload for a source that doesn't exist
+        missing = Repository(Reference(proxy.host, "no/such"))
         real = repository.mount_blob
-        repository.mount_blob = lambda blob, _source: real(blob, "no/such")
+        repository.mount_blob = lambda blob, _source: real(blob, missing)
     own = make_image(layout, 1000)
     manifest = json.loads(layout.blob_path(own.digest).read_bytes())
     blob = base.layers[0]

@@ -194,5 +194,5 @@ def test_a_file_that_changed_since_it_was_listed(tmp_path: Path) -> None:
     write_bucket(io.BytesIO(), bucket)
     bucket.files[0].source.write_bytes(b"2")
 
-    with pytest.raises(ImageError, match=r"a\.py changed while the image was made"):
+    with pytest.raises(ImageError, match=r"a\.py changed while the image was built"):
         write_bucket(io.BytesIO(), bucket)

@@ -59,11 +59,11 @@ def test_classic_output_arrives_in_pieces() -> None:
     """Lines are told when they are whole; of a progress bar what it showed last; colours are left out."""
     lines: list[str] = []
     output = BuildOutput("FROM x\nRUN false\n", lines.append)
-    output.take({"stream": "Step 2/2 : RUN fa"})
-    output.take({"stream": "lse\n ---> Running\n10%\r100%\n\x1b[31mred\x1b[0m\nlast"})
+    output.handle({"stream": "Step 2/2 : RUN fa"})
+    output.handle({"stream": "lse\n ---> Running\n10%\r100%\n\x1b[31mred\x1b[0m\nlast"})
 
     with pytest.raises(DockerError, match="returned a non-zero code: 1") as caught:
-        output.take({"error": "x", "errorDetail": {"message": "The command returned a non-zero code: 1"}})
+        output.handle({"error": "x", "errorDetail": {"message": "The command returned a non-zero code: 1"}})
 
     assert lines == ["Step 2/2 : RUN false", " ---> Running", "100%", "red", "last"]
     assert caught.value.where == "Dockerfile line 2: RUN false"
@@ -75,7 +75,7 @@ def test_what_only_dockers_client_can_give() -> None:
     output = BuildOutput("FROM x\n", lambda _: None)
 
     with pytest.raises(DockerError, match="asks for a secret, an ssh agent or a password"):
-        output.take({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
+        output.handle({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -11,7 +11,7 @@ import pytest
 from prefect_vertex_training.core.errors import DependencyError, DockerError
 from prefect_vertex_training.images.docker.build_context import context_digest, write_context
 from prefect_vertex_training.images.docker.docker_build import build
-from prefect_vertex_training.images.docker.dockerfile_render import freeze, render
+from prefect_vertex_training.images.docker.dockerfile_render import pip_requirements, render
 from uv import find_uv_bin
 
 HASH = "0" * 64
@@ -72,7 +72,7 @@ ENTRYPOINT ["python3", "train.py"]
 
 def test_requirements_name_every_file_by_hash() -> None:
     """All hashes of a package stay, its marker too; a password of an index doesn't get into the image."""
-    frozen = freeze(LOCK)
+    frozen = pip_requirements(LOCK)
 
     assert frozen.text == (
         "--extra-index-url https://index.example.com/simple\n"
@@ -87,7 +87,7 @@ def test_no_hash_no_install() -> None:
     lock = '[[packages]]\nname = "odd"\nvcs = { type = "git", url = "https://example.com/odd", commit-id = "1" }\n'
 
     with pytest.raises(DependencyError, match="odd can't be installed by hash"):
-        freeze(lock)
+        pip_requirements(lock)
 
 
 @pytest.mark.parametrize(

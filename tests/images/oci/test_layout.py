@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 from fixtures.parts import missing
-from fixtures.stored_images import make_image
+from fixtures.stored_images import make_image, put
 from prefect_vertex_training.core.errors import RegistryError
+from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
-from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.layout import UNUSED_AFTER, OciLayout
 from prefect_vertex_training.images.oci.reference import parse_reference
 from prefect_vertex_training.images.push import push
 
 WRITER = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.oci.layout import OciLayout
 
 layout = OciLayout(Path(sys.argv[1]), sys.argv[2])
 for number in range(20):
@@ -84,19 +85,17 @@ def test_a_tag_moves(layout: OciLayout) -> None:
     assert layout.head_manifest(old.digest) is not None
 
 
-def test_removing_an_image(layout: OciLayout) -> None:
-    """All its names go, another image's stay; blobs go once they are old and nothing uses them."""
-    gone, stays = make_image(layout, 10), make_image(layout, 20)
-    push(gone, layout, layout, tags=["v1"])
-    blobs = json.loads(layout.blob_path(gone.digest).read_bytes())
-    layout.delete_manifest("v1")
-    assert layout.head_manifest("v1") is None
-    assert layout.head_manifest(gone.digest) is None
-    assert layout.has_blob(blobs["config"]["digest"])  # a build in another process may be about to use it
+def test_unused_blobs_are_removed_after_a_day(layout: OciLayout) -> None:
+    """Those of listed images stay, and so does a blob that was stored or linked within the last day."""
+    listed = make_image(layout, 10)
+    unused = put(layout, OCI.layer, b"left by a build that was killed")
+    os.utime(layout.blob_path(unused.digest), (0, 0))  # as of a file that the layer cache has had for years
+    assert layout.prune() == 0
+    assert layout.has_blob(unused.digest)
 
-    assert layout.prune(now=lambda: time.time() + 4000) > 0
-    assert not layout.has_blob(blobs["config"]["digest"])
-    assert layout.is_whole(stays.digest)
+    assert layout.prune(now=lambda: time.time() + UNUSED_AFTER + 60) == unused.size
+    assert not layout.has_blob(unused.digest)
+    assert layout.is_whole(listed.digest)
 
 
 def test_an_index_that_is_no_json(layout: OciLayout) -> None:

@@ -1,4 +1,4 @@
-"""Who asks: docker's own login, tokens, and where neither ever goes."""
+"""Registry credentials: docker's login, tokens, and the servers that neither is ever sent to."""
 
 from __future__ import annotations
 
@@ -42,6 +42,70 @@ def test_a_password_in_dockers_file(tmp_path: Path) -> None:
     assert docker_login("gcr.io", config=tmp_path / "none") is None
 
 
+HUB_HOSTS = ("docker.io", "index.docker.io", "registry-1.docker.io", "Docker.io", "index.docker.io:443")
+HUB_KEYS = (
+    "https://index.docker.io/v1/",
+    "https://index.docker.io/v1",
+    "index.docker.io",
+    "docker.io",
+    "registry-1.docker.io",
+)
+
+
+@pytest.mark.parametrize("host", HUB_HOSTS)
+@pytest.mark.parametrize("key", HUB_KEYS)
+def test_docker_hub_has_one_login(host: str, key: str, tmp_path: Path) -> None:
+    """Under whichever name docker kept it, and by whichever name the registry is asked for."""
+    auth = base64.b64encode(b"me:hub").decode()
+    found = docker_login(host, config=write(tmp_path, auths={key: {"auth": auth}}))
+
+    assert found is not None
+    assert found.pair() == {"username": "me", "password": "hub"}
+
+
+def test_the_login_that_docker_uses_comes_first(tmp_path: Path) -> None:
+    """Docker keeps tokens beside its login, which are no logins for the registry; older keys may be left over."""
+    auths = {
+        key: {"auth": base64.b64encode(f"{name}:x".encode()).decode()}
+        for key, name in {
+            "docker.io": "old",
+            "https://index.docker.io/v1/access-token": "token",
+            "https://index.docker.io/v1/": "me",
+        }.items()
+    }
+    found = docker_login("registry-1.docker.io", config=write(tmp_path, auths=auths))
+    assert found is not None
+    assert found.username == "me"
+
+    del auths["https://index.docker.io/v1/"], auths["docker.io"]
+    assert docker_login("docker.io", config=write(tmp_path, auths=auths)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("registry.example.com", "registry.example.com:443"),
+        ("registry.example.com:443", "registry.example.com"),
+        ("https://Registry.example.com/v2/", "registry.EXAMPLE.com"),
+        ("http://localhost:5000", "LOCALHOST:5000"),
+    ],
+)
+def test_spellings_of_one_host_share_a_login(key: str, host: str, tmp_path: Path) -> None:
+    """Case, scheme, and the port that the scheme implies don't matter."""
+    auth = base64.b64encode(b"me:x").decode()
+
+    assert docker_login(host, config=write(tmp_path, auths={key: {"auth": auth}})) is not None
+
+
+@pytest.mark.parametrize("host", ["registry.example.com:5000", "example.com", "docker.io", "myhost"])
+def test_a_login_is_for_its_registry_only(host: str, tmp_path: Path) -> None:
+    """Another port, a parent domain and Docker Hub are other registries."""
+    auth = base64.b64encode(b"me:x").decode()
+    config = write(tmp_path, auths={"registry.example.com": {"auth": auth}, "myhost:443": {"auth": auth}})
+
+    assert docker_login(host, config=config) is None
+
+
 @pytest.mark.parametrize(
     "settings", [{"credHelpers": {"gcr.io": "test"}}, {"auths": {"gcr.io": {}}, "credsStore": "test"}]
 )
@@ -67,7 +131,7 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program.write_text("#!/bin/sh\necho my-secret")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(RegistryError, match="isn't a login") as caught:
+    with pytest.raises(RegistryError, match="gave an answer without a login") as caught:
         docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "odd"}))
     assert "my-secret" not in str(caught.value)
     (tmp_path / "config.json").write_text("{")

@@ -31,10 +31,10 @@ def _fail(wheel: Path) -> str:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("../evil.py", "leads elsewhere"),
-        ("demo/../../evil.py", "leads elsewhere"),
-        ("demo//x.py", "leads elsewhere"),
-        ("./x.py", "leads elsewhere"),
+        ("../evil.py", "leads out of the wheel"),
+        ("demo/../../evil.py", "leads out of the wheel"),
+        ("demo//x.py", "leads out of the wheel"),
+        ("./x.py", "leads out of the wheel"),
         ("/etc/evil", "absolute"),
         ("demo\\evil.py", "Windows path"),
         ("demo/.wh.numpy", "would delete files"),
@@ -42,8 +42,8 @@ def _fail(wheel: Path) -> str:
         ("demo-1.0.data/data/bin/python", "replace the image's interpreter"),
         ("demo-1.0.data/scripts/python3", "replace the image's interpreter"),
         ("demo-1.0.data/data/pyvenv.cfg", "replace the image's interpreter"),
-        ("demo-1.0.data/elsewhere/x", "no known folder"),
-        ("demo-1.0.data/x", "no known folder"),
+        ("demo-1.0.data/elsewhere/x", "in an unknown folder"),
+        ("demo-1.0.data/x", "in an unknown folder"),
     ],
 )
 def test_names_that_lead_out(path: str, reason: str, make_wheel, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_same_file_twice(make_wheel, tmp_path: Path) -> None:
     """Two entries for one path: which one counts would be anybody's guess."""
     message = _fail(make_wheel(tmp_path, {"demo/a.py": b"1", "demo-1.0.data/purelib/demo/a.py": b"2"}))
 
-    assert f"{SITE}/demo/a.py' is in it twice" in message
+    assert f"{SITE}/demo/a.py' occurs twice" in message
 
 
 def test_file_and_folder(make_wheel, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_what_a_killed_process_left_is_used(size: int, index: Index, tmp_path: P
         assert _downloader(tmp_path).fetch(wheel).read_bytes() == CONTENT
 
     part.write_bytes(b"damaged" * 10)
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         _downloader(tmp_path).fetch(wheel)
     assert _downloader(tmp_path).fetch(wheel).read_bytes() == CONTENT
 
@@ -123,7 +123,7 @@ def test_another_file(index: Index, tmp_path: Path) -> None:
     """Other bytes than the locked ones are refused, and not kept."""
     index.faults = ["other"]
 
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         _downloader(tmp_path).fetch(_wheel(index.url))
 
     assert list(tmp_path.iterdir()) == []
@@ -198,7 +198,7 @@ def test_files(tmp_path: Path) -> None:
     assert path == downloader.fetch(_wheel(path))
     downloader.release(path)
     assert path.exists()
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         downloader.fetch(_wheel(path, b"other"))
     with pytest.raises(WheelError, match="can't read"):
         downloader.fetch(_wheel(tmp_path / "absent.whl"))

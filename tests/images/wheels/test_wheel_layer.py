@@ -118,7 +118,7 @@ def test_memory_is_flat(make_wheel, member, tmp_path: Path) -> None:
 MEASURE = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.images.wheel_layer import write_wheel_layer
+from prefect_vertex_training.images.wheels.wheel_layer import write_wheel_layer
 
 def peak():
     # getrusage's figure would be the parent's: it survives exec.
