@@ -28,7 +28,7 @@ class TestStandard(BlockStandardTestSuite):
 
     @pytest.fixture
     def block(self) -> type[ContainerRegistry]:
-        """What is checked."""
+        """The block class."""
         return ContainerRegistry
 
     def test_has_a_valid_image(self, block: type[ContainerRegistry]) -> None:
@@ -95,7 +95,7 @@ def test_names(host: str, project: str, repository: str, name: str) -> None:
         ({"host": "x.example.com", "repository": "a//b"}, "Write it like a/b"),
     ],
 )
-def test_malformed_places(fields: dict[str, str], says: str) -> None:
+def test_malformed_paths(fields: dict[str, str], says: str) -> None:
     """A host, project or repository that breaks a rule is refused by that rule when the block is made."""
     with pytest.raises(ValidationError) as caught:
         ContainerRegistry(**fields)
@@ -125,7 +125,7 @@ def test_malformed_images(name: str, says: str) -> None:
 
 
 def test_password_for_its_host_only() -> None:
-    """A password that is for another registry is refused; Docker Hub's three names are one."""
+    """A password for another registry is refused; Docker Hub's names count as one registry."""
     password = DockerRegistryCredentials(username="u", password="p", registry_url="https://a.example.com/v2/")
 
     assert ContainerRegistry(host="a.example.com", credentials=password).get_credentials().basic() == "Basic dTpw"
@@ -165,7 +165,7 @@ def test_private_base_by_another_spelling(docker_registry, tmp_path) -> None:
 
 
 def test_docker_login_of_the_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without credentials the machine's own docker login asks; without one, nobody."""
+    """Without credentials the machine's docker login is used, else anonymous access."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     registry = ContainerRegistry(host="registry.example.com")
 
@@ -177,7 +177,7 @@ def test_docker_login_of_the_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TokenServer:
-    """Google's token service as far as a service account needs it."""
+    """The part of Google's token service that a service account needs."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, Any]]] = []
@@ -300,7 +300,7 @@ def test_saved_and_loaded(prefect_server: str, google: GcpCredentials) -> None:
 
 
 def test_target_talks_to_that_registry(docker_registry) -> None:
-    """The target asks the block's host with the block's password."""
+    """The target sends requests to the block's host with the block's password."""
     password = DockerRegistryCredentials(
         username=docker_registry.username, password=docker_registry.password, registry_url=docker_registry.host
     )

@@ -1,4 +1,4 @@
-"""Whole builds: what the image holds, what is made again, what a failure leaves."""
+"""Whole builds: the image's contents, what a second build reuses, and what a failure leaves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
+from fixtures.stored_images import put
 from prefect_vertex_training.core.errors import ImageError, RegistryDenied, StorageError, WheelError
-from prefect_vertex_training.images.oci.config import blob_descriptor
+from prefect_vertex_training.images.oci.config import OCI, blob_descriptor
 from prefect_vertex_training.images.oci.content_tag import image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout
@@ -63,7 +64,7 @@ def test_what_the_image_holds(demo_project, tmp_path: Path) -> None:
 
 
 def test_runs_with_this_python(demo_project, tmp_path: Path) -> None:
-    """Unpacked, the packages serve the Python of this machine, metadata included."""
+    """This machine's Python can import the unpacked packages and read their metadata."""
     root = demo_project.unpack(demo_project.build(), tmp_path / "root")
     code = "import importlib.metadata as m; print(m.version('tiny'), len(m.files('big')), m.entry_points(name='tiny'))"
     site = root / "opt/venv/lib/python3.11/site-packages"
@@ -96,7 +97,7 @@ def test_nothing_changed(demo_project) -> None:
 
 
 def test_an_edit_makes_one_layer(demo_project) -> None:
-    """An edited line makes its layer, the config and the manifest, and sends no more."""
+    """After an edited line only its layer, the config and the manifest are made and sent."""
     target = OciLayout(demo_project.cache / "target", "demo")
     demo_project.write("data/a.bin", os.urandom(10_000))
     demo_project.build(upload_to=target)
@@ -112,7 +113,7 @@ def test_an_edit_makes_one_layer(demo_project) -> None:
 
 
 def test_a_changed_small_wheel(demo_project, make_wheel, tmp_path: Path) -> None:
-    """A bumped package beside a big one makes its own layer and the one it is joined to."""
+    """A new version of a small package changes only the layer that it is merged into."""
     demo_project.build()
     demo_project.wheels[1] = make_wheel(tmp_path / "wheels", {"small.py": b"X = 9\n"}, name="small", version="2.0")
 
@@ -120,7 +121,7 @@ def test_a_changed_small_wheel(demo_project, make_wheel, tmp_path: Path) -> None
 
 
 def test_same_digest_whatever_the_circumstances(demo_project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Path, times, umask, modes of groups, time zone, locale, order of creation and of files, threads: no influence."""
+    """Path, times, umask, group modes, time zone, locale, order of files and threads don't change the image."""
     for number in range(30):
         demo_project.write(f"lib{number % 5}/module{number}.py", f"X = {number}\n" * 50)
         demo_project.write(f"data{number % 4}/part{number}.bin", random.Random(number).randbytes(5000))
@@ -151,7 +152,7 @@ def test_same_digest_whatever_the_circumstances(demo_project, tmp_path: Path, mo
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_same_digest_as_another_user(demo_project) -> None:
-    """Files that belong to somebody else, built by somebody else: the image is root's all the same."""
+    """The owner of the files and the user who builds don't change the image."""
     expected = demo_project.build().digest
     nobody = 65534
     with tempfile.TemporaryDirectory() as name:
@@ -185,7 +186,7 @@ def test_names_in_the_lock_do_not_matter(demo_project, tmp_path: Path) -> None:
 
 
 def test_time_of_the_image(demo_project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """1970, unless SOURCE_DATE_EPOCH says another time; nonsense there is refused."""
+    """The time is 1970, or SOURCE_DATE_EPOCH; an invalid value is refused."""
     assert demo_project.config(demo_project.build())["created"] == "1970-01-01T00:00:00Z"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     assert demo_project.config(demo_project.build())["created"] == "2023-11-14T22:13:20Z"
@@ -207,7 +208,7 @@ def _write_data(demo_project) -> None:
 
 
 def test_a_fresh_machine_finds_code_layers_in_the_latest_image(demo_project, tmp_path: Path) -> None:
-    """Only what changed since is made and sent; the image is the same as if all of it were made."""
+    """Only changed layers are made and sent; the image is the same as one that is made completely."""
     _write_data(demo_project)
     target = OciLayout(tmp_path / "target", "demo")
     first = demo_project.build(upload_to=target)
@@ -229,7 +230,7 @@ def test_a_fresh_machine_finds_code_layers_in_the_latest_image(demo_project, tmp
 
 @pytest.mark.parametrize("spoiled", ["label", "blob", "config", "list"])
 def test_a_latest_image_that_is_no_help(spoiled: str, demo_project, tmp_path: Path) -> None:
-    """Another version's image, one whose layers are gone, one that can't be read: all is made, and sent."""
+    """For an image of another version, without its layers or unreadable, all layers are made and sent."""
     _write_data(demo_project)
     target = OciLayout(tmp_path / "target", "demo")
     first = demo_project.build(upload_to=target)
@@ -259,7 +260,7 @@ def test_a_latest_image_that_is_no_help(spoiled: str, demo_project, tmp_path: Pa
 
 
 def test_files_that_were_only_touched(demo_project) -> None:
-    """A checkout gives every file a new time: they are read again, and no layer is made."""
+    """After a checkout every file has a new time: files are read again, and no layer is made."""
     first = demo_project.build()
     for path in demo_project.root.rglob("*.*"):
         os.utime(path, (10**9, 10**9))
@@ -271,7 +272,7 @@ def test_files_that_were_only_touched(demo_project) -> None:
 
 
 def test_a_fresh_machine_asks_the_registry(demo_project, tmp_path: Path) -> None:
-    """Another machine gets the dependencies' layers from the target's tag: no wheel is read, no layer is sent."""
+    """Another machine finds the dependency layers by the target's tag, without reading wheels or sending layers."""
     target = OciLayout(tmp_path / "target", "demo")
     first = demo_project.build(upload_to=target)
     fresh = type(demo_project)(
@@ -292,7 +293,7 @@ def test_a_fresh_machine_asks_the_registry(demo_project, tmp_path: Path) -> None
 
 
 def test_layers_that_are_only_in_the_registry(demo_project, tmp_path: Path) -> None:
-    """What was only taken from a target's tag is made after all when the image goes elsewhere or the tag is gone."""
+    """Layers that were found by a target's tag are made when the image goes elsewhere or the tag is gone."""
     target = OciLayout(tmp_path / "target", "demo")
     expected = demo_project.build(upload_to=target).digest
     fresh = type(demo_project)(
@@ -315,7 +316,7 @@ def test_layers_that_are_only_in_the_registry(demo_project, tmp_path: Path) -> N
 
 
 def test_a_registry_that_lost_the_dependencies_gets_them_again(demo_project, open_registry, tmp_path: Path) -> None:
-    """A machine that had only taken them from there makes them after all: the edited image is whole in the registry."""
+    """A machine that had found the layers in the registry makes them, and the edited image is complete there."""
     target = Repository(Reference.parse(f"{open_registry.host}/lost/demo"))
     push(demo_project.build(upload_to=target), demo_project.store, target, tags=["v1"], cache=demo_project.cache)
     fresh = type(demo_project)(
@@ -334,7 +335,7 @@ def test_a_registry_that_lost_the_dependencies_gets_them_again(demo_project, ope
 
 @pytest.mark.parametrize("lost", ["wheels", "sets", "code", "images", "everything"])
 def test_lost_caches(lost: str, demo_project) -> None:
-    """Whatever is deleted between two builds, the next one makes the same image again, whole."""
+    """Whatever is deleted between two builds, the next one makes the same complete image again."""
     expected = demo_project.build().digest
     for name in ("wheels", "sets", "code") if lost == "everything" else (lost,):
         shutil.rmtree(demo_project.store.folder if name == "images" else demo_project.cache / "layers" / name)
@@ -346,7 +347,7 @@ def test_lost_caches(lost: str, demo_project) -> None:
 
 
 def test_layers_cut_short(demo_project) -> None:
-    """Blobs that a crash of the machine left short are noticed by their size and made again."""
+    """Blobs that a crash of the machine cut short are found by their size and made again."""
     expected = demo_project.build(directories=["output"]).digest
     for layer in demo_project.build(directories=["output"]).layers:
         os.truncate(demo_project.store.blob_path(layer.digest), 10)
@@ -359,7 +360,7 @@ def test_layers_cut_short(demo_project) -> None:
 
 
 def test_damaged_layer_is_not_sent(demo_project, tmp_path: Path) -> None:
-    """A layer that rotted on disk is refused by the target, removed, and made anew by the next try."""
+    """A layer that was damaged on disk is refused by the target, removed, and made again by the next attempt."""
     image = demo_project.build()
     layer = image.layers[0].digest
     path = demo_project.store.blob_path(layer)
@@ -392,7 +393,7 @@ def test_bad_wheel_leaves_nothing(demo_project) -> None:
 
 
 def test_full_disk(demo_project, small_files) -> None:
-    """A full disk is one line, nothing is tagged, and the caches are intact."""
+    """A full disk is reported in one line, nothing is tagged, and the caches are intact."""
     with small_files(100_000), pytest.raises(StorageError):
         demo_project.build()
 
@@ -401,7 +402,7 @@ def test_full_disk(demo_project, small_files) -> None:
 
 
 def test_refusal_ends_the_build_at_once(demo_project, tmp_path: Path) -> None:
-    """Who may not push hears just that, and nothing is tagged."""
+    """A missing permission to push is the error that is raised, and nothing is tagged."""
 
     class Denying(OciLayout):
         def put_blob(self, descriptor: Descriptor, open_body: object) -> None:
@@ -420,7 +421,7 @@ def test_script_must_be_there(demo_project) -> None:
 
 
 def test_killed_at_any_moment(demo_project, tmp_path: Path) -> None:
-    """After kill -9 at a random moment no half-made image is listed, and the next build is right."""
+    """After kill -9 at a random moment no incomplete image is listed, and the next build is right."""
     chance = random.Random(time.time_ns())
     for number in range(24):
         if number % 4 == 0:  # cold, then with what the killed ones left
@@ -442,7 +443,7 @@ def test_killed_at_any_moment(demo_project, tmp_path: Path) -> None:
 
 
 def test_two_processes_at_once(demo_project, tmp_path: Path) -> None:
-    """Processes that build the same project at once get the same image, and leave whole caches."""
+    """Processes that build the same project concurrently get the same image, and leave intact caches."""
     children = [_fork(demo_project) for _ in range(4)]
     digest = demo_project.build().digest
 
@@ -467,7 +468,7 @@ def _fork(demo_project: object) -> int:
 
 
 def test_two_at_once_in_one_process(demo_project) -> None:
-    """Two builds at once give the same image."""
+    """Two concurrent builds give the same image."""
     digests: list[str] = []
     threads = [threading.Thread(target=lambda: digests.append(demo_project.build().digest)) for _ in range(3)]
     for thread in threads:
@@ -486,3 +487,17 @@ def _blobs(layout: OciLayout) -> set[str]:
 def _folder(path: Path) -> Path:
     path.mkdir(exist_ok=True)
     return path
+
+
+def test_new_dependencies_remove_unused_blobs(demo_project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blobs that killed builds left are removed, those of listed images aren't; an edit doesn't look for any."""
+    monkeypatch.setattr("prefect_vertex_training.images.oci.layout.UNUSED_AFTER", -1.0)
+    unused = put(demo_project.store, OCI.layer, b"left by a build that was killed")
+    image = demo_project.build()
+    assert not demo_project.store.has_blob(unused.digest)
+    assert demo_project.store.is_whole(image.digest)
+
+    put(demo_project.store, OCI.layer, b"left by a build that was killed")
+    demo_project.write("train.py", "print('edited')\n")
+    demo_project.build()
+    assert demo_project.store.has_blob(unused.digest)

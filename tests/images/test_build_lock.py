@@ -1,4 +1,4 @@
-"""The digest cache: fingerprints, and one build at a time."""
+"""Content fingerprints, and the lock that lets one run build an image."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def _fingerprint(facts: tuple[str, str, str, str, list[str]]) -> str:
 def test_every_fact_counts(
     one: tuple[str, str, str, str, list[str]], other: tuple[str, str, str, str, list[str]]
 ) -> None:
-    """Two fingerprints are equal exactly if all facts are; each gives a valid tag."""
+    """Two fingerprints are equal only if all facts are; each gives a valid tag."""
     assert (_fingerprint(one) == _fingerprint(other)) == (one == other)
     assert TAG.fullmatch(image_tag(_fingerprint(one)))
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    """Whoever comes second waits, is told for whom and that it did; another fingerprint's build doesn't wait."""
+    """The second build of an image waits and is told for which process; that of another image doesn't wait."""
     home = Home(tmp_path)
     told: queue.Queue[str] = queue.Queue()
     waited: list[bool] = []
@@ -59,7 +59,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_killed_builder_leaves_nothing(tmp_path: Path) -> None:
-    """The lock of a process that was killed is free at once."""
+    """The lock of a killed process is released at once."""
     script = (
         "import sys, time; from pathlib import Path\n"
         "from prefect_vertex_training.core.home import Home\n"
@@ -80,7 +80,7 @@ def test_a_killed_builder_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_frees_the_lock(tmp_path: Path, error: type[BaseException]) -> None:
-    """However a build ends, the next one enters."""
+    """The lock is released however a build ends."""
     with pytest.raises(error), build_lock(FINGERPRINT, Home(tmp_path)):
         raise error
 

@@ -1,4 +1,4 @@
-"""Images made without an engine, run and read by the tools that people have."""
+"""Images made without an engine, run by docker and read by skopeo, umoci and buildah."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def publish(docker_registry: Any, base: Base) -> Callable[..., tuple[BuiltImage,
 
 @pytest.fixture
 def run(docker_engine: Any, docker_registry: Any) -> Callable[..., str]:
-    """Runs a published image as docker does; returns what it printed."""
+    """Runs a published image with docker; returns its output."""
 
     def start(name: str, *command: str, **options: Any) -> str:
         auth = {"username": docker_registry.username, "password": docker_registry.password}
@@ -63,7 +63,7 @@ def run(docker_engine: Any, docker_registry: Any) -> Callable[..., str]:
 
 
 def test_packages_of_every_kind(demo_project, make_wheel, publish, run, tmp_path: Path) -> None:
-    """Console scripts run, `.pth` files count, a namespace shared by two packages imports, folders can be written."""
+    """Console scripts, `.pth` files and shared namespaces work, and folders can be written."""
     wheels = tmp_path / "wheels"
     demo_project.wheels += [
         make_wheel(wheels, {"nsp/one/__init__.py": b"X = 1\n"}, name="nsp_one"),
@@ -145,7 +145,7 @@ def test_digits_trains(demo_project, publish, run, tmp_path: Path) -> None:
 
 
 def test_wrong_python(demo_project, base: Base, publish, run) -> None:
-    """Packages for another Python than the base's are refused; should the base lie, the job's first line says it."""
+    """Packages for another Python are refused; if the base's version is wrong, the job's first line says so."""
     with pytest.raises(BaseImageError, match=r"the base has Python 3\.11, and the dependencies are frozen for 3\.12"):
         demo_project.build(base=base, python="3.12")
 

@@ -1,4 +1,4 @@
-"""Config and manifest: what the base says is kept, what the project says counts."""
+"""Config and manifest: what an image inherits from its base, and what the project sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prefect_vertex_training.images.wheels import dependency_layers
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
-    """A base that is known by its manifest and config alone: a build needs no more of it."""
+    """A base of which only manifest and config exist: a build needs no more."""
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -44,7 +44,7 @@ def base(tmp_path: Path) -> Base:
 
 
 def test_what_is_kept_of_the_base(demo_project, base: Base, tmp_path: Path) -> None:
-    """Layers, environment, user and labels are the base's; command, path and what runs are the project's."""
+    """Layers, environment, user and labels come from the base; command, path and entry point from the project."""
     image = demo_project.build(base=base, env={"LANG": "de"}, labels={"org.opencontainers.image.revision": "ours"})
     config, manifest = demo_project.config(image), demo_project.manifest(image)
 
@@ -85,7 +85,7 @@ def test_media_types_follow_the_base(docker: bool, demo_project, base: Base) -> 
 
 
 def test_environment_is_the_bases_python(demo_project, base: Base, tmp_path: Path) -> None:
-    """/opt/venv is a virtual environment of the base's interpreter, wherever that lies."""
+    """/opt/venv is a virtual environment of the base's interpreter, whatever its path."""
     image = demo_project.build(base=replace(base, layers=[], read=lambda: base.contents._replace(config={})))
     root = demo_project.unpack(image, tmp_path / "root")
 
@@ -96,7 +96,7 @@ def test_environment_is_the_bases_python(demo_project, base: Base, tmp_path: Pat
 
 
 def test_bases_with_many_layers(demo_project, base: Base, make_wheel, tmp_path: Path) -> None:
-    """The deeper the base, the fewer wheels stay alone: engines mount 128 layers at most. Some bases are too deep."""
+    """The more layers a base has, the fewer wheels get their own; a base with too many is refused."""
     for number in range(4):
         noise = random.Random(number).randbytes(200_000)
         demo_project.wheels.append(make_wheel(tmp_path / "many", {f"m{number}.bin": noise}, name=f"p{number}"))
@@ -140,7 +140,7 @@ def test_sent_while_others_are_made(demo_project, tmp_path: Path, monkeypatch: p
 
 
 def test_every_layer_is_reported(demo_project, tmp_path: Path) -> None:
-    """Progress hears of each layer with its bytes, and the result lists them in the image's order."""
+    """Progress is called for each layer, and the result lists all layers in the image's order."""
     heard: list[LayerReport] = []
     target = OciLayout(tmp_path / "target", "demo")
     first = demo_project.build(upload_to=target, progress=heard.append)

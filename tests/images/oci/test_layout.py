@@ -1,4 +1,4 @@
-"""A layout: shared by images and processes, read by skopeo, and never left half-written."""
+"""The OCI layout: shared by images and processes, readable by skopeo, and never half-written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for number in range(20):
 
 @pytest.mark.registry
 def test_skopeo_reads_it(image: BuiltImage, layout: OciLayout) -> None:
-    """By digest, in the form that every step hands on, and by tag."""
+    """By digest, as the steps name images, and by tag."""
     if shutil.which("skopeo") is None:
         missing("registry", "skopeo is not here; apt-get install skopeo")
     named = push(image, layout, layout, tags=["v1"]).reference
@@ -44,8 +44,8 @@ def test_skopeo_reads_it(image: BuiltImage, layout: OciLayout) -> None:
     assert str(parse_reference(named)) == named
 
 
-def test_processes_that_write_at_once(tmp_path: Path) -> None:
-    """No entry of another is lost."""
+def test_concurrent_processes(tmp_path: Path) -> None:
+    """No process loses the entries of another."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in "abc"]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
@@ -54,7 +54,7 @@ def test_processes_that_write_at_once(tmp_path: Path) -> None:
 
 
 def test_wrong_bytes_are_not_kept(layout: OciLayout) -> None:
-    """Neither too few nor others; no file stays."""
+    """A blob that is too short or has another digest leaves no file."""
     digest = f"sha256:{'0' * 64}"
     with pytest.raises(RegistryError, match=r"wanted sha256:0000.*got sha256:.*of 3 bytes"):
         layout.put_blob(Descriptor("x", digest, 3), lambda: io.BytesIO(b"abc"))
@@ -74,7 +74,7 @@ def test_damage_on_disk_is_noticed(image: BuiltImage, layout: OciLayout) -> None
 
 
 def test_a_tag_moves(layout: OciLayout) -> None:
-    """The older image stays, by its digest."""
+    """The older image can still be found by its digest."""
     old, new = make_image(layout, 10), make_image(layout, 20)
     push(old, layout, layout, tags=["v1"])
     push(new, layout, layout, tags=["v1"])
@@ -99,7 +99,7 @@ def test_unused_blobs_are_removed_after_a_day(layout: OciLayout) -> None:
 
 
 def test_an_index_that_is_no_json(layout: OciLayout) -> None:
-    """Says which file, and what to do."""
+    """The error names the file and the next step."""
     make_image(layout, 10)
     (layout.folder / "index.json").write_text("{")
 

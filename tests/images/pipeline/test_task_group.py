@@ -1,4 +1,4 @@
-"""Threads end together, with the failure that came first."""
+"""Task groups end as a whole, with the first failure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from prefect_vertex_training.core.errors import ImageError
 from prefect_vertex_training.images.pipeline.task_group import TaskGroup
 
 
-def test_first_failure_counts() -> None:
-    """The block ends with the first failure, though the caller waits for another thread, which was only stopped."""
+def test_first_failure_is_raised() -> None:
+    """The block raises the first failure, although the caller waits for another task that was only stopped."""
     with pytest.raises(KeyError, match="first"), TaskGroup() as tasks:  # noqa: PT012
 
         def patient() -> None:
@@ -25,8 +25,8 @@ def test_first_failure_counts() -> None:
         waiting.result()
 
 
-def test_failure_in_the_block_counts() -> None:
-    """What fails in the block itself isn't hidden by the threads that it stops."""
+def test_failure_in_the_block_is_raised() -> None:
+    """A failure in the block itself isn't hidden by the tasks that it stops."""
 
     def patient(tasks: TaskGroup) -> None:
         tasks.stopped.wait(30)
@@ -37,8 +37,8 @@ def test_failure_in_the_block_counts() -> None:
         raise ValueError("mine")
 
 
-def test_nothing_begins_after_a_failure() -> None:
-    """What waits for a thread when something fails is never run."""
+def test_no_task_starts_after_a_failure() -> None:
+    """A task that waits for a thread when another fails is never run."""
     ran: list[int] = []
     blocked = threading.Event()
 
@@ -56,8 +56,8 @@ def test_nothing_begins_after_a_failure() -> None:
     assert all(future.done() for future in futures)
 
 
-def test_neither_sending_nor_fetching_is_behind_making() -> None:
-    """What waits for a network begins although every maker is busy."""
+def test_uploads_and_downloads_do_not_wait_for_computing() -> None:
+    """They start although every computing thread is busy."""
     free = threading.Event()
     with TaskGroup() as tasks:
         makers = [tasks.make(free.wait, 30) for _ in range(20)]

@@ -1,4 +1,4 @@
-"""Names at Google's registries, and the command that grants a right there."""
+"""Image names in Google's registries, and the command that grants a permission there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_every_google_name_belongs_to_a_repository(host: str, path: str, reposit
 
 
 def test_other_hosts_have_none() -> None:
-    """What isn't Google's isn't granted by gcloud."""
+    """Other registries have no gcloud command."""
     assert ArtifactRepository.of("registry.example.com", "a/b") is None
 
 
@@ -50,6 +50,6 @@ def test_other_hosts_have_none() -> None:
         ("127.0.0.1:5000", "digits", "trainer", "docker login 127.0.0.1:5000"),
     ],
 )
-def test_the_command_that_grants_the_right(host: str, path: str, account: str, command: str) -> None:
-    """Ready to be pasted, for the repository and the account that was refused."""
+def test_the_command_that_grants_the_permission(host: str, path: str, account: str, command: str) -> None:
+    """The command names the repository and the account that was refused."""
     assert command in permission_hint(host, path, account)

@@ -25,13 +25,13 @@ echo "{\\"ServerURL\\": \\"$host\\", \\"Username\\": \\"of-$host\\", \\"Secret\\
 
 
 def write(folder: Path, **settings: object) -> Path:
-    """Docker's settings; returns their folder."""
+    """Writes docker's settings; returns their folder."""
     (folder / "config.json").write_text(json.dumps(settings))
     return folder
 
 
 def test_a_password_in_dockers_file(tmp_path: Path) -> None:
-    """For its host alone."""
+    """It is used for its host only."""
     auth = base64.b64encode(b"me:pass:word").decode()
     config = write(tmp_path, auths={"gcr.io": {"auth": auth}})
     found = docker_login("gcr.io", config=config)
@@ -110,7 +110,7 @@ def test_a_login_is_for_its_registry_only(host: str, tmp_path: Path) -> None:
     "settings", [{"credHelpers": {"gcr.io": "test"}}, {"auths": {"gcr.io": {}}, "credsStore": "test"}]
 )
 def test_a_helper_program(settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked by docker's protocol; for one host or for all."""
+    """A helper is called with docker's protocol, for one host or for all."""
     program = tmp_path / "docker-credential-test"
     program.write_text(HELPER)
     program.chmod(0o755)
@@ -122,7 +122,7 @@ def test_a_helper_program(settings: dict[str, object], tmp_path: Path, monkeypat
 
 
 def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line each, without what may be a secret."""
+    """Each error is one line, without anything that may be a secret."""
     with pytest.raises(RegistryError, match="docker-credential-nowhere"):
         docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "nowhere"}))
     with pytest.raises(RegistryError, match="login in docker's settings can't be read"):
@@ -139,8 +139,8 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         docker_login("gcr.io", config=tmp_path)
 
 
-def test_tokens_end_before_their_time() -> None:
-    """A token is renewed while it would still do; one that was refused is not used again."""
+def test_tokens_are_renewed_early() -> None:
+    """A token is renewed shortly before it expires; one that was refused is not used again."""
     now = [0.0]
     tokens = TokenCache(lambda: now[0])
     tokens.put("scope", {"token": "t", "expires_in": 300})
@@ -164,7 +164,7 @@ def test_challenge() -> None:
 
 @pytest.mark.registry
 def test_a_registry_with_a_password(image: BuiltImage, layout: OciLayout, docker_registry: RegistryServer) -> None:
-    """The right one gets in; a wrong one is named by its user, never by itself."""
+    """The right password works; the error for a wrong one names the user and never the password."""
     reference = Reference.parse(f"{docker_registry.host}/auth/thing")
     wrong = Repository(reference, credentials=Credentials.fixed("mallory", "not-the-password"))
     with pytest.raises(RegistryDenied, match=r"refused mallory \(401\).*docker login") as caught:
@@ -178,7 +178,7 @@ def test_a_registry_with_a_password(image: BuiltImage, layout: OciLayout, docker
 
 
 def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upload's address elsewhere, or over plain HTTP at the same host, gets none."""
+    """An upload address on another host, or with plain HTTP, gets no credentials."""
     transport = Transport("registry.example", "x", Credentials.fixed("me", "secret"))
     sent: list[tuple[str, bool]] = []
 
