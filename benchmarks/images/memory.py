@@ -52,7 +52,7 @@ def main(wheels: list[Path]) -> None:
 
 
 def made(folder: Path) -> list[Path]:
-    """Wheels that try each way a file can go."""
+    """Wheels for each way in which files are written."""
     line = b"x = 'some text that compresses as source does'\n"
     kinds = {
         "small": {f"pkg/m{number}.py": line * 60 for number in range(2000)},

@@ -1,4 +1,4 @@
-"""This project's way: direct layers, in this process."""
+"""This project's direct builder, in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rivals import Rival
 
 
 class Ours(Rival):
-    """What the flow does between verify and submit: scan, lock, ask, build, push."""
+    """What the train flow does between verify and submit: scan, lock, ask the registry, build, push."""
 
     name = "direct layers"
 
