@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from ...core.errors import DependencyError, DockerError
 from ..oci.image_types import ImageRequest, SourceFile
 
-REQUIREMENTS = "requirements.requirements.txt"
+REQUIREMENTS = "requirements.frozen.txt"
 WHEELS = "wheels"
 
 _HEADER = """\
