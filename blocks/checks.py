@@ -16,7 +16,7 @@ def check_registry(block: ContainerRegistry) -> str:
     """
     target = block.target(_PROBE)
     target.check_push()
-    who = target.credentials.who if target.credentials else "anybody"
+    who = target.credentials.account_name if target.credentials else "anybody"
     return f"{str(block.image(_PROBE)).partition(f'/{_PROBE}')[0]}: {who} may push"
 
 

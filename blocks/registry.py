@@ -1,8 +1,7 @@
-"""Where images go: a registry, the place in it, and who pushes."""
+"""The container registry block: where images are pushed, and with which credentials."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect.blocks.core import Block
@@ -11,9 +10,10 @@ from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, model_validator
 
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from ..images.oci.reference import DOCKER_HUB, Reference
-from ..images.registry.artifact_registry import Place
-from ..images.registry.auth import Credentials, docker_login
+from ..images.oci.reference import Reference
+from ..images.oci.registry_host import canonical_host, host_of
+from ..images.registry.artifact_registry import RegistryPath
+from ..images.registry.auth import Credentials, CredentialsFor, docker_login
 from .form_fields import Plain
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 LOGO = "https://cdn.sanity.io/images/3ugk85nk/production/14a315b79990200db7341e42553e23650b34bb96-250x250.png"
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-_HUB = {DOCKER_HUB, "index.docker.io", "registry-1.docker.io"}
 
 
 class ContainerRegistry(Block):
-    """A container registry and the place in it for images of training code.
+    """A container registry, and the repository in it for images of training code.
 
     Artifact Registry is the recommended one, in the region in which jobs run. The names of Container Registry work
     too: `gcr.io`, `us.gcr.io`, `eu.gcr.io` and `asia.gcr.io`, without a repository; Container Registry itself was shut
@@ -55,64 +54,63 @@ class ContainerRegistry(Block):
     project: str = Field(
         title="Project",
         default="",
-        description="The Google Cloud project's id; at other registries a folder, or nothing.",
+        description="The Google Cloud project's id; in other registries a folder, or empty.",
         examples=["my-project-123"],
     )
     repository: str = Field(
         title="Repository",
         default="",
-        description="The Artifact Registry repository; nothing for gcr.io; at other registries a folder, or nothing.",
+        description="The Artifact Registry repository; empty for gcr.io; in other registries a folder, or empty.",
         examples=["training"],
     )
-    # In this order, or a saved user and password would be tried as GcpCredentials, which ask for this machine's own.
+    # In this order: GcpCredentials would accept a saved user and password too, and use this machine's Google login.
     credentials: Annotated[DockerRegistryCredentials | GcpCredentials | None, Plain()] = Field(
         default=None,
         union_mode="left_to_right",
         title="Credentials",
-        description="Who pushes; without them this machine's own docker login, or nobody.",
+        description="The account that pushes. Default: this machine's docker login, else anonymous access.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> ContainerRegistry:
         try:
-            place = self._place()
+            path = self._path()
         except RegistryError as error:
             raise ValueError(str(error)) from error
-        if isinstance(self.credentials, GcpCredentials) and not place.is_google:
+        if isinstance(self.credentials, GcpCredentials) and not path.is_google:
             raise ValueError(
                 f"credentials: a Google token must not go to {self.host}, which isn't Google's. "
                 "Name DockerRegistryCredentials for it"
             )
         if isinstance(self.credentials, DockerRegistryCredentials):
-            url = self.credentials.registry_url
-            theirs = url.partition("://")[2] or url
-            if _same_host(theirs.partition("/")[0]) != _same_host(self.host):
+            theirs = host_of(self.credentials.registry_url)
+            if theirs != canonical_host(self.host):
                 raise ValueError(f"credentials: their password is for {theirs}, not for {self.host}. Name others")
         return self
 
     def image(self, name: str) -> Reference:
-        """What an image is called here.
+        """The reference of an image in this registry, without tag and digest.
 
         Raises:
             RegistryError: The name breaks a rule; for capitals it proposes the name in lowercase.
         """
-        return Reference(self.host, self._place().path(name))
+        return Reference(self.host, self._path().image_path(name))
 
     def target(self, name: str) -> Repository:
-        """Where an image goes: its repository, asked as `get_credentials` says; nothing is sent yet.
+        """The repository of an image, used with the block's credentials; nothing is sent yet.
 
         Raises:
-            RegistryError: As `image`; or docker's login on this machine can't be used.
+            RegistryError: As for `image`; or this machine's docker login can't be used.
         """
         from ..images.registry.repository import Repository
 
         return Repository(self.image(name), credentials=self.get_credentials())
 
     def get_credentials(self) -> Credentials | None:
-        """Who asks this registry: the block's credentials, else this machine's docker login; None for nobody.
+        """The block's credentials, else this machine's docker login for the registry; None for anonymous access.
 
         Raises:
-            RegistryError: Docker's login on this machine can't be used.
+            RegistryError: This machine's docker login can't be used.
             RegistryDenied: No Google credentials were found.
         """
         if isinstance(self.credentials, GcpCredentials):
@@ -121,20 +119,17 @@ class ContainerRegistry(Block):
             return Credentials.fixed(self.credentials.username, self.credentials.password.get_secret_value())
         return docker_login(self.host)
 
-    def base_credentials(self) -> Callable[[str], Credentials | None]:
-        """Who asks which host for a base image: this registry's credentials here, docker's login elsewhere."""
-        return lambda host: self.get_credentials() if host == self.host else docker_login(host)
+    def base_credentials(self) -> CredentialsFor:
+        """Credentials for base images: the block's for this registry, docker's login for any other."""
+        ours = canonical_host(self.host)
+        return lambda host: self.get_credentials() if canonical_host(host) == ours else docker_login(host)
 
-    def _place(self) -> Place:
-        return Place(self.host, self.project, self.repository)
-
-
-def _same_host(host: str) -> str:
-    return DOCKER_HUB if host in _HUB else host
+    def _path(self) -> RegistryPath:
+        return RegistryPath(canonical_host(self.host), self.project, self.repository)
 
 
 def _google(block: GcpCredentials) -> Credentials:
-    """Google's registries take an access token as the password of `oauth2accesstoken`.
+    """Credentials for Google's registries: an access token as the password of `oauth2accesstoken`.
 
     https://cloud.google.com/artifact-registry/docs/docker/authentication#token
     """
@@ -146,7 +141,7 @@ def _google(block: GcpCredentials) -> Credentials:
 
 
 def _fresh_token(source: Any, account: str) -> str:  # noqa: ANN401 - google.auth has no common typed interface
-    """A token that is good for minutes at least; Google's own class keeps it for its hour."""
+    """An access token that is valid for some minutes at least; Google's class caches it for its hour."""
     from google.auth.exceptions import RefreshError, TransportError
     from google.auth.transport.requests import Request
 
@@ -161,6 +156,6 @@ def _fresh_token(source: Any, account: str) -> str:  # noqa: ANN401 - google.aut
         raise RegistryDenied(
             f"Google refuses a token: {error.args[0] if error.args else error}",
             where=account or "application default credentials",
-            next_step="Run gcloud auth application-default login, or mend the GcpCredentials block",
+            next_step="Run gcloud auth application-default login, or fix the GcpCredentials block",
         ) from error
     return str(source.token)

@@ -1,33 +1,22 @@
-"""`vertex-training dockerfile`."""
+"""`vertex-training dockerfile`: prints the Dockerfile that is used for a project without one of its own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.home import Home
-from ..images.base.resolve import default_base
-from ..images.docker.dockerfile_render import CONDA_BASE, render
-from ..images.oci.image_types import ImageRequest
+from ..images.docker.dockerfile_render import render
+from ..images.plan import complete_request
 from ..project.dependencies.freeze import freeze
 from ..project.snapshot import Project
+from ..tasks.image_request import image_request
 
 
 def dockerfile_of(project: Path) -> str:
-    """The Dockerfile that the Docker way uses for a project without one of its own."""
+    """The Dockerfile that the docker builder uses for a project without one of its own."""
     home = Home.default()
     snapshot = Project.open(project, home)
-    settings = snapshot.settings
-    lock = freeze(snapshot.root, settings, cache=home.cache)
-    request = ImageRequest(
-        name=settings.name,
-        root=snapshot.root,
-        files=snapshot.files,
-        script=settings.script,
-        lock=lock.text,
-        conda=lock.method if lock.conda else None,
-        python=settings.python,
-        base=settings.base or (CONDA_BASE if lock.conda else default_base(settings.python)),
-        directories=settings.directories,
-        env=settings.env,
-    )
-    return render(request)
+    lock = freeze(snapshot.root, snapshot.settings, cache=home.cache)
+    request = complete_request(image_request(snapshot, lock), "docker")
+    return render(replace(request, dockerfile=None))

@@ -18,7 +18,7 @@ from .output import print_summary, show_only_steps
 from .prefect_server import require_prefect
 
 if TYPE_CHECKING:
-    from ..tasks.image_plan import Builder
+    from ..images.plan import Builder
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Importing Prefect makes some hundred thousand objects that stay: looking for garbage among them every 700, as Python

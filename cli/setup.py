@@ -156,12 +156,11 @@ def _registry(answers: Answers, google: GcpCredentials | None) -> list[Block]:
     from pydantic import SecretStr
 
     from ..blocks.registry import ContainerRegistry
-    from ..images.registry.artifact_registry import Place
+    from ..images.registry.artifact_registry import RegistryPath
 
     host, _, path = answers.registry.partition("/")
     project, _, repository = path.partition("/")
-    place = Place(host, project, repository)
-    credentials = google if place.is_google else None
+    credentials = google if RegistryPath(host, project, repository).is_google else None
     if answers.registry_user:
         password = _password(f"Password of {answers.registry_user} at {host}: ")
         credentials = DockerRegistryCredentials(

@@ -1,4 +1,4 @@
-"""What HTTPS connections trust, loaded once: urllib3 alone would load it for every connection, 25 ms each time."""
+"""The TLS settings of HTTPS connections, loaded once: urllib3 would load them for every connection, in 25 ms."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 import ssl
 from functools import cache
 
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util import create_urllib3_context
 
-_CHOICES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def client_context() -> ssl.SSLContext:
-    """Checks certificates against this machine's authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
-    return _context(*(os.environ.get(name) for name in _CHOICES))
+    """A context that trusts this machine's certificate authorities, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+    return _context(*(os.environ.get(name) for name in _VARIABLES))
 
 
 @cache

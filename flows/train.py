@@ -14,11 +14,12 @@ from pydantic import BeforeValidator, Field
 
 from ..core.errors import ProjectError
 from ..core.home import Home
+from ..images.plan import Builder
 from ..project.settings.settings import Freeze
 from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
-from ..tasks.image_plan import Builder, plan_image
+from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.verify import verify as verify_step

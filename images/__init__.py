@@ -1,1 +1,1 @@
-"""Engine of steps 3 and 4: layers, images, registries. Knows no Prefect."""
+"""The image engine, for the steps build and push: layers, images, registries. It doesn't import Prefect."""

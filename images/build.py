@@ -1,8 +1,10 @@
-"""Builds an image without an engine: layers from wheels and files, a config, a manifest.
+"""Builds an image without a container engine: layers from wheels and files, a config, and a manifest.
 
-    base (stays where it is) | environment | wheels, the big ones alone | data and code in buckets | folders
+The layers, lowest first:
 
-Every layer is a function of what it holds, so what didn't change is neither made nor sent again.
+    base (not copied here) | environment | big wheels, one each | small wheels | code and data in buckets | folders
+
+A layer depends on its contents only, so layers that didn't change are neither made nor sent again.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from functools import partial
 from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
-from .base.inspect import Interior
+from .base.inspect import BaseContents
 from .base.resolve import Base
 from .code import buckets, previous_image
-from .code.code_layers import CodeBuild
+from .code.code_layers import CodeLayers
 from .code.state import CodeState
 from .layers.layer_writer import Layer
 from .layers.venv_layer import write_environment
@@ -26,14 +28,14 @@ from .oci.content_tag import image_tag
 from .oci.image_types import BuiltImage, ImageRequest, LayerReport, Progress
 from .oci.layout import OciLayout
 from .oci.target import ImageTarget
-from .pipeline.background_uploads import Uploads
-from .pipeline.layer_builder import Workshop
-from .pipeline.task_group import Crew
-from .wheels.dependency_layers import DependencyLayers, SetVanished
-from .wheels.dependency_set import MAX_ALONE
+from .pipeline.background_uploads import BackgroundUploads
+from .pipeline.layer_builder import LayerBuilder
+from .pipeline.task_group import TaskGroup
+from .wheels.dependency_layers import DependencyLayers, LayersRemoved
+from .wheels.dependency_set import MAX_OWN_LAYERS
 
 MAX_LAYERS = 125
-"""Docker's overlay2 mounts 128 folders at most, and keeps some for itself."""
+"""The number of layers that engines can mount: Docker's overlay2 driver allows 128 folders, and needs some itself."""
 
 _FIXED = buckets.MAX_LAYERS + 3  # the environment, the small wheels, the folders
 
@@ -48,34 +50,36 @@ def build(
     progress: Progress | None = None,
     workers: int = 2,
 ) -> BuiltImage:
-    """Builds the image of `request` into `store`, under the tag of its fingerprint.
+    """Builds the image of `request` into `store`, with its content tag.
 
-    Afterwards the store holds the manifest, the config and every layer but the base's, and those dependency layers that
-    `upload_to` had already. If it fails nothing is tagged, and whatever was finished is reused by the next build.
+    Afterwards the layout has the manifest, the config, and all layers except the base's and those dependency layers
+    that `upload_to` already had. After a failure nothing is tagged, and the next build reuses the finished layers.
 
     Args:
-        request: What goes into the image.
+        request: The contents of the image.
         store: This machine's image layout.
-        cache: A folder that builds share, also at the same time.
-        base: What `request.base` resolves to.
-        upload_to: Where the image will be pushed: each layer made now is sent while others are still made, but no
-            manifest. Pushing is a step of its own.
-        progress: Hears of each layer.
-        workers: Threads that compute at a time; bytes don't depend on it.
+        cache: A folder that concurrent builds can share.
+        base: The resolved `request.base`.
+        upload_to: The target that the image will be pushed to. New layers are sent there while others are still
+            made; the manifest is left to the push.
+        progress: Called with the report of each layer.
+        workers: How many threads compute at a time; the image doesn't depend on it.
 
     Raises:
-        WheelError: A dependency can't be had or can't become a layer.
+        WheelError: A dependency can't be downloaded, or can't become a layer.
         BaseImageError: The base has another Python, or too many layers.
-        ImageError: A file of the project can't be read or has an impossible name.
+        ImageError: A file of the project can't be read, or has a name that a layer can't have.
         RegistryError: `upload_to` refused.
         StorageError: The disk is full.
     """
-    alone = _check(request, base)
-    once = partial(_build, request, store, cache, base, alone=alone, to=upload_to, progress=progress, workers=workers)
+    own_layers = _check(request, base)
+    attempt = partial(
+        _build, request, store, cache, base, own_layers=own_layers, to=upload_to, progress=progress, workers=workers
+    )
     try:
-        return once()
-    except SetVanished:
-        return once()
+        return attempt()
+    except LayersRemoved:
+        return attempt()
 
 
 def _build(
@@ -84,25 +88,26 @@ def _build(
     cache: Path,
     base: Base | None,
     *,
-    alone: int,
+    own_layers: int,
     to: ImageTarget | None,
     progress: Progress | None,
     workers: int,
 ) -> BuiltImage:
-    # Taken before any file is looked at: what is touched later than this looks touched to the next build.
+    # The time before any file is read: the next build compares files that were touched later.
     now = time.time_ns()
-    with Crew() as crew:
-        uploads = Uploads(crew, store, to, cache) if to else None
+    with TaskGroup() as tasks:
+        uploads = BackgroundUploads(tasks, store, to, cache) if to else None
         folder = cache / "layers"
-        shop = Workshop(crew, store, uploads, folder / "scratch", progress=progress, workers=workers)
-        interior = crew.make(lambda: _interior(request, base)) if base else None
+        builder = LayerBuilder(tasks, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        contents = tasks.make(lambda: _check_contents(request, base)) if base else None
         if base:
-            shop.bring_base(base)
-        dependencies = crew.make(DependencyLayers(shop, folder, request, alone).resolve)
-        code = CodeBuild(shop, CodeState(folder / "code", request.root), buckets.split(request.files, now)).start()
-        folders = _folders(shop, request)
-        inside = interior.result() if interior else None
-        environment = _environment(shop, request, inside)
+            builder.copy_base(base)
+        dependency_layers = DependencyLayers(builder, folder, request, own_layers)
+        dependencies = tasks.make(dependency_layers.resolve)
+        code = CodeLayers(builder, CodeState(folder / "code", request.root), buckets.split(request.files, now)).start()
+        folders = _folders(builder, request)
+        found_contents = contents.result() if contents else None
+        environment = _environment(builder, request, found_contents)
         found = dependencies.result()
         layers = [
             *environment,
@@ -110,11 +115,14 @@ def _build(
             *code.result(),
             *folders,
         ]
-        return _assemble(shop, request, base, layers, found.lock)
+        image = _assemble(builder, request, base, layers, found.lock)
+    if dependency_layers.were_made:
+        store.prune()  # after the manifest is listed, so that nothing of this image counts as unused
+    return image
 
 
 def _check(request: ImageRequest, base: Base | None) -> int:
-    """Refuses what can't work; returns how many wheels can have a layer of their own."""
+    """Checks the request; returns how many wheels can have a layer of their own."""
     if not any(file.path == request.script for file in request.files):
         raise ImageError(
             f"{request.script} isn't among the files of the image",
@@ -123,68 +131,68 @@ def _check(request: ImageRequest, base: Base | None) -> int:
         )
     if base is None:
         assert request.base is None, "the base has to be resolved first"
-        return MAX_ALONE
-    alone = min(MAX_ALONE, MAX_LAYERS - _FIXED - len(base.layers))
-    if alone < 1:
+        return MAX_OWN_LAYERS
+    own_layers = min(MAX_OWN_LAYERS, MAX_LAYERS - _FIXED - len(base.layers))
+    if own_layers < 1:
         raise BaseImageError(
             f"the base has {len(base.layers)} layers, too many to add to",
             where=request.base,
             next_step="Choose another base, or squash it",
         )
-    return alone
+    return own_layers
 
 
-def _interior(request: ImageRequest, base: Base) -> Interior:
-    """What is in the base, read beside all else; wheels for another Python are no use."""
-    inside = base.interior
-    if inside.python_version != request.python:
+def _check_contents(request: ImageRequest, base: Base) -> BaseContents:
+    """Reads the base's contents and checks that its Python is the one of the wheels."""
+    contents = base.contents
+    if contents.python_version != request.python:
         raise BaseImageError(
-            f"the base has Python {inside.python_version}, and the dependencies are frozen for {request.python}",
+            f"the base has Python {contents.python_version}, and the dependencies are frozen for {request.python}",
             where=request.base,
             next_step="Set base or python in [tool.vertex-training] so that they agree",
         )
-    return inside
+    return contents
 
 
-def _environment(shop: Workshop, request: ImageRequest, inside: Interior | None) -> list[Layer]:
-    if inside is None:
-        return []  # local_vertex makes it of the Python it runs with
-    return [shop.make_small(lambda out: write_environment(out, inside.python, request.python))]
+def _environment(builder: LayerBuilder, request: ImageRequest, contents: BaseContents | None) -> list[Layer]:
+    if contents is None:
+        return []  # local_vertex creates it with its own Python
+    return [builder.make_small(lambda out: write_environment(out, contents.python, request.python))]
 
 
-def _folders(shop: Workshop, request: ImageRequest) -> list[Layer]:
+def _folders(builder: LayerBuilder, request: ImageRequest) -> list[Layer]:
     if not request.directories:
         return []
-    return [shop.make_small(lambda out: buckets.write_folders(out, request.directories))]
+    return [builder.make_small(lambda out: buckets.write_directories(out, request.directories))]
 
 
 def _assemble(
-    shop: Workshop, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
+    builder: LayerBuilder, request: ImageRequest, base: Base | None, layers: Sequence[Layer], lock: str
 ) -> BuiltImage:
-    """Writes config and, when all else is where it belongs, the manifest, unless the store has them."""
+    """Stores the config and, after all layers, the manifest, unless the layout has them."""
     types = _media_types(base)
     labels = _labels(request, base, lock)
-    of_base = base.interior.config if base else {}
-    config = image_config(layers, of_base, script=request.script, env=request.env, labels=labels)
+    base_config = base.contents.config if base else {}
+    config = image_config(layers, base_config, script=request.script, env=request.env, labels=labels)
     config_descriptor = blob_descriptor(types.config, config)
     base_layers = base.layers if base else []
     own = [layer_descriptor(types, layer) for layer in layers]
     manifest = image_manifest(types, config_descriptor, base_layers, own, labels)
     descriptor = blob_descriptor(types.manifest, manifest)
     tag = image_tag(request.fingerprint)
-    known = shop.store.head_manifest(tag)
+    known = builder.store.head_manifest(tag)
     is_new = known is None or known.digest != descriptor.digest
     if is_new:
-        shop.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
-        if shop.uploads:
-            shop.uploads.send_bytes(config_descriptor, config)
-    shop.wait()
+        builder.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
+        if builder.uploads:
+            builder.uploads.send_bytes(config_descriptor, config)
+    builder.wait()
     if is_new:
-        shop.store.put_manifest(manifest, types.manifest, [tag])
+        builder.store.put_manifest(manifest, types.manifest, [tag])
     reports = {layer.digest: LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers}
-    reports |= shop.reports
+    reports |= builder.reports
     return BuiltImage(
-        reference=shop.store.reference(descriptor.digest),
+        reference=builder.store.reference(descriptor.digest),
         digest=descriptor.digest,
         media_type=types.manifest,
         size=sum(layer.size for layer in (*base_layers, *layers)),

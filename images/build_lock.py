@@ -1,4 +1,4 @@
-"""The digest cache: a content fingerprint is a tag beside the image, so any machine finds what another one built."""
+"""A lock for each image content: of concurrent runs on one machine, one builds the image and the others wait."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from ..core.home import Home
 
 
 @contextmanager
-def building(fingerprint: str, home: Home, waiting: Callable[[str], None] = lambda _: None) -> Iterator[bool]:
-    """One process of this machine at a time is in here for one fingerprint; others wait.
+def build_lock(fingerprint: str, home: Home, waiting: Callable[[str], None] = lambda _: None) -> Iterator[bool]:
+    """Holds this machine's lock for an image; yields whether it had to wait for another run.
 
-    Yields whether it had to wait, that is whether another run may have made the image meanwhile. The lock is the
-    kernel's own and ends with its process, however that ended: nothing stale is left.
+    The kernel releases the lock when its process ends in any way, so no stale lock is left.
 
     Args:
-        fingerprint: Of the image.
-        home: Where the lock lies.
-        waiting: Told once, before a wait, for whom it is.
+        fingerprint: The image's content fingerprint.
+        home: The home folder, which has the lock's file.
+        waiting: Called with a message before waiting.
     """
     path = home.cache / "building" / f"{fingerprint[:32]}.lock"
     with storage_errors(path):
@@ -32,9 +31,9 @@ def building(fingerprint: str, home: Home, waiting: Callable[[str], None] = lamb
     with file:
         waited = not _try_lock(file)
         if waited:
-            waiting(f"waiting for {path.read_text() or 'another run'}, which makes the same image")
+            waiting(f"waiting for {path.read_text() or 'another run'}, which builds the same image")
             fcntl.flock(file, fcntl.LOCK_EX)
-        _sign(file)
+        _write_owner(file)
         yield waited
 
 
@@ -46,7 +45,7 @@ def _try_lock(file: IO[str]) -> bool:
     return True
 
 
-def _sign(file: IO[str]) -> None:
+def _write_owner(file: IO[str]) -> None:
     file.seek(0)
     file.truncate()
     file.write(f"process {os.getpid()} on {socket.gethostname()}")

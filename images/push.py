@@ -1,4 +1,4 @@
-"""Step 4: an image's blobs, then its manifest, then its tags: whole in the target, or not there."""
+"""Pushes an image: its blobs, then its manifest, then its tags, so that the target has it whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RegistryError
-from .base.copy_layers import Action, bring_base_layer
+from .base.copy_layers import Action, copy_base_layer
 from .oci.config import TITLE
 from .oci.content_tag import image_tag
 from .oci.image_types import BuiltImage, Descriptor, LayerReport, Progress
 from .oci.layout import OciLayout
-from .oci.target import ImageTarget, OpenBody
+from .oci.target import ImageTarget
 from .registry.known_blobs import KnownBlobs
-from .registry.repository import Repository
 
 if TYPE_CHECKING:
     from .base.resolve import Base
 
 _THREADS = 8
 _BLOB_UNKNOWN = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_INVALID"))
+_UPLOADS_OF_AN_EDIT = 2  # one code layer and the config
 
 
 def push(
@@ -37,74 +37,65 @@ def push(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> BuiltImage:
-    """Brings an image from the layout to its target, which may be that layout itself.
+    """Copies an image from the layout to its target, which may be that layout itself.
 
-    Only blobs that the target lacks travel. Layers of the base are linked where it lies in the same registry, else
-    copied once, streaming, without being kept here.
+    Only blobs that the target lacks are sent. Layers of the base are mounted within one registry, else copied once
+    without being stored here.
 
     Args:
-        image: As built.
-        source: Where its own blobs lie.
-        target: Where it has to be.
-        tags: Names that will point to it.
+        image: The built image.
+        source: The layout that has its blobs.
+        target: Where it goes.
+        tags: The tags that will name it.
         base: Where the base's layers come from.
-        cache: Folder for records of blobs that a target has, which spare asking for them; None asks for each.
-        progress: Hears of each layer.
+        cache: Folder for records of blobs that the target has; None asks the target for each blob.
+        progress: Called with the report of each layer.
 
     Returns:
-        The image by its name in the target, with what happened to each layer.
+        The image by its name in the target, with a report for each layer.
 
     Raises:
-        RegistryError: Nothing is tagged then; blobs that arrived are not sent again.
+        RegistryError: The target refused. Nothing is tagged then; blobs that arrived are not sent again.
     """
     found = source.get_manifest(image.digest)
     if found is None:
         raise RegistryError("the image isn't in the layout", where=image.reference, next_step="Build it again")
     descriptor, data = found
     known = KnownBlobs(target, cache)
-    reports = _Push(source, target, base, known, progress).blobs(json.loads(data))
+    reports = _BlobPush(source, target, base, known, progress).run(json.loads(data))
     try:
-        target.put_manifest(data, descriptor.media_type, tags, at_once=known.keeps_digests)
+        target.put_manifest(data, descriptor.media_type, tags, concurrently=known.preserves_digests)
     except RegistryError as error:
         if error.code not in _BLOB_UNKNOWN or not known.forget():
             raise
-        # A record said that a blob is there, and the registry has cleaned up since.
-        reports = _Push(source, target, base, known, progress).blobs(json.loads(data))
+        # A blob of the records is gone: the registry has cleaned up since.
+        reports = _BlobPush(source, target, base, known, progress).run(json.loads(data))
         target.put_manifest(data, descriptor.media_type, tags)
-    known.keeps_digests = True
+    known.preserves_digests = True
     known.save()
-    close_ahead(target)
+    target.discard_uploads()
     return replace(image, reference=target.reference(image.digest), layers=reports)
 
 
-def open_ahead(target: ImageTarget, source: OciLayout, fingerprint: str, cache: Path) -> None:
-    """Begins to open the uploads of an edit, if this is likely to become one: a layer and a config.
+def prepare_uploads(target: ImageTarget, source: OciLayout, fingerprint: str, cache: Path) -> None:
+    """Starts to open the uploads that a small edit needs, if this build is likely to be one.
 
-    So they are open by the time that the target has said that it has no such image. It is likely if this machine
-    has pushed there before, and has never made this image; `close_ahead` gives them up.
+    The uploads are then open by the time the target has said that it doesn't have the image. A build is likely to be
+    an edit if this machine has pushed to the target before, and has never made this image. Unused uploads are
+    cancelled by `push`, or by `target.discard_uploads()`.
 
     Args:
         target: Where the image will be pushed.
         source: This machine's layout.
-        fingerprint: Of the image.
+        fingerprint: The image's content fingerprint.
         cache: As for `push`.
     """
-    if (
-        isinstance(target, Repository)
-        and source.head_manifest(image_tag(fingerprint)) is None
-        and KnownBlobs(target, cache).keeps_digests
-    ):
-        target.open_ahead(2)
+    if source.head_manifest(image_tag(fingerprint)) is None and KnownBlobs(target, cache).preserves_digests:
+        target.prepare_uploads(_UPLOADS_OF_AN_EDIT)
 
 
-def close_ahead(target: ImageTarget) -> None:
-    """Gives up what `open_ahead` opened and nobody used."""
-    if isinstance(target, Repository):
-        target.close_ahead()
-
-
-class _Push:
-    """One push's blobs."""
+class _BlobPush:
+    """Sends the blobs of one image."""
 
     def __init__(
         self,
@@ -114,46 +105,40 @@ class _Push:
         known: KnownBlobs,
         progress: Progress | None,
     ) -> None:
-        self.source = source
-        self.target = target
-        self.base = base
-        self.of_base = {layer.digest for layer in base.layers} if base else set()
-        self.known = known
-        self.progress = progress
+        self._source = source
+        self._target = target
+        self._base = base
+        self._base_digests = {layer.digest for layer in base.layers} if base else set()
+        self._known = known
+        self._progress = progress
 
-    def blobs(self, manifest: dict[str, Any]) -> list[LayerReport]:
-        """Makes sure that all are there; returns a report a layer, in the manifest's order."""
+    def run(self, manifest: dict[str, Any]) -> list[LayerReport]:
+        """Makes sure that the target has all blobs; returns a report for each layer, in the manifest's order."""
         blobs = [_descriptor(blob) for blob in (manifest["config"], *manifest["layers"])]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="push") as pool:
-            asked = {blob.digest: pool.submit(self._blob, blob) for blob in blobs if blob.digest not in self.known}
-            reports = [asked[blob.digest].result() if blob.digest in asked else self._blob(blob) for blob in blobs]
+            sent = {blob.digest: pool.submit(self._send, blob) for blob in blobs if blob.digest not in self._known}
+            reports = [sent[blob.digest].result() if blob.digest in sent else self._send(blob) for blob in blobs]
         return reports[1:]
 
-    def _blob(self, blob: Descriptor) -> LayerReport:
-        begin = time.perf_counter()
-        action = self._bring(blob)
-        self.known.add(blob.digest)
-        title = "base" if blob.digest in self.of_base else blob.annotations.get(TITLE, blob.digest[:19])
-        report = LayerReport(title, blob.digest, blob.size, action, time.perf_counter() - begin)
-        if self.progress and action != "reused":
-            self.progress(report)
+    def _send(self, blob: Descriptor) -> LayerReport:
+        started = time.perf_counter()
+        action = self._transfer(blob)
+        self._known.add(blob.digest)
+        title = "base" if blob.digest in self._base_digests else blob.annotations.get(TITLE, blob.digest[:19])
+        report = LayerReport(title, blob.digest, blob.size, action, time.perf_counter() - started)
+        if self._progress and action != "reused":
+            self._progress(report)
         return report
 
-    def _bring(self, blob: Descriptor) -> Action:
-        if blob.digest in self.known:
+    def _transfer(self, blob: Descriptor) -> Action:
+        if blob.digest in self._known:
             return "reused"
-        if self.base and blob.digest in self.of_base and not self.source.has_blob(blob.digest):
-            return bring_base_layer(self.base, blob, self.target)
-        if self.target.has_blob(blob.digest):
+        if self._base and blob.digest in self._base_digests and not self._source.has_blob(blob.digest):
+            return copy_base_layer(self._base, blob, self._target)
+        if self._target.has_blob(blob.digest):
             return "reused"
-        self._send(blob, lambda: self.source.open_blob(blob.digest))
+        self._target.upload_blob(blob, lambda: self._source.open_blob(blob.digest))
         return "uploaded"
-
-    def _send(self, blob: Descriptor, open_body: OpenBody) -> None:
-        if isinstance(self.target, Repository):
-            self.target.upload_blob(blob, open_body)  # whether it is there has just been asked
-        else:
-            self.target.put_blob(blob, open_body)
 
 
 def _descriptor(blob: dict[str, Any]) -> Descriptor:

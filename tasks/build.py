@@ -1,4 +1,4 @@
-"""Step 3: an image of code and dependencies, identified by content."""
+"""Step 3, build: makes the image of code and dependencies, unless its target has an image of the same content."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
 from ..core.home import Home
-from ..images.build_lock import building
-from ..images.oci.content_tag import find
+from ..images.build_lock import build_lock
+from ..images.oci.content_tag import find_image
 from ..images.oci.image_types import BuiltImage, LayerReport
+from ..images.plan import ImagePlan
 from .docker_engine import docker_engine
-from .image_plan import ImagePlan, Planned
+from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, copied
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 
 
-# The one cache of images is the place where they lie. Prefect's cache would have to be confirmed there anyway,
-# and it doesn't know of what another machine built, so the step asks and calls itself Cached.
+# The target itself is the cache of images. Prefect's cache would have to be checked against it anyway, and doesn't
+# know what other machines built, so the step asks the target and ends as Cached by itself.
 @task(name="build", cache_policy=NO_CACHE, **STEP)
-def build(planned: Planned) -> BuiltImage:
+def build(make_plan: PlanFactory) -> BuiltImage:
     """Builds the image, unless its target has it already; of two runs at once, one builds.
 
     Raises:
         ImageError: A wheel, the base or the Dockerfile can't be used.
-        RegistryError: The base or the target refused.
-        ProjectError: As `plan_image`.
+        RegistryError: The base's registry or the target refused.
+        ProjectError: As for `plan_image`.
     """
-    from ..images.push import close_ahead, open_ahead
+    from ..images.push import prepare_uploads
 
     log = step_log("build")
     home = Home.default()
-    plan = planned()
-    with building(plan.request.fingerprint, home, log) as waited:
+    plan = make_plan()
+    with build_lock(plan.request.fingerprint, home, log) as waited:
         if plan.builder == "direct":
-            open_ahead(plan.target, plan.layout, plan.request.fingerprint, home.cache)
-        found = plan.confirmed()
+            prepare_uploads(plan.target, plan.layout, plan.request.fingerprint, home.cache)
+        found = plan.find_existing()
         if found is None and waited:
-            # Whoever held the lock built it; its push may not have come to an end yet.
-            found = find(plan.layout, plan.request.fingerprint)
+            # The run that held the lock has built the image; it may not have pushed it yet.
+            found = find_image(plan.layout, plan.request.fingerprint)
         if found is not None:
-            close_ahead(plan.target)
+            plan.target.discard_uploads()
             log(f"unchanged: {found.reference}")
             return cached(found)
         image = _build_docker(plan, log, waited=waited) if plan.builder == "docker" else _build_direct(plan, log, home)
@@ -62,32 +63,31 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
         plan.layout,
         cache=home.cache,
         base=plan.base,
-        upload_to=plan.target if plan.remote else None,
+        upload_to=plan.repository,
         progress=lambda layer: log(layer_line(layer)),
     )
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
     from ..images.docker import docker_build
-    from ..images.registry.repository import Repository
 
     engine = docker_engine()
-    if waited and (built := docker_build.built_before(plan.request, engine=engine, tag=plan.tags[0])):
+    if waited and (built := docker_build.find_built(plan.request, engine=engine, tag=plan.tags[0])):
         return built
-    if isinstance(plan.target, Repository):
-        plan.target.check_push()  # who may not push learns it before the build, not after
+    if plan.repository:
+        plan.repository.check_push()  # a missing permission is reported before the build, not after
     return docker_build.build(
         plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
     )
 
 
 def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image
-    """Ends a step as Cached: its image was confirmed where it lies."""
+    """Ends a step as Cached: the target confirmed that it has the image."""
     return Completed(name="Cached", message=f"confirmed: {image.reference}", data=image)
 
 
 def layer_line(layer: LayerReport) -> str:
-    """One layer in one line: what happened, what it holds, how much, how long."""
+    """A layer as one line: what happened to it, what it holds, its size, the time it took."""
     return f"{layer.action:<8} {layer.title}  {layer.size:,} bytes  {layer.seconds:.2f} s"
 
 

@@ -1,4 +1,4 @@
-"""The Docker engine, through prefect-docker."""
+"""Connects to the Docker engine through prefect-docker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def docker_engine() -> DockerClient:
     """The Docker engine of prefect-docker's DockerHost block, which reads DOCKER_HOST as docker does.
 
     Raises:
-        DockerError: None answers.
+        DockerError: No Docker engine answers.
     """
     from prefect_docker.host import DockerHost
 

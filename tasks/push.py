@@ -1,4 +1,4 @@
-"""Step 4: that image in the registry, known by digest."""
+"""Step 4, push: brings the built image to its target, where it is named by digest."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
-from ..images.build_lock import building
+from ..images.build_lock import build_lock
 from ..images.oci.image_types import BuiltImage, LayerReport
+from ..images.plan import ImagePlan
 from .build import cached, layer_line, report_layers
 from .docker_engine import docker_engine
-from .image_plan import ImagePlan, Planned
+from .image_plan import PlanFactory
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 
 
 @task(name="push", cache_policy=NO_CACHE, **STEP)
-def push(planned: Planned, image: BuiltImage) -> BuiltImage:
-    """Sends what the target lacks, then the manifest, then its tags: an image is whole or not there.
+def push(make_plan: PlanFactory, image: BuiltImage) -> BuiltImage:
+    """Sends the blobs that the target lacks, then the manifest, then the tags: the target has the image whole or not.
 
     Raises:
-        RegistryDenied: Who may not push where, and the command that grants it.
-        RegistryUnavailable: Transient.
+        RegistryDenied: The account may not push; names the command that grants the permission.
+        RegistryUnavailable: The registry failed in every attempt; transient.
     """
     log = step_log("push")
     home = Home.default()
-    plan = planned()
-    with building(plan.request.fingerprint, home, log):
-        found = None if image.layers else plan.confirmed()
+    plan = make_plan()
+    with build_lock(plan.request.fingerprint, home, log):
+        found = None if image.layers else plan.find_existing()
         if found is not None and (found.digest == image.digest or image.builder == "docker"):
             log(f"unchanged: {found.reference}")
             return cached(found)
-        pushed = _push_docker(plan, image, log, home) if image.builder == "docker" else _push(plan, image, log, home)
+        pushed = (
+            _push_docker(plan, image, log, home) if image.builder == "docker" else _push_direct(plan, image, log, home)
+        )
     log(pushed.reference)
-    if plan.remote:
+    if plan.repository:
         report_layers(pushed, "image-push")
     return pushed
 
 
-def _push(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
+def _push_direct(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
     from ..images import push as engine
 
     def progress(layer: LayerReport) -> None:
@@ -51,9 +54,8 @@ def _push(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> B
 
 def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Home) -> BuiltImage:
     from ..images.docker import docker_push, export
-    from ..images.registry.repository import Repository
 
-    docker = docker_engine()
-    if isinstance(plan.target, Repository):
-        return docker_push.push(image, engine=docker, target=plan.target, tags=plan.tags, log=log)
-    return export.export(image, engine=docker, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)
+    engine = docker_engine()
+    if plan.repository:
+        return docker_push.push(image, engine=engine, target=plan.repository, tags=plan.tags, log=log)
+    return export.export(image, engine=engine, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)

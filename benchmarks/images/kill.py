@@ -78,37 +78,37 @@ class Campaign:
         self.server.shutdown()
 
     def round(self, number: int) -> bool:
-        """One killed build and what follows; whether all was right."""
+        """One killed build and the checks after it; returns whether they passed."""
         (self.root / "train.py").write_text(f"print({number})\n")
-        place = self.folder / f"place{number // 5}"  # cold, then four times with what the killed ones left
+        folder = self.folder / f"round{number // 5}"  # cold, then four times with the files that killed builds left
         delay = self.chance.uniform(0, self.seconds * (1.1 if number % 5 == 0 else 0.5))
         child = os.fork()
         if child == 0:
             try:
-                self._build(place)
+                self._build(folder)
             finally:
                 os._exit(0)
         time.sleep(delay)
         os.kill(child, signal.SIGKILL)
         self.killed += os.waitpid(child, 0)[1] == signal.SIGKILL
-        for layout in (OciLayout(place / "images", NAME), OciLayout(place / "target", NAME)):
+        for layout in (OciLayout(folder / "images", NAME), OciLayout(folder / "target", NAME)):
             for entry in _entries(layout):
                 if not layout.is_whole(entry):
                     print(f"round {number}: {layout} lists a half-made image")
                     return False
-        digest = self._build(place)
+        digest = self._build(folder)
         expected = self._build(self.folder / f"clean{number}")
-        problem = _damage(place)
+        problem = _damage(folder)
         if digest != expected or problem:
             print(f"round {number}, killed after {delay:.3f} s: {digest} for {expected}; {problem}")
             return False
         return True
 
-    def _build(self, place: Path) -> str:
+    def _build(self, folder: Path) -> str:
         files = [ProjectFile(path.name, path, path.stat().st_size, False) for path in sorted(self.root.iterdir())]
         request = ImageRequest(NAME, self.root, files, "train.py", self.lock, "3.11", fingerprint="f" * 64)
-        target = OciLayout(place / "target", NAME)
-        return build(request, OciLayout(place / "images", NAME), cache=place / "cache", upload_to=target).digest
+        target = OciLayout(folder / "target", NAME)
+        return build(request, OciLayout(folder / "images", NAME), cache=folder / "cache", upload_to=target).digest
 
 
 SIZES = (3_000_000, 2_000_000, 1_000_000, 500_000, 50_000, 20_000, 5_000)
@@ -116,7 +116,7 @@ SIZES = (3_000_000, 2_000_000, 1_000_000, 500_000, 50_000, 20_000, 5_000)
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """A client that was killed is what this is about."""
+        """Ignores clients that were killed."""
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -151,11 +151,11 @@ def _entries(layout: OciLayout) -> list[str]:
     return [entry["digest"] for entry in json.loads(index.read_bytes())["manifests"]] if index.exists() else []
 
 
-def _damage(place: Path) -> str:
-    for path in place.glob("*/blobs/sha256/*"):
+def _damage(folder: Path) -> str:
+    for path in folder.glob("*/blobs/sha256/*"):
         if not path.name.startswith(".") and hashlib.sha256(path.read_bytes()).hexdigest() != path.name:
             return f"{path} is damaged"
-    for record in (place / "cache/layers/wheels").glob("*.json"):
+    for record in (folder / "cache/layers/wheels").glob("*.json"):
         layer = json.loads(record.read_bytes())["layer"]
         data = record.with_suffix(".layer").read_bytes()
         plain = hashlib.sha256(gzip.decompress(data)).hexdigest()

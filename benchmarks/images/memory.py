@@ -20,7 +20,7 @@ from pathlib import Path
 CHILD = """
 import json, sys, time
 from pathlib import Path
-from prefect_vertex_training.images.wheel_layer import write_wheel_layer
+from prefect_vertex_training.images.wheels.wheel_layer import write_wheel_layer
 
 def peak():
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
@@ -52,7 +52,7 @@ def main(wheels: list[Path]) -> None:
 
 
 def made(folder: Path) -> list[Path]:
-    """Wheels that try each way a file can go."""
+    """Wheels for each way in which files are written."""
     line = b"x = 'some text that compresses as source does'\n"
     kinds = {
         "small": {f"pkg/m{number}.py": line * 60 for number in range(2000)},

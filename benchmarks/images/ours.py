@@ -1,4 +1,4 @@
-"""This project's way: direct layers, in this process."""
+"""This project's direct builder, in this process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images import build
 from prefect_vertex_training.images.base.resolve import resolve_base
-from prefect_vertex_training.images.oci.content_tag import find, image_fingerprint, image_tag
+from prefect_vertex_training.images.oci.content_tag import find_image, image_fingerprint, image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
-from prefect_vertex_training.images.push import close_ahead, open_ahead, push
+from prefect_vertex_training.images.push import prepare_uploads, push
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.project.dependencies.freeze import freeze
 from prefect_vertex_training.project.settings.settings import load
@@ -22,7 +22,7 @@ from rivals import Rival
 
 
 class Ours(Rival):
-    """What the flow does between verify and submit: scan, lock, ask, build, push."""
+    """What the train flow does between verify and submit: scan, lock, ask the registry, build, push."""
 
     name = "direct layers"
 
@@ -53,10 +53,10 @@ class Ours(Rival):
         content = image_fingerprint(opened.fingerprint, lock.digest, base_digest=base.digest, builder="direct")
         target = Repository(Reference.parse(image))
         layout = OciLayout(self.home / "images", settings.name)
-        open_ahead(target, layout, content, cache)
-        found = find(target, content)
+        prepare_uploads(target, layout, content, cache)
+        found = find_image(target, content)
         if found is not None:
-            close_ahead(target)
+            target.discard_uploads()
             self.sent = 0
             return found
         request = ImageRequest(

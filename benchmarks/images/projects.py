@@ -1,4 +1,4 @@
-"""The projects that are built."""
+"""The projects of the benchmark."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make(name: str, root: Path) -> Project:
     (folder / ".dockerignore").write_text("Dockerfile*\n")
     if name == "b":
         _assets(folder)
-        # Else ours would leave large data out, and the others send them.
+        # Without this our build would leave large data out, and the others would send it.
         (folder / "pyproject.toml").write_text('[tool.vertex-training]\ninclude = ["/data/"]\n')
     return Project(name, folder, requirements)
 

@@ -1,4 +1,4 @@
-"""How the others build and push: the commands that their users type."""
+"""Other tools that build and push, with the commands that their users type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSED_ON = [name for name in os.environ if name.startswith(("PIP_INDEX", "PIP_E
 
 
 def run(*command: str | Path, env: Mapping[str, str] | None = None) -> None:
-    """Runs a command; what it printed is shown if it fails."""
+    """Runs a command; its output is shown if it fails."""
     done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command}: {(done.stdout + done.stderr)[-1500:]}")
@@ -35,7 +35,7 @@ class Rival:
     name = ""
 
     def missing(self) -> str:
-        """What this machine lacks for it; empty if nothing."""
+        """What this machine lacks for this tool; empty if nothing."""
         return ""
 
     def prepare(self, project: Project, base: str) -> None:
@@ -43,16 +43,16 @@ class Rival:
         (project.folder / "Dockerfile").write_text(DOCKERFILE.format(base=base))
 
     def forget(self, base: str) -> None:
-        """Empties every cache; the base stays."""
+        """Empties every cache, and keeps the base."""
         raise NotImplementedError
 
     def build_and_push(self, project: Project, image: str) -> None:
-        """What is timed."""
+        """Builds and pushes: the part that is timed."""
         raise NotImplementedError
 
 
 def _docker() -> str:
-    """A docker client that can speak to BuildKit by itself: 20.10's, or a newer one with buildx."""
+    """A docker client that supports BuildKit: 20.10's, or a newer one with buildx."""
     for path in ("/usr/bin/docker", shutil.which("docker") or ""):
         if Path(path).exists():
             version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
@@ -95,7 +95,7 @@ class Docker(Rival):
 
 
 class BuildKitUv(Docker):
-    """BuildKit with uv in pip's place: what the quickest Dockerfiles do."""
+    """BuildKit with uv instead of pip, as in the fastest Dockerfiles."""
 
     def __init__(self) -> None:
         super().__init__(buildkit=True)
@@ -103,7 +103,7 @@ class BuildKitUv(Docker):
         self.uv = ""
 
     def prepare(self, project: Project, base: str) -> None:
-        """Uv comes from an image of its own, as people take it: in the context, `COPY . .` would push it each time."""
+        """Uv comes from its own image, as usual: in the context, `COPY . .` would push it each time."""
         import uv
 
         super().prepare(project, base)
@@ -121,7 +121,7 @@ class BuildKitUv(Docker):
 
 
 class Buildah(Rival):
-    """Buildah, with a layer an instruction."""
+    """Buildah, with a layer for each instruction."""
 
     name = "buildah"
 
@@ -140,7 +140,7 @@ class Buildah(Rival):
 
 
 class PrefectDocker(Docker):
-    """prefect-docker's deployment steps, in a process as `prefect deploy` is one; its imports are not counted."""
+    """prefect-docker's deployment steps, in one process as in `prefect deploy`, without the time of imports."""
 
     def __init__(self) -> None:
         super().__init__(buildkit=False)
@@ -175,7 +175,7 @@ def _importable(module: str) -> bool:
 
 
 def rivals() -> list[Rival]:
-    """All of them, in the table's order."""
+    """All other tools, in the table's order."""
     return [Docker(buildkit=False), Docker(buildkit=True), BuildKitUv(), Buildah(), PrefectDocker()]
 
 

@@ -1,10 +1,10 @@
-"""Builds the same projects in every way that this machine has, and prints medians side by side.
+"""Builds the same projects with every tool of this machine, and prints medians side by side.
 
     python benchmarks/images/run.py [--projects a,b,torch] [--lines loopback,wan] [--rivals NAMES] [--steps STEPS]
                                     [--runs 5] [--cold-runs 1] [--pause SECONDS] [--save FILE]
     python benchmarks/images/run.py --show FILE
 
-See README.md beside this file for what is measured.
+README.md in this folder says what is measured.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _names = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured.
+    """The measurements to take.
 
     Attributes:
-        others: The ways beside ours.
+        others: The other tools.
         steps: Some of STEPS.
-        runs: Of an edit and of nothing.
-        cold_runs: Of the cold steps.
+        runs: How often an edit and an unchanged build are timed.
+        cold_runs: How often the cold steps are timed.
         pause: Seconds between an edit and its build.
     """
 
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def available(names: str | None) -> list[Rival]:
-    """The rivals that were named and that this machine has; what it lacks is printed."""
+    """The named tools that this machine has; missing ones are printed."""
     chosen = [rival for rival in rivals() if names is None or rival.name in names.split(",")]
     lacks = {rival.name: rival.missing() for rival in chosen}
     for rival, lack in lacks.items():
@@ -120,7 +120,7 @@ def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> No
 def take_turns(
     piece: tables.Piece, ways: Sequence[Rival], project: projects.Project, line: wan.Line, base: str, plan: Plan
 ) -> None:
-    """Cold builds in rounds, for a machine's speed drifts within minutes; what is warm, one way after the other."""
+    """Cold builds in rounds, because a machine's speed drifts within minutes; warm builds one tool after another."""
     going = list(ways)
 
     def turn(way: Rival, measure: Callable[[tables.Row], None]) -> None:
@@ -129,7 +129,7 @@ def take_turns(
         try:
             way.prepare(project, base)
             measure(piece.rows.setdefault(way.name, {}))
-        except RuntimeError as error:  # its own words, and the others go on
+        except RuntimeError as error:  # its own message; the others continue
             going.remove(way)
             piece.rows.pop(way.name, None)
             print(f"{way.name}: failed on this machine: {str(error)[-600:]}\n")
@@ -144,7 +144,7 @@ def take_turns(
 def cold(
     way: Rival, project: projects.Project, line: wan.Line, base: str, wanted: frozenset[str], row: tables.Row
 ) -> None:
-    """A build that finds no cache, with the bytes that it sends over the line; then ours on a fresh machine."""
+    """Times a build without caches, and counts the bytes that it sends; then our build on a fresh machine."""
     image = new_image(line.host)
     way.forget(base)
     settle()
@@ -161,9 +161,9 @@ def cold(
 
 
 def warm(way: Rival, project: projects.Project, line: wan.Line, plan: Plan, row: tables.Row) -> None:
-    """Builds of what was built before, unchanged and with a line changed."""
+    """Times builds of a project that was built before, unchanged and with a changed line."""
     image = new_image(line.host)
-    way.build_and_push(project, image)  # whatever was measured before, it is there now
+    way.build_and_push(project, image)  # afterwards the image exists, whatever was measured before
     if "nothing" in plan.steps:
         row["nothing"] = [seconds(lambda: way.build_and_push(project, image)) for _ in range(plan.runs)]
     for _ in range(plan.runs if "edit" in plan.steps else 0):
@@ -173,7 +173,7 @@ def warm(way: Rival, project: projects.Project, line: wan.Line, plan: Plan, row:
 
 
 def settle() -> None:
-    """What the way before left is not for this one to bear: bytes not yet written, and memory in small pieces.
+    """Removes effects of the build before: bytes that aren't written yet, and fragmented memory.
 
     After an hour of builds Linux finds few large pieces any more. Three runs one after the other, without joining, with
     it and without: ours took 2.9, 2.3 and 2.2 s, BuildKit with uv 14.7, 13.4 and 12.3.
@@ -184,12 +184,12 @@ def settle() -> None:
 
 
 def new_image(host: str) -> str:
-    """A name in a repository that nobody used before."""
+    """A name in a repository that wasn't used before."""
     return f"{host}/bench/n{next(_names)}:latest"
 
 
 def processes(project: projects.Project, ours: Ours, host: str, base: str, plan: Plan) -> tables.Row:
-    """Our way as a command of its own: with the interpreter's start and the imports."""
+    """Our build as a process, with the interpreter's start and the imports."""
     image = new_image(host)
     command = whole_process(ours.home, project.folder, image, base)
     subprocess.run(command, check=True)
@@ -203,7 +203,7 @@ def processes(project: projects.Project, ours: Ours, host: str, base: str, plan:
 
 
 def bump(project: projects.Project, ours: Ours, host: str, base: str, line: str) -> None:
-    """A small dependency beside torch gets another version: what travels."""
+    """Measures what is sent when a small dependency beside torch gets another version."""
     image = new_image(host)
     try:
         ours.prepare(project, base)

@@ -1,4 +1,4 @@
-"""What was measured, kept in a file piece by piece, and printed with ratios."""
+"""Measurements: saved to a file, and printed with ratios."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import wan
 
 Row = dict[str, list[float]]
-"""A column's samples: seconds; of `sent` bytes."""
+"""The samples of a column, in seconds; those of `sent` in bytes."""
 COLUMNS = ("cold", "fresh machine", "edit", "nothing")
 
 
 @dataclass
 class Piece:
-    """One run's figures of one project over one line; ratios are taken inside it."""
+    """The measurements of one project over one line in one run; ratios compare measurements of one run."""
 
     project: str
     line: str
@@ -25,7 +25,7 @@ class Piece:
 
 
 def load(path: Path) -> list[Piece]:
-    """The pieces in a file, one a line."""
+    """Reads the pieces of a file, one in each line."""
     return [Piece(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -68,7 +68,7 @@ def _cell(pieces: Sequence[Piece], name: str, column: str, ours: str) -> str:
 
 
 def _sent(pieces: Sequence[Piece], name: str) -> str:
-    """What a cold build sent over the line, and how close it came to the line's own speed."""
+    """Prints what a cold build sent over the line, beside the line's own speed."""
     pairs = [
         pair
         for row in (piece.rows.get(name, {}) for piece in pieces)

@@ -1,4 +1,4 @@
-"""A slow line: a TCP proxy with 40 ms round trip and 100 Mbit/s upwards, which counts what goes up.
+"""A slow line: a TCP proxy with 40 ms round trip and 100 Mbit/s upwards, which counts the bytes sent.
 
 A connection costs a round trip before its first byte, as TCP's handshake does; the kernel has made it at once here.
 """
@@ -41,7 +41,7 @@ def slow_line(upstream: str) -> Iterator[Line]:
 
 
 class Line:
-    """What leads to a registry.
+    """A line to a registry.
 
     Attributes:
         host: What listens, as `127.0.0.1:PORT`.
@@ -54,12 +54,12 @@ class Line:
 
     @property
     def sent(self) -> int:
-        """Bytes that went up until now."""
+        """The bytes sent until now."""
         return self.counter.value if self.counter else 0
 
 
 class _Throttle:
-    """When the next byte may leave."""
+    """The time at which the next byte may be sent."""
 
     def __init__(self, counter: Synchronized[int]) -> None:
         self._counter = counter
@@ -74,7 +74,7 @@ class _Throttle:
 
 
 def _serve(upstream: str, counter: Synchronized[int], ready: Connection) -> None:
-    """The proxy's process: tells its port, then carries bytes until it is ended."""
+    """The proxy's process: reports its port, then forwards bytes until it is terminated."""
     host, _, port = upstream.rpartition(":")
     throttle = _Throttle(counter)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -90,7 +90,7 @@ def _serve(upstream: str, counter: Synchronized[int], ready: Connection) -> None
 
 
 def _pump(source: socket.socket, target: socket.socket, take: Callable[[int], float] | None, opened: float) -> None:
-    """Bytes wait half a round trip, and their turn on the line; reading goes on meanwhile, up to a window."""
+    """Delays bytes by half a round trip and by the line's speed; reading continues meanwhile, up to a window."""
     waiting: queue.Queue[tuple[float, bytes]] = queue.Queue(maxsize=64)
 
     def read() -> None:

@@ -1,1 +1,1 @@
-"""Base images: resolving a name to a digest, reading what lies inside, copying layers."""
+"""Base images: resolving a name to a digest, reading their config and Python, copying their layers."""

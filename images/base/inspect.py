@@ -1,4 +1,4 @@
-"""What is inside a base: its config, and the Python that it has, read without pulling it."""
+"""Reads a base image's config and finds its Python interpreters, without pulling the image."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _INTERPRETER = re.compile(r"(?:\./)?((?:usr/local/|usr/|opt/[^/]+/|root/[^/]+/)?
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Interior(NamedTuple):
-    """What only reading a base tells: more requests, and a layer or part of it.
+class BaseContents(NamedTuple):
+    """What has to be read from a base's blobs: its config, and often a part of its layers.
 
     Attributes:
         config: The config document.
-        python: The interpreter, absolute path.
-        python_version: Minor version of it.
+        python: Absolute path of the interpreter.
+        python_version: The interpreter's minor version, as "3.11".
     """
 
     config: dict[str, Any]
@@ -33,18 +33,18 @@ class Interior(NamedTuple):
     python_version: str
 
 
-def look_into(text: str, source: ImageTarget, found: dict[str, Any], python: str | None) -> dict[str, Any]:
-    """What config and layers tell: `config`, and `pythons` by minor version.
+def inspect_base(text: str, source: ImageTarget, found: dict[str, Any], python: str | None) -> dict[str, Any]:
+    """Reads the config and the interpreters of a base: `config`, and `pythons` by minor version.
 
     Args:
-        text: The base's name, for errors.
-        source: Where it lies.
-        found: What its manifest told: `config_digest` and `layers`.
+        text: The base's reference, for messages.
+        source: The registry or layout that has it.
+        found: Facts of its manifest: `config_digest` and `layers`.
         python: The minor version to look for; None finds all.
 
     Raises:
-        BaseImageError: It is for another platform.
-        RegistryError: It can't be read; transient if the registry may answer later.
+        BaseImageError: The base is for another platform.
+        RegistryError: The base can't be read; transient if a retry may help.
     """
     with source.open_blob(found["config_digest"]) as body:
         config: dict[str, Any] = json.loads(body.read())
@@ -58,9 +58,9 @@ def look_into(text: str, source: ImageTarget, found: dict[str, Any], python: str
 def _pythons(
     source: ImageTarget, layers: Iterable[Descriptor], config: dict[str, Any], wanted: str | None
 ) -> dict[str, str]:
-    """Minor version -> interpreter: as Docker's official images say of themselves, else by reading the layers.
+    """Interpreters by minor version: from PYTHON_VERSION, which Docker's official images set, else from the layers.
 
-    Reading ends at the wanted one in a folder of PATH; usr/bin comes early in a layer that is sorted.
+    Reading stops at the wanted version in a folder of PATH; usr/bin comes early in a layer that is sorted.
     """
     env = dict(item.split("=", 1) for item in config.get("config", {}).get("Env") or [] if "=" in item)
     if match := re.match(r"3\.\d+", env.get("PYTHON_VERSION", "")):
@@ -82,7 +82,7 @@ def _rank(path: str, folders: Sequence[str]) -> int:
 
 
 def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
-    """The names in a layer, read as it streams by; nothing is kept."""
+    """The names of a layer's entries, read from the stream; nothing is stored."""
     with source.open_blob(layer.digest) as body:
         try:
             zipped = layer.media_type.endswith("gzip")
@@ -98,11 +98,11 @@ def _names(source: ImageTarget, layer: Descriptor) -> Iterable[str]:
             ) from error
 
 
-def choose(pythons: dict[str, str], python: str | None, text: str) -> tuple[str, str]:
-    """The interpreter of the wanted version, or of the newest, and its minor version.
+def choose_python(pythons: dict[str, str], python: str | None, text: str) -> tuple[str, str]:
+    """The path and minor version of the interpreter: the requested version, or the newest.
 
     Raises:
-        BaseImageError: The base has none.
+        BaseImageError: The base doesn't have it.
     """
     if not pythons:
         raise BaseImageError("the base has no Python", where=text, next_step="Name a base that has one")

@@ -1,4 +1,4 @@
-"""Base images: resolved to a digest, read without pulling them, checked for the Python that is wanted."""
+"""Base images: resolved to a digest, and read without being pulled."""
 
 from __future__ import annotations
 
@@ -18,29 +18,22 @@ from ..oci.image_types import Descriptor
 from ..oci.layout import OciLayout
 from ..oci.reference import LayoutReference, Reference, parse_reference
 from ..oci.target import ImageTarget
-from ..registry.auth import Credentials, docker_login
+from ..registry.auth import CredentialsFor, docker_login
 from ..registry.repository import INDEXES, Repository
-from .inspect import Interior, choose, look_into, wrong_platform
-
-DEFAULTS = {python: f"docker.io/library/python:{python}-slim" for python in ("3.10", "3.11", "3.12", "3.13", "3.14")}
-"""Docker's official images by Python's minor version: Debian, small, with nothing but Python."""
-
-PREBUILT = "us-docker.pkg.dev/vertex-ai/training/{framework}:latest"
-"""Vertex AI's own training images by full name, as {framework} = `tf-cpu.2-17.py310` or `pytorch-gpu.2-4.py310`:
-https://cloud.google.com/vertex-ai/docs/training/pre-built-containers. Any of them can be a project's `base`."""
+from .inspect import BaseContents, choose_python, inspect_base, wrong_platform
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A base image as it is now: its manifest, and, once somebody asks, its interior.
+    """A base image: its manifest, and on request its contents.
 
     Attributes:
-        reference: By digest.
-        digest: Of its linux/amd64 manifest.
-        docker: Its media types are Docker's; what is built on it must follow.
-        layers: In order.
-        source: Where its layers can be had.
-        read: Reads the interior.
+        reference: The image's name by digest.
+        digest: The digest of its linux/amd64 manifest.
+        docker: Whether its media types are Docker's; images built on it must have the same.
+        layers: Its layers, lowest first.
+        source: The registry or layout that has its layers.
+        read: Reads the contents.
     """
 
     reference: str
@@ -48,47 +41,32 @@ class Base:
     docker: bool
     layers: Sequence[Descriptor]
     source: ImageTarget
-    read: Callable[[], Interior]
+    read: Callable[[], BaseContents]
 
     @property
-    def interior(self) -> Interior:
-        """What is inside.
+    def contents(self) -> BaseContents:
+        """The image's config and its Python, read at the first access.
 
         Raises:
-            BaseImageError: It is for another platform, or hasn't the Python that is wanted.
+            BaseImageError: It is for another platform, or doesn't have the requested Python.
             RegistryError: The registry can't be asked.
         """
         return self.read()
 
 
-class _Once:
-    """Reads when first called; threads share what was read."""
+class _ReadOnce:
+    """Reads the contents at the first call, and keeps them for all threads."""
 
-    def __init__(self, read: Callable[[], Interior]) -> None:
+    def __init__(self, read: Callable[[], BaseContents]) -> None:
         self._read = read
         self._lock = threading.Lock()
-        self._found: Interior | None = None
+        self._found: BaseContents | None = None
 
-    def __call__(self) -> Interior:
+    def __call__(self) -> BaseContents:
         with self._lock:
             if self._found is None:
                 self._found = self._read()
             return self._found
-
-
-def default_base(python: str) -> str:
-    """The base for a project that names none.
-
-    Raises:
-        BaseImageError: None is known for that version.
-    """
-    if python not in DEFAULTS:
-        raise BaseImageError(
-            f"no default base for Python {python}",
-            where="base",
-            next_step="Set base in [tool.vertex-training], or one of the versions " + ", ".join(DEFAULTS),
-        )
-    return DEFAULTS[python]
 
 
 def resolve_base(
@@ -96,40 +74,40 @@ def resolve_base(
     *,
     cache: Path,
     python: str | None = None,
-    credentials: Callable[[str], Credentials | None] = docker_login,
+    credentials: CredentialsFor = docker_login,
     max_age: float = 3600.0,
     clock: Callable[[], float] = time.time,
 ) -> Base:
-    """Finds out what a base is: one request for a tag not asked within `max_age` seconds, none otherwise.
+    """Resolves a base image, with one request for a tag that wasn't resolved within `max_age` seconds.
 
-    A base that was never seen is asked for its manifest; the rest is read when its interior is wanted.
+    For a base that isn't cached the manifest is read too; its contents are read at the first access.
 
     Args:
-        text: A tag or a digest at a registry, or an image in a layout.
-        cache: Folder that remembers bases.
-        python: The minor version wanted, "3.11"; a base without it is refused. None takes the newest it has.
-        credentials: Who asks a host; docker's own login by default.
-        max_age: Seconds; 0 asks now.
+        text: A reference by tag or digest in a registry or a layout.
+        cache: Folder that remembers base images.
+        python: The minor version that the base must have, as "3.11"; None takes its newest.
+        credentials: Credentials for a registry's host. Default: docker's login.
+        max_age: Seconds for which a tag's digest is remembered; 0 always asks.
         clock: Seconds since 1970.
 
     Raises:
-        BaseImageError: It isn't there, or has no image for linux/amd64.
+        BaseImageError: There is no such image, or none for linux/amd64.
         RegistryError: The registry can't be asked.
     """
     reference = parse_reference(text)
     source = _source(reference, credentials)
     digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
     record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
-    facts = _known(record)
-    found = facts or _look_at(text, source, digest)
+    cached = _read_json(record)
+    found = cached or _read_base_manifest(text, source, digest)
 
-    def read() -> Interior:
-        inside = facts
-        if inside is None:
-            inside = found | retry(lambda: look_into(text, source, found, python))
-            write_atomic(record, json.dumps(inside))
-        path, version = choose(inside["pythons"], python, text)
-        return Interior(inside["config"], path, version)
+    def read() -> BaseContents:
+        details = cached
+        if details is None:
+            details = found | retry(lambda: inspect_base(text, source, found, python))
+            write_atomic(record, json.dumps(details))
+        path, version = choose_python(details["pythons"], python, text)
+        return BaseContents(details["config"], path, version)
 
     return Base(
         reference=source.reference(found["digest"]),
@@ -137,7 +115,7 @@ def resolve_base(
         docker=found["docker"],
         layers=[Descriptor(**layer) for layer in found["layers"]],
         source=source,
-        read=_Once(read),
+        read=_ReadOnce(read),
     )
 
 
@@ -145,21 +123,21 @@ def base_digest(
     text: str,
     *,
     cache: Path,
-    credentials: Callable[[str], Credentials | None] = docker_login,
+    credentials: CredentialsFor = docker_login,
     max_age: float = 3600.0,
     clock: Callable[[], float] = time.time,
 ) -> str:
-    """A base's digest as `resolve_base` finds it, for builders that read nothing else of it; an index has its own.
+    """The digest that a reference stands for, of an image or of an index; arguments as for `resolve_base`.
 
     Raises:
-        BaseImageError: It isn't there.
+        BaseImageError: There is no such image.
         RegistryError: The registry can't be asked.
     """
     reference = parse_reference(text)
     return reference.digest or _digest_of_tag(reference, _source(reference, credentials), cache, max_age, clock)
 
 
-def _source(reference: Reference | LayoutReference, credentials: Callable[[str], Credentials | None]) -> ImageTarget:
+def _source(reference: Reference | LayoutReference, credentials: CredentialsFor) -> ImageTarget:
     if isinstance(reference, LayoutReference):
         return OciLayout(reference.folder, reference.name)
     return Repository(reference, credentials=credentials(reference.host))
@@ -172,9 +150,9 @@ def _digest_of_tag(
     max_age: float,
     clock: Callable[[], float],
 ) -> str:
-    """A tag's digest, remembered for a while: a build an hour later may use another base, one a minute later not."""
+    """The digest of a tag, remembered for `max_age` seconds."""
     path = cache / "bases" / "tags.json"
-    tags = _known(path) or {}
+    tags = _read_json(path) or {}
     digest, asked = tags.get(str(reference), ("", 0.0))
     if digest and 0 <= clock() - asked < max_age:
         return digest
@@ -186,22 +164,24 @@ def _digest_of_tag(
     return found.digest
 
 
-def _known(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
 
 
-def _look_at(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
-    """What the manifest tells."""
+def _read_base_manifest(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
+    """The facts of the linux/amd64 manifest that `Base` needs, as they are cached."""
     media_type, manifest = _manifest(text, source, digest)
     if media_type in INDEXES:
         digest = _amd64(text, manifest)
         media_type, manifest = _manifest(text, source, digest)
     if "layers" not in manifest:
         raise BaseImageError(
-            f"the base is of an old kind ({media_type or 'schema 1'})", where=text, next_step="Push it anew with docker"
+            f"the base has an old manifest format ({media_type or 'schema 1'})",
+            where=text,
+            next_step="Push it again with a current docker",
         )
     layers = [Descriptor(layer["mediaType"], layer["digest"], layer["size"]) for layer in manifest["layers"]]
     return {

@@ -1,6 +1,6 @@
-"""The project's files as layers: sources apart from data, each spread over buckets by folder.
+"""Divides the project's files into buckets, one layer each: sources and data apart, each spread by folder.
 
-So an edited line makes one small layer anew, and a changed data file a sixteenth of the data, not all of it.
+So an edited line changes one small layer, and a changed data file one of 16 layers of data.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import marshal
 import os
 import posixpath
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import BinaryIO
@@ -31,15 +31,15 @@ _SOURCES = (
     *(".toml", ".cfg", ".ini", ".conf", ".yaml", ".yml", ".json"),
 )
 _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
-_RACY = 2 * 10**9  # nanoseconds: the coarsest file times are two seconds apart (FAT)
+_RACY = 2 * 10**9  # nanoseconds: the coarsest file times have steps of two seconds (FAT)
 
 
 FORMAT = f"3 {FAST}"
-"""Of a code layer's bytes; raise it when they change, so that nothing older is reused."""
+"""Version of the code layers' bytes; raise it when they change, so that older layers aren't reused."""
 
 
 _Entry = tuple[str, SourceFile, tuple[int, int, int, int]]
-"""A path, its file, and the file's signature."""
+"""A path, the file, and the file's signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Bucket:
     Attributes:
         title: "code 3/8" or "data 5/16".
         files: Sorted by path.
-        signature: Of paths, modes and what stat tells; equal as long as nothing was touched.
-        racy: Paths of files touched so shortly before the scan that a later change could leave `signature` equal.
+        signature: Hash of paths, modes and file status; the same as long as no file was touched.
+        racy: Paths of files touched so shortly before the scan that a later change may leave `signature` the same.
     """
 
     title: str
@@ -60,14 +60,14 @@ class Bucket:
 
 
 def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
-    """Spreads `files` over buckets; empty ones are left out.
+    """Divides `files` into buckets; empty buckets are left out.
 
     Args:
-        files: Any order.
-        now: Nanoseconds since 1970, taken before the call.
+        files: The files in any order.
+        now: Nanoseconds since 1970, taken before the files were scanned.
 
     Raises:
-        ImageError: A file is gone, or has a name that a layer can't hold.
+        ImageError: A file is gone, or has a name that a layer can't have.
     """
     buckets: dict[str, list[_Entry]] = {}
     folders: dict[tuple[str, bool], list[_Entry]] = {}
@@ -78,7 +78,7 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
         is_source = signature[3] <= _LARGEST_SOURCE and name.lower().endswith(_SOURCES)
         entries = folders.get((folder + slash, is_source))
         if entries is None:
-            _checked(path)  # a folder's name needs no second look
+            _checked(path)  # checked once for all files of the folder
             entries = folders[folder + slash, is_source] = buckets.setdefault(_bucket(folder, is_source), [])
         elif name[:1] in ("", "."):
             _checked(path)
@@ -87,10 +87,10 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
 
 
 def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
-    """Writes the bucket's layer to `out`; returns it, and the SHA-256 of each racy file's bytes.
+    """Writes a bucket's layer to `out`; returns the layer, and the SHA-256 of each racy file.
 
     Raises:
-        ImageError: A file is gone, or changed while it was read.
+        ImageError: A file is gone, or changed after it was listed.
     """
     writer = LayerWriter(out, fast)
     hashes = _write_files(writer, bucket)
@@ -98,10 +98,10 @@ def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
 
 
 def hash_bucket(bucket: Bucket) -> tuple[str, dict[str, str]]:
-    """The diff ID that the bucket's layer has, made or not; and the SHA-256 of each racy file's bytes.
+    """Computes the diff ID of a bucket's layer without making it; also returns the SHA-256 of each racy file.
 
     Raises:
-        ImageError: As `write_bucket`.
+        ImageError: As for `write_bucket`.
     """
     writer = TarWriter()
     hashes = _write_files(writer, bucket)
@@ -109,7 +109,7 @@ def hash_bucket(bucket: Bucket) -> tuple[str, dict[str, str]]:
 
 
 def hash_file(file: SourceFile) -> str:
-    """SHA-256 of a file's bytes as they are now; empty if it can't be read."""
+    """The SHA-256 of a file's current bytes; empty if it can't be read."""
     digest = hashlib.sha256()
     try:
         with file.source.open("rb") as stream:
@@ -120,8 +120,8 @@ def hash_file(file: SourceFile) -> str:
     return digest.hexdigest()
 
 
-def write_folders(out: BinaryIO, directories: Sequence[str]) -> Layer:
-    """The empty folders that a project asks for, writable by whoever the job runs as: a base may set a user."""
+def write_directories(out: BinaryIO, directories: Sequence[str]) -> Layer:
+    """Writes the empty folders that a project asks for, writable for every user: a base may set any user."""
     writer = LayerWriter(out)
     for directory in sorted(directories):
         writer.add_directory(posixpath.join(image_paths.APP, _checked(directory)).lstrip("/"), 0o777)
@@ -159,14 +159,14 @@ def _write_files(writer: TarWriter, bucket: Bucket) -> dict[str, str]:
 def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
     digest = hashlib.sha256() if hashes is not None else None
     try:
-        opened = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)  # no file object for each of thousands
+        opened = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)  # faster than file objects
         try:
             stat, listed = os.fstat(opened), file.signature
-            # Not the second, the time of the inode: a new link or mode changes it, and no byte.
+            # The inode's time is left out: a new link or mode changes it without changing the contents.
             if listed and (stat.st_mtime_ns, stat.st_ino, stat.st_size) != (listed[0], listed[2], listed[3]):
                 raise _changed(file)
             path = f"{image_paths.APP}/{file.path}".lstrip("/")
-            blocks = _blocks(opened, file, stat.st_size, digest)
+            blocks = _blocks(opened, file, stat.st_size, digest.update if digest else None)
             writer.add_file(path, stat.st_size, blocks, executable=file.executable)
         finally:
             os.close(opened)
@@ -176,31 +176,31 @@ def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | No
         hashes[file.path] = digest.hexdigest()
 
 
-def _blocks(opened: int, file: SourceFile, left: int, digest: hashlib._Hash | None) -> Iterator[bytes]:
+def _blocks(opened: int, file: SourceFile, left: int, tee: Callable[[bytes], object] | None) -> Iterator[bytes]:
     while left:
         block = os.read(opened, min(CHUNK, left))
         if not block:
             raise _changed(file)
         left -= len(block)
-        if digest:
-            digest.update(block)
+        if tee:
+            tee(block)
         yield block
 
 
 def _checked(path: str) -> str:
-    """The path, if a layer can hold it: relative, inside, and no whiteout (a name that deletes what lies below)."""
+    """The path, if a layer can have it: inside the project, and no whiteout (deletes a file of the layers below)."""
     parts = path.split("/")
     if path.startswith("/") or not {"", ".", ".."}.isdisjoint(parts):
-        raise ImageError(f"{path!r} lies outside the project", next_step="Use a path relative to the project")
+        raise ImageError(f"{path!r} is outside the project", next_step="Use a path relative to the project")
     if ".wh." in path and any(part.startswith(".wh.") for part in parts):
         raise ImageError(f"{path!r} can't be in an image: names with .wh. delete files there", next_step="Rename it")
     return path
 
 
 def _changed(file: SourceFile) -> ImageError:
-    """What was listed is what the image is named after: other bytes must not get its name."""
+    """The error for a file that changed after it was listed: the image's fingerprint is that of the listed files."""
     return ImageError(
-        f"{file.path} changed while the image was made",
+        f"{file.path} changed while the image was built",
         where=file.source,
         next_step="Run again when nothing writes there",
     )

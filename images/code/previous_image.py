@@ -1,7 +1,7 @@
-"""Code layers that exist already: on this machine, and in the image that the target had last.
+"""The code layers of the target's latest image, which a build reuses if their contents are the same.
 
-A layer's diff ID is known by reading its files, which costs a fraction of compressing and sending them. So a fresh
-machine, and one whose files were only touched, make no layer that is there.
+Reading files is enough to compute a layer's diff ID, and costs a fraction of compressing and sending them. So a fresh
+machine, and one whose files were only touched, don't make layers that exist.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..oci.target import ImageTarget
 from .buckets import FORMAT
 
 LABEL = f"{PREFIX}.layers"
-"""Of an image: how its code layers were made. Others may have the same diff IDs and other digests."""
+"""The image label that says how the code layers were made: other ways give other digests for equal diff IDs."""
 
 _LARGEST_CONFIG = 4 * 1024 * 1024
 
 
 def layers_of_latest(target: ImageTarget) -> dict[str, Layer]:
-    """The layers of the target's latest image by diff ID, without titles; none if another version made them.
+    """The layers of the target's latest image by diff ID, without titles; empty if another version made them.
 
-    Two requests. That the target can't be asked is no error: it only makes more to do.
+    Takes two requests. Empty too if the target can't be asked: the layers are then made.
     """
     try:
         found = target.get_manifest(LATEST)

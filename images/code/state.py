@@ -1,4 +1,4 @@
-"""Remembers which layer a bucket of files became, by what stat told of them: most builds read no file at all."""
+"""Records which layer a bucket of files became, by file times and sizes: most builds need not read any file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Known:
 
 
 class CodeState:
-    """The buckets of one project, as its last build left them; a lost or broken file only costs time."""
+    """The recorded layers of one project's last build; a lost or damaged record only costs time."""
 
     def __init__(self, folder: Path, root: Path) -> None:
         self._path = folder / f"{hashlib.sha256(str(root).encode()).hexdigest()[:32]}.json"
@@ -28,10 +28,10 @@ class CodeState:
         self._changed = False
 
     def layer(self, bucket: Bucket) -> Layer | None:
-        """The layer that `bucket` became, if its files are as they were then.
+        """The recorded layer of `bucket`; None if a file has changed since.
 
-        Files that had been touched within two seconds of that scan could have changed since without any sign, so their
-        bytes are compared.
+        A file that had been touched within two seconds of the recorded scan may have changed since with the same times,
+        so its contents are compared.
         """
         known = self._known.get(bucket.title)
         if known is None or known.signature != bucket.signature:
@@ -47,15 +47,15 @@ class CodeState:
 
     @property
     def layers(self) -> dict[str, Layer]:
-        """The last build's layers, by diff ID."""
+        """The layers of the last build by diff ID."""
         return {known.layer.diff_id: known.layer for known in self._known.values()}
 
     def remember(self, bucket: Bucket, layer: Layer, racy: dict[str, str]) -> None:
-        """`bucket` became `layer`; `racy` holds the SHA-256 of the files touched just before."""
+        """Records the layer of `bucket`; `racy` has the SHA-256 of the files touched just before the scan."""
         self._set(bucket.title, _Known(bucket.signature, layer, racy))
 
     def save(self) -> None:
-        """Writes what changed since it was loaded."""
+        """Writes the records if they have changed."""
         if self._changed:
             buckets = {title: asdict(known) for title, known in self._known.items()}
             write_atomic(self._path, json.dumps({"format": FORMAT, "buckets": buckets}))

@@ -1,7 +1,7 @@
-"""What a build sends to the engine: the project's folder by Docker's own rules, or exactly the project's files.
+"""The build context that is sent to the engine: the project's folder by Docker's rules, or exactly the project's files.
 
-The archive is a function of names, contents and executable bits alone, so that its hash says whether a build would
-see anything new, on any machine: owner, umask and times are left out.
+The archive depends only on names, contents and executable bits, not on owner, umask and times. So its hash says on any
+machine whether a build would have new inputs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import IO, TYPE_CHECKING, cast
 from ...core.dockerignore import DockerIgnore
 from ...core.errors import DockerError
 from ..oci.image_types import ImageRequest
-from .dockerfile_render import REQUIREMENTS, WHEELS, freeze, render
+from .dockerfile_render import REQUIREMENTS, WHEELS, pip_requirements, render
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# Wheels that a build makes are zip files, which know no time before 1980.
+# 1980: builds may write these times into wheels, which are zip files and have no earlier ones.
 _MTIME = 315532800
 
 
@@ -35,7 +35,7 @@ class _Entry:
 
 
 def dockerfile_text(request: ImageRequest) -> str:
-    """The project's own Dockerfile, or the one made for it.
+    """The text of the project's own Dockerfile, or of the rendered one.
 
     Raises:
         DockerError: It can't be read.
@@ -51,10 +51,10 @@ def dockerfile_text(request: ImageRequest) -> str:
 
 
 def dockerfile_name(request: ImageRequest) -> str:
-    """Where the Dockerfile lies in the context.
+    """The path of the Dockerfile in the context.
 
     Raises:
-        DockerError: Outside the project.
+        DockerError: The Dockerfile is outside the project.
     """
     if request.dockerfile is None:
         return "Dockerfile"
@@ -62,7 +62,7 @@ def dockerfile_name(request: ImageRequest) -> str:
         return request.dockerfile.absolute().relative_to(request.root.absolute()).as_posix()
     except ValueError:
         raise DockerError(
-            "the Dockerfile lies outside the project",
+            "the Dockerfile is outside the project",
             where=request.dockerfile,
             next_step=f"Move it into {request.root}",
         ) from None
@@ -74,7 +74,7 @@ def write_context(request: ImageRequest, sink: IO[bytes]) -> None:
     Raises:
         DockerError: A file can't be read.
     """
-    # BuildKit knows an archive by the header in its first kilobyte, where PAX would write another one.
+    # BuildKit recognizes an archive by the header in its first kilobyte, where PAX has another one.
     with tarfile.open(fileobj=sink, mode="w|", format=tarfile.GNU_FORMAT) as archive:
         for entry in _entries(request):
             try:
@@ -88,7 +88,7 @@ def write_context(request: ImageRequest, sink: IO[bytes]) -> None:
 
 
 def context_digest(request: ImageRequest) -> str:
-    """Hexadecimal SHA-256 of everything that a project gives to its build: context, arguments, stage."""
+    """SHA-256 of everything that a project gives to its build, hexadecimal: context, arguments, stage."""
     hashed = _Hash()
     write_context(request, cast("IO[bytes]", hashed))
     settings = [dockerfile_name(request), request.target or ""]
@@ -114,18 +114,18 @@ def _entries(request: ImageRequest) -> Iterator[_Entry]:
         yield from (_Entry(file.path, file.source) for file in request.files if file.path != "Dockerfile")
     else:
         yield from (_Entry(name, request.root / name) for name in context_names(request))
-    # A Dockerfile of ours that was saved as the project's own still finds the frozen dependencies.
-    frozen = freeze(request.lock)
-    if frozen.text and REQUIREMENTS in text and not (request.root / REQUIREMENTS).exists():
-        yield _Entry(REQUIREMENTS, frozen.text.encode())
-        yield from (_Entry(f"{WHEELS}/{path.name}", request.root / path) for path in frozen.wheels)
+    # A rendered Dockerfile that was saved as the project's own still needs the frozen dependencies.
+    requirements = pip_requirements(request.lock)
+    if requirements.text and REQUIREMENTS in text and not (request.root / REQUIREMENTS).exists():
+        yield _Entry(REQUIREMENTS, requirements.text.encode())
+        yield from (_Entry(f"{WHEELS}/{path.name}", request.root / path) for path in requirements.wheels)
 
 
 def context_names(request: ImageRequest) -> Sequence[str]:
-    """What the project's ignore file lets into the context of its own Dockerfile, sorted: files, folders and links.
+    """The files, folders and links in the context of the project's own Dockerfile, sorted: those not in .dockerignore.
 
     Raises:
-        DockerError: The ignore file has a line that Docker refuses.
+        DockerError: .dockerignore has a line that Docker refuses.
     """
     name = dockerfile_name(request)
     try:
@@ -150,7 +150,7 @@ def _walk(folder: str, prefix: str, rules: DockerIgnore) -> Iterator[str]:
 
 
 def _ignore_lines(root: Path, dockerfile: str) -> list[str]:
-    # Docker prefers the ignore file that is named after the Dockerfile.
+    # Docker prefers an ignore file that is named after the Dockerfile.
     for path in (root / f"{dockerfile}.dockerignore", root / ".dockerignore"):
         if path.is_file():
             return path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
@@ -173,7 +173,7 @@ def _add(archive: tarfile.TarFile, entry: _Entry) -> None:
     elif stat.S_ISDIR(status.st_mode):
         member.type = tarfile.DIRTYPE
         archive.addfile(member)
-    elif stat.S_ISREG(status.st_mode):  # sockets and pipes have no place in an image
+    elif stat.S_ISREG(status.st_mode):  # sockets and pipes are left out
         with entry.source.open("rb") as file:
             member.size = status.st_size
             archive.addfile(member, file)

@@ -1,6 +1,6 @@
-"""The engine's build output as lines for people; both builders speak through the same stream of JSON objects.
+"""Reads the engine's build output: the stream of JSON objects that the classic builder and BuildKit send.
 
-The classic builder sends text. BuildKit sends protobuf messages of its own in base64:
+The classic builder sends text. BuildKit sends its own protobuf messages in base64:
 https://github.com/moby/buildkit/blob/master/api/services/control/control.proto (StatusResponse).
 """
 
@@ -28,10 +28,10 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class BuildOutput:
-    """Takes the engine's answers one after another; keeps what a failure has to tell.
+    """Logs the output of one build, and keeps what the error message of a failed build needs.
 
     Attributes:
-        image_id: Of the built image; empty until the engine told it.
+        image_id: The built image's id; empty until the engine reports it.
         tail: The last lines, oldest first.
     """
 
@@ -43,13 +43,13 @@ class BuildOutput:
         self._open = ""
         self._step = ""
         self._names: dict[bytes, str] = {}
-        self._told: set[tuple[bytes, str]] = set()
+        self._logged: set[tuple[bytes, str]] = set()
 
-    def take(self, answer: dict[str, Any]) -> None:
-        """One object of the stream.
+    def handle(self, answer: dict[str, Any]) -> None:
+        """Handles one object of the stream.
 
         Raises:
-            DockerError: The engine said that the build failed; says at which instruction.
+            DockerError: The build failed; names the instruction.
         """
         if "error" in answer or "errorDetail" in answer:
             message = answer.get("errorDetail", {}).get("message") or str(answer.get("error"))
@@ -65,7 +65,7 @@ class BuildOutput:
             self._line(str(answer["status"]))
 
     def _text(self, text: str) -> None:
-        """Text arrives in pieces; a line is told when it is whole."""
+        """Adds text, which arrives in pieces; a line is logged when it is complete."""
         *lines, self._open = (self._open + text).split("\n")
         for line in lines:
             self._line(line)
@@ -76,7 +76,7 @@ class BuildOutput:
             self._open = ""
 
     def _line(self, line: str) -> None:
-        # Of a progress bar that redraws its line, what it showed last.
+        # A progress bar redraws its line: only the last state is logged.
         shown = _COLOURS.sub("", line).rstrip().rpartition("\r")[2]
         if not shown:
             return
@@ -102,17 +102,17 @@ class BuildOutput:
             self._end_line()
             self._names[digest] = name
             self._line(name)
-        if _CACHED in vertex and (digest, "cached") not in self._told:
-            self._told.add((digest, "cached"))
+        if _CACHED in vertex and (digest, "cached") not in self._logged:
+            self._logged.add((digest, "cached"))
             self._line(f"{name.partition(']')[0]}] CACHED")
 
     def _failure(self, message: str) -> DockerError:
         step = _STEP.sub("", self._step)
         line = line_of(self._dockerfile, step) if step else None
-        what, next_step = first_line(message), "Mend that line; the log ends with what it printed"
-        if "no active sessions" in message:  # a second connection to the client, which only docker's own opens
+        what, next_step = first_line(message), "Fix that line; the log ends with its output"
+        if "no active sessions" in message:  # this needs a session with the client, which only docker's own has
             what = "it asks for a secret, an ssh agent or a password, which only docker's own client can give"
-            next_step = "Take that mount out, or docker pull a base that needs a password"
+            next_step = "Remove that mount, or docker pull a base that needs a password"
         return DockerError(
             f"the build failed: {what}",
             where=" ".join(["Dockerfile", *([f"line {line}:"] if line else []), step]).strip(),
@@ -122,13 +122,13 @@ class BuildOutput:
 
 
 def first_line(message: str) -> str:
-    """An engine's message without the names of the engine's own parts in front."""
+    """The first line of an engine's message, without the names of the engine's parts before it."""
     line = message.strip().splitlines()[0] if message.strip() else "no reason given"
     return _ENGINE_PARTS.sub("", line)
 
 
 def json_lines(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The objects of a stream, one a line, however it was cut into pieces."""
+    """The objects of a stream of JSON lines that arrives in chunks."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -138,7 +138,7 @@ def json_lines(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """A protobuf message's fields as numbers and raw bytes; numbers in the values are not needed here.
+    """The fields of a protobuf message, as field numbers and raw bytes.
 
     https://protobuf.dev/programming-guides/encoding/
     """

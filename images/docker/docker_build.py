@@ -1,8 +1,8 @@
-"""Builds with a Docker engine, by BuildKit.
+"""Builds images with a Docker engine and BuildKit.
 
-docker-py's own `build` knows only the classic builder, in which `RUN --mount` fails and every step's container is
-committed. The engine's API takes BuildKit builds at the same place when asked for version 2. Other engines
-that speak Docker's API may answer in the classic form, which is read as well:
+docker-py's own `build` supports only the classic builder, in which `RUN --mount` fails and every step's container is
+committed. The same endpoint of the engine's API takes BuildKit builds with `version=2`. Other engines with Docker's
+API may answer in the classic format, which is read as well:
 https://docs.docker.com/reference/api/engine/version/v1.41/#tag/Image/operation/ImageBuild
 """
 
@@ -21,7 +21,7 @@ from ...core.errors import BaseImageError, DockerError, RegistryError, storage_e
 from ..oci.config import DOCKER
 from ..oci.image_types import PLATFORM, BuiltImage, ImageRequest
 from ..oci.reference import Reference
-from ..registry.auth import Credentials, docker_login
+from ..registry.auth import CredentialsFor, docker_login
 from .build_context import dockerfile_name, dockerfile_text, write_context
 from .build_output import BuildOutput, json_lines
 from .dockerfile_parse import named_images
@@ -42,29 +42,29 @@ def build(
     tag: str,
     log: Log,
     bases: Mapping[str, str] | None = None,
-    credentials: Callable[[str], Credentials | None] = docker_login,
+    credentials: CredentialsFor = docker_login,
 ) -> BuiltImage:
-    """Builds the image in the engine, and tags it `NAME:TAG` there; nothing is pushed.
+    """Builds the image in the engine and tags it `NAME:TAG` there; nothing is pushed.
 
     Args:
-        request: With the project's own Dockerfile or without one.
-        engine: Must run linux/amd64 images.
-        tag: Of the image in the engine.
+        request: The image's request, with a Dockerfile of the project or without one.
+        engine: An engine that can run linux/amd64 images.
+        tag: The image's tag in the engine.
         log: Called with each line of the build's output.
-        bases: Images that the Dockerfile names -> the digest or image id they must have, from `resolve_bases`.
-        credentials: Who asks which host for a base that the engine doesn't have.
+        bases: The digest or image id of each image that the Dockerfile names, from `resolve_bases`.
+        credentials: Credentials for the registries of bases that the engine doesn't have.
 
     Returns:
-        The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it lies in a registry.
+        The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it is in a registry.
 
     Raises:
-        DockerError: No engine, a failing Dockerfile, or an image for another platform.
-        StorageError: No room for the context.
+        DockerError: No engine answers, the Dockerfile fails, or the image is for another platform.
+        StorageError: The disk has no room for the context.
     """
     with engine_errors("to provide a base image"):
         for reference, digest in (bases or {}).items():
-            _provide(engine, reference, digest, credentials, log)
-        _check_origin(engine, request)
+            _ensure_base(engine, reference, digest, credentials, log)
+        _check_base_platform(engine, request)
     name = f"{request.name}:{tag}"
     with tempfile.TemporaryFile() as context:
         with storage_errors(tempfile.gettempdir()):
@@ -94,7 +94,7 @@ def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[byt
         "platform": PLATFORM,
         "buildargs": json.dumps(dict(request.build_args)),
         "labels": json.dumps(dict(request.labels)),
-        # Containers of the build's steps are removed, after a failure too.
+        # Containers of the build's steps are removed, also after a failure.
         "rm": "1",
         "forcerm": "1",
         **({"target": request.target} if request.target else {}),
@@ -122,7 +122,7 @@ def _post(engine: DockerClient, parameters: dict[str, str], context: IO[bytes], 
             data=context,
             headers={"Content-Type": "application/x-tar"},
             stream=True,
-            timeout=None,  # a build prints nothing for as long as its longest step takes
+            timeout=None,  # a step of a build may print nothing for any time
         ) as response,
     ):
         try:
@@ -130,18 +130,18 @@ def _post(engine: DockerClient, parameters: dict[str, str], context: IO[bytes], 
         except HTTPError as error:
             create_api_error_from_http_exception(error)
         for answer in json_lines(response.iter_content(None)):
-            output.take(answer)
+            output.handle(answer)
 
 
-def _check_origin(engine: DockerClient, request: ImageRequest) -> None:
-    """BuildKit calls an image amd64 whatever its base was, so the base is looked at too."""
+def _check_base_platform(engine: DockerClient, request: ImageRequest) -> None:
+    """Checks the base's platform: BuildKit labels an image amd64 whatever its base is."""
     text = dockerfile_text(request)
     origin = named_images(text, request.build_args, request.target).final
     if origin is None or origin.image == "scratch":
         return
     if origin.platform not in {"", PLATFORM}:
         raise _other_platform(origin.platform, origin.image)
-    with contextlib.suppress(ImageNotFound):  # the builder will pull it for our platform
+    with contextlib.suppress(ImageNotFound):  # the builder will pull it for linux/amd64
         _check_platform(engine.api.inspect_image(origin.image), origin.image)
 
 
@@ -155,12 +155,12 @@ def _other_platform(platform: str, name: str) -> DockerError:
     return DockerError(
         f"the image is for {platform}, and Vertex AI runs {PLATFORM} only; nothing was pushed",
         where=name,
-        next_step=f"Let the Dockerfile's FROM lines name images for {PLATFORM}, without another --platform",
+        next_step=f"Use images for {PLATFORM} in the Dockerfile's FROM lines, without another --platform",
     )
 
 
-def built_before(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
-    """The image that an earlier `build` left in the engine under this tag; None without one."""
+def find_built(request: ImageRequest, *, engine: DockerClient, tag: str) -> BuiltImage | None:
+    """The image that an earlier `build` made under this tag; None if the engine doesn't have it."""
     with engine_errors():
         try:
             attributes = engine.api.inspect_image(f"{request.name}:{tag}")
@@ -174,21 +174,21 @@ def resolve_bases(
     resolve: Callable[[str], str],
     engine: Callable[[], DockerClient] | None = None,
 ) -> dict[str, str]:
-    """What the Dockerfile builds on, by digest: part of the fingerprint, so that a new base means a new image.
+    """The digests of the images that the Dockerfile names; they are part of the fingerprint.
 
     Args:
-        request: With or without a Dockerfile of its own.
-        resolve: A reference's digest as its registry gives it: `images.base.base_digest`.
-        engine: Asked for an image that was built on this machine and lies in no registry.
+        request: The image's request, with a Dockerfile of the project or without one.
+        resolve: Returns the digest of a reference in its registry, as `base_digest` does.
+        engine: Connects to the engine, which may have images that are in no registry.
 
     Raises:
-        BaseImageError: An image that neither has.
-        RegistryError: A registry that can't be asked about an image that the engine doesn't have.
+        BaseImageError: Neither the registry nor the engine has an image.
+        RegistryError: The registry of an image that the engine doesn't have can't be asked.
     """
     found: dict[str, str] = {}
     for reference in named_images(dockerfile_text(request), request.build_args).all:
         local = _local(engine, reference)
-        if local and not local["RepoDigests"]:  # made here: no registry knows it
+        if local and not local["RepoDigests"]:  # built in this engine: no registry has it
             found[reference] = local["Id"]
             continue
         try:
@@ -206,27 +206,27 @@ def _local(engine: Callable[[], DockerClient] | None, reference: str) -> dict[st
     try:
         with engine_errors():
             return engine().api.inspect_image(reference)
-    except DockerError:  # no such image, or no engine: the registry may still know
+    except DockerError:  # no such image, or no engine: the registry may still have it
         return None
 
 
-def _provide(
+def _ensure_base(
     engine: DockerClient,
     reference: str,
     digest: str,
-    credentials: Callable[[str], Credentials | None],
+    credentials: CredentialsFor,
     log: Log,
 ) -> None:
-    """Makes `reference` mean the image with `digest` in the engine, as `docker pull` would."""
+    """Makes `reference` name the image with `digest` in the engine, as `docker pull` would."""
     with contextlib.suppress(ImageNotFound):
         known = engine.api.inspect_image(reference)
         pinned = any(name.endswith(f"@{digest}") for name in known["RepoDigests"] or ())
-        # An index's digest says nothing about which of its platforms lies here.
+        # The digest of an index doesn't say which of its platforms the engine has.
         if digest == known["Id"] or (pinned and known["Architecture"] == "amd64"):
             return
     wanted = Reference.parse(reference)
-    asker = credentials(wanted.host)
+    login = credentials(wanted.host)
     log(f"pulling {wanted.at(digest)}")
-    image = engine.images.pull(str(wanted.at(digest)), platform=PLATFORM, auth_config=asker and asker.pair())
+    image = engine.images.pull(str(wanted.at(digest)), platform=PLATFORM, auth_config=login and login.pair())
     if wanted.tag:
         image.tag(wanted.name, wanted.tag)

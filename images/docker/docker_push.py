@@ -1,9 +1,9 @@
-"""Sends an image from a Docker engine to a registry, or into this machine's image layout.
+"""Pushes an image from a Docker engine to a registry, with the engine's own push.
 
-The engine's own push is used for registries: it sends only layers that the registry lacks, in the form in which a
-base was pulled, while `docker save` reads the whole image at some 90 MB/s each time. What the engine can't do is said
-here: it reports failures as words and tries for 50 seconds what can never succeed. So the registry is asked first,
-and again when the engine stumbles, whether this account may write there; its answer decides.
+The engine sends only layers that the registry lacks, and those of a base as they were pulled; `docker save` would read
+the whole image each time, at about 90 MB/s. But the engine reports failures as text only, and retries for 50 seconds
+what can never succeed. So this module asks the registry itself whether the account may push: before the push, and
+again when the engine reports trouble. The registry's answer decides.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ def push(
     log: Log,
     sleep: Callable[[float], None] = time.sleep,
 ) -> BuiltImage:
-    """Sends what the registry lacks, then the manifest under each tag; the registry confirms the digest.
+    """Sends the layers that the registry lacks, then the manifest under each tag; the registry confirms the digest.
 
     Args:
-        image: From `docker_build.build` with the same engine.
-        engine: Holds the image; must reach the registry itself.
-        target: Where it goes, and who asks.
-        tags: At least one; all point to the image afterwards.
+        image: The result of `docker_build.build` with the same engine.
+        engine: The engine that has the image; it must be able to reach the registry.
+        target: The repository that the image goes to.
+        tags: The image's tags, at least one.
         log: Called with a line for each layer.
-        sleep: Waits that many seconds between attempts.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        RegistryDenied: Who may not push, and the command that grants it; nothing was sent.
+        RegistryDenied: The account may not push; names the command that grants the permission. Nothing was sent.
         RegistryUnavailable: The registry failed in every attempt.
-        RegistryError: The registry is none, or holds another image under the tag than was sent.
-        DockerError: No engine, or the image is no longer in it.
+        RegistryError: The host is not a registry, or it has another image under the tag than was sent.
+        DockerError: No engine answers, or it no longer has the image.
     """
     target.check_push()
     name = f"{target.host}/{target.repository}"
@@ -69,38 +69,38 @@ def _push_tag(engine: DockerClient, name: str, tag: str, target: Repository, pro
     auth = target.credentials and target.credentials.pair()
     with engine_errors("the push"):
         answers = engine.api.push(name, tag=tag, stream=True, decode=True, auth_config=auth)
-        for answer in _until_error(answers, target):
-            progress.take(answer)
+        for answer in _checked_answers(answers, target):
+            progress.handle(answer)
             if digest := (answer.get("aux") or {}).get("Digest"):
                 return digest
     raise RegistryUnavailable("the engine ended the push without a digest", where=f"{name}:{tag}")
 
 
-def _until_error(answers: Iterator[dict[str, Any]], target: Repository) -> Iterator[dict[str, Any]]:
-    doubted = False
+def _checked_answers(answers: Iterator[dict[str, Any]], target: Repository) -> Iterator[dict[str, Any]]:
+    checked_again = False
     for answer in answers:
         if "error" in answer:
-            target.check_push()  # raises what is definite in the registry's own words
+            target.check_push()  # a definite refusal is raised with the registry's own message
             raise RegistryUnavailable(
-                f"the engine's push broke off: {' '.join(str(answer['error']).split())}",
+                f"the engine's push failed: {' '.join(str(answer['error']).split())}",
                 where=f"{target.host}/{target.repository}",
-                next_step="Run again; if it stays, look whether the engine itself can reach the registry",
+                next_step="Run again; if it happens again, check that the engine can reach the registry",
             )
-        if not doubted and str(answer.get("status", "")).startswith("Retrying"):
-            doubted = True
+        if not checked_again and str(answer.get("status", "")).startswith("Retrying"):
+            checked_again = True
             target.check_push()
         yield answer
 
 
 class _Progress:
-    """What happened to each layer, by the start of its diff ID."""
+    """What happened to each layer, by the first 12 digits of its diff ID."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._started: dict[str, float] = {}
         self.actions: dict[str, tuple[Action, float]] = {}
 
-    def take(self, answer: dict[str, Any]) -> None:
+    def handle(self, answer: dict[str, Any]) -> None:
         layer, status = answer.get("id", ""), str(answer.get("status", ""))
         started = self._started.setdefault(layer, time.monotonic())
         action: Action | None = None
@@ -126,7 +126,7 @@ def _confirmed(target: Repository, digests: dict[str, str], progress: _Progress)
         raise RegistryError(
             f"the registry has {there} under the tag {tag}, and {digest} was pushed",
             where=f"{target.host}/{target.repository}",
-            next_step="Look who else pushes there, and run again",
+            next_step="Check who else pushes there, and run again",
         )
     manifest = json.loads(found[1])
     with target.open_blob(manifest["config"]["digest"]) as body:
@@ -142,7 +142,7 @@ def _confirmed(target: Repository, digests: dict[str, str], progress: _Progress)
 
 
 def layer_titles(config: dict[str, Any]) -> list[str]:
-    """For each layer of an image the command that made it, shortened."""
+    """The command that made each layer of an image, shortened."""
     made = [step.get("created_by", "") for step in config.get("history", []) if not step.get("empty_layer")]
     count = len(config["rootfs"]["diff_ids"])
     titles = [" ".join(step.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").split())[:80] for step in made]

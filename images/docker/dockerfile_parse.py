@@ -1,4 +1,4 @@
-"""Reads a Dockerfile as far as this project needs it: its instructions with their lines, and the images it builds on.
+"""Parses the parts of a Dockerfile that this project needs: its instructions with their lines, and the images it uses.
 
 https://docs.docker.com/reference/dockerfile/
 """
@@ -21,9 +21,9 @@ class Instruction:
     """One instruction.
 
     Attributes:
-        line: Its first line, from 1.
-        keyword: In capitals.
-        text: What follows the keyword, continued lines joined by spaces.
+        line: The number of its first line, from 1.
+        keyword: The instruction's name in capitals.
+        text: The text after the keyword, with continued lines joined by spaces.
     """
 
     line: int
@@ -32,7 +32,7 @@ class Instruction:
 
 
 def instructions(text: str) -> list[Instruction]:
-    """All instructions, in order; comments and empty lines left out, here-documents skipped."""
+    """The instructions in order, without comments, empty lines and here-documents."""
     lines = text.splitlines()
     escape = "\\"
     for directive in lines[:2]:
@@ -70,11 +70,11 @@ def _skip_heredocs(lines: list[str], number: int, instruction: Instruction) -> i
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a stage starts from.
+    """The image that a stage starts from.
 
     Attributes:
-        image: As written, variables replaced; "scratch" for nothing.
-        platform: As `FROM --platform=` says; empty if it doesn't, or leaves it to Docker's own variables.
+        image: The image as written, with variables replaced; "scratch" for an empty one.
+        platform: The platform in `FROM --platform=`; empty if there is none, or one of Docker's own variables.
     """
 
     image: str
@@ -86,8 +86,8 @@ class Images:
     """The images that a Dockerfile names.
 
     Attributes:
-        all: To start from or to copy from, in order, each once; stages and `scratch` left out.
-        final: What the wanted stage starts from, through the stages between; None for a file without FROM.
+        all: The images to start from or to copy from, in order, each once, without stages and `scratch`.
+        final: The image that the target stage starts from, directly or through other stages; None without FROM.
     """
 
     all: tuple[str, ...]
@@ -95,12 +95,12 @@ class Images:
 
 
 def named_images(text: str, build_args: Mapping[str, str], target: str | None = None) -> Images:
-    """Reads the images out of a Dockerfile.
+    """Finds the images that a Dockerfile names.
 
     Args:
-        text: The Dockerfile.
-        build_args: Values for its ARGs before the first FROM.
-        target: The wanted stage; None for the last.
+        text: The Dockerfile's text.
+        build_args: Values for the ARGs before the first FROM.
+        target: The stage to build; None for the last.
     """
     values: dict[str, str] = {}
     stages: dict[str, Origin] = {}  # by number and by name
@@ -147,6 +147,6 @@ def _expand(text: str, values: Mapping[str, str]) -> str:
 
 
 def line_of(text: str, step: str) -> int | None:
-    """The line of the instruction that a builder names as `RUN pip install x`; None if none is the same."""
+    """The line of the instruction that a builder names, such as `RUN pip install x`; None if there is none."""
     wanted = " ".join(step.split()).lower()
     return next((i.line for i in instructions(text) if f"{i.keyword} {i.text}".lower() == wanted), None)

@@ -1,4 +1,4 @@
-"""The Dockerfile of a project that has none, and the requirements file that it installs."""
+"""Renders the Dockerfile of a project without one, and the requirements file that it installs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from ..oci.image_types import ImageRequest, SourceFile
 
 REQUIREMENTS = "requirements.frozen.txt"
 WHEELS = "wheels"
-CONDA_BASE = "condaforge/miniforge3:latest"
-"""Has conda and no Python of the project's: a conda freeze brings its own."""
 
 _HEADER = """\
 # What `vertex-training run --builder docker` builds for this project{added}.
@@ -31,7 +29,7 @@ _WORK = """\
 WORKDIR /opt/app
 """
 
-# Wheels from this machine are lent to the step that installs them: a copy would stay in a layer.
+# Wheels from this machine are mounted for the step that installs them: a copy would stay in a layer.
 _CODE_STAGE = f"""\
 
 # Wheels from this machine come with the code; this stage keeps them out of the image.
@@ -40,12 +38,12 @@ COPY . /code
 RUN rm -r /code/{WHEELS}
 
 """
-_LEND = f"--mount=type=bind,source={WHEELS},target={WHEELS} "
+_WHEELS_MOUNT = f"--mount=type=bind,source={WHEELS},target={WHEELS} "
 
 _PIP = f"""\
 # Dependencies come before the code: an edited line keeps this layer.
 COPY {REQUIREMENTS} ./
-RUN {{lend}}python3 -m pip install --no-cache-dir --no-deps --require-hashes --requirement {REQUIREMENTS}
+RUN {{mount}}python3 -m pip install --no-cache-dir --no-deps --require-hashes --requirement {REQUIREMENTS}
 """
 
 _CONDA = """\
@@ -69,12 +67,12 @@ _CONDA_LINE = re.compile(r"^([\w.-]+)=([^=\s]+)=([^=\s]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen:
-    """The frozen dependencies as files of the build's context.
+class PipRequirements:
+    """The frozen dependencies as files of the build context.
 
     Attributes:
-        text: The requirements file, each file by its hash; empty for no dependencies.
-        wheels: Files on this machine that it names, each as `wheels/FILENAME` in the context.
+        text: The requirements file, with hashes; empty for no dependencies.
+        wheels: Files on this machine that it names, each `wheels/FILENAME` in the context.
     """
 
     text: str = ""
@@ -82,51 +80,51 @@ class Frozen:
 
 
 def render(request: ImageRequest) -> str:
-    """The Dockerfile for `request`, which has none of its own; `request.base` must be set.
+    """Renders the Dockerfile for a request without one; `request.base` must be set.
 
     Raises:
-        DependencyError: The lock holds something that can't be installed by hash.
-        DockerError: A setting that a Dockerfile can't express.
+        DependencyError: A package of the lock can't be installed by hash.
+        DockerError: A setting can't be written in a Dockerfile.
     """
     assert request.base
-    conda = None if request.lock.strip() else conda_freeze(request.files, request.conda)
-    frozen = Frozen() if conda else freeze(request.lock)
+    conda = None if request.lock.strip() else find_conda_file(request.files, request.conda)
+    requirements = PipRequirements() if conda else pip_requirements(request.lock)
     env = {"PYTHONUNBUFFERED": "1", **request.env}
     folders = " ".join(map(shlex.quote, request.directories))
     parts = [
         _HEADER.format(
-            added=f"; {REQUIREMENTS} is added to its context" if frozen.text else "",
-            code=_CODE_STAGE.format(base=request.base) if frozen.wheels else "",
+            added=f"; {REQUIREMENTS} is added to its context" if requirements.text else "",
+            code=_CODE_STAGE.format(base=request.base) if requirements.wheels else "",
             base=request.base,
         ),
         _WORK.format(env="\n".join(f"ENV {name}={_quoted(value)}" for name, value in env.items())),
-        _conda(conda) if conda else _pip(frozen),
+        _conda(conda) if conda else _pip(requirements),
         _CODE.format(
             directories=f"mkdir -p {folders} && chown trainer: . {folders}" if folders else "chown trainer: .",
-            copy="--from=code /code" if frozen.wheels else ".",
+            copy="--from=code /code" if requirements.wheels else ".",
             entrypoint=json.dumps(["python3", request.script]),
         ),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _pip(frozen: Frozen) -> str:
-    return _PIP.format(lend=_LEND if frozen.wheels else "") if frozen.text else ""
+def _pip(requirements: PipRequirements) -> str:
+    return _PIP.format(mount=_WHEELS_MOUNT if requirements.wheels else "") if requirements.text else ""
 
 
 def _conda(name: str) -> str:
     return _CONDA.format(file=name, create="env create" if name.endswith((".yml", ".yaml")) else "create")
 
 
-def conda_freeze(files: Sequence[SourceFile], chosen: str | None = None) -> str | None:
-    """The project's file with a conda freeze; None without one, or beside requirements for pip, which come first.
+def find_conda_file(files: Sequence[SourceFile], chosen: str | None = None) -> str | None:
+    """The project's list of conda packages; None without one, or beside a list for pip, which takes precedence.
 
     Args:
-        files: The project's.
-        chosen: The file that was frozen, where that is known.
+        files: The project's files.
+        chosen: The file that was frozen, if known.
 
     Raises:
-        DependencyError: The file lists pip's packages in a way that conda can't install.
+        DependencyError: The file lists pip packages in a form that conda can't install.
     """
     known = {file.path: file for file in files}
     if chosen in known:
@@ -150,18 +148,20 @@ def _is_conda(file: SourceFile) -> bool:
     return bool(lines) or "@EXPLICIT" in text.splitlines()
 
 
-def freeze(lock: str) -> Frozen:
-    """A `pylock.toml` as what pip in the image reads.
+def pip_requirements(lock: str) -> PipRequirements:
+    """Translates a `pylock.toml` into a requirements file for the pip in the image.
 
     Raises:
-        DependencyError: A package without a hash: from a folder, or from version control.
+        DependencyError: A package has no hash: it is a folder, or from version control.
     """
     packages = [_Package(entry) for entry in tomllib.loads(lock).get("packages", [])]
     if not packages:
-        return Frozen()
+        return PipRequirements()
     lines = [f"--extra-index-url {index}" for index in sorted({p.index for p in packages if p.index})]
     lines += [package.requirement() for package in packages]
-    return Frozen("\n".join(lines) + "\n", tuple(path for package in packages for path in package.local_files()))
+    return PipRequirements(
+        "\n".join(lines) + "\n", tuple(path for package in packages for path in package.local_files())
+    )
 
 
 class _Package:
@@ -180,9 +180,9 @@ class _Package:
         ]
 
     def requirement(self) -> str:
-        """One entry of a requirements file.
+        """The package's entry in the requirements file.
 
-        All hashes are listed and pip takes the file that fits: the image's Python knows best which one.
+        It lists all hashes, and the pip in the image chooses the file that fits its Python.
         """
         hashes = [f"--hash=sha256:{file['hashes']['sha256']}" for file in self.files if "sha256" in file["hashes"]]
         if not hashes:
@@ -201,7 +201,7 @@ class _Package:
         return " \\\n    ".join([f"{what} ; {self.marker}" if self.marker else what, *hashes])
 
     def local_files(self) -> Iterator[Path]:
-        """The wheels of it that lie on this machine."""
+        """The package's wheels on this machine."""
         for file in self.files:
             url = urlsplit(file.get("url", ""))
             if file.get("path"):
@@ -211,18 +211,18 @@ class _Package:
 
 
 def _without_password(url: str) -> str:
-    """The URL as it may stand in an image, which others can read."""
+    """The URL without credentials, which others could read in the image."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _quoted(value: str) -> str:
-    """A value of ENV, in which Docker would expand `$`."""
+    """A value for ENV, quoted: Docker would expand `$`."""
     if "\n" in value:
         raise DockerError(
-            "an environment variable with a line break can't stand in a Dockerfile",
+            "an environment variable with a line break can't be written in a Dockerfile",
             where=value[:40],
-            next_step="Take the line break out, or build with --builder direct",
+            next_step="Remove the line break, or build with --builder direct",
         )
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'

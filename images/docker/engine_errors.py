@@ -1,4 +1,4 @@
-"""What can go wrong between here and a Docker engine, as errors that a user can act on."""
+"""Turns errors of docker-py and of its connection into errors of `core.errors`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def engine_errors(what: str = "the Docker engine's answer") -> Iterator[None]:
     """Turns docker-py's errors, and those of the connection below it, into `DockerError`.
 
     Args:
-        what: What was being done, for errors that the engine answers.
+        what: What the engine was asked to do, for messages.
     """
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
@@ -26,7 +26,7 @@ def engine_errors(what: str = "the Docker engine's answer") -> Iterator[None]:
         raise DockerError(
             f"the Docker engine refused {what}: {error.explanation or error}",
             where=f"status {error.status_code}",
-            next_step="Mend what it names, or build without Docker: --builder direct",
+            next_step="Fix what it names, or build without Docker: --builder direct",
             transient=error.is_server_error() and "connection" in str(error).lower(),
         ) from error
     except (DockerException, RequestException, HTTPError) as error:

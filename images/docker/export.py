@@ -1,8 +1,8 @@
-"""Takes an image out of a Docker engine into this machine's image layout, as `docker save` gives it.
+"""Copies an image from a Docker engine into this machine's image layout, through `docker save`.
 
 The archive: a `manifest.json`, a config, and each layer as an uncompressed tar
 (https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format).
-Engines since version 25 name its files by hash; older ones have a folder a layer, and links where layers are equal.
+Engines since version 25 name its files by hash; older ones have a folder for each layer, and links for equal layers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _SMALL = 1 << 20
-_GZIP = 31  # zlib's number for a gzip header, with no name and no time in it
+_GZIP = 31  # zlib's parameter for a gzip header, without name and time
 
 
 def export(
@@ -51,15 +51,15 @@ def export(
     """Copies the image into the layout; its config, and so its id in the engine, stays the same.
 
     Args:
-        image: From `docker_build.build` with the same engine.
-        engine: Holds the image.
-        layout: Where it goes.
-        tags: All point to the image afterwards.
-        cache: Folder that remembers which layers the layout has, for they are compressed anew otherwise.
+        image: The result of `docker_build.build` with the same engine.
+        engine: The engine that has the image.
+        layout: The layout that it goes to.
+        tags: The image's tags.
+        cache: Folder of records of the layers in the layout, which needn't be compressed again.
         log: Called with a line for each layer.
 
     Raises:
-        DockerError: No engine, or the image is no longer in it.
+        DockerError: No engine answers, or it no longer has the image.
         StorageError: The disk is full.
     """
     archive = _Archive(layout, cache / "docker-layers")
@@ -71,15 +71,17 @@ def export(
     ):
         if not response.ok:
             raise DockerError(
-                "the image is no longer in the engine", where=image.reference, next_step="Run again: it is built anew"
+                "the engine no longer has the image",
+                where=image.reference,
+                next_step="Run again: it will be built again",
             )
         try:
             archive.read(cast("IO[bytes]", response.raw))
         except tarfile.TarError as error:
             raise DockerError(
-                f"the engine's archive of the image broke off: {error}",
+                f"the engine's archive of the image was cut off: {error}",
                 where=image.reference,
-                next_step="Run again; if it stays, look at the engine's own log",
+                next_step="Run again; if it happens again, look at the engine's log",
                 transient=True,
             ) from error
     config, layers = archive.result()
@@ -99,10 +101,10 @@ def export(
 
 
 class _Archive:
-    """Reads the stream once, from front to end; what the files mean stands in the last of them.
+    """Reads the archive in one pass; its last file says what the others are.
 
     Attributes:
-        made: Layers that were compressed now, by digest, with the seconds it took.
+        made: The seconds that compressing a layer took, by digest; reused layers are left out.
     """
 
     def __init__(self, layout: OciLayout, records: Path) -> None:
@@ -114,10 +116,10 @@ class _Archive:
         self.made: dict[str, float] = {}
 
     def read(self, stream: IO[bytes]) -> None:
-        """Takes the archive's files in; layers go to the layout.
+        """Reads the archive's files; layers are stored in the layout.
 
         Raises:
-            TarError: It isn't whole.
+            TarError: The archive is incomplete.
             StorageError: The disk is full.
         """
         with tarfile.open(fileobj=stream, mode="r|") as archive:
@@ -132,7 +134,7 @@ class _Archive:
                     self._small[member.name] = body.read()
                 else:
                     self._layers[member.name] = self._known(member) or self._compress(member, body)
-        if "manifest.json" not in self._small:  # a cut between two files looks like an end
+        if "manifest.json" not in self._small:  # an archive that is cut between two files looks complete
             raise tarfile.ReadError("it has no manifest")
 
     def result(self) -> tuple[bytes, list[Layer]]:
@@ -142,13 +144,13 @@ class _Archive:
         layers = [self._layer(name) for name in names["Layers"]]
         if [layer.diff_id for layer in layers] != json.loads(config)["rootfs"]["diff_ids"]:
             raise DockerError(
-                "the engine gave other layers than the image has", where=names["Config"], next_step="Run again"
+                "the engine sent other layers than the image has", where=names["Config"], next_step="Run again"
             )
         return config, layers
 
     def _layer(self, name: str) -> Layer:
         name = self._links.get(name, name)
-        if name not in self._layers:  # a small layer in the newer form, where names don't tell layers from configs
+        if name not in self._layers:  # a small layer in the newer format: names don't show what a file is
             data = self._small[name]
             member = tarfile.TarInfo(name)
             member.size = len(data)
@@ -156,7 +158,7 @@ class _Archive:
         return self._layers[name]
 
     def _record(self, member: tarfile.TarInfo) -> Path:
-        # A name in the archive stands for a layer and all below it, in both forms.
+        # In both formats a name identifies a layer and all layers below it.
         key = hashlib.sha256(f"{PORTABLE} {member.name} {member.size}".encode()).hexdigest()
         return self._records / f"{key}.json"
 
@@ -169,33 +171,33 @@ class _Archive:
 
     def _compress(self, member: tarfile.TarInfo, body: IO[bytes]) -> Layer:
         started = time.monotonic()
-        squeeze = zlib_ng.compressobj(1, zlib_ng.DEFLATED, _GZIP)
-        plain, packed, size = hashlib.sha256(), hashlib.sha256(), 0
-        # In the layout's folder, for what is written there becomes the layer.
-        with storage_errors(self._layout.folder), tempfile.TemporaryFile(dir=_made(self._layout.folder)) as file:
+        compressor = zlib_ng.compressobj(1, zlib_ng.DEFLATED, _GZIP)
+        diff_id, digest, size = hashlib.sha256(), hashlib.sha256(), 0
+        # In the layout's folder, so that a full disk is reported for the layout.
+        with storage_errors(self._layout.folder), tempfile.TemporaryFile(dir=_created(self._layout.folder)) as file:
             while data := body.read(CHUNK):
-                plain.update(data)
-                size += _write(file, packed, squeeze.compress(data))
-            size += _write(file, packed, squeeze.flush())
-            layer = Layer("", f"sha256:{packed.hexdigest()}", f"sha256:{plain.hexdigest()}", size)
-            self._layout.put_blob(layer_descriptor(OCI, layer), lambda: _again(file))
+                diff_id.update(data)
+                size += _write(file, digest.update, compressor.compress(data))
+            size += _write(file, digest.update, compressor.flush())
+            layer = Layer("", f"sha256:{digest.hexdigest()}", f"sha256:{diff_id.hexdigest()}", size)
+            self._layout.put_blob(layer_descriptor(OCI, layer), lambda: _reopened(file))
         write_atomic(self._record(member), json.dumps(asdict(layer)))
         self.made[layer.digest] = time.monotonic() - started
         return layer
 
 
-def _made(folder: Path) -> Path:
+def _created(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _write(file: IO[bytes], hashed: hashlib._Hash, data: bytes) -> int:
-    hashed.update(data)
+def _write(file: IO[bytes], tee: Callable[[bytes], object], data: bytes) -> int:
+    tee(data)
     return file.write(data)
 
 
-def _again(file: IO[bytes]) -> BinaryIO:
-    """The file from its beginning, through a handle of its own: whoever reads it closes it."""
+def _reopened(file: IO[bytes]) -> BinaryIO:
+    """A second handle to the file, at its beginning, for a reader that closes it."""
     file.flush()
     other = os.fdopen(os.dup(file.fileno()), "rb")
     other.seek(0)

@@ -1,4 +1,4 @@
-"""Inflates while checking: bounded memory, exact size, right CRC."""
+"""Decompression with bounded memory, which checks the size and the CRC."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a meg
 
 
 class CorruptData(Exception):
-    """Compressed data that isn't what it says it is."""
+    """Compressed data that is damaged, or doesn't have the announced size or CRC."""
 
 
 class _Stream(Protocol):
@@ -41,7 +41,7 @@ class Inflater:
         self._seen_crc = 0
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        """The bytes that `block` inflates to."""
+        """Yields the bytes that `block` inflates to."""
         stream = self._stream
         if block and stream.eof:
             raise CorruptData("bytes after the end of the compressed data")
@@ -59,7 +59,7 @@ class Inflater:
             raise CorruptData("bytes after the end of the compressed data")
 
     def finish(self) -> Iterator[bytes]:
-        """The last bytes; checks that all came."""
+        """Yields the last bytes; checks size and CRC."""
         if not self._stream.eof:
             yield from self.feed(b"")
         if not self._stream.eof:
@@ -78,10 +78,10 @@ class Inflater:
 
 
 def gunzip(stream: BinaryIO) -> BinaryIO:
-    """What a gzip stream of any number of members holds, to be read once, from its beginning to any point.
+    """A stream of the uncompressed bytes of a gzip stream with any number of members.
 
     Raises:
-        CorruptData: On a read: it isn't one, or ends early.
+        CorruptData: On a read: the data isn't gzip, or ends early.
     """
     return cast("BinaryIO", io.BufferedReader(_Gunzip(stream), _STEP))
 

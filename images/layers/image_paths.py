@@ -1,4 +1,4 @@
-"""Where things lie inside an image: one code folder, one environment, whatever the base."""
+"""Paths inside an image: one folder for the code and one virtual environment, on every base."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ APP = "/app"
 """The project's files; also the working directory."""
 
 VENV = "/opt/venv"
-"""The dependencies: a virtual environment of its own, so that a base's packages are neither changed nor hidden."""
+"""The dependencies: a separate virtual environment, so that the base's packages are neither changed nor hidden."""
 
 INTERPRETER = f"{VENV}/bin/python"
-"""What runs the script; console scripts name it in their first line."""
+"""The interpreter that runs the script; console scripts name it in their first line."""
 
 
 def site_packages(python: str) -> str:
-    """Where a wheel's modules go, for a minor version as "3.11"."""
+    """The folder of a wheel's modules, for a minor version as "3.11"."""
     return f"{VENV}/lib/python{python}/site-packages"
 
 
 def headers(python: str, distribution: str) -> str:
-    """Where a wheel's C headers go; pip's choice for a virtual environment."""
+    """The folder of a wheel's C headers, as pip chooses it for a virtual environment."""
     return f"{VENV}/include/site/python{python}/{distribution}"

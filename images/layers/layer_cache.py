@@ -1,11 +1,11 @@
-"""Layers kept on disk between builds, shared by projects and processes.
+"""A cache of layers on disk, shared by projects and processes.
 
     <key>.layer   the compressed bytes
-    <key>.json    what they are; written last, so that an entry is whole or absent
-    locks/<key>   held while the entry is made: a second process waits and finds it done
+    <key>.json    the layer's record; written last, so that an entry is complete or absent
+    locks/<key>   locked while the entry is made: a second process waits, then uses it
 
-An entry is trusted while its size and modification time are those of its record; else its digest is computed again,
-and what isn't right is removed and made anew. Whoever has opened or linked a file keeps it when its entry goes.
+An entry is valid while its file has the size and modification time of the record. Otherwise its digest is computed
+again, and a damaged entry is removed. Files that were opened or linked stay usable after their entry is removed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...core.files import atomic_file, write_atomic
 from .layer_writer import Layer
 
 DEFAULT_LIMIT = 10 * 1024**3
-"""Bytes; a handful of torch versions beside everything else."""
+"""Bytes: room for several versions of torch and everything else."""
 
 STALE = 24 * 3600.0
 """Seconds after which an unfinished file belongs to a dead process."""
@@ -35,7 +35,7 @@ STALE = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class CachedLayer:
-    """A layer and the file that holds it; `made` tells whether this call made it."""
+    """A layer and its file; `made` says whether this call made it."""
 
     layer: Layer
     path: Path
@@ -43,14 +43,14 @@ class CachedLayer:
 
 
 class LayerCache:
-    """A folder of layers by key, at most `limit` bytes after `prune`."""
+    """A folder of layers by key, which `prune` limits to `limit` bytes."""
 
     def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
         self._folder = folder
         self._limit = limit
 
     def get(self, key: str) -> CachedLayer | None:
-        """The entry, if it is there and whole."""
+        """The entry; None if it is absent or damaged."""
         record, path = self._folder / f"{key}.json", self._folder / f"{key}.layer"
         try:
             state = json.loads(record.read_bytes())
@@ -61,7 +61,7 @@ class LayerCache:
             if stat.st_mtime_ns != modified:
                 _check_digest(path, layer.digest)
                 self._record(record, layer, stat.st_mtime_ns)
-            os.utime(record)  # when it was last used decides what `prune` removes
+            os.utime(record)  # `prune` removes entries by the time of their last use
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError):
@@ -70,10 +70,10 @@ class LayerCache:
         return CachedLayer(layer, path)
 
     def get_or_make(self, key: str, make: Callable[[BinaryIO], Layer]) -> CachedLayer:
-        """The entry; if it is absent, `make` writes its bytes, once over all processes.
+        """The entry; if it is absent, `make` writes its bytes, in one process only.
 
         Raises:
-            StorageError: The disk is full; the cache is as it was.
+            StorageError: The disk is full; the cache is unchanged.
         """
         if found := self.get(key):
             return found
@@ -87,20 +87,20 @@ class LayerCache:
             return CachedLayer(layer, path, made=True)
 
     def remove(self, key: str) -> None:
-        """Forgets an entry; the record goes first, so that no record is without its bytes for long."""
+        """Removes an entry, its record first: a record without its layer is removed as damaged."""
         for suffix in ("json", "layer"):
             with contextlib.suppress(FileNotFoundError):
                 (self._folder / f"{key}.{suffix}").unlink()
 
     def prune(self, keep: frozenset[str] = frozenset()) -> None:
-        """Removes what was used longest ago until the rest fits the limit, never the keys in `keep`."""
+        """Removes the entries that were used longest ago until the limit is met, never those in `keep`."""
         remove_old(self._folder, ".*", STALE)
         entries: list[tuple[float, int, str]] = []
         total = 0
         for path in self._folder.glob("*.layer"):
             with contextlib.suppress(FileNotFoundError):
                 stat, record = path.stat(), path.with_suffix(".json")
-                # One without a record was left by a dead process, or is being written just now.
+                # A layer without a record was left by a dead process, or is being written at this moment.
                 used = record.stat().st_mtime if record.exists() else stat.st_mtime
                 entries.append((used, stat.st_size, path.stem))
                 total += stat.st_size

@@ -1,7 +1,7 @@
-"""Writes a layer: a gzip-compressed tar whose bytes depend on its entries alone.
+"""Writes a layer: a gzip-compressed tar whose bytes depend on its entries only.
 
 A gzip file may have many members (RFC 1952, 2.2). So data that is already deflated, as in a zip, becomes a member of
-its own, untouched, between members that hold the tar headers; all else is compressed a piece of the tar at a time.
+its own without being compressed again; everything else is compressed in pieces of the tar, a member each.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from . import tar_headers
 from .compression import Deflate, crc32, portable
 from .decompression import Inflater
 from .tar_writer import TarWriter
 
 CHUNK = 256 * 1024
-"""Bytes read at a time; what bounds the memory."""
+"""Bytes read at a time, which limits the memory used."""
 
-_SAMPLED = 16 * 1024  # bytes from which on a file is tried before it is compressed
+_SAMPLED = 16 * 1024  # bytes from which a sample of a file is compressed first, to see whether that helps
 _SAMPLE = 2 * 1024
-_GATHERED = 32 * 1024  # compressed bytes hashed and written at a time; a longer block goes as it is
-_STORED = 0xFFFF  # bytes that a stored block can hold
+_GATHERED = 32 * 1024  # compressed bytes hashed and written at a time; longer blocks are written as they are
+_STORED = 0xFFFF  # the maximum size of a stored block
 _LAST_STORED = b"\1\0\0\xff\xff"
 _MEMBER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no name, no time, unknown system
 
@@ -34,12 +33,12 @@ def _trailer(crc: int, size: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer by its two hashes.
+    """A layer, identified by two hashes.
 
     Attributes:
-        title: What it holds, for people.
-        digest: Of the compressed bytes.
-        diff_id: Of the uncompressed tar.
+        title: A description for people.
+        digest: SHA-256 of the compressed bytes.
+        diff_id: SHA-256 of the uncompressed tar.
         size: Compressed bytes.
     """
 
@@ -50,14 +49,14 @@ class Layer:
 
 
 class LayerWriter(TarWriter):
-    """Writes entries to `out` in the order given; parent folders are added before their first entry.
+    """Writes a layer's entries to `out` in the order given; parent folders are added before their first entry.
 
-    Memory stays flat: a piece of the tar is held, and a block of an entry. No path may be added twice: engines refuse
-    that.
+    Memory use is constant: a piece of the tar and a block of an entry. A path must not be added twice, because
+    container engines refuse such layers.
 
     Args:
-        out: Gets the compressed layer.
-        deflate: Compresses what isn't compressed yet.
+        out: Receives the compressed layer.
+        deflate: Compresses entries that aren't compressed yet.
     """
 
     def __init__(self, out: BinaryIO, deflate: Deflate = portable) -> None:
@@ -79,36 +78,20 @@ class LayerWriter(TarWriter):
         executable: bool,
         tee: Callable[[bytes], object] | None = None,
     ) -> None:
-        """A file that is already deflated; its bytes go out unchanged, checked on the way.
+        """Adds a file that is already deflated; its compressed bytes are written unchanged, and checked.
 
         Args:
-            path: Where it lies in the image.
+            path: The file's path in the image.
             size: Inflated bytes.
             crc: CRC-32 of the inflated bytes.
             deflated: A raw deflate stream.
             executable: Mode 755, else 644.
-            tee: Gets the inflated bytes.
+            tee: Called with the inflated bytes.
 
         Raises:
-            CorruptData: It isn't a deflate stream of that size and CRC. What was written is then useless.
+            CorruptData: It isn't a deflate stream of that size and CRC. The layer is then useless.
         """
-        self._add_parents(path)
-        self._write(tar_headers.file_header(path, size, executable=executable))
-        self._release()
-        self._gathered += _MEMBER
-        inflater = Inflater(size, crc)
-        for block in deflated:
-            self._emit(block)
-            for data in inflater.feed(block):
-                self._uncompressed.update(data)
-                if tee:
-                    tee(data)
-        for data in inflater.finish():
-            self._uncompressed.update(data)
-            if tee:
-                tee(data)
-        self._gathered += _trailer(crc, size)
-        self._write(tar_headers.padding(size))
+        self.add_hashed(path, size, self._copy_deflated(size, crc, deflated, tee), executable=executable)
 
     def finish(self, title: str) -> Layer:
         """Ends the layer; nothing can be added afterwards."""
@@ -116,28 +99,46 @@ class LayerWriter(TarWriter):
         self._flush()
         return Layer(title, f"sha256:{self._compressed.hexdigest()}", diff_id, self._size)
 
-    def _begin_content(self, block: bytes, size: int) -> None:
-        """Files that don't compress are stored, with the headers between them: each change ends a member."""
-        storing = size >= _SAMPLED and not self._compressible(block)
-        if storing != self._storing:
-            self._release()
-            self._storing = storing
-
-    def _compressible(self, block: bytes) -> bool:
-        """Tries some bytes from the middle: formats with compressed data often begin with a header that isn't."""
-        middle = len(block) // 2
-        sample = block[middle : middle + _SAMPLE]
-        return sample.isascii() or len(self._deflate(sample)) < 0.95 * len(sample)
-
-    def _pack(self, piece: memoryview) -> None:
-        """A piece of the tar becomes a member."""
+    def pack(self, piece: memoryview) -> None:
+        """Writes a piece of the tar as a gzip member."""
         self._gathered += _MEMBER
         for block in _stored(piece) if self._storing else (self._deflate(piece),):
             self._emit(block)
         self._gathered += _trailer(crc32(piece), len(piece))
 
+    def begin_content(self, block: bytes, size: int) -> None:
+        """Chooses whether a file is compressed or stored; each change starts a new piece."""
+        storing = size >= _SAMPLED and not self._compressible(block)
+        if storing != self._storing:
+            self.end_piece()
+            self._storing = storing
+
+    def _copy_deflated(
+        self, size: int, crc: int, deflated: Iterable[bytes], tee: Callable[[bytes], object] | None
+    ) -> Iterator[bytes]:
+        """Writes a deflate stream as a gzip member; yields the inflated bytes."""
+        self._gathered += _MEMBER
+        inflater = Inflater(size, crc)
+        for block in deflated:
+            self._emit(block)
+            for data in inflater.feed(block):
+                if tee:
+                    tee(data)
+                yield data
+        for data in inflater.finish():
+            if tee:
+                tee(data)
+            yield data
+        self._gathered += _trailer(crc, size)
+
+    def _compressible(self, block: bytes) -> bool:
+        """Whether a sample from the middle compresses: compressed formats often begin with an uncompressed header."""
+        middle = len(block) // 2
+        sample = block[middle : middle + _SAMPLE]
+        return sample.isascii() or len(self._deflate(sample)) < 0.95 * len(sample)
+
     def _emit(self, block: bytes | memoryview) -> None:
-        """Compressed bytes: out they go, small blocks many at a time."""
+        """Writes compressed bytes, small blocks together."""
         if len(block) < _GATHERED:
             self._gathered += block
             if len(self._gathered) >= _GATHERED:
@@ -157,7 +158,7 @@ class LayerWriter(TarWriter):
 
 
 def _stored(piece: memoryview) -> Iterator[bytes | memoryview]:
-    """A deflate stream whose blocks hold the bytes as they are (RFC 1951, 3.2.4)."""
+    """Yields a deflate stream that stores the bytes uncompressed (RFC 1951, 3.2.4)."""
     for start in range(0, len(piece), _STORED):
         block = piece[start : start + _STORED]
         yield struct.pack("<BHH", 0, len(block), len(block) ^ _STORED)

@@ -1,7 +1,7 @@
-"""Joins the layers of small wheels into one.
+"""Merges the layers of small wheels into one.
 
-Their entries are compressed anew, together: many small files in one stream get smaller than each for itself, and a
-layer must not name a folder twice, which a mere concatenation would do (docker and buildah refuse that).
+Their entries are compressed again, together: many small files in one stream get smaller than each alone. A layer must
+not name a folder twice, which a concatenation of layers would do (docker and buildah refuse that).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .compression import small
 from .layer_writer import CHUNK, Layer, LayerWriter
 
 
-def join_layers(out: BinaryIO, layers: Sequence[Path], title: str) -> Layer:
-    """Writes one layer with the files of all `layers`; of two with the same path the later one counts, as in an image.
+def merge_layers(out: BinaryIO, layers: Sequence[Path], title: str) -> Layer:
+    """Writes one layer with the files of all `layers`; of files with the same path the last one counts, as in an image.
 
     Args:
-        out: Gets the compressed layer.
-        layers: Layers of files and folders alone, as a wheel's is.
-        title: What the layer is called.
+        out: Receives the compressed layer.
+        layers: Layers that hold only files and folders, as those of wheels do.
+        title: The layer's title.
     """
     last = {name: number for number, path in enumerate(layers) for name in _names(path)}
     writer = LayerWriter(out, small)

@@ -1,7 +1,7 @@
-"""Tar headers that depend on nothing but their arguments: no time, no user, no machine.
+"""Tar headers that depend on their arguments only, not on time, user or machine.
 
 POSIX.1-2001 ("pax"): https://pubs.opengroup.org/onlinepubs/9699919799/utilities/pax.html#tag_20_92_13_01.
-`tarfile` would do, at ten times the cost a file, and its bytes may differ from one Python to the next.
+`tarfile` would take ten times as long for each file, and its bytes may differ between Python versions.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 """Two zero blocks end an archive."""
 
-_MAX_SIZE = 8**11  # of eleven octal digits; above it the size goes into a pax record
+_MAX_SIZE = 8**11  # eleven octal digits; larger sizes go into a pax record
 
 
 def padding(size: int) -> bytes:
-    """The zeros that fill the last block of a file of `size` bytes."""
+    """The zeros after a file of `size` bytes, up to the next block."""
     return bytes(-size % BLOCK)
 
 
 def file_header(path: str, size: int, *, executable: bool) -> bytes:
-    """Precedes a regular file: mode 755 or 644, owner root, time 0."""
+    """The header of a regular file: mode 755 or 644, owner root, time 0."""
     return _header(path, b"0", 0o755 if executable else 0o644, size)
 
 
 def directory_header(path: str, mode: int = 0o755) -> bytes:
-    """A folder; `path` without a slash at its end."""
+    """The header of a folder; `path` has no slash at its end."""
     return _header(f"{path}/", b"5", mode, 0)
 
 
 def symlink_header(path: str, target: str) -> bytes:
-    """A symbolic link to `target`, which must be short and ASCII."""
+    """The header of a symbolic link; `target` must be ASCII and at most 100 bytes long."""
     return _header(path, b"2", 0o777, 0, link=target.encode("ascii"))
 
 
@@ -47,7 +47,7 @@ def _header(path: str, kind: bytes, mode: int, size: int, link: bytes = b"") -> 
 
 
 def _block(name: bytes, kind: bytes, mode: int, size: int, link: bytes) -> bytes:
-    """One 512-byte header; the checksum counts its own field as eight spaces."""
+    """A 512-byte header; its checksum counts the checksum field as eight spaces."""
     start = name.ljust(100, b"\0") + b"%07o\0" % mode + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
     end = kind + link.ljust(100, b"\0") + b"ustar\x0000"
     total = sum(start) + sum(end) + 8 * 32
@@ -55,7 +55,7 @@ def _block(name: bytes, kind: bytes, mode: int, size: int, link: bytes) -> bytes
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:
-    """`LENGTH key=value`, where LENGTH counts itself."""
+    """A record `LENGTH key=value`, where LENGTH includes its own digits."""
     rest = b" " + key + b"=" + value + b"\n"
     length = len(rest)
     while length != len(rest) + len(str(length)):

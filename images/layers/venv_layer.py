@@ -1,8 +1,8 @@
-"""The layer that makes /opt/venv an environment of the base's Python: a virtual environment, as PEP 405 has it.
+"""The layer that makes /opt/venv a virtual environment (PEP 405) of the base's Python.
 
 So `.pth` files, namespace packages and console scripts work as on any machine. The base's own packages stay visible
-behind the lock's (`include-system-site-packages`): Vertex's prebuilt bases bring torch and CUDA, which nobody wants to
-send again; what the lock names comes first on the path and wins.
+(`include-system-site-packages`): Vertex AI's prebuilt bases bring torch and CUDA, which need not be sent again.
+Packages of the lock come first on the path and take precedence.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _MINORS = range(8, 21)
 def write_environment(out: BinaryIO, interpreter: str, python: str) -> Layer:
     """Writes `pyvenv.cfg` and the links to the base's interpreter.
 
-    A Python of another minor version would not see the packages at all and fail with a riddle at the first import. It
-    does see the folder of its own version, so a `.pth` file waits there to say what is wrong; the right Python never
-    reads it.
+    A Python of another minor version would not find the packages, and its first import would fail without an
+    explanation. So the site-packages folder of each other version has a `.pth` file that says what is wrong; the right
+    Python never reads it.
 
     Args:
-        out: Gets the layer.
-        interpreter: The base's Python, absolute path.
+        out: Receives the layer.
+        interpreter: Absolute path of the base's Python.
         python: The minor version that the packages are for.
     """
     writer = LayerWriter(out)

@@ -1,7 +1,7 @@
-"""An image's config and manifest: pure functions of what they describe.
+"""The config and manifest documents of an image, as pure functions of their contents.
 
-https://github.com/opencontainers/image-spec/blob/main/config.md and manifest.md beside it. Docker's forms are the same
-fields under other media types; an image's media types all follow its base, because tools refuse a mixture.
+https://github.com/opencontainers/image-spec/blob/main/config.md and manifest.md beside it. Docker's formats have the
+same fields under other media types. An image has the media types of its base, because tools refuse a mixture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TITLE = "org.opencontainers.image.title"
 
 @dataclass(frozen=True, slots=True)
 class MediaTypes:
-    """One family of media types."""
+    """The media types of OCI's or Docker's format."""
 
     manifest: str
     config: str
@@ -45,12 +45,12 @@ DOCKER = MediaTypes(
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 )
 
-# The base's command is replaced; the other two are Docker's own bookkeeping of how the base was built.
+# The base's command is replaced; the other two are Docker's records of how the base was built.
 _NOT_INHERITED = frozenset(("Cmd", "Entrypoint", "ArgsEscaped", "Image"))
 
 
 def created() -> str:
-    """The time that images carry: SOURCE_DATE_EPOCH or 1970, so that equal content gives equal digests."""
+    """The creation time in images: SOURCE_DATE_EPOCH or 1970, so that equal contents give equal digests."""
     text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
     try:
         moment = datetime.fromtimestamp(int(text), UTC)
@@ -69,12 +69,12 @@ def image_config(
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The config of an image.
+    """The config document of an image.
 
     Args:
-        layers: What lies above the base.
-        base: The base's config; empty for none.
-        script: What the image runs, relative to the project; empty for nothing.
+        layers: The layers above the base.
+        base: The base's config; empty for an image without a base.
+        script: The script that the image runs, relative to the project; empty for none.
         env: Added to the base's environment.
         labels: Added to the base's labels.
     """
@@ -96,7 +96,7 @@ def image_config(
             "type": "layers",
             "diff_ids": [*_base_diff_ids(base), *(layer.diff_id for layer in layers)],
         },
-        "history": [*(base.get("history") or _plain_history(base)), *history],
+        "history": [*(base.get("history") or _minimal_history(base)), *history],
     }
     return _json(document)
 
@@ -108,7 +108,7 @@ def image_manifest(
     layers: Sequence[Descriptor],
     annotations: Mapping[str, str],
 ) -> bytes:
-    """The manifest; annotations only where the format has them."""
+    """The manifest document, with annotations only in OCI's format, which has them."""
     with_annotations = types is OCI
     document: dict[str, Any] = {
         "schemaVersion": 2,
@@ -122,12 +122,12 @@ def image_manifest(
 
 
 def blob_descriptor(media_type: str, data: bytes) -> Descriptor:
-    """What `data` is called."""
+    """The descriptor of a blob with these bytes."""
     return Descriptor(media_type, f"sha256:{hashlib.sha256(data).hexdigest()}", len(data))
 
 
 def layer_descriptor(types: MediaTypes, layer: Layer, key: str = "") -> Descriptor:
-    """What a manifest says of a layer; with a `key`, enough for another machine to reuse it without its bytes."""
+    """The descriptor of a layer; with a `key`, another machine can reuse the layer without downloading it."""
     annotations = {TITLE: layer.title, DIFF_ID: layer.diff_id}
     if key:
         annotations[KEY] = key
@@ -153,7 +153,7 @@ def _environment(inherited: Sequence[str], own: Mapping[str, str]) -> list[str]:
     path = env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env["PATH"] = f"{image_paths.VENV}/bin:{path}"
     env["VIRTUAL_ENV"] = image_paths.VENV
-    env["PYTHONUNBUFFERED"] = "1"  # a job's last lines must not die with it
+    env["PYTHONUNBUFFERED"] = "1"  # the last lines of a job that ends abruptly must not get lost
     env.update(sorted(own.items()))
     return [f"{name}={value}" for name, value in env.items()]
 
@@ -162,8 +162,8 @@ def _base_diff_ids(base: Mapping[str, Any]) -> list[str]:
     return list((base.get("rootfs") or {}).get("diff_ids") or [])
 
 
-def _plain_history(base: Mapping[str, Any]) -> list[dict[str, str]]:
-    """One entry a layer: where there is a history, tools count it against the layers."""
+def _minimal_history(base: Mapping[str, Any]) -> list[dict[str, str]]:
+    """A history entry for each layer: tools compare the number of entries with the number of layers."""
     return [{"created_by": "base"} for _ in _base_diff_ids(base)]
 
 

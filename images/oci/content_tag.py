@@ -1,4 +1,4 @@
-"""Content tags: an image is found by a tag made of the fingerprint of everything that decides what it holds."""
+"""Content tags: an image is found by a tag made from the fingerprint of everything that decides its contents."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 LATEST = "latest"
-"""The tag of the newest image of a name, for people; and for a machine that has built nothing yet."""
+"""The tag of the newest image, for people, and for a machine that has built nothing yet."""
 
 
-# Part of every fingerprint: raise it when the same request gives another image than before.
-_RECIPE = "2"
+# Part of every fingerprint: raise it when equal requests give another image than before.
+_FORMAT_VERSION = "2"
 
 
 def image_fingerprint(
@@ -29,31 +29,31 @@ def image_fingerprint(
     builder: str,
     content: Sequence[str] = (),
 ) -> str:
-    """One hash over everything that decides what an image holds: 64 hexadecimal digits.
+    """A hash of everything that decides an image's contents: 64 hexadecimal digits.
 
     Args:
-        project_fingerprint: Of the project's files and settings.
-        lock_digest: Of the frozen dependencies.
-        base_digest: Of the base image as the registry gives it now; empty for none.
+        project_fingerprint: Hash of the project's files and settings.
+        lock_digest: Hash of the frozen dependencies.
+        base_digest: The base image's current digest; empty for an image without a base.
         builder: "direct" or "docker".
-        content: What else the builder looks at: for Docker `docker_context.context_digest` and each base's digest.
+        content: What else the builder uses: for Docker the digest of the context and of each base.
     """
-    facts = [_RECIPE, project_fingerprint, lock_digest, base_digest, builder, *content]
-    # JSON keeps the borders between facts: ("ab", "c") is not ("a", "bc").
+    facts = [_FORMAT_VERSION, project_fingerprint, lock_digest, base_digest, builder, *content]
+    # JSON keeps facts apart: ("ab", "c") is not ("a", "bc").
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def image_tag(fingerprint: str) -> str:
-    """The tag by which an image of this content is found: `fp-` and 128 bits of the fingerprint."""
+    """The content tag of an image: `fp-` and 128 bits of the fingerprint."""
     return f"fp-{fingerprint[:32]}"
 
 
-def find(target: ImageTarget, fingerprint: str) -> BuiltImage | None:
-    """The image of this content as `target` confirms it now, by one request; None if it has none.
+def find_image(target: ImageTarget, fingerprint: str) -> BuiltImage | None:
+    """The image with this content fingerprint, by one request; None if the target doesn't have it now.
 
     Raises:
-        RegistryDenied: Who asks may not read there.
-        RegistryUnavailable: Transient.
+        RegistryDenied: The account may not read the repository.
+        RegistryUnavailable: The registry can't be asked; transient.
     """
     manifest = target.head_manifest(image_tag(fingerprint))
     if manifest is None:

@@ -1,6 +1,6 @@
-"""What an image is made of and what a build returns: plain values, no I/O.
+"""The values that a build takes and returns.
 
-Two hashes are never confused: a `digest` is of the bytes as stored and sent (compressed), a `diff_id` of the
+A layer has two hashes: its `digest` is that of the bytes as stored and sent (compressed), its `diff_id` that of the
 uncompressed tar. See https://github.com/opencontainers/image-spec/blob/main/config.md#layer-diffid.
 """
 
@@ -15,21 +15,21 @@ PLATFORM = "linux/amd64"
 
 
 class SourceFile(Protocol):
-    """One file of the project, as `project.files` lists it."""
+    """A file of the project, as `project.files` lists it."""
 
     @property
     def path(self) -> str:
-        """Relative to the project, with `/`, valid UTF-8."""
+        """The path relative to the project, with `/`, valid UTF-8."""
         ...
 
     @property
     def source(self) -> Path:
-        """Where its bytes lie on this machine."""
+        """The path on this machine."""
         ...
 
     @property
     def location(self) -> str | Path:
-        """The same, as it was listed: no `Path` has to be made for each of thousands of files."""
+        """The path on this machine as it was listed: creating a `Path` for thousands of files takes time."""
         ...
 
     @property
@@ -44,13 +44,13 @@ class SourceFile(Protocol):
 
     @property
     def signature(self) -> tuple[int, int, int, int] | None:
-        """mtime_ns, ctime_ns, inode and size as they were when it was listed; None asks the disk."""
+        """mtime_ns, ctime_ns, inode and size when it was listed; None if they have to be read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A blob by what it holds; https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
+    """A blob's media type, digest and size; https://github.com/opencontainers/image-spec/blob/main/descriptor.md."""
 
     media_type: str
     digest: str
@@ -60,24 +60,25 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """Everything that decides an image's bytes.
+    """Everything that decides an image's contents.
 
     Attributes:
-        name: The project's image name, lowercase: the last part of a repository.
+        name: The image's name, lowercase: the last part of a repository.
         root: The project's folder.
-        files: What goes into the image, sorted by path.
+        files: The files that go into the image, sorted by path.
         script: The training script, relative to the project.
         lock: The frozen dependencies as `pylock.toml` text; empty for none.
-        conda: The project's file that lists conda's packages, where that is what is installed.
+        conda: The project's list of conda packages, where conda installs the dependencies.
         python: Minor version, as "3.11".
-        base: A base image by tag or digest; None for no base at all (this machine's Python, local_vertex only).
-        directories: Folders to make in the working directory.
-        env: Environment of the image.
-        labels: OCI annotation names to values; also the config's labels.
-        fingerprint: Hash of the project's content and everything else here, hexadecimal.
-        dockerfile: The project's own Dockerfile, for the Docker way.
+        base: A base image by tag or digest; None for an image without a base, which only local_vertex can run. Before
+            `images.plan` has chosen a base: the one that the project names.
+        directories: Folders to create in the working directory.
+        env: Environment variables of the image.
+        labels: Annotations of the manifest, which are also the config's labels.
+        fingerprint: Hash of the project's content and everything else here, hexadecimal; empty before it is planned.
+        dockerfile: The project's own Dockerfile, for the docker builder.
         build_args: Docker build arguments.
-        target: The Dockerfile's stage to build.
+        target: The stage of the Dockerfile to build.
     """
 
     name: str
@@ -102,11 +103,11 @@ class LayerReport:
     """What happened to one layer.
 
     Attributes:
-        title: What it holds, for people: "numpy 2.1.0", "12 small wheels", "code 3/8", "base".
-        digest: Of the compressed bytes.
+        title: A description for people: "numpy 2.1.0", "12 small wheels", "code 3/8", "base".
+        digest: SHA-256 of the compressed bytes.
         size: Compressed bytes.
-        action: reused = known from before; built = made now; uploaded, mounted = travelled now.
-        seconds: Time spent on it.
+        action: reused, built (made now), uploaded (sent now), or mounted (linked within the registry now).
+        seconds: The time it took.
     """
 
     title: str
@@ -118,16 +119,16 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """An image that exists, by digest.
+    """An image that exists.
 
     Attributes:
-        reference: Where it lies, always with `@sha256:...`: `HOST/PATH@sha256:...` in a registry,
+        reference: Its name, always with `@sha256:...`: `HOST/PATH@sha256:...` in a registry,
             `oci:FOLDER:NAME@sha256:...` in an OCI image layout (skopeo reads both forms).
-        digest: Of the manifest.
-        media_type: Of the manifest.
-        size: Sum of all compressed layers, bytes.
-        layers: One report a layer, in the image's order.
-        builder: Which engine made it.
+        digest: The manifest's digest.
+        media_type: The manifest's media type.
+        size: Bytes of all compressed layers.
+        layers: A report for each layer, in the image's order.
+        builder: The builder that made it.
     """
 
     reference: str
@@ -139,4 +140,4 @@ class BuiltImage:
 
 
 Progress = Callable[[LayerReport], None]
-"""Called once a layer, from any thread, as soon as what happened to it is known."""
+"""Called with each layer's report when it is complete, from any thread."""

@@ -1,7 +1,7 @@
-"""An OCI image layout: a folder that holds images, which skopeo, podman and crane read too.
+"""An OCI image layout: a folder of images, which skopeo, podman and crane can read too.
 
-https://github.com/opencontainers/image-spec/blob/main/image-layout.md. Several images and several processes share
-one. A blob is whole or absent; `index.json` changes under a lock and in one step.
+https://github.com/opencontainers/image-spec/blob/main/image-layout.md. Several images and several
+processes share one. Blobs are written atomically; `index.json` changes under a lock.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ...core.errors import RegistryError, storage_errors
 from ...core.files import atomic_file, write_atomic
 from .image_types import Descriptor
 from .reference import DIGEST
-from .target import OpenBody
+from .target import ImageTarget, OpenBody
 from .verifying_reader import CHUNK, VerifyingReader, sha256
 
 REF_NAME = "org.opencontainers.image.ref.name"
-UNUSED_AFTER = 3600.0
-"""Seconds for which a blob without a manifest is kept: a build in another process may be about to use it."""
+UNUSED_AFTER = 24 * 3600.0
+"""Seconds for which an unused blob is kept: a build in another process may be about to name it in a manifest."""
 
 Entry = dict[str, Any]
 
 
 class OciLayout:
-    """One named image in a layout folder; its versions by digest and tag.
+    """The versions of one named image in a layout folder, by digest and by tag.
 
     Args:
-        folder: The layout's folder, made on first use.
-        name: What tells this image from the others in the folder.
+        folder: The layout's folder, created on first use.
+        name: The image's name, which keeps it apart from the others in the folder.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -44,19 +44,29 @@ class OciLayout:
     def __repr__(self) -> str:
         return f"OciLayout({self.folder}, {self.name})"
 
+    @property
+    def host(self) -> str:
+        """Empty: no registry serves a layout."""
+        return ""
+
+    @property
+    def repository(self) -> str:
+        """The image's name."""
+        return self.name
+
     def blob_path(self, digest: str) -> Path:
-        """Where a blob lies, whether or not it does."""
+        """The path of a blob, whether or not it exists."""
         return self.folder / "blobs" / "sha256" / _hex(digest)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the blob is there."""
+        """Whether the layout has the blob."""
         return self.blob_path(digest).is_file()
 
     def put_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
-        """Copies a blob in, unless it is there.
+        """Stores a blob unless the layout has it.
 
         Raises:
-            RegistryError: Its bytes aren't what the descriptor says; nothing is kept.
+            RegistryError: The bytes don't match the descriptor; nothing is kept.
             StorageError: The disk is full.
         """
         path = self.blob_path(descriptor.digest)
@@ -68,15 +78,25 @@ class OciLayout:
         ):
             shutil.copyfileobj(body, file, CHUNK)
 
-    def mount_blob(self, descriptor: Descriptor, source_repository: str) -> bool:  # noqa: ARG002 - a registry's business
-        """Whether the blob is there already: all images of a layout share their blobs."""
+    def upload_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
+        """As `put_blob`: asking first costs nothing on a disk."""
+        self.put_blob(descriptor, open_body)
+
+    def mount_blob(self, descriptor: Descriptor, source: ImageTarget) -> bool:  # noqa: ARG002 - blobs of a layout are shared anyway
+        """Whether the layout has the blob: all images in a layout share their blobs."""
         return self.has_blob(descriptor.digest)
+
+    def prepare_uploads(self, count: int) -> None:
+        """Does nothing: a layout needs no upload sessions."""
+
+    def discard_uploads(self) -> None:
+        """Does nothing: a layout needs no upload sessions."""
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Opens a blob, to be closed by the caller; reading to its end raises if it was damaged on disk.
 
         Raises:
-            RegistryError: It isn't there.
+            RegistryError: The layout doesn't have it.
         """
         path = self.blob_path(digest)
         try:
@@ -86,7 +106,7 @@ class OciLayout:
         return cast("BinaryIO", VerifyingReader(file, digest, None, path))
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
-        """What a tag points to, or that a digest is listed; None if not, or if the manifest's blob is gone."""
+        """The manifest that a tag or digest names; None if there is none, or if its blob is gone."""
         wanted = self._ref_name(tag_or_digest)
         for entry in self._entries():
             if entry.get("annotations", {}).get(REF_NAME) == wanted and self.has_blob(entry["digest"]):
@@ -94,10 +114,10 @@ class OciLayout:
         return None
 
     def get_manifest(self, tag_or_digest: str) -> tuple[Descriptor, bytes] | None:
-        """The manifest's bytes.
+        """A manifest's descriptor and bytes; None if there is none.
 
         Raises:
-            RegistryError: They were damaged on disk.
+            RegistryError: The bytes were damaged on disk.
         """
         descriptor = self.head_manifest(tag_or_digest)
         if descriptor is None:
@@ -106,7 +126,7 @@ class OciLayout:
             return descriptor, body.read()
 
     def is_whole(self, digest: str) -> bool:
-        """Whether the manifest and every blob that it names lie here; a folder's files can be removed by anybody."""
+        """Whether the layout has the manifest and every blob that it names: files of a folder can get lost."""
         found = self.get_manifest(digest)
         if found is None:
             return False
@@ -119,9 +139,9 @@ class OciLayout:
         media_type: str,
         tags: Sequence[str] = (),
         *,
-        at_once: bool = False,  # noqa: ARG002 - it always is
+        concurrently: bool = False,  # noqa: ARG002 - one update of the index does it
     ) -> Descriptor:
-        """Lists an image by its digest and by each tag; a tag that another digest had moves."""
+        """Lists an image by its digest and by each tag; tags move from the digest that had them before."""
         descriptor = Descriptor(media_type, sha256(data), len(data))
         path = self.blob_path(descriptor.digest)
         if not path.is_file():
@@ -135,31 +155,16 @@ class OciLayout:
         self._update(change)
         return descriptor
 
-    def delete_manifest(self, tag_or_digest: str) -> None:
-        """Takes an image of this name off the list, by all its names; its blobs go when nothing uses them."""
-        found = self.head_manifest(tag_or_digest)
-        if found is None:
-            return
-        own = (f"{self.name}@", f"{self.name}:")
-
-        def change(entries: list[Entry]) -> list[Entry]:
-            return [
-                entry
-                for entry in entries
-                if entry["digest"] != found.digest or not entry.get("annotations", {}).get(REF_NAME, "").startswith(own)
-            ]
-
-        self._update(change)
-        self.prune()
-
     def prune(self, *, now: Callable[[], float] = time.time) -> int:
-        """Removes blobs that no listed image uses and that are older than an hour; returns the bytes freed."""
+        """Removes blobs that no listed image uses and that weren't touched for a day; returns the bytes freed."""
         freed = 0
         with self._locked():
             used = self._used()
             for path in (self.folder / "blobs" / "sha256").glob("*"):
                 status = path.stat()
-                if f"sha256:{path.name}" not in used and now() - status.st_mtime > UNUSED_AFTER:
+                # A blob may be a link to an older file of the layer cache: only ctime tells when it was linked.
+                touched = max(status.st_mtime, status.st_ctime)
+                if f"sha256:{path.name}" not in used and now() - touched > UNUSED_AFTER:
                     path.unlink(missing_ok=True)
                     freed += status.st_size
         return freed
@@ -189,7 +194,7 @@ class OciLayout:
             return []
         except (ValueError, KeyError, TypeError) as error:
             raise RegistryError(
-                "the image layout's index can't be read", where=path, next_step="Remove it; images are built again"
+                "the image layout's index can't be read", where=path, next_step="Remove it: images will be built again"
             ) from error
 
     def _update(self, change: Callable[[list[Entry]], list[Entry]]) -> None:
@@ -221,5 +226,5 @@ def _entry(descriptor: Descriptor, name: str) -> Entry:
 
 def _hex(digest: str) -> str:
     if not DIGEST.fullmatch(digest):
-        raise RegistryError(f"{digest!r} is no digest", next_step="Give sha256: and 64 hexadecimal digits")
+        raise RegistryError(f"{digest!r} is not a digest", next_step="Give sha256: and 64 hexadecimal digits")
     return digest.removeprefix("sha256:")

@@ -1,4 +1,4 @@
-"""A place where images can lie: what a registry and an image layout have in common."""
+"""The protocol that a registry repository and an OCI image layout share: a place that stores images."""
 
 from __future__ import annotations
 
@@ -12,40 +12,62 @@ OpenBody = Callable[[], BinaryIO]
 
 
 class ImageTarget(Protocol):
-    """Blobs by digest, manifests by digest or tag. Threads may share one."""
+    """A store of blobs by digest and of manifests by digest or tag; safe to share between threads.
+
+    Callers never ask which class a target is: where a registry and a layout differ, the protocol has a method that
+    each answers in its own way.
+    """
+
+    @property
+    def host(self) -> str:
+        """The registry's host; empty for a layout on this machine's disk."""
+        ...
+
+    @property
+    def repository(self) -> str:
+        """The repository's path below the host; in a layout, the image's name."""
+        ...
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the blob is there."""
+        """Whether the target has the blob."""
         ...
 
     def put_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
-        """Makes sure that the blob is there; its size and digest are checked."""
+        """Stores a blob unless the target has it; size and digest are checked."""
         ...
 
-    def mount_blob(self, descriptor: Descriptor, source_repository: str) -> bool:
-        """Links the blob from another repository of the same registry; False where that can't be done."""
+    def upload_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
+        """Stores a blob that the target doesn't have as far as the caller knows: `put_blob` without the question."""
+        ...
+
+    def mount_blob(self, descriptor: Descriptor, source: ImageTarget) -> bool:
+        """Links a blob of another repository in the same registry; False where that isn't possible."""
         ...
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Opens the blob, to be closed by the caller; reading to its end raises if it isn't what the digest says."""
+        """Opens a blob, to be closed by the caller; reading to its end raises if the digest is wrong."""
+        ...
+
+    def prepare_uploads(self, count: int) -> None:
+        """Starts to open `count` uploads before it is known what they will carry, and returns at once."""
+        ...
+
+    def discard_uploads(self) -> None:
+        """Starts to cancel prepared uploads that weren't used, and returns at once."""
         ...
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
-        """What a tag points to, or that a digest is there; None if not."""
+        """The manifest that a tag or digest names; None if there is none."""
         ...
 
     def get_manifest(self, tag_or_digest: str) -> tuple[Descriptor, bytes] | None:
-        """The manifest's bytes, checked; None if it isn't there."""
+        """A manifest's descriptor and bytes, checked; None if there is none."""
         ...
 
     def put_manifest(
-        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, at_once: bool = False
+        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, concurrently: bool = False
     ) -> Descriptor:
-        """Makes an image visible, after its blobs: by digest and then by each tag; `at_once` in no order."""
-        ...
-
-    def delete_manifest(self, tag_or_digest: str) -> None:
-        """Removes an image; no error if it isn't there."""
+        """Publishes an image whose blobs are there: by digest, then by each tag, or all `concurrently`."""
         ...
 
     def reference(self, digest: str) -> str:

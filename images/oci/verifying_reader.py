@@ -1,4 +1,4 @@
-"""Checking bytes while they pass: size and digest, before anybody sees the end of them."""
+"""A reader that checks size and digest of a stream before it reports the end."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def sha256(data: bytes) -> str:
 
 
 class VerifyingReader(io.RawIOBase):
-    """A stream that ends only if it held what was promised.
+    """Reads a stream, and raises instead of reporting its end if size or digest are wrong.
 
     Args:
-        stream: What is read; closed with this.
-        digest: What its bytes must hash to; None leaves that to who receives them.
-        size: How many bytes it must have; None where only the digest is known.
-        where: The place, for the message.
+        stream: The stream to read; closed with this reader.
+        digest: The expected digest; None if the receiver checks it.
+        size: The expected number of bytes; None if only the digest is known.
+        where: The origin of the stream, for messages.
 
     Raises:
-        RegistryError: On the read that would have returned the end.
+        RegistryError: On the read at the end of the stream.
     """
 
     def __init__(self, stream: BinaryIO, digest: str | None, size: int | None, where: object) -> None:
@@ -39,11 +39,11 @@ class VerifyingReader(io.RawIOBase):
         self._read = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """True."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes, as much as the stream gives at once; all that is left without a size."""
+        """Reads up to `size` bytes, as many as the stream gives at once; without a size, all that is left."""
         if size < 0:
             return self.readall()
         data = self._stream.read(size)
@@ -56,13 +56,13 @@ class VerifyingReader(io.RawIOBase):
         return data
 
     def readinto(self, buffer: memoryview) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is only for 3.12
-        """As `read`, into a buffer."""
+        """Reads into a buffer."""
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
-        """Closes what is read."""
+        """Closes the stream."""
         if not self.closed:
             self._stream.close()
         super().close()
@@ -72,11 +72,11 @@ class VerifyingReader(io.RawIOBase):
         if got == self._digest and self._size in (None, self._read):
             return
         raise RegistryError(
-            f"a blob is damaged: wanted {_told(self._digest, self._size)}, got {_told(got, self._read)}",
+            f"a blob is damaged: wanted {_description(self._digest, self._size)}, got {_description(got, self._read)}",
             where=self._where,
-            next_step="Run again; if it stays, remove the blob there",
+            next_step="Run again; if it happens again, remove the blob there",
         )
 
 
-def _told(digest: str | None, size: int | None) -> str:
+def _description(digest: str | None, size: int | None) -> str:
     return " of ".join(filter(None, [digest, None if size is None else f"{size} bytes"]))

@@ -1,1 +1,1 @@
-"""Making and uploading layers side by side, with bounded concurrency."""
+"""Making and uploading layers concurrently, with a limited number of threads."""

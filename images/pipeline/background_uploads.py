@@ -1,4 +1,4 @@
-"""What a build sends to its target while it still makes the rest."""
+"""Uploads of a build's finished layers to the target, while other layers are still made."""
 
 from __future__ import annotations
 
@@ -13,81 +13,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import ImageError, RegistryError
-from ..base.copy_layers import Action, bring_base_layer
+from ..base.copy_layers import Action, copy_base_layer
 from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor
 from ..oci.image_types import Descriptor
 from ..oci.layout import OciLayout
 from ..oci.target import ImageTarget, OpenBody
 from ..registry.known_blobs import KnownBlobs
-from ..registry.repository import Repository
-from .task_group import Crew
+from .task_group import TaskGroup
 
 if TYPE_CHECKING:
     from ..base.resolve import Base
 
-_UNASKED = 256 * 1024  # bytes below which sending a blob made now costs less than asking for it
+_UPLOAD_UNASKED = 256 * 1024  # bytes below which sending a new blob costs less than asking whether it exists
 
 
-class Uploads:
-    """The way from the store to one target; threads share it.
+class BackgroundUploads:
+    """Uploads from the layout to one target; safe to share between threads.
 
     Args:
-        crew: Whose threads send.
-        store: Where layers lie.
+        tasks: Runs the uploads.
+        store: The layout that has the layers.
         target: Where they go.
-        cache: The folder that remembers what the target has.
+        cache: The folder of records of what the target has.
     """
 
-    def __init__(self, crew: Crew, store: OciLayout, target: ImageTarget, cache: Path) -> None:
+    def __init__(self, tasks: TaskGroup, store: OciLayout, target: ImageTarget, cache: Path) -> None:
         self.target = target
-        self._crew = crew
+        self._tasks = tasks
         self._store = store
         self._known = KnownBlobs(target, cache)
-        self._learned = False
+        self._has_news = False
         self._lock = threading.Lock()
         self._sent: dict[str, Future[None]] = {}
 
     def send(self, layer: Layer, then: Callable[[], None] = lambda: None) -> Future[None]:
-        """Sends a layer, once, unless the target has it; `then` is called when it is there."""
+        """Sends a layer once, unless the target has it; calls `then` when it has arrived."""
         with self._lock:
             if layer.digest not in self._sent:
-                self._sent[layer.digest] = self._crew.send(self._send, layer, then)
+                self._sent[layer.digest] = self._tasks.send(self._send, layer, then)
             return self._sent[layer.digest]
 
     def send_bytes(self, descriptor: Descriptor, data: bytes) -> Future[None]:
-        """Sends a blob that is no layer."""
+        """Sends a blob that isn't a layer."""
         with self._lock:
-            future = self._crew.send(self._put, descriptor, lambda: io.BytesIO(data))
+            future = self._tasks.send(self._put, descriptor, lambda: io.BytesIO(data))
             self._sent[descriptor.digest] = future
             return future
 
     def send_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
-        """Brings a layer of the base; `then` hears what was done, and the seconds that it took."""
+        """Copies a layer of the base; calls `then` with what happened and the seconds it took."""
         with self._lock:
-            self._sent[blob.digest] = self._crew.send(self._bring_base, base, blob, then)
+            self._sent[blob.digest] = self._tasks.send(self._copy_base, base, blob, then)
 
     def knows(self, digest: str) -> bool:
-        """Whether the target is known to have a blob; it isn't asked."""
+        """Whether the target is known to have a blob, without asking it."""
         return digest in self._known
 
     def has_all(self, layers: Iterable[Layer]) -> bool:
-        """Whether the target has these layers; asked side by side."""
-        asked = [self._crew.send(self._has, layer.digest) for layer in layers]
+        """Whether the target has all of these layers; asks for them concurrently."""
+        asked = [self._tasks.send(self._has, layer.digest) for layer in layers]
         return all(future.result() for future in asked)
 
     def wait(self) -> None:
-        """Waits until all that was sent has arrived.
+        """Waits until all uploads have finished.
 
         Raises:
             RegistryError: The target refused.
-            ImageError: A layer was damaged on this disk; transient, for it is removed and gets made anew.
+            ImageError: A layer was damaged on this disk. It is removed and will be made again: transient.
         """
         with self._lock:
             sent = list(self._sent.values())
         for future in as_completed(sent):
             future.result()
-        if self._learned:
+        if self._has_news:
             self._known.save()
 
     def _send(self, layer: Layer, then: Callable[[], None]) -> None:
@@ -97,13 +96,13 @@ class Uploads:
         except RegistryError as error:
             if _is_intact(path, layer.digest):
                 raise
-            # Its other name in the layer cache has the same bytes: a new time makes the cache look at them.
+            # The layer cache has a link to the same bytes: a new modification time makes it check them.
             os.utime(path)
             path.unlink()
             raise ImageError(
-                f"the layer of {layer.title} was damaged on this disk and is removed",
+                f"the layer of {layer.title} was damaged on this disk and has been removed",
                 where=path,
-                next_step="Run again: it will be made anew",
+                next_step="Run again: it will be made again",
                 transient=True,
             ) from error
         then()
@@ -111,18 +110,18 @@ class Uploads:
     def _put(self, descriptor: Descriptor, open_body: OpenBody) -> None:
         if descriptor.digest in self._known:
             return
-        if isinstance(self.target, Repository) and descriptor.size < _UNASKED:
+        if descriptor.size < _UPLOAD_UNASKED:
             self.target.upload_blob(descriptor, open_body)
         else:
             self.target.put_blob(descriptor, open_body)
-        self._learn(descriptor.digest)
+        self._record(descriptor.digest)
 
-    def _bring_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
+    def _copy_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
         started = time.perf_counter()
         action: Action = "reused"
         if blob.digest not in self._known:
-            action = bring_base_layer(base, blob, self.target)
-            self._learn(blob.digest)
+            action = copy_base_layer(base, blob, self.target)
+            self._record(blob.digest)
         then(action, time.perf_counter() - started)
 
     def _has(self, digest: str) -> bool:
@@ -130,12 +129,12 @@ class Uploads:
             return True
         if not self.target.has_blob(digest):
             return False
-        self._learn(digest)
+        self._record(digest)
         return True
 
-    def _learn(self, digest: str) -> None:
+    def _record(self, digest: str) -> None:
         self._known.add(digest)
-        self._learned = True
+        self._has_news = True
 
 
 def _is_intact(path: Path, digest: str) -> bool:

@@ -1,4 +1,4 @@
-"""Makes layers; each goes into the store, and on its way to the target, as soon as it is whole."""
+"""Makes layers; each is stored and its upload started as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor
 from ..oci.image_types import Descriptor, LayerReport, Progress
 from ..oci.layout import OciLayout
-from .background_uploads import Uploads
-from .task_group import Crew
+from .background_uploads import BackgroundUploads
+from .task_group import TaskGroup
 
 if TYPE_CHECKING:
     from ..base.resolve import Base
 
 
-class Workshop:
-    """What the parts of one build share.
+class LayerBuilder:
+    """Makes, stores and reports the layers of one build.
 
     Args:
-        crew: Its threads.
-        store: Gets every layer.
-        uploads: The way to the target; None for no target beside the store.
+        tasks: Runs the build's tasks.
+        store: The layout that gets every layer.
+        uploads: Uploads to the target; None if the image stays in the layout.
         scratch: A folder for unfinished files.
-        progress: Hears of each layer.
-        workers: Threads that compute at a time.
+        progress: Called with the report of each layer.
+        workers: How many threads compute at a time.
     """
 
     def __init__(
         self,
-        crew: Crew,
+        tasks: TaskGroup,
         store: OciLayout,
-        uploads: Uploads | None,
+        uploads: BackgroundUploads | None,
         scratch: Path,
         *,
         progress: Progress | None,
         workers: int,
     ) -> None:
-        self.crew = crew
+        self.tasks = tasks
         self.store = store
         self.uploads = uploads
         self.reports: dict[str, LayerReport] = {}
-        self._later: list[Future[None]] = []
+        self._background: list[Future[None]] = []
         self._scratch = scratch
         self._progress = progress
         self._computing = threading.BoundedSemaphore(max(1, workers))
 
     def computing(self) -> AbstractContextManager[object]:
-        """A block that keeps a processor busy; no more than `workers` are in one at a time."""
+        """A context for work that keeps a processor busy; at most `workers` threads are in it at a time."""
         return self._computing
 
     def make(self, write: Callable[[BinaryIO], Layer]) -> Layer:
-        """Makes a layer that no cache holds, and delivers it."""
+        """Makes a layer that isn't in a cache, and delivers it."""
         started = time.perf_counter()
         with storage_errors(self._scratch):
             self._scratch.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Workshop:
         return layer
 
     def make_small(self, write: Callable[[BinaryIO], Layer]) -> Layer:
-        """Makes a layer of a few kilobytes: that takes no longer than remembering it."""
+        """Makes a layer of a few kilobytes: caching it would take as long."""
         started = time.perf_counter()
         out = io.BytesIO()
         layer = write(out)
@@ -87,12 +87,12 @@ class Workshop:
         return layer
 
     def deliver(self, layer: Layer, path: Path, started: float) -> None:
-        """Puts a layer made now, whose bytes lie at `path`, into the store and on its way to the target."""
+        """Stores a new layer, whose bytes are at `path`, and starts its upload."""
         self.keep(layer, path)
         self._send(layer, started)
 
     def has(self, layer: Layer) -> bool:
-        """Whether the store holds a layer; one that a crash of the machine cut short is removed."""
+        """Whether the layout has a layer; one that a crash of the machine cut short is removed."""
         path = self.store.blob_path(layer.digest)
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size == layer.size:
@@ -101,7 +101,7 @@ class Workshop:
         return False
 
     def keep(self, layer: Layer, path: Path) -> None:
-        """Puts a layer into the store: as a second name for the same bytes, where the disk can do that."""
+        """Stores a layer: as a hard link to `path` where the file system can do that, else as a copy."""
         target = self.store.blob_path(layer.digest)
         if self.has(layer):
             return
@@ -110,35 +110,35 @@ class Workshop:
             try:
                 target.hardlink_to(path)
             except FileExistsError:
-                return  # another process was faster
+                return  # another process stored it first
             except FileNotFoundError as error:
                 raise ImageError(
                     f"the layer of {layer.title} was removed from the cache by another process",
                     where=path,
-                    next_step="Run again: it will be made anew",
+                    next_step="Run again: it will be made again",
                     transient=True,
                 ) from error
             except OSError:
                 self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
 
-    def bring_base(self, base: Base) -> None:
-        """Begins to bring the base's layers to the target."""
+    def copy_base(self, base: Base) -> None:
+        """Starts to copy the base's layers to the target."""
         if self.uploads:
             for blob in base.layers:
                 self.uploads.send_base(base, blob, partial(self._report_base, blob))
 
-    def later(self, action: Callable[..., None], *args: object) -> None:
-        """Runs what has to end before the image is tagged, and what nothing else waits for."""
-        self._later.append(self.crew.send(action, *args))
+    def run_in_background(self, action: Callable[..., None], *args: object) -> None:
+        """Runs an action that nothing but `wait` waits for."""
+        self._background.append(self.tasks.send(action, *args))
 
     def wait(self) -> None:
-        """Waits until all is done, and the target has all that was sent to it.
+        """Waits until all background actions and uploads have finished.
 
         Raises:
             RegistryError: The target refused.
             ImageError: A layer was damaged on this disk; transient.
         """
-        for future in self._later:
+        for future in self._background:
             future.result()
         if self.uploads:
             self.uploads.wait()
@@ -147,7 +147,7 @@ class Workshop:
         self._report(LayerReport("base", blob.digest, blob.size, action, seconds))
 
     def report(self, layer: Layer, action: Literal["reused", "built", "uploaded"], started: float) -> None:
-        """Tells what happened to a layer; `started` as `time.perf_counter` had it."""
+        """Reports what happened to a layer; `started` is a value of `time.perf_counter`."""
         seconds = time.perf_counter() - started
         self._report(LayerReport(layer.title, layer.digest, layer.size, action, seconds))
 

@@ -1,4 +1,4 @@
-"""Threads that end together: the first failure stops the others, and is what the caller gets to see."""
+"""A group of concurrent tasks that ends as a whole: the first failure stops the others and is raised."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ T = TypeVar("T")
 _THREADS = 8  # most wait for a network or a disk
 
 
-class Crew:
-    """Runs actions in threads while its block lasts; leaving the block waits for what runs.
+class TaskGroup:
+    """Runs tasks in threads within a `with` block; the end of the block waits for running tasks.
 
-    After a failure, in a thread or in the block, what has not begun does not begin, `stopped` tells those that run,
-    and the block ends with that failure: who may not push shall hear just that, and not after gigabytes of downloads.
+    After a failure in a task or in the block, waiting tasks don't start, `stopped` is set for those that run, and the
+    block raises that first failure. So a missing permission to push is reported at once, not after all downloads.
     """
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
-        self._makers = ThreadPoolExecutor(_THREADS, thread_name_prefix="make")
-        self._fetchers = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
-        self._senders = ThreadPoolExecutor(_THREADS, thread_name_prefix="send")
+        self._compute_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="make")
+        self._download_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch")
+        self._upload_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="send")
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> TaskGroup:
         return self
 
     def __exit__(
@@ -38,24 +38,24 @@ class Crew:
     ) -> None:
         if error is not None:
             self._fail(error)
-        # Nothing is cancelled: as_completed waits for ever for a future that shutdown has cancelled.
-        self._makers.shutdown(wait=True)
-        self._fetchers.shutdown(wait=True)
-        self._senders.shutdown(wait=True)
+        # Futures aren't cancelled: as_completed never returns a future that shutdown has cancelled.
+        self._compute_pool.shutdown(wait=True)
+        self._download_pool.shutdown(wait=True)
+        self._upload_pool.shutdown(wait=True)
         if error is not None and self._failure is not None and error is not self._failure:
             raise self._failure
 
     def make(self, action: Callable[..., T], *args: object) -> Future[T]:
-        """Runs `action`, which makes something."""
-        return self._makers.submit(self._run, action, *args)
+        """Runs `action`, which computes something."""
+        return self._compute_pool.submit(self._run, action, *args)
 
     def fetch(self, action: Callable[..., T], *args: object) -> Future[T]:
-        """Runs `action`, which makes something of a download: that begins at once, not behind what only computes."""
-        return self._fetchers.submit(self._run, action, *args)
+        """Runs `action`, which starts with a download: it doesn't wait for tasks that compute."""
+        return self._download_pool.submit(self._run, action, *args)
 
     def send(self, action: Callable[..., T], *args: object) -> Future[T]:
-        """Runs `action`, which talks to the target: never behind what is still to be made."""
-        return self._senders.submit(self._run, action, *args)
+        """Runs `action`, which sends requests to the target: it doesn't wait for tasks that compute or download."""
+        return self._upload_pool.submit(self._run, action, *args)
 
     def _run(self, action: Callable[..., T], *args: object) -> T:
         if self.stopped.is_set():

@@ -1,6 +1,6 @@
-"""Who asks a registry: given credentials, or this machine's own docker login.
+"""Registry credentials: given ones, or those that `docker login` left on this machine; and bearer tokens.
 
-Token flow: https://distribution.github.io/distribution/spec/auth/token/. Docker's file:
+Token flow: https://distribution.github.io/distribution/spec/auth/token/. Docker's settings file:
 https://docs.docker.com/reference/cli/docker/login/.
 """
 
@@ -19,22 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import RegistryError
-from ..oci.reference import DOCKER_HUB
+from ..oci.registry_host import host_of
 
-_EARLY = 30.0
+_EXPIRY_MARGIN = 30.0
 """Seconds before its end at which a token is no longer used."""
-_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB)
+_HUB_KEY = "https://index.docker.io/v1/"
+"""The key under which docker keeps Docker Hub's login."""
+# Beside the login itself, docker keeps `https://index.docker.io/v1/access-token` and `.../refresh-token`.
+_LOGIN_KEY = re.compile(r"(https?://)?[^/]+(/(v[12]/?)?)?")
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A user and how to get the password of the moment.
+    """A user name, and a function that gives the current password.
 
     Attributes:
         username: `oauth2accesstoken` for Google's registries.
-        password: Called before each use, so that a short-lived token can be a fresh one; never shown.
-        account: Who that is, for messages; the user's name if empty.
+        password: Called before each use, so that short-lived tokens stay valid; never shown.
+        account: The account for messages; empty if it is the user name.
     """
 
     username: str
@@ -43,16 +46,16 @@ class Credentials:
 
     @classmethod
     def fixed(cls, username: str, password: str) -> Credentials:
-        """A user and a password that stay."""
+        """Credentials whose password doesn't change."""
         return cls(username, lambda: password)
 
     @property
-    def who(self) -> str:
-        """For messages."""
+    def account_name(self) -> str:
+        """The account as messages show it."""
         return self.account or self.username
 
     def pair(self) -> dict[str, str]:
-        """What a Docker engine is given."""
+        """User name and password in the form that docker-py takes."""
         return {"username": self.username, "password": self.password()}
 
     def basic(self) -> str:
@@ -61,15 +64,21 @@ class Credentials:
         return f"Basic {base64.b64encode(pair).decode()}"
 
 
+CredentialsFor = Callable[[str], Credentials | None]
+"""Returns the credentials for a registry's host; None for anonymous access."""
+
+
 def docker_login(host: str, *, config: Path | None = None) -> Credentials | None:
-    """What `docker login HOST` left on this machine: a password in its file, or a helper program to ask.
+    """The credentials that `docker login HOST` left on this machine: in docker's settings or in a credential helper.
+
+    Every key that names the registry counts: its host in any spelling, a URL, and for Docker Hub each of its hosts.
 
     Args:
-        host: The registry's.
-        config: Docker's folder; `DOCKER_CONFIG` or `~/.docker` when missing.
+        host: The registry's host.
+        config: Docker's settings folder; None for `DOCKER_CONFIG` or `~/.docker`.
 
     Raises:
-        RegistryError: The file or the helper can't be used.
+        RegistryError: The settings or the helper can't be used.
     """
     folder = config or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     path = folder / "config.json"
@@ -79,23 +88,29 @@ def docker_login(host: str, *, config: Path | None = None) -> Credentials | None
         return None
     except (OSError, ValueError) as error:
         raise RegistryError(
-            f"docker's settings can't be read: {error}", where=path, next_step="Mend the file"
+            f"docker's settings can't be read: {error}", where=path, next_step="Fix the file"
         ) from error
-    for key in _HUB_KEYS if host == DOCKER_HUB else (host, f"https://{host}", f"https://{host}/v2/"):
-        helper = settings.get("credHelpers", {}).get(key)
-        if helper:
-            return _ask_helper(helper, key)
-        entry = settings.get("auths", {}).get(key)
-        if entry is None:
-            continue
-        if entry.get("auth"):
-            return _decoded(entry["auth"], path)
+    helpers: dict[str, str] = settings.get("credHelpers") or {}
+    logins: dict[str, Any] = settings.get("auths") or {}
+    for key in _matching_keys([*helpers, *logins], host):
+        if helpers.get(key):
+            return _ask_helper(helpers[key], key)
+        login = logins[key]
+        if login.get("auth"):
+            return _decode(login["auth"], path)
         if settings.get("credsStore"):
             return _ask_helper(settings["credsStore"], key)
     return None
 
 
-def _decoded(auth: str, path: Path) -> Credentials:
+def _matching_keys(keys: list[str], host: str) -> list[str]:
+    """The keys of docker's settings that name the registry, the one that docker itself uses first."""
+    canonical = host_of(host)
+    matching = {key for key in keys if _LOGIN_KEY.fullmatch(key) and host_of(key) == canonical}
+    return sorted(matching, key=lambda key: (key not in (_HUB_KEY, host), key))
+
+
+def _decode(auth: str, path: Path) -> Credentials:
     try:
         username, _, password = base64.b64decode(auth).decode().partition(":")
     except ValueError as error:
@@ -122,9 +137,9 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
         answer = json.loads(done.stdout)
         return Credentials.fixed(answer["Username"], answer["Secret"])
     except (ValueError, KeyError, TypeError):
-        # Not chained: what it printed may hold the password.
+        # Not chained: what the helper printed may hold the password.
         raise RegistryError(
-            "docker's credential helper answered what isn't a login",
+            "docker's credential helper gave an answer without a login",
             where=program,
             next_step="Run docker login again, or name a block with credentials",
         ) from None
@@ -132,7 +147,7 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What a 401 asks for: a scheme (lowercase) and its parameters."""
+    """The challenge of a 401 response: a scheme in lowercase, and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
@@ -145,11 +160,11 @@ class Challenge:
 
     @property
     def scope(self) -> str:
-        """What a token must allow: `repository:NAME:ACTIONS`, several with spaces between."""
+        """The scope of the token: `repository:NAME:ACTIONS`, several separated by spaces."""
         return self.parameters.get("scope", "")
 
     def joined(self, other: Challenge | None) -> Challenge:
-        """This one, asking for what the other asks for as well."""
+        """This challenge with the scopes of both."""
         if other is None or other.scheme != self.scheme:
             return self
         actions: dict[str, set[str]] = {}
@@ -161,7 +176,7 @@ class Challenge:
 
 
 class TokenCache:
-    """Bearer tokens by scope until shortly before they end; threads share one."""
+    """Bearer tokens by scope, each kept until shortly before it expires; safe to share between threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -169,20 +184,20 @@ class TokenCache:
         self._lock = threading.Lock()
 
     def get(self, scope: str) -> str | None:
-        """A token that is still good."""
+        """A token that is still valid."""
         with self._lock:
             token, end = self._tokens.get(scope, ("", 0.0))
             return token if token and self._clock() < end else None
 
     def put(self, scope: str, answer: Mapping[str, Any]) -> str:
-        """Keeps what a token server answered; 60 s is the specification's default lifetime."""
+        """Keeps a token server's answer; the specification's default lifetime is 60 s."""
         token = str(answer.get("token") or answer.get("access_token") or "")
         lifetime = float(answer.get("expires_in") or 60)
         with self._lock:
-            self._tokens[scope] = (token, self._clock() + max(lifetime - _EARLY, lifetime / 2))
+            self._tokens[scope] = (token, self._clock() + max(lifetime - _EXPIRY_MARGIN, lifetime / 2))
         return token
 
     def drop(self, scope: str) -> None:
-        """Forgets a token that a registry refused."""
+        """Removes a token that a registry refused."""
         with self._lock:
             self._tokens.pop(scope, None)

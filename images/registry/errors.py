@@ -1,4 +1,4 @@
-"""What a registry's refusals mean: each as an error of our tree, with who asked and the next step."""
+"""Turns a registry's error responses into errors of `core.errors`, with the account and the next step."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from ...core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from .artifact_registry import ArtifactRepository
 
 BODY_LIMIT = 64 * 1024
-"""Bytes of an answer that are read for its words."""
+"""Bytes of an error response that are read for its message."""
 
-_AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
-_LONGEST_WAIT = 60.0
+_TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
+_MAX_RETRY_AFTER = 60.0
 
 
-def refusal(
-    answer: urllib3.BaseHTTPResponse, body: bytes, *, method: str, host: str, repository: str, who: str
+def error_from_response(
+    answer: urllib3.BaseHTTPResponse, body: bytes, *, method: str, host: str, repository: str, account: str
 ) -> RegistryError:
-    """What an answer that nobody wanted means.
+    """The error for a response with an unexpected status.
 
     Args:
-        answer: Its status and headers.
-        body: Its beginning.
-        method: Of the request.
-        host: Asked.
-        repository: Asked for.
-        who: Asked.
+        answer: The response's status and headers.
+        body: The first BODY_LIMIT bytes of its body.
+        method: The request's method.
+        host: The registry's host.
+        repository: The repository that was requested.
+        account: The account that sent the request, for the message.
     """
-    code, message = _said(body)
-    said = f": {message}" if message else ""
+    code, message = _code_and_message(body)
+    detail = f": {message}" if message else ""
     where = f"{host}/{repository}"
     if answer.status in (401, 403):
         return RegistryDenied(
-            f"the registry refused {who} ({answer.status}){said}", where=where, next_step=grant(host, repository, who)
+            f"the registry refused {account} ({answer.status}){detail}",
+            where=where,
+            next_step=permission_hint(host, repository, account),
         )
-    if answer.status in _AGAIN:
+    if answer.status in _TRANSIENT:
         error = RegistryUnavailable(
-            f"the registry answered {answer.status} to {method}{said}", where=where, next_step="Run again in a while"
+            f"the registry answered {answer.status} to {method}{detail}", where=where, next_step="Run again in a while"
         )
         error.retry_after = _retry_after(answer.headers.get("Retry-After"))
         return error
@@ -52,7 +54,7 @@ def refusal(
             next_step="Check the registry's host name",
         )
     error = RegistryError(
-        f"the registry answered {answer.status} to {method}{said}",
+        f"the registry answered {answer.status} to {method}{detail}",
         where=where,
         next_step="Check the image's name and that the repository exists",
     )
@@ -60,21 +62,21 @@ def refusal(
     return error
 
 
-def grant(host: str, repository: str, who: str) -> str:
-    """The next step for whoever was refused: the command that grants the right, or the login."""
-    place = ArtifactRepository.of(host, repository)
-    if place is None:
+def permission_hint(host: str, repository: str, account: str) -> str:
+    """The next step after a refusal: the command that grants the permission, or the one that logs in."""
+    found = ArtifactRepository.of(host, repository)
+    if found is None:
         return f"Run: docker login {host}, or name a block with credentials that may push there"
-    kind = "serviceAccount" if who.endswith(".gserviceaccount.com") else "user"
-    member = f"{kind}:{who}" if "@" in who else "user:YOUR_ACCOUNT (gcloud auth list shows it)"
+    kind = "serviceAccount" if account.endswith(".gserviceaccount.com") else "user"
+    member = f"{kind}:{account}" if "@" in account else "user:YOUR_ACCOUNT (gcloud auth list shows it)"
     return (
-        f"Run: gcloud artifacts repositories add-iam-policy-binding {place.name} --project {place.project} "
-        f"--location {place.location} --role roles/artifactregistry.writer --member {member}"
+        f"Run: gcloud artifacts repositories add-iam-policy-binding {found.name} --project {found.project} "
+        f"--location {found.location} --role roles/artifactregistry.writer --member {member}"
     )
 
 
-def _said(body: bytes) -> tuple[str, str]:
-    """The registry's own code and words; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
+def _code_and_message(body: bytes) -> tuple[str, str]:
+    """The registry's error code and message; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
     try:
         first: dict[str, Any] = json.loads(body)["errors"][0]
         return str(first.get("code", "")), " ".join(f"{first.get('code', '')} {first.get('message', '')}".split())
@@ -87,27 +89,27 @@ def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:
 
 
 def _retry_after(value: str | None) -> float:
-    """Seconds; a date is not honoured, for clocks differ."""
-    return min(float(value), _LONGEST_WAIT) if value and value.isdigit() else 0.0
+    """Seconds to wait; a date is ignored, because clocks differ."""
+    return min(float(value), _MAX_RETRY_AFTER) if value and value.isdigit() else 0.0
 
 
-def no_answer(error: Exception, who: str, host: str) -> RegistryError:
-    """Why a request wasn't answered; a certificate that isn't trusted is no reason to try again."""
+def connection_error(error: Exception, server: str, host: str) -> RegistryError:
+    """The error for a request without an answer: transient, unless the server's certificate isn't trusted."""
     cause = getattr(error, "reason", None) or error  # urllib3 wraps what ended its last attempt
     if isinstance(cause, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(cause):
         return RegistryError(
-            f"the certificate of {who} can't be trusted: {reason(error)}",
+            f"the certificate of {server} can't be trusted: {root_cause(error)}",
             where=host,
-            next_step="Add the registry's authority to this machine, or set SSL_CERT_FILE",
+            next_step="Add the registry's certificate authority to this machine, or set SSL_CERT_FILE",
         )
     return RegistryUnavailable(
-        f"no answer from {who}: {reason(error)}",
+        f"no answer from {server}: {root_cause(error)}",
         where=host,
         next_step="Check the host's name and your network, then run again",
     )
 
 
-def reason(error: BaseException) -> str:
-    """The innermost cause, without addresses of objects and without the host, which the message names anyway."""
+def root_cause(error: BaseException) -> str:
+    """The innermost cause as text, without object addresses and without the host, which the message names anyway."""
     text = str(getattr(error, "reason", None) or error)
     return re.sub(r"(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)):?\s*", "", text) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a target is known to have, so that it needn't be asked."""
+"""Records of the blobs that a target has, which save asking for them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from ...core.files import write_atomic
 from ..oci.target import ImageTarget
 
-_KEPT = 2000
-_KEEPS_DIGESTS = "keeps-digests"
+_MAX_RECORDED = 2000
+_PRESERVES_DIGESTS = "keeps-digests"
 
 
 class KnownBlobs:
-    """Digests that a target is known to have; a record of one machine, wrong only when a registry removes blobs.
+    """The digests that a target is known to have: this machine's record, wrong only after a registry removed blobs.
 
     Args:
-        target: Whose blobs.
-        cache: The folder of records; None keeps none.
+        target: The target whose blobs are recorded.
+        cache: The folder of records; None keeps no record.
 
     Attributes:
-        keeps_digests: Whether it has shown that it keeps a manifest as it is given.
+        preserves_digests: Whether the target has stored a manifest under the digest that it was sent with.
     """
 
     def __init__(self, target: ImageTarget, cache: Path | None) -> None:
@@ -34,26 +34,26 @@ class KnownBlobs:
                 self._loaded = bool(self._digests)
             except (OSError, ValueError):
                 pass
-        self.keeps_digests = self._digests.pop(_KEEPS_DIGESTS, "") is None
+        self.preserves_digests = self._digests.pop(_PRESERVES_DIGESTS, "") is None
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._digests
 
     def add(self, digest: str) -> None:
-        """Records a blob that the target has now."""
+        """Records that the target has a blob."""
         self._digests[digest] = None
 
     def forget(self) -> bool:
-        """Drops the record; False when there was none that could have been wrong."""
+        """Removes the record; False if no record had been loaded that could be wrong."""
         self._digests = {}
-        self.keeps_digests = False
+        self.preserves_digests = False
         if self._path:
             self._path.unlink(missing_ok=True)
         had, self._loaded = self._loaded, False
         return had
 
     def save(self) -> None:
-        """Keeps the newest ones for the next push."""
+        """Writes the newest records for the next push."""
         if self._path:
-            shown = [_KEEPS_DIGESTS] if self.keeps_digests else []
-            write_atomic(self._path, json.dumps([*shown, *list(self._digests)[-_KEPT:]]))
+            marker = [_PRESERVES_DIGESTS] if self.preserves_digests else []
+            write_atomic(self._path, json.dumps([*marker, *list(self._digests)[-_MAX_RECORDED:]]))

@@ -1,8 +1,8 @@
-"""One repository of a registry, over the distribution API.
+"""A repository of a registry, through the OCI distribution API.
 
-https://github.com/opencontainers/distribution-spec/blob/main/spec.md. A client of our own, on urllib3: python-dxf is
-the library that fits best, but it retries nothing and can't take up a lost answer, which is what a push needs most.
-Blobs go up in one PUT, for Artifact Registry was documented to know no other way.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md. This is our own client, on urllib3:
+python-dxf is the library that comes closest, but it has no retries and can't recover from a lost answer, which a push
+needs most. A blob is sent in one PUT, the only way that Artifact Registry was documented to support.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...core.errors import RegistryDenied, RegistryError
 from ..oci.config import DOCKER, OCI
 from ..oci.image_types import Descriptor
 from ..oci.reference import Reference
-from ..oci.target import OpenBody
+from ..oci.target import ImageTarget, OpenBody
 from ..oci.verifying_reader import VerifyingReader, sha256
 from .auth import Credentials
 from .transport import AnswerBody, Request, Transport
@@ -28,19 +28,19 @@ INDEXES = (
 )
 _ACCEPT = {"Accept": ", ".join((OCI.manifest, DOCKER.manifest, *INDEXES))}
 _SESSION_LOST = frozenset((200, 202, 301, 307, 308, 400, 404, 405, 416))
-"""Answers to an upload's PUT after which a new session can help: the old one is unknown to the registry, or its address
-came here cut in half. The body has been checked, so it isn't to blame."""
+"""Statuses of an upload's PUT after which a new session can help: the registry doesn't know the old one, or its address
+arrived cut in half. The body was checked, so it isn't the cause."""
 _SMALL = 256 * 1024
-"""Bytes below which a blob is sent in one piece with its request's head."""
+"""Bytes up to which a blob is sent in one piece with its request's headers."""
 
 
 class Repository:
-    """The images of one repository; threads share it.
+    """The images of one repository; safe to share between threads.
 
     Args:
-        reference: Whose host and repository are meant; tag and digest play no part.
-        credentials: None asks as nobody.
-        transport: How requests are sent; made from the rest when missing.
+        reference: Names the host and the repository; its tag and digest are ignored.
+        credentials: None for anonymous access.
+        transport: Sends the requests; None creates one.
     """
 
     def __init__(
@@ -57,49 +57,49 @@ class Repository:
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who asks."""
+        """The credentials that requests are sent with; None for anonymous access."""
         return self._transport.credentials
 
     def check_push(self) -> None:
-        """Makes sure that whoever asks may write here: opens an upload, and gives it up.
+        """Checks that the account may push here: opens an upload and cancels it.
 
         Raises:
-            RegistryDenied: Who may not, and the command that grants it.
-            RegistryError: The host is no registry, or has no such repository.
+            RegistryDenied: The account may not push; names the command that grants the permission.
+            RegistryError: The host is not a registry, or has no such repository.
         """
-        self._sessions.give_up(self._sessions.open())
+        self._sessions.cancel(self._sessions.open())
 
-    def open_ahead(self, count: int) -> None:
-        """Begins to open `count` uploads, for blobs that aren't known yet; returns at once."""
-        self._sessions.open_ahead(count)
+    def prepare_uploads(self, count: int) -> None:
+        """Starts to open `count` uploads for blobs that aren't known yet, and returns at once."""
+        self._sessions.prepare(count)
 
-    def close_ahead(self) -> None:
-        """Begins to give up the uploads that were opened and not used; returns at once."""
-        self._sessions.close_ahead()
+    def discard_uploads(self) -> None:
+        """Starts to cancel the prepared uploads that weren't used, and returns at once."""
+        self._sessions.discard()
 
     def has_blob(self, digest: str) -> bool:
-        """Asks for the blob; one request."""
+        """Whether the registry has the blob; one request."""
         answer = self._transport.send(Request("HEAD", f"{self._path}/blobs/{digest}", {}, {200, 404}))
         return answer.status == 200
 
     def put_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
-        """Uploads a blob, unless it is there; after a lost answer it asks before it sends again.
+        """Uploads a blob unless the registry has it.
 
         Raises:
-            RegistryError: The registry refused, or the body isn't what the descriptor says.
+            RegistryError: The registry refused, or the body doesn't match the descriptor.
         """
         if not self.has_blob(descriptor.digest):
             self.upload_blob(descriptor, open_body)
 
     def upload_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
-        """Uploads a blob that isn't there as far as is known.
+        """Uploads a blob without asking first; after a lost answer it asks before it sends again.
 
         Raises:
-            RegistryError: As `put_blob`.
+            RegistryError: As for `put_blob`.
         """
 
         def attempt(number: int) -> None:
-            # The answer may be all that was lost of the attempt before; its session is used up in any case.
+            # Perhaps only the answer to the attempt before was lost; its session can't be used again in any case.
             if number > 1 and self.has_blob(descriptor.digest):
                 return
             location = self._sessions.take(descriptor.digest)
@@ -115,16 +115,18 @@ class Repository:
 
         self._transport.retrying(attempt)
 
-    def mount_blob(self, descriptor: Descriptor, source_repository: str) -> bool:
-        """Links a blob from another repository of this registry; one request.
+    def mount_blob(self, descriptor: Descriptor, source: ImageTarget) -> bool:
+        """Links a blob of another repository in this registry; one request.
 
-        A registry that can't opens an upload instead, which `upload_blob` then uses; or it refuses.
+        A registry that doesn't support it refuses, or opens an upload instead, which `upload_blob` then uses.
         """
-        query = f"?mount={quote(descriptor.digest)}&from={quote(source_repository, safe='')}"
+        if source.host != self.host:
+            return False
+        query = f"?mount={quote(descriptor.digest)}&from={quote(source.repository, safe='')}"
         request = Request("POST", f"{self._path}/blobs/uploads/{query}", {}, {201, 202}, body=b"")
         try:
             answer = self._transport.send(request)
-        except RegistryDenied:  # reading the source, perhaps; if it is writing here, the upload says so
+        except RegistryDenied:  # perhaps only for reading the source; if it is for writing here, the upload will say so
             return False
         if answer.status == 201:
             return True
@@ -132,7 +134,7 @@ class Repository:
         return False
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Opens a blob as it arrives, to be closed by the caller; reading to its end raises if its digest is wrong."""
+        """Opens a blob while it arrives, to be closed by the caller; reading to its end checks the digest."""
         request = Request("GET", f"{self._path}/blobs/{digest}", {"Accept-Encoding": "identity"}, {200}, stream=True)
         answer = self._transport.send(request)
         length = answer.headers.get("Content-Length")
@@ -142,7 +144,7 @@ class Repository:
         return cast("BinaryIO", reader)
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
-        """What a tag points to, or that a digest is there; None if not."""
+        """The manifest that a tag or digest names; None if there is none."""
         request = Request("HEAD", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404})
         answer = self._transport.send(request)
         if answer.status == 404:
@@ -155,42 +157,43 @@ class Repository:
         return Descriptor(answer.headers.get("Content-Type", ""), digest, int(size))
 
     def get_manifest(self, tag_or_digest: str) -> tuple[Descriptor, bytes] | None:
-        """The manifest's bytes; None if it isn't there.
+        """A manifest's descriptor and bytes; None if there is none.
 
         Raises:
-            RegistryError: They don't have the digest that was asked for, or that the registry names; or are none.
+            RegistryError: The bytes don't have the requested digest or the one that the registry names, or the answer
+                is not a manifest.
         """
         request = Request("GET", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404})
         answer = self._transport.send(request)
         if answer.status == 404:
             return None
         data = answer.data
-        # A login page, or any other web server, says yes to everything; a registry names the digest.
+        # A login page answers 200 to every request; a registry names the digest.
         if "Docker-Content-Digest" not in answer.headers and not data.lstrip().startswith(b"{"):
             raise self._transport.error(request, answer)
         digest = sha256(data)
         named = tag_or_digest if tag_or_digest.startswith("sha256:") else answer.headers.get("Docker-Content-Digest")
         if named and named != digest:
             raise RegistryError(
-                f"the registry sent another manifest than it names: wanted {named}, got {digest} of {len(data)} bytes",
+                f"the registry sent a manifest with another digest: wanted {named}, got {digest} of {len(data)} bytes",
                 where=f"{self.host}/{self.repository}",
-                next_step="Run again; if it stays, ask who runs the registry",
+                next_step="Run again; if it stays, ask the registry's administrator",
             )
         return Descriptor(answer.headers.get("Content-Type", ""), digest, len(data)), data
 
     def put_manifest(
-        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, at_once: bool = False
+        self, data: bytes, media_type: str, tags: Sequence[str] = (), *, concurrently: bool = False
     ) -> Descriptor:
-        """Makes an image visible, by digest and then by each tag; its blobs must be there.
+        """Publishes an image by digest, then by each tag; its blobs must be there.
 
-        The digest goes first: a registry that keeps something else refuses, or shows it, before any tag moves. From
-        one that has shown that it keeps what it is given, a round trip can be spared: `at_once`.
+        The digest goes first: a registry that stores other bytes than it was given refuses, or shows it, before any tag
+        moves. `concurrently` saves a round trip with a registry that has stored manifests unchanged before.
 
         Raises:
-            RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or it is kept under another digest.
+            RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or the registry stores another digest.
         """
         descriptor = Descriptor(media_type, sha256(data), len(data))
-        for names in ([descriptor.digest, *tags],) if at_once else ([descriptor.digest], tags):
+        for names in ([descriptor.digest, *tags],) if concurrently else ([descriptor.digest], tags):
             with ThreadPoolExecutor(max(len(names), 1)) as pool:
                 for done in [pool.submit(self._put_manifest_as, name, data, descriptor) for name in names]:
                     done.result()
@@ -202,17 +205,10 @@ class Repository:
         kept = answer.headers.get("Docker-Content-Digest", descriptor.digest)
         if kept != descriptor.digest:
             raise RegistryError(
-                f"the registry keeps the image under another digest: wanted {descriptor.digest}, got {kept}",
+                f"the registry stores the image under another digest: wanted {descriptor.digest}, got {kept}",
                 where=f"{self.host}/{self.repository}",
-                next_step="Ask who runs the registry; nothing of it can be trusted by digest",
+                next_step="Ask the registry's administrator: its digests can't be relied on",
             )
-
-    def delete_manifest(self, tag_or_digest: str) -> None:
-        """Removes an image by its digest; no error if it isn't there."""
-        found = self.head_manifest(tag_or_digest)
-        if found is not None:
-            path = f"{self._path}/manifests/{found.digest}"
-            self._transport.send(Request("DELETE", path, {}, {200, 202, 404}))
 
     def reference(self, digest: str) -> str:
         """`HOST/REPOSITORY@sha256:...`."""
@@ -220,9 +216,9 @@ class Repository:
 
 
 def _body(descriptor: Descriptor, open_body: OpenBody) -> bytes | OpenBody:
-    """What is sent; a registry checks a blob's digest itself (OCI distribution 1.1, "Pushing blobs")."""
+    """The body of an upload; the registry checks its digest (OCI distribution 1.1, "Pushing blobs")."""
     if descriptor.size > _SMALL:
-        # One that is too short would leave the registry waiting for the rest.
+        # The size is checked here: a body that is too short would leave the registry waiting for the rest.
         return lambda: cast("BinaryIO", VerifyingReader(open_body(), None, descriptor.size, descriptor.digest))
     with VerifyingReader(open_body(), descriptor.digest, descriptor.size, descriptor.digest) as body:
         return body.readall()

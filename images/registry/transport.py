@@ -1,9 +1,8 @@
-"""HTTP to one registry: connections kept open, credentials, retries, errors in our tree."""
+"""HTTP requests to one registry: persistent connections, credentials, retries, and errors of `core.errors`."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -17,13 +16,12 @@ from urllib3.exceptions import HTTPError
 from ...core.errors import RegistryError, RegistryUnavailable
 from ...core.retry import backoff, is_transient
 from ...core.tls import client_context
-from ..oci.reference import DOCKER_HUB
+from ..oci.registry_host import DOCKER_HUB, DOCKER_HUB_API, is_loopback
 from .auth import Challenge, Credentials, TokenCache
-from .errors import BODY_LIMIT, no_answer, reason, refusal
+from .errors import BODY_LIMIT, connection_error, error_from_response, root_cause
 
 ATTEMPTS = 6
 _BLOCK = 256 * 1024
-_LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 T = TypeVar("T")
 
 Body = bytes | Callable[[], BinaryIO]
@@ -31,16 +29,16 @@ Body = bytes | Callable[[], BinaryIO]
 
 @dataclass(slots=True)
 class Request:
-    """One request as it may be sent several times.
+    """A request, which may be sent several times.
 
     Attributes:
         method: GET, HEAD, POST, PUT, DELETE.
-        path: Below the host, or a whole URL that the registry named.
-        headers: Without Authorization.
-        body: Bytes, or what opens a stream from its beginning.
-        size: Of a streamed body, bytes.
-        expected: Statuses that are answers; others are errors.
-        stream: Leave the answer's body to be read.
+        path: The path below the host, or a whole URL that the registry gave.
+        headers: The headers without Authorization.
+        body: Bytes, or a function that opens a stream from its beginning.
+        size: Bytes of a streamed body.
+        expected: Statuses to return; others raise an error.
+        stream: Leave the answer's body for the caller to read.
     """
 
     method: str
@@ -53,15 +51,15 @@ class Request:
 
 
 class Transport:
-    """Requests to one repository of one registry.
+    """Sends the requests for one repository of one registry.
 
-    Plain HTTP is spoken to loopback addresses only, as docker does; anything else has its TLS certificate checked.
+    As in docker, plain HTTP is used for loopback addresses only; every other host has its TLS certificate checked.
 
     Args:
-        host: With its port.
-        repository: For the scope of a token.
-        credentials: None asks as nobody.
-        sleep: Waits that many seconds.
+        host: The registry's host with its port, in the canonical form of `oci.registry_host`.
+        repository: Used in the scope of tokens.
+        credentials: None for anonymous access.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -76,8 +74,8 @@ class Transport:
         self.repository = repository
         self.credentials = credentials
         self._sleep = sleep
-        scheme = "http" if _LOOPBACK.fullmatch(host) else "https"
-        self.base = f"{scheme}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
+        scheme = "http" if is_loopback(host) else "https"
+        self.base = f"{scheme}://{DOCKER_HUB_API if host == DOCKER_HUB else host}"
         self._pool = urllib3.PoolManager(
             maxsize=16, block=False, retries=False, blocksize=_BLOCK,
             ssl_context=client_context() if scheme == "https" else None,
@@ -88,17 +86,17 @@ class Transport:
         self._lock = threading.Lock()
 
     def send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Sends until an expected answer comes; waits between attempts double, or follow the registry's Retry-After.
+        """Sends a request, again after transient errors; waits double each time or follow the registry's Retry-After.
 
         Raises:
-            RegistryDenied: 401 or 403: who asked, and what to do.
-            RegistryUnavailable: No answer, 429 or 5xx, in every attempt.
+            RegistryDenied: 401 or 403; names the account and the next step.
+            RegistryUnavailable: No answer, 429 or 5xx in every attempt.
             RegistryError: Any other status.
         """
         return self.retrying(lambda _: self.send_once(request))
 
     def retrying(self, action: Callable[[int], T]) -> T:
-        """Calls `action` with the attempt's number, from 1, until it fails for good or the attempts are used up."""
+        """Calls `action` with the number of the attempt, up to ATTEMPTS times, until it succeeds or fails for good."""
         waits = backoff(base=0.2, limit=10.0)
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -111,22 +109,22 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     def send_once(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """One attempt; a 401 that asks for a token is answered with one.
+        """Sends a request once, or twice if a 401 asks for a token.
 
         Raises:
-            RegistryError: As `send`.
+            RegistryError: As for `send`.
         """
-        answer = self._once(request)
-        if answer.status == 401 and self._renew(answer):
-            answer = self._once(request)
+        answer = self._exchange(request)
+        if answer.status == 401 and self._accept_challenge(answer):
+            answer = self._exchange(request)
         if answer.status in request.expected:
             return answer
         raise self.error(request, answer)
 
-    def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def _exchange(self, request: Request) -> urllib3.BaseHTTPResponse:
         url = request.path if "://" in request.path else self.base + request.path
         headers = dict(request.headers)
-        # An upload's address is the registry's to choose: another host, or plain HTTP, gets no credentials.
+        # The registry chooses an upload's address: credentials go neither to another host nor over plain HTTP.
         if urlsplit(url)[:2] == urlsplit(self.base)[:2] and (value := self._authorization()):
             headers["Authorization"] = value
         stream = request.body() if callable(request.body) else None
@@ -148,7 +146,7 @@ class Transport:
                 ),
             )  # fmt: skip
         except (HTTPError, OSError) as error:
-            raise no_answer(error, "the registry", self.host) from error
+            raise connection_error(error, "the registry", self.host) from error
         finally:
             if stream is not None:
                 stream.close()
@@ -163,29 +161,29 @@ class Transport:
         token = self._tokens.get(challenge.scope) or self._fetch_token(challenge)
         return f"Bearer {token}" if token else None
 
-    def _renew(self, answer: urllib3.BaseHTTPResponse) -> bool:
-        """Learns from a 401; False when asking again would be the same question."""
+    def _accept_challenge(self, answer: urllib3.BaseHTTPResponse) -> bool:
+        """Takes the challenge of a 401 into account; False if the same request would be refused again."""
         challenge = Challenge.parse(answer.headers.get("WWW-Authenticate", ""))
         if challenge.scheme not in ("bearer", "basic"):
             return False
         with self._lock:
             known = self._challenge
-            # Threads share it: one that is told to ask for reading must not undo what another needs for writing.
+            # Threads share the challenge: one that only reads must not remove the scope of another that writes.
             self._challenge = challenge = challenge.joined(known)
         if challenge.scheme == "bearer":
             self._tokens.drop(challenge.scope)
             return True
-        # A fixed password was refused; one made for each use may have run out on its way.
+        # Basic credentials that were sent and refused aren't tried again.
         return known is None and challenge.scheme == "basic" and self.credentials is not None
 
     def _fetch_token(self, challenge: Challenge) -> str | None:
         realm = challenge.parameters.get("realm", "")
         scope = challenge.scope or f"repository:{self.repository}:pull,push"
-        if urlsplit(realm).scheme != "https" and not _LOOPBACK.fullmatch(urlsplit(realm).netloc):
+        if urlsplit(realm).scheme != "https" and not is_loopback(urlsplit(realm).netloc):
             raise RegistryError(
-                f"the registry sends credentials to {realm!r}, which is not https",
+                f"the registry asks to send credentials to {realm!r}, which is not https",
                 where=self.host,
-                next_step="Ask who runs it",
+                next_step="Ask the registry's administrator",
             )
         service = challenge.parameters.get("service", self.host)
         query = urlencode([("service", service), *(("scope", part) for part in scope.split())])
@@ -195,7 +193,7 @@ class Transport:
                 "GET", f"{realm}?{query}", headers=headers, timeout=self._timeout, retries=False
             )
         except (HTTPError, OSError) as error:
-            raise no_answer(error, "the registry's token server", urlsplit(realm).netloc) from error
+            raise connection_error(error, "the registry's token server", urlsplit(realm).netloc) from error
         request = Request("GET", realm, {}, {200})
         if answer.status != 200:
             raise self.error(request, answer)
@@ -205,41 +203,43 @@ class Transport:
             raise self.error(request, answer) from error
 
     def error(self, request: Request, answer: urllib3.BaseHTTPResponse) -> RegistryError:
-        """What an answer that nobody wanted means."""
+        """The error for an answer with an unexpected status."""
         body = answer.read(BODY_LIMIT) if request.stream else answer.data[:BODY_LIMIT]
-        who = self.credentials.who if self.credentials else "nobody (no credentials)"
-        return refusal(answer, body, method=request.method, host=self.host, repository=self.repository, who=who)
+        account = self.credentials.account_name if self.credentials else "anonymous access (no credentials)"
+        return error_from_response(
+            answer, body, method=request.method, host=self.host, repository=self.repository, account=account
+        )
 
 
 class AnswerBody:
-    """An answer's body as it arrives; a connection that is lost meanwhile is an error of our tree."""
+    """An answer's body, read while it arrives; a lost connection raises an error of `core.errors`."""
 
     def __init__(self, answer: urllib3.BaseHTTPResponse, host: str) -> None:
         self._answer = answer
         self._host = host
 
     def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes, none at the end.
+        """Reads up to `size` bytes; empty at the end.
 
         Raises:
-            RegistryUnavailable: The connection was cut, or nothing came in time.
+            RegistryUnavailable: The connection was cut, or timed out.
         """
         try:
             return self._answer.read(None if size < 0 else size)
         except (HTTPError, OSError) as error:
             raise RegistryUnavailable(
-                f"the registry's answer was cut off: {reason(error)}",
+                f"the registry's answer was cut off: {root_cause(error)}",
                 where=self._host,
                 next_step="Check your network, then run again",
             ) from error
 
     def close(self) -> None:
-        """Gives the connection up, for what is left of the body may be long."""
+        """Closes the connection without reading the rest of the body, which may be long."""
         self._answer.close()
 
 
 def _is_cut(answer: urllib3.BaseHTTPResponse) -> bool:
-    """Whether the connection ended before the header that every answer has: http.client takes what came for all."""
+    """Whether the connection ended within the headers, which http.client doesn't notice: each answer has a length."""
     return answer.status != 204 and not {"Content-Length", "Transfer-Encoding"} & {
         name.title() for name in answer.headers
     }

@@ -1,4 +1,4 @@
-"""The uploads that a registry has opened and that wait for their blob."""
+"""Upload sessions: the addresses that a registry opens for blobs, some of them before a blob is known."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 class UploadSessions:
-    """Upload sessions of one repository; threads share it.
+    """The upload sessions of one repository; safe to share between threads.
 
-    A session is opened before it is known what it is for, so opening can go on beside other questions.
+    A session can be opened before its blob is known, so that opening overlaps with other requests.
 
     Args:
-        transport: How requests are sent.
+        transport: Sends the requests.
         path: `/v2/REPOSITORY/blobs/uploads/`.
     """
 
@@ -31,34 +31,34 @@ class UploadSessions:
         self._transport = transport
         self._path = path
         self._lock = threading.Lock()
-        self._ahead: list[Future[str]] = []
+        self._prepared: list[Future[str]] = []
         self._offered: dict[str, str] = {}
 
     def open(self) -> str:
-        """Opens one; returns its address."""
+        """Opens a session; returns its address."""
         return self.address(self._transport.send(Request("POST", self._path, {}, {202}, body=b"")))
 
     def address(self, answer: urllib3.BaseHTTPResponse) -> str:
-        """Where the registry said that a session is.
+        """The address of the session that an answer announces.
 
         Raises:
-            RegistryUnavailable: It didn't say.
+            RegistryUnavailable: The answer has no address.
         """
         location = answer.headers.get("Location", "")
         if not location:
             raise RegistryUnavailable(
-                "the registry opened an upload and didn't say where",
+                "the registry opened an upload without giving its address",
                 where=self._transport.host,
                 next_step="Check the host's name",
             )
         return urljoin(self._transport.base + self._path, location)
 
     def offer(self, digest: str, address: str) -> None:
-        """Keeps a session that the registry opened by itself, for the blob that it was opened for."""
+        """Keeps a session that the registry opened instead of mounting a blob, for the upload of that blob."""
         self._offered[digest] = address
 
     def take(self, digest: str) -> str:
-        """The address of a session for a blob, opened before or now.
+        """The address of a session for a blob: a prepared one if there is one, else a new one.
 
         Raises:
             RegistryError: The registry refused.
@@ -66,37 +66,37 @@ class UploadSessions:
         if offered := self._offered.pop(digest, None):
             return offered
         with self._lock:
-            waiting = self._ahead.pop() if self._ahead else None
-        if waiting:
+            prepared = self._prepared.pop() if self._prepared else None
+        if prepared:
             with contextlib.suppress(RegistryError):
-                return waiting.result()
+                return prepared.result()
         return self.open()
 
-    def open_ahead(self, count: int) -> None:
-        """Begins to open `count` sessions, and returns at once."""
+    def prepare(self, count: int) -> None:
+        """Starts to open `count` sessions, and returns at once."""
         futures = [_in_background(self.open) for _ in range(count)]
         with self._lock:
-            self._ahead.extend(futures)
+            self._prepared.extend(futures)
 
-    def close_ahead(self) -> None:
-        """Begins to give up what nobody took."""
+    def discard(self) -> None:
+        """Starts to cancel the prepared sessions that nobody took, and returns at once."""
         with self._lock:
-            left, self._ahead = self._ahead, []
-        for future in left:
-            future.add_done_callback(self._give_up_soon)
+            unused, self._prepared = self._prepared, []
+        for future in unused:
+            future.add_done_callback(self._cancel_in_background)
 
-    def give_up(self, address: str) -> None:
-        """Gives a session up; one that the registry can't give up it forgets in time."""
+    def cancel(self, address: str) -> None:
+        """Cancels a session; a registry that doesn't support it forgets the session in time."""
         with contextlib.suppress(RegistryError):
             self._transport.send_once(Request("DELETE", address, {}, {200, 202, 204, 404, 405}))
 
-    def _give_up_soon(self, opened: Future[str]) -> None:
+    def _cancel_in_background(self, opened: Future[str]) -> None:
         if opened.exception() is None:
-            _in_background(self.give_up, opened.result())
+            _in_background(self.cancel, opened.result())
 
 
 def _in_background(action: Callable[..., T], *args: object) -> Future[T]:
-    with_one = ThreadPoolExecutor(1, thread_name_prefix="session")
-    future = with_one.submit(action, *args)
-    with_one.shutdown(wait=False)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="session")
+    future = executor.submit(action, *args)
+    executor.shutdown(wait=False)
     return future

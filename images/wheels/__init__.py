@@ -1,1 +1,1 @@
-"""Layers of the project's dependencies: locked wheels, downloaded and unpacked."""
+"""Layers of the project's dependencies: locked wheels, downloaded and turned into layers."""

@@ -1,7 +1,7 @@
-"""Which layers a lock's wheels become, and where the answer is kept: on this machine and, as a tag, in the registry.
+"""The layers of a lock's dependencies, and their records: on this machine, and as a tag in the registry.
 
-Each wheel is made into a layer of its own in the cache. In an image the big ones stay alone, so that a changed version
-sends nothing but itself; the small ones are joined, because engines allow about 125 layers.
+In the cache each wheel has a layer of its own. In an image the big wheels keep theirs, so that a changed version sends
+only that layer; the small ones are merged, because container engines allow about 125 layers.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..oci.image_types import Descriptor
 from .lockfile import LockedWheel
 
 FORMAT = "3"
-"""Of a wheel layer's bytes; raise it when they change, so that nothing older is reused."""
+"""Version of the wheel layers' bytes; raise it when they change, so that older layers aren't reused."""
 
-MAX_ALONE = 20
-"""Wheels that get a layer to themselves."""
+MAX_OWN_LAYERS = 20
+"""The largest number of wheels that get a layer of their own."""
 
 SMALL = 128 * 1024
-"""Bytes of a layer; below it a request costs more than what it carries."""
+"""Bytes of a layer below which a request takes longer than sending the layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class DependencySet:
     """The layers of one lock.
 
     Attributes:
-        lock: Hash of what is locked, hexadecimal.
-        layers: In the image's order, each with its key in the layer cache.
-        targets: Where the set is tagged: there no layer needs to be sent or even be on this machine.
+        lock: Hash of the locked wheels, hexadecimal.
+        layers: The layers in the image's order, each with its key in the layer cache.
+        targets: The targets in which the set is tagged: they have the layers, which needn't be on this machine.
     """
 
     lock: str
@@ -45,34 +45,34 @@ class DependencySet:
 
 
 def wheel_key(wheel: LockedWheel, python: str) -> str:
-    """Names a wheel's layer by all that decides its bytes."""
+    """The cache key of a wheel's layer: a hash of everything that decides its bytes."""
     return _hash(FORMAT, PORTABLE, python, wheel.filename, wheel.sha256)
 
 
-def set_tag(lock: str, alone: int) -> str:
-    """The tag of a lock's layers in a registry: a fresh machine asks for it instead of making them."""
-    return f"deps-{_hash(FORMAT, PORTABLE, lock, str(alone))[:40]}"
+def set_tag(lock: str, own_layers: int) -> str:
+    """The tag of a lock's layers in a registry, by which a fresh machine finds them."""
+    return f"deps-{_hash(FORMAT, PORTABLE, lock, str(own_layers))[:40]}"
 
 
-def select_alone(sizes: dict[str, int], count: int) -> set[str]:
-    """The keys of the wheels that get a layer to themselves, by their layers' sizes in bytes."""
+def select_own_layers(sizes: dict[str, int], count: int) -> set[str]:
+    """The keys of the wheels that get a layer of their own, chosen by the layers' sizes in bytes."""
     ranked = sorted(sizes, key=lambda key: (-sizes[key], key))
     return {key for key in ranked[:count] if sizes[key] >= SMALL}
 
 
-def joined_key(keys: Sequence[str]) -> str:
-    """Names the layer that the layers with these keys are joined to, in that order."""
+def merged_key(keys: Sequence[str]) -> str:
+    """The cache key of the layer that these layers are merged into, in this order."""
     return _hash("joined", *keys)
 
 
 class DependencyRecords:
-    """This machine's memory of lock texts; a lost or broken record only costs time."""
+    """This machine's records of the layers of locks; a lost or damaged record only costs time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def load(self, name: str) -> DependencySet | None:
-        """The set remembered under `name`."""
+        """The set recorded under `name`; None if there is none."""
         try:
             state = json.loads((self._folder / f"{name}.json").read_bytes())
             layers = [(key, Layer(**layer)) for key, layer in state["layers"]]
@@ -81,22 +81,22 @@ class DependencyRecords:
             return None
 
     def save(self, name: str, found: DependencySet) -> None:
-        """Remembers a set."""
+        """Records a set."""
         write_atomic(self._folder / f"{name}.json", json.dumps(asdict(found)))
 
 
-def record_name(lock: str, python: str, alone: int) -> str:
-    """Names the record of a lock's text."""
-    return _hash(FORMAT, PORTABLE, python, str(alone), lock)[:40]
+def record_name(lock: str, python: str, own_layers: int) -> str:
+    """The name of the record of a lock's text."""
+    return _hash(FORMAT, PORTABLE, python, str(own_layers), lock)[:40]
 
 
 def set_manifest(config: Descriptor, found: DependencySet) -> bytes:
-    """The manifest that the set's tag stands for; always OCI, for only that format has annotations."""
+    """The manifest that the set's tag names; always in OCI's format, because Docker's has no annotations."""
     return image_manifest(OCI, config, [], [layer_descriptor(OCI, layer, key) for key, layer in found.layers], {})
 
 
 def read_set(manifest: bytes, lock: str, target: str) -> DependencySet | None:
-    """The set that a manifest in `target` describes; None if it isn't one of ours."""
+    """The set that a manifest in `target` describes; None if the manifest isn't that of a set."""
     try:
         layers = [
             (
@@ -111,7 +111,7 @@ def read_set(manifest: bytes, lock: str, target: str) -> DependencySet | None:
 
 
 def tagged_in(found: DependencySet, target: str) -> DependencySet:
-    """The same set, known to be tagged in `target` too."""
+    """The same set, recorded as tagged in `target` too."""
     return found if target in found.targets else replace(found, targets=[*found.targets, target])
 
 

@@ -1,4 +1,4 @@
-"""Downloads wheels: the lock's SHA-256 is checked, what came is kept over a cut connection or a killed process."""
+"""Downloads wheels, checks their SHA-256, and resumes downloads after a cut connection or a killed process."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Downloader:
-    """Fetches wheels into a folder; threads may share it.
+    """Downloads wheels into a folder; safe to share between threads.
 
-    HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc count. Credentials in a URL are sent, never shown.
+    Honours HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc. Credentials in a URL are sent, never shown.
 
     Args:
-        folder: Holds unfinished downloads, named by their SHA-256.
-        stopped: Once set, downloads end early.
-        sleep: Waits between tries, in seconds.
+        folder: The folder of unfinished downloads, named by their SHA-256.
+        stopped: Ends running downloads when it is set.
+        sleep: Waits between attempts, in seconds.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Downloader:
         self._lock = threading.Lock()
 
     def fetch(self, wheel: LockedWheel) -> Path:
-        """A file with the wheel's bytes: its own on this machine, or one in the folder, until `done_with`.
+        """The path of the wheel: its file on this machine, or a download that is kept until `release`.
 
-        Two callers must not fetch the same wheel at once.
+        Two callers must not fetch the same wheel at the same time.
 
         Raises:
-            WheelError: It isn't there, or isn't the one that was locked; transient if the server may answer later.
+            WheelError: The wheel doesn't exist, or has another hash than the lock says; transient if a retry may help.
             StorageError: The disk is full.
         """
         if isinstance(wheel.source, Path):
@@ -71,13 +71,13 @@ class Downloader:
             raise _not_locked(wheel, digest)
         return part
 
-    def done_with(self, path: Path) -> None:
-        """The caller needs a fetched file no longer; one that lay on this machine before stays."""
+    def release(self, path: Path) -> None:
+        """Removes a download; files that were on this machine before stay."""
         if path.parent == self._folder:
             path.unlink(missing_ok=True)
 
     def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
-        """Brings the rest of the wheel into `part`; returns the SHA-256 of it all."""
+        """Downloads the rest of the wheel into `part`; returns the SHA-256 of the whole file."""
         digest = hashlib.sha256()
         with part.open("ab+") as file:
             file.seek(0)
@@ -88,7 +88,7 @@ class Downloader:
                 return digest.hexdigest()
             try:
                 response = self._request(wheel, url, start)
-                if start and response.status != 206:  # a server without ranges, or one that has fewer bytes
+                if start and response.status != 206:  # the server doesn't support ranges, or has fewer bytes
                     file.truncate(0)
                     digest = hashlib.sha256()
                 for block in self._blocks(wheel, response):
@@ -100,14 +100,14 @@ class Downloader:
         return digest.hexdigest()
 
     def _blocks(self, wheel: LockedWheel, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        with contextlib.closing(response):  # a no-op once all was read: the connection is kept then
+        with contextlib.closing(response):  # does nothing once everything was read: the connection is then kept
             for block in response.stream(_BLOCK, decode_content=False):
                 if self._stopped.is_set():
                     raise WheelError(f"the download of {wheel.filename} was stopped")
                 yield block
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
-        """Asks for the bytes from `start` on; 200 for the whole file, 206 for the rest."""
+        """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
         address, headers = _with_credentials(url)
         headers["Accept-Encoding"] = "identity"
         if start:
@@ -156,7 +156,7 @@ def _proxy(url: str) -> str | None:
 
 
 def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, and the headers that carry them, or those of .netrc."""
+    """The URL without user and password, and headers with those credentials or the ones in .netrc."""
     parts = urlsplit(url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not user:
@@ -194,14 +194,14 @@ def _unreachable(wheel: LockedWheel, url: str, problem: str) -> WheelError:
     return WheelError(
         f"can't download {wheel.filename}: {problem}",
         where=_host(url),
-        next_step="Check the network, then run again: what came is kept",
+        next_step="Check the network, then run again: the download will be resumed",
         transient=True,
     )
 
 
 def _not_locked(wheel: LockedWheel, digest: str) -> WheelError:
     return WheelError(
-        f"{wheel.filename} isn't the wheel that was locked: sha256 {digest[:12]}..., not {wheel.sha256[:12]}...",
+        f"{wheel.filename} isn't the wheel in the lock: sha256 {digest[:12]}..., not {wheel.sha256[:12]}...",
         where=wheel.source if isinstance(wheel.source, Path) else _host(wheel.source),
         next_step="Lock the dependencies again",
     )

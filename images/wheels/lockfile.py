@@ -1,4 +1,4 @@
-"""Reads `pylock.toml` (https://packaging.python.org/en/latest/specifications/pylock-toml/): which wheels to install."""
+"""Reads `pylock.toml` (https://packaging.python.org/en/latest/specifications/pylock-toml/): the wheels to install."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ...core.errors import WheelError
 
-_NEWEST_GLIBC = 45  # 2.45; a lock chooses the wheels, this only has to know their tags
-_AGAIN = "Lock the dependencies again for linux/amd64, with wheels only"
+_NEWEST_GLIBC = 45  # glibc 2.45: no wheel asks for a newer one yet
+_NEXT_STEP = "Lock the dependencies again for linux/amd64, with wheels only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class LockedWheel:
     """One wheel to install.
 
     Attributes:
-        name: Normalised project name.
-        version: As its filename says; what a layer is called depends on the wheel alone, never on the lock.
-        filename: The wheel's own.
-        sha256: Of the wheel, hexadecimal.
-        source: A URL to download, or the file on this machine.
-        size: Bytes if the lock tells, else 0.
+        name: The normalised project name.
+        version: The version in the file name: a layer's title depends on the wheel only, not on the lock.
+        filename: The wheel's file name.
+        sha256: The wheel's SHA-256, hexadecimal.
+        source: The URL to download it from, or its file on this machine.
+        size: Bytes; 0 if the lock doesn't say.
     """
 
     name: str
@@ -55,15 +55,15 @@ class LockedWheel:
 
 
 def read_lock(text: str, python: str, folder: Path) -> list[LockedWheel]:
-    """The wheels that `text` asks for on linux/amd64, sorted by name.
+    """The wheels that a lock selects for linux/amd64, sorted by name.
 
     Args:
-        text: The lock; empty for none.
+        text: The lock; empty for no dependencies.
         python: Minor version of the image's Python.
-        folder: What relative paths in the lock start from.
+        folder: The folder that relative paths in the lock start from.
 
     Raises:
-        WheelError: The lock is broken, or has something that is no wheel, no wheel for this platform, or no SHA-256.
+        WheelError: The lock is invalid, or a package in it has no wheel for this platform or no SHA-256.
     """
     if not text.strip():
         return []
@@ -72,32 +72,32 @@ def read_lock(text: str, python: str, folder: Path) -> list[LockedWheel]:
         selected = list(lock.select(environment=_environment(python), tags=_tags(python)))
         wheels = [_wheel(package, source, python, folder) for package, source in selected]
     except (tomllib.TOMLDecodeError, PylockValidationError, PylockSelectError, InvalidWheelFilename) as error:
-        raise WheelError(f"the lock can't be used: {error}", next_step=_AGAIN) from error
+        raise WheelError(f"the lock can't be used: {error}", next_step=_NEXT_STEP) from error
     return sorted(wheels, key=lambda wheel: wheel.name)
 
 
 def lock_hash(wheels: Sequence[LockedWheel], python: str) -> str:
-    """What the wheels are, wherever they come from: hexadecimal SHA-256 over their names and hashes."""
+    """A hash of the wheels' names and hashes, independent of where they come from: SHA-256, hexadecimal."""
     lines = [python, *(f"{wheel.filename} {wheel.sha256}" for wheel in wheels)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _wheel(package: Package, source: object, python: str, folder: Path) -> LockedWheel:
     if not isinstance(source, (PackageWheel, PackageArchive)):
-        raise WheelError(f"{package.name} has no wheel in the lock", next_step=_AGAIN)
-    place = _place(source, folder)
-    # A PackageArchive has no name of its own.
-    filename = getattr(source, "filename", None) or unquote(str(place).rpartition("/")[2])
+        raise WheelError(f"{package.name} has no wheel in the lock", next_step=_NEXT_STEP)
+    location = _location(source, folder)
+    # A PackageArchive has no file name of its own.
+    filename = getattr(source, "filename", None) or unquote(str(location).rpartition("/")[2])
     name, version, _, tags = parse_wheel_filename(filename)
     if tags.isdisjoint(_tags(python)):
-        raise WheelError(f"wheel {filename} isn't for Python {python} on linux/amd64", next_step=_AGAIN)
+        raise WheelError(f"wheel {filename} isn't for Python {python} on linux/amd64", next_step=_NEXT_STEP)
     sha256 = source.hashes.get("sha256", "").lower()
     if len(sha256) != 64:
         raise WheelError(f"the lock has no sha256 for {filename}", next_step="Lock again with hashes")
-    return LockedWheel(name, str(version), filename, sha256, place, source.size or 0)
+    return LockedWheel(name, str(version), filename, sha256, location, source.size or 0)
 
 
-def _place(source: PackageWheel | PackageArchive, folder: Path) -> str | Path:
+def _location(source: PackageWheel | PackageArchive, folder: Path) -> str | Path:
     if source.path:
         return folder / source.path
     assert source.url
@@ -107,7 +107,7 @@ def _place(source: PackageWheel | PackageArchive, folder: Path) -> str | Path:
 
 @cache
 def _tags(python: str) -> tuple[Tag, ...]:
-    """What a CPython of that minor on linux/amd64 with glibc can install, best first."""
+    """The wheel tags that a CPython of that minor version can install on linux/amd64 with glibc, best first."""
     version = _numbers(python)
     platforms = [f"manylinux_2_{glibc}_x86_64" for glibc in range(_NEWEST_GLIBC, 4, -1)]
     for legacy, before in (("manylinux2014", 17), ("manylinux2010", 12), ("manylinux1", 5)):
@@ -127,7 +127,7 @@ def _environment(python: str) -> Environment:
         "platform_release": "",
         "platform_system": "Linux",
         "platform_version": "",
-        # A lock that asks for a patch release is met by the base, whose patch release isn't known here.
+        # The base's patch release isn't known here; the highest satisfies a lock that requires one.
         "python_full_version": f"{python}.99",
         "python_version": python,
         "sys_platform": "linux",

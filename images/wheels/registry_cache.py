@@ -1,4 +1,4 @@
-"""The registry as the cache of a fresh machine: a lock's layers under a tag, found by whoever has the same lock."""
+"""The registry as a cache of dependency layers: a tag for each lock, which other machines with the same lock find."""
 
 from __future__ import annotations
 
@@ -6,60 +6,60 @@ import time
 
 from ...core.errors import RegistryError
 from ..oci.config import OCI, blob_descriptor, image_config
-from ..pipeline.background_uploads import Uploads
-from ..pipeline.layer_builder import Workshop
+from ..pipeline.background_uploads import BackgroundUploads
+from ..pipeline.layer_builder import LayerBuilder
 from .dependency_set import DependencySet, read_set, set_manifest, set_tag, tagged_in
 
 
-class SharedSets:
-    """The sets in one target.
+class RegistryCache:
+    """The dependency sets that are tagged in one target.
 
     Args:
-        shop: Hears what is reused.
-        uploads: The way to the target.
-        alone: How many wheels may have a layer of their own; part of the tag, for it decides the layers.
+        builder: Reports the layers that are reused.
+        uploads: Uploads to the target.
+        own_layers: How many wheels may have a layer of their own; part of the tag, because it decides the layers.
     """
 
-    def __init__(self, shop: Workshop, uploads: Uploads, alone: int) -> None:
-        self._shop = shop
+    def __init__(self, builder: LayerBuilder, uploads: BackgroundUploads, own_layers: int) -> None:
+        self._builder = builder
         self._uploads = uploads
         self._target = uploads.target
-        self._alone = alone
+        self._own_layers = own_layers
         self._name = uploads.target.reference("")
 
     def find(self, lock: str) -> DependencySet | None:
-        """The layers of a lock, if the target has them all.
+        """The layers of a lock; None if the target doesn't have all of them.
 
         Raises:
-            RegistryUnavailable: Transient.
+            RegistryUnavailable: The target can't be asked; transient.
         """
         started = time.perf_counter()
         try:
-            answer = self._target.get_manifest(set_tag(lock, self._alone))
+            answer = self._target.get_manifest(set_tag(lock, self._own_layers))
         except RegistryError as error:
             if error.transient:
                 raise
-            return None  # some registries refuse to read what doesn't exist yet
+            return None  # some registries refuse to read a repository that doesn't exist yet
         found = read_set(answer[1], lock, self._name) if answer else None
         if found is None or not self._uploads.has_all(layer for _, layer in found.layers):
             return None
         for _, layer in found.layers:
-            self._shop.report(layer, "reused", started)
+            self._builder.report(layer, "reused", started)
         return found
 
     def had(self, found: DependencySet) -> bool:
-        """Whether the target is known to have had a set."""
+        """Whether the target is recorded to have a set."""
         return self._name in found.targets
 
     def holds(self, found: DependencySet) -> bool:
-        """Whether the target still has a set; one request."""
-        return self._target.head_manifest(set_tag(found.lock, self._alone)) is not None
+        """Whether the target has a set now; one request."""
+        return self._target.head_manifest(set_tag(found.lock, self._own_layers)) is not None
 
     def publish(self, found: DependencySet) -> DependencySet:
-        """Sends what the target lacks of a set that lies in the store, and tags it.
+        """Sends the layers of a set that the target lacks, and tags the set.
 
         Raises:
-            RegistryError: A layer was refused. That the tag was is no error: it only makes another machine build.
+            RegistryError: A layer was refused. A refused tag is not an error: other machines then build the layers.
         """
         if not found.layers or self.had(found):
             return found
@@ -69,9 +69,9 @@ class SharedSets:
         for future in (self._uploads.send_bytes(descriptor, config), *map(self._uploads.send, layers)):
             future.result()
         try:
-            # At once: whoever finds the tag asks for each layer, so that a false one costs time and nothing else.
-            manifest, tag = set_manifest(descriptor, found), set_tag(found.lock, self._alone)
-            self._target.put_manifest(manifest, OCI.manifest, [tag], at_once=True)
+            # Concurrently: a machine that finds the tag checks each layer, so a wrong tag only costs time.
+            manifest, tag = set_manifest(descriptor, found), set_tag(found.lock, self._own_layers)
+            self._target.put_manifest(manifest, OCI.manifest, [tag], concurrently=True)
         except RegistryError as error:
             if error.transient:
                 raise

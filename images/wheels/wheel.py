@@ -1,8 +1,8 @@
-"""Opens a wheel and says where each of its files goes, refusing what could harm an image.
+"""Opens a wheel and finds the target path of each of its files; refuses wheels that could harm an image.
 
-The rules are the binary distribution format's
-(https://packaging.python.org/en/latest/specifications/binary-distribution-format/) as `installer` applies them; what
-differs stands at `Wheel.files`.
+The rules are those of the binary distribution format
+(https://packaging.python.org/en/latest/specifications/binary-distribution-format/) as `installer` applies them; `Wheel`
+lists the differences.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from installer.records import parse_record_file
 from installer.scripts import Script
@@ -29,7 +29,7 @@ _RESERVED = frozenset(f"{image_paths.VENV}/{name}" for name in ("pyvenv.cfg", "b
 _WHITEOUT = ".wh."
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UNREADABLE_FLAGS = 0x1 | 0x20 | 0x40  # encrypted, patch data, strongly encrypted: APPNOTE 4.4.4
-_AGAIN = "Lock it again, or name another version of it"
+_NEXT_STEP = "Lock it again, or name another version of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class WheelEntry:
     """One file of a wheel.
 
     Attributes:
-        info: Where it lies in the zip.
-        target: Absolute path in the image.
+        info: The file's entry in the zip.
+        target: The file's absolute path in the image.
         executable: Mode 755, else 644.
         script: From `.data/scripts`: its first line may have to name the image's interpreter.
-        record: The hash and size that RECORD gives; None if RECORD doesn't list the file.
+        record: The file's hash and size in RECORD; None if RECORD doesn't list it.
     """
 
     info: zipfile.ZipInfo
@@ -52,26 +52,28 @@ class WheelEntry:
 
 
 class Wheel:
-    """An open wheel, all its names checked; `open_wheel` makes it.
+    """An open wheel with checked paths, created by `open_wheel`.
 
     Attributes:
-        filename: The wheel's own, `numpy-2.1.0-cp311-...whl`.
-        site_packages: Where its root goes.
+        filename: The wheel's file name, `numpy-2.1.0-cp311-...whl`.
+        site_packages: The target folder of the wheel's root.
         dist_info: `NAME-VERSION.dist-info`.
-        scripts: Console and GUI scripts to generate: name to content.
-        files: What to copy. As `installer` and pip have it, but: a file in `.data/scripts` is always executable
-            (wheels made on Windows lose that bit); one that has an entry point's name gives way to it, as in pip.
+        scripts: Console and GUI scripts to generate: content by name.
+        files: The files to copy, as `installer` does it with two differences: files in `.data/scripts` are always
+            executable (wheels made on Windows lose that bit), and an entry point replaces a script of the same name,
+            as in pip.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, filename: str, python: str) -> None:
+    def __init__(self, archive: zipfile.ZipFile, raw: BinaryIO, filename: str, python: str) -> None:
         self._archive = archive
+        self._raw = raw
         self._python = python
         self.filename = filename
         self.site_packages = image_paths.site_packages(python)
-        archive.filename = filename  # WheelFile takes the distribution's name from there
+        archive.filename = filename  # WheelFile reads the distribution's name from it
         for info in archive.infolist():
             self._check_entry(info)
-        with self._problems():
+        with self._wheel_errors():
             self._source = WheelFile(archive)
             self.dist_info = self._source.dist_info_dir
             self._check_version()
@@ -81,18 +83,18 @@ class Wheel:
         self._check_targets()
 
     def blocks(self, entry: WheelEntry, size: int) -> Iterator[bytes]:
-        """An entry's inflated bytes, `size` at a time; raises WheelError if they aren't what the zip says."""
-        with self._problems(entry.info.filename), self._archive.open(entry.info) as file:
+        """An entry's inflated bytes, `size` at a time; raises WheelError if size or CRC are wrong."""
+        with self._wheel_errors(entry.info.filename), self._archive.open(entry.info) as file:
             while block := file.read(size):
                 yield block
 
     def deflated(self, entry: WheelEntry, size: int) -> Iterator[bytes]:
-        """A deflated entry's bytes as they lie in the zip, `size` at a time, unchecked."""
-        file, info = _file(self._archive), entry.info
+        """A deflated entry's compressed bytes, `size` at a time, unchecked."""
+        file, info = self._raw, entry.info
         file.seek(info.header_offset)
         head = file.read(30)
         if len(head) < 30 or head[:4] != b"PK\x03\x04":
-            raise self.broken("has no header where the zip's directory points", info.filename)
+            raise self.broken("has no header at the position in the zip's directory", info.filename)
         # The local header has name and extra lengths of its own: APPNOTE 4.3.7.
         file.seek(int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), 1)
         left = info.compress_size
@@ -104,13 +106,13 @@ class Wheel:
             yield block
 
     def broken(self, what: str, entry: str | None = None) -> WheelError:
-        """The error for this wheel, and for one of its entries."""
+        """The error for this wheel, or for one of its entries."""
         thing = f"wheel {self.filename}" if entry is None else f"wheel {self.filename}: {entry!r}"
-        return WheelError(f"{thing} {what}", next_step=_AGAIN)
+        return WheelError(f"{thing} {what}", next_step=_NEXT_STEP)
 
     @contextmanager
-    def _problems(self, entry: str | None = None) -> Iterator[None]:
-        """Whatever a malformed wheel makes the libraries raise becomes one line; they raise a dozen kinds."""
+    def _wheel_errors(self, entry: str | None = None) -> Iterator[None]:
+        """Turns the many kinds of errors that libraries raise for a malformed wheel into WheelError."""
         try:
             yield
         except WheelError:
@@ -130,7 +132,7 @@ class Wheel:
             return
         for name, module, attr, section in parse_entrypoints(self._source.read_dist_info("entry_points.txt")):
             if "/" in name or name in {"", ".", ".."}:
-                raise self.broken("is an entry point that would lie outside bin/", name)
+                raise self.broken("is an entry point that would be outside bin/", name)
             yield Script(name, module, attr, section).generate(image_paths.INTERPRETER, "posix")
 
     def _entries(self) -> Iterator[WheelEntry]:
@@ -138,7 +140,7 @@ class Wheel:
         recorded = {path: (hash_, size) for path, hash_, size in rows}
         for info in self._archive.infolist():
             parts = info.filename.split("/")
-            # A stale or malicious .pyc would shadow its source; `installer` leaves them out too.
+            # A stale or malicious .pyc would be used instead of its source; `installer` leaves them out too.
             if info.is_dir() or "__pycache__" in parts[:-1] or info.filename == f"{self.dist_info}/RECORD":
                 continue
             scheme, target = self._target(parts)
@@ -148,7 +150,7 @@ class Wheel:
             yield WheelEntry(info, target, executable, scheme == "scripts", recorded.get(info.filename))
 
     def _target(self, parts: list[str]) -> tuple[str, str]:
-        """The scheme and the absolute path that `NAME.data/SCHEME/...` or a path below the root stands for."""
+        """The scheme and the absolute target path of `NAME.data/SCHEME/...`, or of a path below the root."""
         if parts[0] not in self._data_folders:
             return "root", "/".join((self.site_packages, *parts))
         roots = {
@@ -159,7 +161,7 @@ class Wheel:
             "data": image_paths.VENV,
         }
         if len(parts) < 3 or parts[1] not in roots:
-            raise self.broken("lies in no known folder of .data", "/".join(parts))
+            raise self.broken("is in an unknown folder of .data", "/".join(parts))
         return parts[1], posixpath.join(roots[parts[1]], *parts[2:])
 
     def _check_entry(self, info: zipfile.ZipInfo) -> None:
@@ -169,7 +171,7 @@ class Wheel:
         if name.startswith("/") or "\\" in name:
             problem = "is an absolute or a Windows path"
         elif ".." in parts or "." in parts or "" in parts:
-            problem = "is a path that leads elsewhere"
+            problem = "is a path that leads out of the wheel"
         elif _WHITEOUT in name and any(part.startswith(_WHITEOUT) for part in parts):
             problem = "would delete files of the layers below"
         elif stat.S_ISLNK(mode) or (stat.S_IFMT(mode) and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))):
@@ -185,7 +187,7 @@ class Wheel:
         folders: set[str] = set()
         for target in targets:
             if target in seen:
-                raise self.broken("is in it twice", target)
+                raise self.broken("occurs twice", target)
             if target in _RESERVED:
                 raise self.broken("would replace the image's interpreter", target)
             seen.add(target)
@@ -198,19 +200,15 @@ class Wheel:
 
 @contextmanager
 def open_wheel(path: Path, filename: str, python: str) -> Iterator[Wheel]:
-    """Opens the wheel at `path`, whose own name is `filename`, for a minor version of Python.
+    """Opens the wheel at `path`, whose file name is `filename`, for a minor version of Python.
 
     Raises:
-        WheelError: It is no zip, no wheel, or has a name that must not be unpacked.
+        WheelError: It is not a zip, not a wheel, or has a path that must not be unpacked.
     """
     try:
         archive = zipfile.ZipFile(path)
+        raw = path.open("rb")  # a handle of its own: zipfile gives no access to compressed bytes
     except Exception as error:
-        raise WheelError(f"wheel {filename} is corrupt: {error}", next_step=_AGAIN) from error
-    with archive:
-        yield Wheel(archive, filename, python)
-
-
-def _file(archive: zipfile.ZipFile) -> IO[bytes]:
-    assert archive.fp is not None
-    return archive.fp
+        raise WheelError(f"wheel {filename} is corrupt: {error}", next_step=_NEXT_STEP) from error
+    with archive, raw:
+        yield Wheel(archive, raw, filename, python)

@@ -1,9 +1,9 @@
-"""Turns a wheel into a layer without recompressing it: each deflated zip entry becomes a gzip member as it is.
+"""Turns a wheel into a layer without recompressing it: each deflated zip entry becomes a gzip member unchanged.
 
-The layer holds what `installer` would install, without compiled bytecode. RECORD keeps the hashes that the wheel gives
-(its bytes are vouched for by the lock's SHA-256 and each entry's CRC); what is generated or changed here, and what the
-wheel's own RECORD forgot, is hashed. INSTALLER names this project; there is no direct_url.json and no REQUESTED, for
-they would tell how a lock was made, and equal locks must give equal layers.
+The layer has the files that `installer` would install, without compiled bytecode. RECORD keeps the wheel's own hashes
+(the lock's SHA-256 and each entry's CRC protect the contents); files that are generated or changed here, and those that
+the wheel's RECORD doesn't list, are hashed. INSTALLER names this project. There is no direct_url.json and no REQUESTED:
+they say how a lock was made, and equal locks must give equal layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import io
 import posixpath
 import zipfile
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,27 +26,27 @@ from ..layers.layer_writer import CHUNK, Layer, LayerWriter
 from .wheel import Wheel, WheelEntry, open_wheel
 
 INSTALLER = b"prefect-vertex-training\n"
-_MAX_SCRIPT = 16 * 1024 * 1024  # above it a file in .data/scripts is a program, which has no first line to change
+_MAX_SCRIPT = 16 * 1024 * 1024  # larger files in .data/scripts are binary programs, without a first line to change
 
 
 def write_wheel_layer(out: BinaryIO, path: Path, filename: str, python: str, title: str) -> Layer:
     """Writes the layer of the wheel at `path` to `out`.
 
     Args:
-        out: Gets the compressed layer.
-        path: The wheel.
-        filename: Its own name, wherever it lies.
+        out: Receives the compressed layer.
+        path: The wheel's file.
+        filename: The wheel's file name; `path` may have another.
         python: Minor version of the image's Python.
-        title: What the layer is called.
+        title: The layer's title.
 
     Raises:
-        WheelError: The wheel is corrupt or holds what can't be in an image.
+        WheelError: The wheel is corrupt, or has a file that must not be in an image.
     """
     with open_wheel(path, filename, python) as wheel:
-        return _Transcoder(LayerWriter(out), wheel).run(title)
+        return _WheelCopy(LayerWriter(out), wheel).run(title)
 
 
-class _Transcoder:
+class _WheelCopy:
     def __init__(self, writer: LayerWriter, wheel: Wheel) -> None:
         self._writer = writer
         self._wheel = wheel
@@ -74,7 +74,7 @@ class _Transcoder:
             return
         digest = None if entry.record and entry.record[0] else hashlib.sha256()
         try:
-            self._copy_blocks(entry, digest)
+            self._copy_blocks(entry, digest.update if digest else None)
         except CorruptData as error:
             raise self._wheel.broken(f"is corrupt: {error}", entry.info.filename) from error
         if digest is None:
@@ -84,14 +84,13 @@ class _Transcoder:
             hash_ = _hash(digest.digest())
         self._records.append(RecordEntry(self._relative(entry.target), hash_, entry.info.file_size))
 
-    def _copy_blocks(self, entry: WheelEntry, digest: hashlib._Hash | None) -> None:
+    def _copy_blocks(self, entry: WheelEntry, tee: Callable[[bytes], object] | None) -> None:
         info, path = entry.info, entry.target.lstrip("/")
-        tee = digest.update if digest else None
         if info.compress_type == zipfile.ZIP_DEFLATED:
             deflated = self._wheel.deflated(entry, CHUNK)
             self._writer.add_deflated(path, info.file_size, info.CRC, deflated, executable=entry.executable, tee=tee)
             return
-        blocks = _teed(self._wheel.blocks(entry, CHUNK), digest)
+        blocks = _teed(self._wheel.blocks(entry, CHUNK), tee)
         self._writer.add_file(path, info.file_size, blocks, executable=entry.executable)
 
     def _add(self, target: str, content: bytes, *, executable: bool = False) -> None:
@@ -109,10 +108,10 @@ class _Transcoder:
         return posixpath.relpath(target, site)
 
 
-def _teed(blocks: Iterator[bytes], digest: hashlib._Hash | None) -> Iterator[bytes]:
+def _teed(blocks: Iterator[bytes], tee: Callable[[bytes], object] | None) -> Iterator[bytes]:
     for block in blocks:
-        if digest:
-            digest.update(block)
+        if tee:
+            tee(block)
         yield block
 
 

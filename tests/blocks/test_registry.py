@@ -1,4 +1,4 @@
-"""The ContainerRegistry block: names, their rules, and who asks."""
+"""The ContainerRegistry block: image names, their rules, and credentials."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from fixtures.stored_images import make_base
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_gcp.credentials import GcpCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from prefect_vertex_training.images.base.resolve import resolve_base
+from prefect_vertex_training.images.oci.reference import Reference
 from pydantic import ValidationError
 
 
@@ -25,7 +28,7 @@ class TestStandard(BlockStandardTestSuite):
 
     @pytest.fixture
     def block(self) -> type[ContainerRegistry]:
-        """What is checked."""
+        """The block class."""
         return ContainerRegistry
 
     def test_has_a_valid_image(self, block: type[ContainerRegistry]) -> None:
@@ -92,7 +95,7 @@ def test_names(host: str, project: str, repository: str, name: str) -> None:
         ({"host": "x.example.com", "repository": "a//b"}, "Write it like a/b"),
     ],
 )
-def test_malformed_places(fields: dict[str, str], says: str) -> None:
+def test_malformed_paths(fields: dict[str, str], says: str) -> None:
     """A host, project or repository that breaks a rule is refused by that rule when the block is made."""
     with pytest.raises(ValidationError) as caught:
         ContainerRegistry(**fields)
@@ -122,7 +125,7 @@ def test_malformed_images(name: str, says: str) -> None:
 
 
 def test_password_for_its_host_only() -> None:
-    """A password that is for another registry is refused; Docker Hub's three names are one."""
+    """A password for another registry is refused; Docker Hub's names count as one registry."""
     password = DockerRegistryCredentials(username="u", password="p", registry_url="https://a.example.com/v2/")
 
     assert ContainerRegistry(host="a.example.com", credentials=password).get_credentials().basic() == "Basic dTpw"
@@ -132,8 +135,37 @@ def test_password_for_its_host_only() -> None:
     assert ContainerRegistry(host="docker.io", project="u", credentials=hub).get_credentials().username == "u"
 
 
+@pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io", "Docker.IO:443"])
+def test_docker_hub_by_any_name(host: str) -> None:
+    """The block's password is used for a private base under each of Docker Hub's names, and images have one name."""
+    password = DockerRegistryCredentials(username="u", password="p", registry_url="https://index.docker.io/v1/")
+    registry = ContainerRegistry(host=host, project="u", credentials=password)
+
+    assert str(registry.image("digits")) == "docker.io/u/digits"
+    for base in ("docker.io/u/base", "index.docker.io/u/base:1", "registry-1.docker.io/u/base", "u/base"):
+        found = registry.base_credentials()(Reference.parse(base).host)
+        assert found is not None
+        assert found.username == "u"
+
+
+def test_private_base_by_another_spelling(docker_registry, tmp_path) -> None:
+    """A base in the block's own registry is read with the block's password, however the host is spelled."""
+    port = docker_registry.host.rpartition(":")[2]
+    password = DockerRegistryCredentials(
+        username=docker_registry.username, password=docker_registry.password, registry_url=f"localhost:{port}"
+    )
+    registry = ContainerRegistry(host=f"LocalHost:{port}", project="team", credentials=password)
+    digest, _ = make_base(registry.target("base"), "usr/bin/python3.11")
+    base = resolve_base(
+        f"LOCALHOST:{port}/team/base:v1", cache=tmp_path, python="3.11", credentials=registry.base_credentials()
+    )
+
+    assert base.digest == digest
+    assert base.contents.python == "/usr/bin/python3.11"
+
+
 def test_docker_login_of_the_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without credentials the machine's own docker login asks; without one, nobody."""
+    """Without credentials the machine's docker login is used, else anonymous access."""
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     registry = ContainerRegistry(host="registry.example.com")
 
@@ -145,7 +177,7 @@ def test_docker_login_of_the_machine(tmp_path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class TokenServer:
-    """Google's token service as far as a service account needs it."""
+    """The part of Google's token service that a service account needs."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, dict[str, Any]]] = []
@@ -214,7 +246,7 @@ def test_google_token(google: GcpCredentials, token_server: TokenServer) -> None
 
     assert token_server.asked == 0
     assert credentials.username == "oauth2accesstoken"
-    assert credentials.who == "trainer@my-project.iam.gserviceaccount.com"
+    assert credentials.account_name == "trainer@my-project.iam.gserviceaccount.com"
     assert [credentials.password(), credentials.password()] == ["first", "first"]
     assert token_server.asked == 1
     assert registry.get_credentials().password() == "second"
@@ -268,7 +300,7 @@ def test_saved_and_loaded(prefect_server: str, google: GcpCredentials) -> None:
 
 
 def test_target_talks_to_that_registry(docker_registry) -> None:
-    """The target asks the block's host with the block's password."""
+    """The target sends requests to the block's host with the block's password."""
     password = DockerRegistryCredentials(
         username=docker_registry.username, password=docker_registry.password, registry_url=docker_registry.host
     )

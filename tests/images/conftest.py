@@ -1,4 +1,4 @@
-"""A small image in a layout, and a client of a proxied registry that doesn't wait."""
+"""A small image in a layout, and a client without waits of a registry behind a proxy."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def image(layout: OciLayout) -> BuiltImage:
 
 @pytest.fixture
 def proxy(open_registry: RegistryServer) -> Iterator[Proxy]:
-    """A proxy that breaks nothing until it is told to."""
+    """A proxy without faults, until a test sets some."""
     with faulty_proxy(open_registry.host) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def waits() -> list[float]:
-    """What a client would have slept."""
+    """The seconds that a client would have waited."""
     return []
 
 

@@ -1,4 +1,4 @@
-"""The digest cache: fingerprints, and one build at a time."""
+"""Content fingerprints, and the lock that lets one run build an image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.build_lock import building
+from prefect_vertex_training.images.build_lock import build_lock
 from prefect_vertex_training.images.oci.content_tag import image_fingerprint, image_tag
 from prefect_vertex_training.images.oci.reference import TAG
 
@@ -30,27 +30,27 @@ def _fingerprint(facts: tuple[str, str, str, str, list[str]]) -> str:
 def test_every_fact_counts(
     one: tuple[str, str, str, str, list[str]], other: tuple[str, str, str, str, list[str]]
 ) -> None:
-    """Two fingerprints are equal exactly if all facts are; each gives a valid tag."""
+    """Two fingerprints are equal only if all facts are; each gives a valid tag."""
     assert (_fingerprint(one) == _fingerprint(other)) == (one == other)
     assert TAG.fullmatch(image_tag(_fingerprint(one)))
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
-    """Whoever comes second waits, is told for whom and that it did; another fingerprint's build doesn't wait."""
+    """The second build of an image waits and is told for which process; that of another image doesn't wait."""
     home = Home(tmp_path)
     told: queue.Queue[str] = queue.Queue()
     waited: list[bool] = []
 
     def second() -> None:
-        with building(FINGERPRINT, home, told.put) as had_to_wait:
+        with build_lock(FINGERPRINT, home, told.put) as had_to_wait:
             waited.append(had_to_wait)
 
-    with building(FINGERPRINT, home) as had_to_wait:
+    with build_lock(FINGERPRINT, home) as had_to_wait:
         assert not had_to_wait
         thread = threading.Thread(target=second)
         thread.start()
         assert told.get(timeout=30).startswith(f"waiting for process {os.getpid()} on ")
-        with building("cd" * 32, home) as other_had_to_wait:
+        with build_lock("cd" * 32, home) as other_had_to_wait:
             assert not other_had_to_wait
         assert waited == []
     thread.join()
@@ -59,12 +59,12 @@ def test_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_killed_builder_leaves_nothing(tmp_path: Path) -> None:
-    """The lock of a process that was killed is free at once."""
+    """The lock of a killed process is released at once."""
     script = (
         "import sys, time; from pathlib import Path\n"
         "from prefect_vertex_training.core.home import Home\n"
-        "from prefect_vertex_training.images.build_lock import building\n"
-        "with building(sys.argv[1], Home(Path(sys.argv[2]))):\n"
+        "from prefect_vertex_training.images.build_lock import build_lock\n"
+        "with build_lock(sys.argv[1], Home(Path(sys.argv[2]))):\n"
         "    print('inside', flush=True)\n"
         "    time.sleep(60)\n"
     )
@@ -74,15 +74,15 @@ def test_a_killed_builder_leaves_nothing(tmp_path: Path) -> None:
     process.kill()
     process.wait()
 
-    with building(FINGERPRINT, Home(tmp_path)) as waited:
+    with build_lock(FINGERPRINT, Home(tmp_path)) as waited:
         assert not waited
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_a_failure_frees_the_lock(tmp_path: Path, error: type[BaseException]) -> None:
-    """However a build ends, the next one enters."""
-    with pytest.raises(error), building(FINGERPRINT, Home(tmp_path)):
+    """The lock is released however a build ends."""
+    with pytest.raises(error), build_lock(FINGERPRINT, Home(tmp_path)):
         raise error
 
-    with building(FINGERPRINT, Home(tmp_path)) as waited:
+    with build_lock(FINGERPRINT, Home(tmp_path)) as waited:
         assert not waited

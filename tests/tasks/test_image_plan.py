@@ -7,7 +7,8 @@ import shutil
 import pytest
 from prefect_vertex_training.core.errors import DependencyError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.docker.dockerfile_render import CONDA_BASE, render
+from prefect_vertex_training.images.base.default_images import CONDA_BASE
+from prefect_vertex_training.images.docker.dockerfile_render import render
 from prefect_vertex_training.project.dependencies.freeze import freeze
 from prefect_vertex_training.project.snapshot import Project
 from prefect_vertex_training.tasks.image_plan import plan_image

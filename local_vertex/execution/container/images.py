@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from ....core.errors import DockerError
 from ....images.docker.engine_errors import engine_errors
-from ....images.oci.layout import OciLayout
 from ..replica.image import Image
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
     """
     from docker.errors import ImageNotFound
 
-    from_layout = isinstance(image.source, OciLayout)
+    from_layout = not image.source.host
     name = (
         f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
     )

@@ -1,4 +1,4 @@
-"""Bases: what is read of them, how often a registry is asked, and which are refused."""
+"""Base images: what is read of them, how many requests that takes, and which are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from fixtures.faulty_proxy import Fault, Proxy
 from fixtures.stored_images import make_base, make_image
 from prefect_vertex_training.core.errors import BaseImageError
-from prefect_vertex_training.images.base.resolve import Base, default_base, resolve_base
+from prefect_vertex_training.images.base.default_images import default_base
+from prefect_vertex_training.images.base.resolve import Base, resolve_base
 from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
@@ -35,23 +36,23 @@ def resolve(layout: OciLayout, tmp_path: Path, python: str | None = "3.11") -> B
         (("usr/bin/python3.11", "opt/conda/bin/python3.11"), ("PATH=/opt/conda/bin:/usr/bin",), None),
     ],
 )
-def test_where_its_python_lies(
+def test_the_bases_python_is_found(
     names: tuple[str, ...], env: tuple[str, ...], path: str | None, docker: bool, layout: OciLayout, tmp_path: Path
 ) -> None:
-    """Debian's, conda's and Docker's official images; with several, one that PATH finds."""
+    """In images of Debian, conda and Docker; of several interpreters, one that PATH finds."""
     digest, _ = make_base(layout, *names, env=env, docker=docker)
     base = resolve(layout, tmp_path)
 
-    assert path in (base.interior.python, None)
-    assert Path(base.interior.python).name == "python3.11"
-    assert (base.digest, base.docker, base.interior.python_version) == (digest, docker, "3.11")
+    assert path in (base.contents.python, None)
+    assert Path(base.contents.python).name == "python3.11"
+    assert (base.digest, base.docker, base.contents.python_version) == (digest, docker, "3.11")
 
 
-def test_newest_python_when_none_is_wanted(layout: OciLayout, tmp_path: Path) -> None:
-    """By number, not by letter."""
+def test_newest_python_by_default(layout: OciLayout, tmp_path: Path) -> None:
+    """Versions are compared as numbers."""
     make_base(layout, "usr/bin/python3.9", "usr/bin/python3.12")
 
-    assert resolve(layout, tmp_path, None).interior.python_version == "3.12"
+    assert resolve(layout, tmp_path, None).contents.python_version == "3.12"
 
 
 @pytest.mark.parametrize(
@@ -65,10 +66,10 @@ def test_newest_python_when_none_is_wanted(layout: OciLayout, tmp_path: Path) ->
 def test_bases_that_are_refused(
     names: tuple[str, ...], architecture: str, message: str, layout: OciLayout, tmp_path: Path
 ) -> None:
-    """In one line, with the base's name."""
+    """The error is one line with the base's name."""
     make_base(layout, *names, architecture=architecture)
     with pytest.raises(BaseImageError, match=message) as caught:
-        _ = resolve(layout, tmp_path).interior
+        _ = resolve(layout, tmp_path).contents
 
     assert "thing:v1" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -89,8 +90,8 @@ def put_index(layout: OciLayout, *platforms: tuple[str, str, bytes]) -> None:
     layout.put_manifest(raw, INDEX, ["v1"])
 
 
-def test_the_right_one_of_several_platforms(layout: OciLayout, tmp_path: Path) -> None:
-    """linux/amd64, wherever it stands in the index."""
+def test_the_image_for_amd64_of_several_platforms(layout: OciLayout, tmp_path: Path) -> None:
+    """The position in the index doesn't matter."""
     arm, arm_raw = make_base(layout, "usr/bin/python3.11", architecture="arm64")
     amd, amd_raw = make_base(layout, "usr/bin/python3.11")
     put_index(layout, ("arm64", arm, arm_raw), ("amd64", amd, amd_raw))
@@ -99,7 +100,7 @@ def test_the_right_one_of_several_platforms(layout: OciLayout, tmp_path: Path) -
 
 
 def test_an_index_without_amd64(layout: OciLayout, tmp_path: Path) -> None:
-    """Its platforms are named."""
+    """The error names the platforms of the index."""
     arm, raw = make_base(layout, "usr/bin/python3.11", architecture="arm64")
     put_index(layout, ("arm64", arm, raw))
 
@@ -109,7 +110,7 @@ def test_an_index_without_amd64(layout: OciLayout, tmp_path: Path) -> None:
 
 @pytest.mark.registry
 def test_a_tag_is_asked_once_an_hour(repository: Repository, proxy: Proxy, tmp_path: Path) -> None:
-    """Nothing is asked meanwhile; afterwards one HEAD, and a base that moved is noticed."""
+    """Within the hour there is no request; afterwards one HEAD, which finds a moved tag."""
     text = f"{repository.host}/{repository.repository}:v1"
     now = [1000.0]
 
@@ -118,7 +119,7 @@ def test_a_tag_is_asked_once_an_hour(repository: Repository, proxy: Proxy, tmp_p
 
     first, _ = make_base(repository, "usr/bin/python3.11")
     assert ask().digest == first
-    _ = ask().interior
+    _ = ask().contents
     proxy.seen.clear()
     now[0] += 3599
     assert (ask().digest, proxy.seen) == (first, [])
@@ -132,14 +133,14 @@ def test_a_tag_is_asked_once_an_hour(repository: Repository, proxy: Proxy, tmp_p
 
 @pytest.mark.registry
 def test_reading_a_base_over_a_bad_line(repository: Repository, proxy: Proxy, tmp_path: Path) -> None:
-    """A layer that is cut while it is looked through is read again."""
+    """A layer that is cut while it is read is read again."""
     make_base(repository, "usr/bin/python3.11")
     cuts = [Fault(cut_answer=700)]
     proxy.choose = lambda _m, path, _n: cuts.pop() if "/blobs/" in path and cuts else None
     text = f"{repository.host}/{repository.repository}:v1"
     base = resolve_base(text, cache=tmp_path, python="3.11", credentials=lambda _: None)
 
-    assert base.interior.python == "/usr/bin/python3.11"
+    assert base.contents.python == "/usr/bin/python3.11"
     assert cuts == []
 
 
@@ -148,18 +149,16 @@ def test_reading_a_base_over_a_bad_line(repository: Repository, proxy: Proxy, tm
 def test_layers_of_a_base(
     way: str, repository: Repository, proxy: Proxy, layout: OciLayout, tmp_path: Path
 ) -> None:  # fmt: skip
-    """Linked within a registry, else copied once past this machine's disk: nothing of a base is kept here."""
+    """Layers are mounted within a registry, else copied once; nothing of a base is stored here."""
     place = OciLayout(tmp_path / "elsewhere", "base")
     source = place if way == "another place" else Repository(Reference.parse(f"{proxy.host}/b{os.urandom(6).hex()}/x"))
     make_base(source, "usr/bin/python3.11")
     text = f"oci:{place.folder}:base:v1" if source is place else f"{proxy.host}/{source.repository}:v1"
     base = resolve_base(text, cache=tmp_path / "cache", python="3.11", credentials=lambda _: None)
-    if (
-        way == "mount refused"
-    ):  # by asking for a layer in a repository that doesn't exist, the real registry opens an upload
-        assert isinstance(base.source, Repository)
+    if way == "mount refused":  # the registry opens an upload for a source that doesn't exist
+        missing = Repository(Reference(proxy.host, "no/such"))
         real = repository.mount_blob
-        repository.mount_blob = lambda blob, _source: real(blob, "no/such")
+        repository.mount_blob = lambda blob, _source: real(blob, missing)
     own = make_image(layout, 1000)
     manifest = json.loads(layout.blob_path(own.digest).read_bytes())
     blob = base.layers[0]
@@ -176,7 +175,7 @@ def test_layers_of_a_base(
 
 
 def test_default_bases() -> None:
-    """By Python's minor version; others say what to do."""
+    """There is one for each supported Python; for others the error has a next step."""
     assert default_base("3.11") == "docker.io/library/python:3.11-slim"
     with pytest.raises(BaseImageError, match=r"no default base for Python 2\.7.*Set base"):
         default_base("2.7")

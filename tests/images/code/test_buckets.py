@@ -1,4 +1,4 @@
-"""Code layers: as few as needed are made again, and none too few."""
+"""Code layers: exactly those whose files changed are made again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError
-from prefect_vertex_training.images.code.buckets import DATA_BUCKETS, SOURCE_BUCKETS, split, write_bucket, write_folders
+from prefect_vertex_training.images.code.buckets import (
+    DATA_BUCKETS,
+    SOURCE_BUCKETS,
+    split,
+    write_bucket,
+    write_directories,
+)
 from prefect_vertex_training.images.code.state import CodeState
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.files.project_file import ProjectFile
@@ -39,7 +45,7 @@ def _listing(files: Sequence[ProjectFile]) -> dict[str, list[str]]:
 
 
 def test_sources_apart_from_data(tmp_path: Path) -> None:
-    """A line of code and a picture beside it never share a layer; files of one folder do."""
+    """Code and data of one folder get different layers; files of one kind in one folder share a layer."""
     files = _files(tmp_path, **{"train.py": b"1", "lib.py": b"2", "cat.png": b"3", "dog.png": b"4"})
 
     found = _listing(files)
@@ -54,7 +60,7 @@ def test_big_sources_are_data(tmp_path: Path) -> None:
 
 
 def test_number_of_buckets(tmp_path: Path) -> None:
-    """However many folders there are, the layers stay few."""
+    """The number of layers doesn't grow with the number of folders."""
     names = [f"d{number}__{kind}" for number in range(300) for kind in ("a.py", "b.bin")]
     titles = [bucket.title for bucket in split(_files(tmp_path, **dict.fromkeys(names, b"")), 0)]
 
@@ -72,7 +78,7 @@ def _remember(state: CodeState, files: Sequence[ProjectFile], now: int) -> None:
 
 
 def test_untouched_files_are_not_read(tmp_path: Path) -> None:
-    """Once all files are older than two seconds, stat alone tells that nothing changed: they needn't be readable."""
+    """Once all files are older than two seconds, their status is enough: they needn't be readable."""
     files = _files(tmp_path / "project", **{"a.py": b"1", "b.bin": b"2"})
     later = time.time_ns() + 3 * 10**9
     _remember(CodeState(tmp_path / "cache", tmp_path), files, later)
@@ -85,7 +91,7 @@ def test_untouched_files_are_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_change_within_the_same_instant(same_size: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file changed so soon after the scan that its times stayed equal is hashed again, and found."""
+    """A change so soon after the scan that the file's times stay equal is found by its hash."""
     files = _files(tmp_path / "project", **{"a.py": b"1", "b.bin": b"2"})
     now = time.time_ns()
     _remember(CodeState(tmp_path / "cache", tmp_path), files, now)
@@ -100,7 +106,7 @@ def test_a_change_within_the_same_instant(same_size: bool, tmp_path: Path, monke
 
 
 def test_racy_files_are_hashed_until_they_are_old(tmp_path: Path) -> None:
-    """Two seconds after the last touch the hashes are dropped, and stat is enough again."""
+    """Two seconds after the last change the hashes are dropped, and the file status is enough again."""
     files = _files(tmp_path / "project", **{"a.py": b"1"})
     now = time.time_ns()
     _remember(CodeState(tmp_path / "cache", tmp_path), files, now)
@@ -115,7 +121,7 @@ def test_racy_files_are_hashed_until_they_are_old(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", ["content", "mode", "removed", "added", "renamed"])
 def test_any_change_is_seen(change: str, tmp_path: Path) -> None:
-    """Content, mode, names and number of files all count."""
+    """Contents, mode, names and number of files are all compared."""
     root = tmp_path / "project"
     files = _files(root, **{"a.py": b"1", "b.py": b"2"})
     later = time.time_ns() + 3 * 10**9
@@ -136,7 +142,7 @@ def test_any_change_is_seen(change: str, tmp_path: Path) -> None:
 
 
 def test_broken_state_costs_only_time(tmp_path: Path) -> None:
-    """A damaged memory of the last build is no memory."""
+    """A damaged record is ignored, and the layers are made again."""
     files = _files(tmp_path / "project", **{"a.py": b"1"})
     _remember(CodeState(tmp_path / "cache", tmp_path), files, 0)
     for text in ("", "[]", '{"format": 1}', "\x00"):
@@ -145,10 +151,10 @@ def test_broken_state_costs_only_time(tmp_path: Path) -> None:
         assert _known(CodeState(tmp_path / "cache", tmp_path), files, 0) == [False]
 
 
-def test_folders_are_for_everybody(tmp_path: Path) -> None:
-    """A folder that the project asks for can be written by any user."""
+def test_folders_are_writable_by_every_user(tmp_path: Path) -> None:
+    """Folders that the project asks for have mode 777."""
     out = io.BytesIO()
-    write_folders(out, ["output/model", "output"])
+    write_directories(out, ["output/model", "output"])
 
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as archive:
         modes = {entry.name: entry.mode for entry in archive}
@@ -164,11 +170,11 @@ def test_impossible_names(path: str, tmp_path: Path) -> None:
         split([ProjectFile(path, tmp_path / "x", 0, False)], 0)
     assert path in str(caught.value)
     with pytest.raises(ImageError):
-        write_folders(io.BytesIO(), [path])
+        write_directories(io.BytesIO(), [path])
 
 
 def test_files_that_are_gone(tmp_path: Path) -> None:
-    """A file that vanished is named."""
+    """The error names a file that was removed meanwhile."""
     files = _files(tmp_path, **{"a.py": b"1"})
     bucket = split(files, 0)[0]
     files[0].source.unlink()
@@ -180,7 +186,7 @@ def test_files_that_are_gone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changed_since_it_was_listed(tmp_path: Path) -> None:
-    """The image is named after what was listed: saved again meanwhile, a file is refused; another mode is no change."""
+    """A file that was saved after it was listed is an error; one that only got a new mode isn't."""
     (tmp_path / "a.py").write_bytes(b"1")
     (tmp_path / "train.py").write_bytes(b"1")
     bucket = split(list_files(tmp_path, load(tmp_path)), 0)[0]
@@ -188,5 +194,5 @@ def test_a_file_that_changed_since_it_was_listed(tmp_path: Path) -> None:
     write_bucket(io.BytesIO(), bucket)
     bucket.files[0].source.write_bytes(b"2")
 
-    with pytest.raises(ImageError, match=r"a\.py changed while the image was made"):
+    with pytest.raises(ImageError, match=r"a\.py changed while the image was built"):
         write_bucket(io.BytesIO(), bucket)

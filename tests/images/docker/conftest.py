@@ -30,7 +30,7 @@ LABEL = {"docker-way-tests": str(os.getpid())}
 
 @pytest.fixture(scope="session", autouse=True)
 def no_images_left() -> Iterator[None]:
-    """Removes what these tests built, if there is an engine."""
+    """Removes the images of these tests, if there is an engine."""
     import docker
     from docker.errors import DockerException
 

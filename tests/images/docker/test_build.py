@@ -11,13 +11,13 @@ from uuid import uuid4
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.docker.docker_build import build, built_before, resolve_bases
+from prefect_vertex_training.images.docker.docker_build import build, find_built, resolve_bases
 from prefect_vertex_training.images.docker.engine_errors import engine_errors
 from prefect_vertex_training.images.registry.auth import Credentials
 
 
 def test_own_dockerfile_with_arguments_and_a_stage(docker_engine, docker_base, request_of) -> None:
-    """Build arguments and the stage are those asked for, and the output arrives line by line."""
+    """The build uses the given arguments and stage, and logs its output line by line."""
     word = uuid4().hex  # what an earlier run built is cached and prints nothing
     request = request_of(
         {
@@ -47,7 +47,7 @@ def test_own_dockerfile_with_arguments_and_a_stage(docker_engine, docker_base, r
 
 
 def test_ignore_file_and_its_exceptions(docker_engine, docker_base, request_of) -> None:
-    """.dockerignore keeps files out, `!` lets some in again, and case matters."""
+    """.dockerignore leaves files out, `!` includes some again, and case matters."""
     request = request_of(
         {
             "train.py": "",
@@ -115,7 +115,7 @@ def test_failing_line_and_last_output(docker_engine, docker_base, request_of) ->
     ],
 )
 def test_broken_dockerfiles(docker_engine, docker_base, request_of, dockerfile: str, says: str) -> None:
-    """Whatever is wrong with it, the one line says what and where."""
+    """The message says in one line what is wrong, and where."""
     request = request_of({"train.py": "", "Dockerfile": dockerfile.replace("BASE", docker_base)})
 
     with pytest.raises(DockerError, match=says) as caught:
@@ -145,7 +145,7 @@ def test_image_for_another_platform(docker_engine, docker_base, request_of, dock
 
 
 def test_no_engine(request_of) -> None:
-    """Without an engine the error offers the builder that needs none."""
+    """Without an engine the error proposes the direct builder."""
     from prefect_docker import DockerHost
 
     with (
@@ -155,17 +155,17 @@ def test_no_engine(request_of) -> None:
         DockerHost(base_url="unix:///nowhere/docker.sock").get_client()
 
 
-def test_built_before(docker_engine, request_of) -> None:
-    """An image that is in the engine already is found by its tag."""
+def test_find_built(docker_engine, request_of) -> None:
+    """An image that the engine has is found by its tag."""
     request = request_of({"train.py": "", "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
 
-    assert built_before(request, engine=docker_engine, tag="never") is None
+    assert find_built(request, engine=docker_engine, tag="never") is None
     image = build(request, engine=docker_engine, tag="before", log=lambda _: None)
-    assert built_before(request, engine=docker_engine, tag="before") == image
+    assert find_built(request, engine=docker_engine, tag="before") == image
 
 
 def test_bases_by_digest(docker_engine, docker_base, python_base, request_of) -> None:
-    """A base that moved in its registry is pulled by the digest that the fingerprint counts."""
+    """A base whose tag moved in its registry is pulled by the digest that is part of the fingerprint."""
     repository = python_base.name.rpartition(":")[0]
     docker_engine.images.get(docker_base).tag(repository, "moved")
     request = request_of({"train.py": "", "Dockerfile": f"FROM {repository}:moved\nCOPY train.py /\n"})
@@ -177,7 +177,7 @@ def test_bases_by_digest(docker_engine, docker_base, python_base, request_of) ->
 
 
 def test_base_behind_a_password(docker_engine, docker_registry, python_base, request_of, monkeypatch) -> None:
-    """A base that the engine doesn't have is pulled by digest, by whoever may read it."""
+    """A base that the engine doesn't have is pulled by digest with the registry's credentials."""
     host = docker_registry.host
     subprocess.run(
         ["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"dir:{python_base.folder}", f"docker://{host}/private:1",
@@ -195,8 +195,8 @@ def test_base_behind_a_password(docker_engine, docker_registry, python_base, req
     assert f"{host}/private:1" in docker_engine.images.get(f"{host}/private@{python_base.digest}").tags
 
 
-def test_base_on_this_machine_alone(docker_engine, docker_base, request_of) -> None:
-    """An image that no registry has counts by its id."""
+def test_base_that_only_the_engine_has(docker_engine, docker_base, request_of) -> None:
+    """An image that is in no registry is identified by its id."""
     from prefect_vertex_training.core.errors import RegistryError
 
     docker_engine.images.get(docker_base).tag("docker-way-local", "1")

@@ -1,4 +1,4 @@
-"""What is read out of a Dockerfile, and out of an engine's output."""
+"""Parsing a Dockerfile, and an engine's output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FROM build AS last
 
 
 def test_images_that_a_dockerfile_names() -> None:
-    """Variables are replaced; stages, by name or number, and scratch are no images; here-documents are no lines."""
+    """Variables are replaced; stages and scratch are left out, and here-documents are not instructions."""
     found = named_images(DOCKERFILE, {})
 
     assert found.all == ("docker.io/library/python:3.11-slim", "registry.example.com/tools:1", "other:2")
@@ -38,7 +38,7 @@ def test_images_that_a_dockerfile_names() -> None:
 
 
 def test_build_arguments_and_stages_choose_the_images() -> None:
-    """An argument replaces a default; the wanted stage, not the last, says what the image starts from."""
+    """An argument replaces a default; the image starts from the base of the target stage, not of the last one."""
     found = named_images(DOCKERFILE, {"BASE": "own:1", "VERSION": "3.12"}, target="1")
 
     assert found.all[:2] == ("docker.io/library/python:3.12-slim", "own:1")
@@ -48,7 +48,7 @@ def test_build_arguments_and_stages_choose_the_images() -> None:
 
 
 def test_lines_of_instructions() -> None:
-    """An instruction's line is its first, however it is spread and spelled."""
+    """The line of an instruction is its first line, also for continued lines and in lower case."""
     assert [item.line for item in instructions(DOCKERFILE)][:5] == [2, 3, 4, 5, 8]
     assert line_of(DOCKERFILE, "run pip   install numpy") == 5
     assert line_of(DOCKERFILE, "RUN something else") is None
@@ -56,31 +56,31 @@ def test_lines_of_instructions() -> None:
 
 
 def test_classic_output_arrives_in_pieces() -> None:
-    """Lines are told when they are whole; of a progress bar what it showed last; colours are left out."""
+    """Complete lines are logged, the last state of a progress bar, and no colours."""
     lines: list[str] = []
     output = BuildOutput("FROM x\nRUN false\n", lines.append)
-    output.take({"stream": "Step 2/2 : RUN fa"})
-    output.take({"stream": "lse\n ---> Running\n10%\r100%\n\x1b[31mred\x1b[0m\nlast"})
+    output.handle({"stream": "Step 2/2 : RUN fa"})
+    output.handle({"stream": "lse\n ---> Running\n10%\r100%\n\x1b[31mred\x1b[0m\nlast"})
 
     with pytest.raises(DockerError, match="returned a non-zero code: 1") as caught:
-        output.take({"error": "x", "errorDetail": {"message": "The command returned a non-zero code: 1"}})
+        output.handle({"error": "x", "errorDetail": {"message": "The command returned a non-zero code: 1"}})
 
     assert lines == ["Step 2/2 : RUN false", " ---> Running", "100%", "red", "last"]
     assert caught.value.where == "Dockerfile line 2: RUN false"
     assert caught.value.detail.splitlines()[-2] == "last"
 
 
-def test_what_only_dockers_client_can_give() -> None:
-    """A secret's mount fails with the reason."""
+def test_secrets_need_dockers_own_client() -> None:
+    """A build with a secret mount fails with the reason."""
     output = BuildOutput("FROM x\n", lambda _: None)
 
     with pytest.raises(DockerError, match="asks for a secret, an ssh agent or a password"):
-        output.take({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
+        output.handle({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_objects_of_a_stream(size: int) -> None:
-    """However the stream is cut, the same objects come out."""
+    """The chunks of a stream don't change its objects."""
     data = b'{"a": 1}\r\n{"b": "x"}\r\n\r\n{"c": 2}'
     found: list[dict[str, Any]] = list(json_lines(data[at : at + size] for at in range(0, len(data), size)))
 

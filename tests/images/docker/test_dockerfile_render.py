@@ -11,7 +11,7 @@ import pytest
 from prefect_vertex_training.core.errors import DependencyError, DockerError
 from prefect_vertex_training.images.docker.build_context import context_digest, write_context
 from prefect_vertex_training.images.docker.docker_build import build
-from prefect_vertex_training.images.docker.dockerfile_render import freeze, render
+from prefect_vertex_training.images.docker.dockerfile_render import pip_requirements, render
 from uv import find_uv_bin
 
 HASH = "0" * 64
@@ -37,7 +37,7 @@ wheels = [{{ url = "file:///wheels/torch%2Bcpu.whl", hashes = {{ sha256 = "{HASH
 
 
 def test_text(request_of) -> None:
-    """The five commands of the guide, dependencies before code, no root, no cache."""
+    """Dependencies come before code, the user isn't root, and pip keeps no cache."""
     request = request_of(
         {"train.py": ""},
         base="python:3.11-slim",
@@ -71,8 +71,8 @@ ENTRYPOINT ["python3", "train.py"]
 
 
 def test_requirements_name_every_file_by_hash() -> None:
-    """All hashes of a package stay, its marker too; a password of an index doesn't get into the image."""
-    frozen = freeze(LOCK)
+    """A package keeps all its hashes and its marker; an index's password doesn't get into the image."""
+    frozen = pip_requirements(LOCK)
 
     assert frozen.text == (
         "--extra-index-url https://index.example.com/simple\n"
@@ -87,7 +87,7 @@ def test_no_hash_no_install() -> None:
     lock = '[[packages]]\nname = "odd"\nvcs = { type = "git", url = "https://example.com/odd", commit-id = "1" }\n'
 
     with pytest.raises(DependencyError, match="odd can't be installed by hash"):
-        freeze(lock)
+        pip_requirements(lock)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_no_hash_no_install() -> None:
     ],
 )
 def test_conda_freeze(request_of, files: dict[str, str], command: str) -> None:
-    """A conda freeze is installed by conda, into an environment whose Python runs the script; pip isn't used."""
+    """A conda list is installed by conda, into an environment whose Python runs the script, without pip."""
     text = render(request_of({"train.py": "", **files}, base="condaforge/miniforge3"))
 
     assert command in text
@@ -117,7 +117,7 @@ def test_conda_freeze(request_of, files: dict[str, str], command: str) -> None:
 
 
 def test_pip_requirements_are_no_conda_freeze(request_of) -> None:
-    """A requirements.txt of pip's isn't taken for conda's, and comes before an environment.yml."""
+    """A requirements.txt for pip isn't taken for conda's, and takes precedence over an environment.yml."""
     environment = "dependencies:\n  - numpy\n"
     files = {"train.py": "", "requirements.txt": "numpy==1.26.4\n", "environment.yml": environment}
 
@@ -135,13 +135,13 @@ def test_conda_list_with_packages_of_pip(request_of) -> None:
 
 
 def test_line_break_in_the_environment(request_of) -> None:
-    """What a Dockerfile can't express is refused."""
+    """A value that can't be written in a Dockerfile is refused."""
     with pytest.raises(DockerError, match="line break"):
         render(request_of({"train.py": ""}, base="x", env={"A": "1\n2"}))
 
 
 def test_it_builds_and_runs(docker_engine, docker_base, request_of, tmp_path: Path) -> None:
-    """The printed Dockerfile builds; the script finds its packages, its directories are writable, nobody is root."""
+    """The rendered Dockerfile builds; the script finds its packages, can write its directories, and isn't root."""
     (tmp_path / "in").write_text("joblib\n")
     lock = subprocess.run(
         [find_uv_bin(), "pip", "compile", "in", "--quiet", "--format", "pylock.toml", "--python-version", "3.11",
@@ -166,7 +166,7 @@ def test_it_builds_and_runs(docker_engine, docker_base, request_of, tmp_path: Pa
 
 
 def test_wheel_from_this_machine(docker_engine, docker_base, request_of, tmp_path: Path) -> None:
-    """A wheel that no index has is lent to the build, and doesn't stay in a layer."""
+    """A wheel that is in no index is mounted for the build, and isn't in a layer."""
     wheel = tmp_path / "own_words-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("own_words.py", "WORD = 'lark'\n")
@@ -190,7 +190,7 @@ wheels = [{{ url = "{wheel.as_uri()}", hashes = {{ sha256 = "{sha256}" }} }}]
     assert docker_engine.containers.run(image.digest, remove=True) == b"lark\n"
 
 
-def test_context_depends_on_content_alone(request_of) -> None:
+def test_context_depends_on_contents_only(request_of) -> None:
     """Modes beyond the executable bit and times don't change a context's digest; content and arguments do."""
     request = request_of({"train.py": "1", "Dockerfile": "FROM x\n"})
     first = context_digest(request)
@@ -203,7 +203,7 @@ def test_context_depends_on_content_alone(request_of) -> None:
 
 
 def test_unreadable_context(request_of, tmp_path: Path) -> None:
-    """A file that vanished is named."""
+    """The error names a file that was removed meanwhile."""
     request = request_of({"train.py": "1"}, base="x")
     (request.root / "train.py").unlink()
 

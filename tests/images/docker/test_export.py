@@ -1,4 +1,4 @@
-"""From a Docker engine into an image layout."""
+"""Copying an image from a Docker engine into an OCI layout."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prefect_vertex_training.images.oci.layout import OciLayout
 
 
 def test_export_and_edit(docker_engine, docker_base, request_of, tmp_path: Path) -> None:
-    """The layout holds the same image as the engine, other tools read it, and an edit adds one layer."""
+    """The layout has the same image as the engine, other tools can read it, and an edit adds one layer."""
     word = uuid4().hex
     dockerfile = f"FROM {docker_base}\nRUN echo {word} > /word\nENV A=1\nCOPY train.py /\nCMD python3 /train.py\n"
     request = request_of({"train.py": "print('first')\n", "Dockerfile": dockerfile})
@@ -46,13 +46,13 @@ def test_export_and_edit(docker_engine, docker_base, request_of, tmp_path: Path)
         check=True,
     )
     assert docker_engine.containers.run("docker-way:again", remove=True) == b"second\n"
-    # The image's id is its config's digest: whoever has the engine needs no copy.
+    # The image's id is its config's digest, so the engine needs no second copy.
     manifest = json.loads(layout.get_manifest(second.digest)[1])
     assert docker_engine.images.get("docker-way:export").id == manifest["config"]["digest"]
 
 
 def test_layer_that_was_lost(docker_engine, request_of, tmp_path: Path) -> None:
-    """A remembered layer whose blob somebody removed is made again."""
+    """A recorded layer whose blob was removed is made again."""
     request = request_of({"train.py": uuid4().hex, "Dockerfile": "FROM scratch\nCOPY train.py /a\nCOPY train.py /b\n"})
     layout = OciLayout(tmp_path / "images", "docker-way")
     built = build(request, engine=docker_engine, tag="lost", log=lambda _: None)
@@ -69,18 +69,18 @@ def test_layer_that_was_lost(docker_engine, request_of, tmp_path: Path) -> None:
 
 
 def test_image_that_left_the_engine(docker_engine, tmp_path: Path) -> None:
-    """An image that was removed meanwhile is named; nothing is listed."""
+    """The error names an image that was removed from the engine; nothing is listed."""
     gone = BuiltImage(f"docker-daemon:gone@sha256:{'0' * 64}", f"sha256:{'0' * 64}", "", 0, builder="docker")
     layout = OciLayout(tmp_path / "images", "gone")
 
-    with pytest.raises(DockerError, match="no longer in the engine"):
+    with pytest.raises(DockerError, match="the engine no longer has the image"):
         export(gone, engine=docker_engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
 
     assert layout.head_manifest("a") is None
 
 
-def test_archive_that_breaks_off(docker_engine, request_of, tmp_path: Path) -> None:
-    """An engine that goes away in the middle of its answer is an error to try again, and leaves no image."""
+def test_archive_that_is_cut_off(docker_engine, request_of, tmp_path: Path) -> None:
+    """An engine that stops in the middle of its answer is a transient error, and leaves no image."""
     request = request_of({"train.py": uuid4().hex, "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
     built = build(request, engine=docker_engine, tag="broken", log=lambda _: None)
     archive = b"".join(docker_engine.images.get(built.digest).save())
@@ -97,7 +97,7 @@ def test_archive_that_breaks_off(docker_engine, request_of, tmp_path: Path) -> N
     with HTTPServer(("127.0.0.1", 0), Half) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         engine = docker.DockerClient(base_url=f"http://127.0.0.1:{server.server_port}", version="1.41")
-        with pytest.raises(DockerError, match="broke off") as caught:
+        with pytest.raises(DockerError, match="was cut off") as caught:
             export(built, engine=engine, layout=layout, tags=["a"], cache=tmp_path, log=lambda _: None)
 
     assert caught.value.transient

@@ -1,4 +1,4 @@
-"""Pushing from a real Docker engine to a real registry, and what can go wrong on the way."""
+"""Pushing from a real Docker engine to a real registry, with faults."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def image(docker_engine, request_of) -> BuiltImage:
 
 @pytest.fixture
 def proxy(docker_registry: RegistryServer) -> Iterator[Proxy]:
-    """A proxy before the registry that wants a password."""
+    """A proxy in front of the registry with a password."""
     with faulty_proxy(docker_registry.host) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> str:
-    """A repository of the test's own."""
+    """A repository for this test only."""
     return f"docker-way/{tmp_path.name.replace('_', '-').strip('-').lower()}"
 
 
@@ -80,7 +80,7 @@ def test_push_by_digest(docker_engine, docker_registry: RegistryServer, to: Push
 
 
 def test_push_again(docker_registry: RegistryServer, to: Push) -> None:
-    """What the registry has isn't sent again."""
+    """Layers that the registry has aren't sent again."""
     first = to(docker_registry.host)
     second = to(docker_registry.host)
 
@@ -89,7 +89,7 @@ def test_push_again(docker_registry: RegistryServer, to: Push) -> None:
 
 
 def test_wrong_password(docker_registry: RegistryServer, to: Push, repository: str) -> None:
-    """A 401 stops at once, with the host, the account and the next step; nothing is there."""
+    """A 401 ends the push at once; the error has the host, the account and the next step."""
     with pytest.raises(RegistryDenied) as caught:
         to(docker_registry.host, password="wrong")
 
@@ -110,7 +110,7 @@ def test_forbidden_from_the_start(proxy: Proxy, to: Push) -> None:
 
 
 def test_forbidden_in_the_middle(proxy: Proxy, to: Push) -> None:
-    """A right that is withdrawn during a push stops it; the engine would try again for 50 seconds."""
+    """A permission that is revoked during a push ends it; the engine alone would retry for 50 seconds."""
     began = False
 
     def choose(method: str, _path: str, _number: int) -> Fault | None:
@@ -125,7 +125,7 @@ def test_forbidden_in_the_middle(proxy: Proxy, to: Push) -> None:
 
 
 def test_web_page(proxy: Proxy, to: Push) -> None:
-    """A host that answers HTML is no registry."""
+    """A host that answers with HTML is reported as no registry."""
     page = Fault(status=404, headers=(("Content-Type", "text/html"),), body=b"<html>Not found</html>")
     proxy.choose = lambda *_: page
 
@@ -164,7 +164,7 @@ def test_registry_that_stays_away(proxy: Proxy, to: Push, docker_registry: Regis
 
 
 def test_another_digest(proxy: Proxy, to: Push) -> None:
-    """A registry that has something else under the tag afterwards isn't believed."""
+    """A registry that has another digest under the tag after the push is an error."""
     proxy.choose = lambda method, path, _: Fault(status=404) if method == "GET" and "manifests" in path else None
 
     with pytest.raises(RegistryError, match="the registry has nothing under the tag fp-1"):

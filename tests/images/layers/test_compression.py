@@ -1,4 +1,4 @@
-"""What compresses: readable by everyone, and the same bytes wherever it runs."""
+"""Compression: readable by any inflater, with the same bytes on every processor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefect_vertex_training.images.layers.compression import FAST, PORTABLE, De
 
 _DIGEST = """
 import hashlib, random
-from prefect_vertex_training.images.deflate import fast, portable, small
+from prefect_vertex_training.images.layers.compression import fast, portable, small
 chance = random.Random(5)
 words = [chance.randbytes(chance.randint(1, 9)).hex().encode() for _ in range(3000)]
 text = b" ".join(chance.choices(words, k=120_000))
@@ -36,18 +36,18 @@ print(digest.hexdigest())
 @given(content=st.binary(max_size=2000).map(lambda part: part * 200))
 @settings(max_examples=30, deadline=None)
 def test_reads_back(deflate: Deflate, content: bytes) -> None:
-    """Any inflater reads it, whether it was given bytes or a view of them."""
+    """Any inflater reads the result, for bytes and for memory views."""
     assert zlib.decompress(deflate(memoryview(content)), -15) == content
 
 
 def test_names() -> None:
-    """What the keys of layers name is what compresses."""
+    """The versions in cache keys are those of the installed libraries."""
     assert f"zlib-ng {version('zlib-ng')}" == PORTABLE
     assert isal_zlib is None or f"isal {version('isal')}" == FAST
 
 
 @pytest.mark.skipif(
-    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="what is promised is promised of x86-64"
+    (platform.system(), platform.machine()) != ("Linux", "x86_64"), reason="equal bytes are guaranteed for x86-64 only"
 )
 @pytest.mark.parametrize("model", ["Nehalem", "Haswell"])
 def test_processor_models(model: str) -> None:

@@ -1,4 +1,4 @@
-"""The layer cache: whole entries or none, whoever writes, whatever breaks."""
+"""The layer cache: complete entries or none, with concurrent processes and after failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _writes(content: bytes, calls: list[bytes] | None = None) -> Callable[[Binar
 
 
 def test_made_once(tmp_path: Path) -> None:
-    """The second call finds what the first one made, also in another process's eyes."""
+    """The second call finds the entry that the first one made, also in another process."""
     calls: list[bytes] = []
     first = LayerCache(tmp_path).get_or_make("key", _writes(b"one", calls))
     second = LayerCache(tmp_path).get_or_make("key", _writes(b"two", calls))
@@ -37,7 +37,7 @@ def test_made_once(tmp_path: Path) -> None:
 
 
 def test_threads_wait_for_each_other(tmp_path: Path) -> None:
-    """Of many at once, one makes the entry and the others get it."""
+    """Of concurrent threads one makes the entry, and the others get it."""
     calls: list[bytes] = []
     barrier = threading.Barrier(8)
 
@@ -78,7 +78,7 @@ def test_damage_is_noticed(damage: str, tmp_path: Path) -> None:
 
 
 def test_touched_but_equal(tmp_path: Path) -> None:
-    """A copied cache has new times; its digests vouch for it, once."""
+    """The entries of a copied cache have new times; their digests are checked once."""
     cache = LayerCache(tmp_path)
     path = cache.get_or_make("key", _writes(b"content")).path
     os.utime(path, (1, 1))
@@ -105,7 +105,7 @@ def test_failure_leaves_nothing(tmp_path: Path, small_files) -> None:
 
 
 def test_prune_keeps_what_was_used_last(tmp_path: Path) -> None:
-    """Above the limit the entries used longest ago go, and never those in use."""
+    """Above the limit the entries used longest ago are removed, and never those in use."""
     cache = LayerCache(tmp_path, limit=250_000)
     for number in range(4):
         cache.get_or_make(f"key{number}", _writes(os.urandom(100_000)))
@@ -117,8 +117,8 @@ def test_prune_keeps_what_was_used_last(tmp_path: Path) -> None:
     assert {path.stem for path in tmp_path.glob("*.layer")} == {"key0", "key1"}
 
 
-def test_prune_removes_what_the_dead_left(tmp_path: Path) -> None:
-    """Unfinished files of processes that were killed go after a day."""
+def test_prune_removes_files_of_killed_processes(tmp_path: Path) -> None:
+    """Unfinished files of killed processes are removed after a day."""
     for name, age in ((".key.layer.old", 1.0), (".key.layer.new", None)):
         (tmp_path / name).write_bytes(b"half")
         if age:

@@ -1,4 +1,4 @@
-"""A layer is a tar that any reader reads, whatever its parts were made of."""
+"""Layers are tar archives that any reader can read, from compressed and uncompressed parts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prefect_vertex_training.images.layers import tar_headers
 from prefect_vertex_training.images.layers.decompression import CorruptData, gunzip
 from prefect_vertex_training.images.layers.layer_writer import CHUNK, Layer, LayerWriter
-from prefect_vertex_training.images.layers.merge import join_layers
+from prefect_vertex_training.images.layers.merge import merge_layers
 
 _names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=120).filter(
     lambda name: name not in {".", ".."}
@@ -31,7 +31,7 @@ _contents = st.one_of(
 @given(st.dictionaries(_names, st.tuples(_contents, st.booleans(), st.booleans()), max_size=6))
 @settings(max_examples=60, deadline=None)
 def test_reads_back(files: dict[str, tuple[bytes, bool, bool]]) -> None:
-    """Names of any length and script, contents deflated before or here: tarfile finds them all, and both hashes fit."""
+    """Names of any length and script, and contents deflated before or here, are read back; both hashes are right."""
     out = io.BytesIO()
     writer = LayerWriter(out)
     for name, (content, executable, is_deflated) in files.items():
@@ -51,8 +51,8 @@ def test_reads_back(files: dict[str, tuple[bytes, bool, bool]]) -> None:
             assert (0o755 if executable else 0o644) == entry.mode
 
 
-def test_joining(tmp_path: Path) -> None:
-    """Joined layers name no path twice: folders once, and of two equal files the later one."""
+def test_merging(tmp_path: Path) -> None:
+    """Merged layers have each path once, and of two files with one path the later one."""
     paths = []
     for number, names in enumerate((["a/x", "a/y"], ["a/b/z", "a/y"], [])):
         out = io.BytesIO()
@@ -63,7 +63,7 @@ def test_joining(tmp_path: Path) -> None:
         paths.append(tmp_path / str(number))
         paths[-1].write_bytes(out.getvalue())
     joined = io.BytesIO()
-    layer = join_layers(joined, paths, "joined")
+    layer = merge_layers(joined, paths, "joined")
 
     assert _hashes("joined", joined.getvalue()) == layer
     with tarfile.open(fileobj=io.BytesIO(joined.getvalue())) as archive:
@@ -78,8 +78,8 @@ def test_joining(tmp_path: Path) -> None:
     }
 
 
-def test_pieces_do_not_matter() -> None:
-    """The same deflated bytes in other pieces give the same layer."""
+def test_block_sizes_do_not_matter() -> None:
+    """The same deflated bytes in other blocks give the same layer."""
     content = os.urandom(100_000) + bytes(100_000)
     layers = set()
     for size in (1, 7, 4096, CHUNK):
@@ -94,7 +94,7 @@ def test_pieces_do_not_matter() -> None:
 
 
 def test_huge_sizes_and_links() -> None:
-    """A size above eight gigabytes and a link survive the header."""
+    """The header can hold a size above eight gigabytes, and a link."""
     size = 9 * 1024**3
     header = tar_headers.file_header("big", size, executable=False)
     with tarfile.open(fileobj=io.BytesIO(header + tar_headers.END)) as archive:
@@ -118,7 +118,7 @@ def test_huge_sizes_and_links() -> None:
 
 @pytest.mark.parametrize("change", ["size", "crc", "cut", "longer", "noise"])
 def test_deflated_data_is_checked(change: str) -> None:
-    """Data that isn't what was announced never becomes a layer without an error."""
+    """Data with another size or CRC than announced is an error."""
     content = b"text " * 1000
     data, size, crc = _deflate(content), len(content), zlib.crc32(content)
     if change == "size":
@@ -136,15 +136,15 @@ def test_deflated_data_is_checked(change: str) -> None:
         LayerWriter(io.BytesIO()).add_deflated("x", size, crc, [data], executable=False)
 
 
-def test_announced_size_counts() -> None:
-    """Blocks that are more or fewer bytes than announced are an error: the tar would be broken."""
+def test_announced_size_is_checked() -> None:
+    """Blocks with more or fewer bytes than announced are an error."""
     for blocks in ([b"ab"], [b"abc", b"d"]):
         with pytest.raises(CorruptData):
             LayerWriter(io.BytesIO()).add_file("x", 3, blocks, executable=False)
 
 
 def test_noise_is_stored() -> None:
-    """Data that doesn't compress is stored: it would get bigger, slowly."""
+    """Data that doesn't compress is stored uncompressed."""
     noise = os.urandom(3_000_000)
     out = io.BytesIO()
     writer = LayerWriter(out)
@@ -168,7 +168,7 @@ def _deflate(content: bytes) -> bytes:
 
 
 def _hashes(title: str, blob: bytes) -> Layer:
-    """A layer's description from its bytes alone."""
+    """A layer's hashes and size, computed from its bytes."""
     plain = gzip.decompress(blob)
     return Layer(
         title, f"sha256:{hashlib.sha256(blob).hexdigest()}", f"sha256:{hashlib.sha256(plain).hexdigest()}", len(blob)
@@ -183,7 +183,7 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | None:
 @given(st.lists(_contents, min_size=1, max_size=4), st.sampled_from(["", "cut", "noise"]))
 @settings(max_examples=40, deadline=None)
 def test_gunzip(contents: list[bytes], damage: str) -> None:
-    """Any number of members, read to the end; what is cut short or isn't gzip is an error."""
+    """Any number of members is read to the end; a stream that is cut short or isn't gzip is an error."""
     data = b"".join(gzip.compress(content, 1) for content in contents)
     if damage == "":
         assert gunzip(io.BytesIO(data + bytes(100))).read() == b"".join(contents)

@@ -1,4 +1,4 @@
-"""Config and manifest: what the base says is kept, what the project says counts."""
+"""Config and manifest: what an image inherits from its base, and what the project sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import BaseImageError
-from prefect_vertex_training.images.base.inspect import Interior
+from prefect_vertex_training.images.base.inspect import BaseContents
 from prefect_vertex_training.images.base.resolve import Base
 from prefect_vertex_training.images.oci.config import DOCKER, OCI
 from prefect_vertex_training.images.oci.image_types import Descriptor, LayerReport
@@ -19,7 +19,7 @@ from prefect_vertex_training.images.wheels import dependency_layers
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
-    """A base that is known by its manifest and config alone: a build needs no more of it."""
+    """A base of which only manifest and config exist: a build needs no more."""
     config = {
         "architecture": "amd64",
         "os": "linux",
@@ -39,14 +39,14 @@ def base(tmp_path: Path) -> Base:
         docker=True,
         layers=[Descriptor(DOCKER.layer, "sha256:" + digit * 64, 1000) for digit in "34"],
         source=OciLayout(tmp_path / "nowhere", "base"),
-        read=lambda: Interior(config, "/opt/conda/bin/python3.11", "3.11"),
+        read=lambda: BaseContents(config, "/opt/conda/bin/python3.11", "3.11"),
     )
 
 
-def test_what_is_kept_of_the_base(bench, base: Base, tmp_path: Path) -> None:
-    """Layers, environment, user and labels are the base's; command, path and what runs are the project's."""
-    image = bench.build(base=base, env={"LANG": "de"}, labels={"org.opencontainers.image.revision": "ours"})
-    config, manifest = bench.config(image), bench.manifest(image)
+def test_what_is_kept_of_the_base(demo_project, base: Base, tmp_path: Path) -> None:
+    """Layers, environment, user and labels come from the base; command, path and entry point from the project."""
+    image = demo_project.build(base=base, env={"LANG": "de"}, labels={"org.opencontainers.image.revision": "ours"})
+    config, manifest = demo_project.config(image), demo_project.manifest(image)
 
     assert config["config"]["Env"] == [
         "PATH=/opt/venv/bin:/opt/conda/bin:/usr/bin",
@@ -61,7 +61,7 @@ def test_what_is_kept_of_the_base(bench, base: Base, tmp_path: Path) -> None:
     assert config["config"]["Labels"]["maintainer"] == "them"
     assert config["config"]["Labels"]["org.opencontainers.image.revision"] == "ours"
     assert config["config"]["Labels"]["org.opencontainers.image.base.digest"] == base.digest
-    assert config["rootfs"]["diff_ids"][:2] == base.interior.config["rootfs"]["diff_ids"]
+    assert config["rootfs"]["diff_ids"][:2] == base.contents.config["rootfs"]["diff_ids"]
     assert [layer["digest"] for layer in manifest["layers"][:2]] == [layer.digest for layer in base.layers]
     layers = len(manifest["layers"])
     assert len(config["rootfs"]["diff_ids"]) == layers == len(image.layers)
@@ -70,12 +70,12 @@ def test_what_is_kept_of_the_base(bench, base: Base, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("docker", [True, False])
-def test_media_types_follow_the_base(docker: bool, bench, base: Base) -> None:
+def test_media_types_follow_the_base(docker: bool, demo_project, base: Base) -> None:
     """Docker's media types on a Docker base, OCI's on an OCI base, never both; only OCI manifests have annotations."""
     types, other = (DOCKER, OCI) if docker else (OCI, DOCKER)
     layers = [replace(layer, media_type=types.layer) for layer in base.layers]
-    image = bench.build(base=replace(base, docker=docker, layers=layers))
-    manifest = bench.manifest(image)
+    image = demo_project.build(base=replace(base, docker=docker, layers=layers))
+    manifest = demo_project.manifest(image)
 
     assert manifest["mediaType"] == image.media_type == types.manifest
     assert manifest["config"]["mediaType"] == types.config
@@ -84,10 +84,10 @@ def test_media_types_follow_the_base(docker: bool, bench, base: Base) -> None:
     assert other.layer not in str(manifest)
 
 
-def test_environment_is_the_bases_python(bench, base: Base, tmp_path: Path) -> None:
-    """/opt/venv is a virtual environment of the base's interpreter, wherever that lies."""
-    image = bench.build(base=replace(base, layers=[], read=lambda: base.interior._replace(config={})))
-    root = bench.unpack(image, tmp_path / "root")
+def test_environment_is_the_bases_python(demo_project, base: Base, tmp_path: Path) -> None:
+    """/opt/venv is a virtual environment of the base's interpreter, whatever its path."""
+    image = demo_project.build(base=replace(base, layers=[], read=lambda: base.contents._replace(config={})))
+    root = demo_project.unpack(image, tmp_path / "root")
 
     assert (root / "opt/venv/bin/python").readlink() == Path("/opt/conda/bin/python3.11")
     assert "home = /opt/conda/bin\n" in (root / "opt/venv/pyvenv.cfg").read_text()
@@ -95,28 +95,28 @@ def test_environment_is_the_bases_python(bench, base: Base, tmp_path: Path) -> N
     assert (root / "opt/venv/lib/python3.12/site-packages/wrong_python.pth").exists()
 
 
-def test_bases_with_many_layers(bench, base: Base, make_wheel, tmp_path: Path) -> None:
-    """The deeper the base, the fewer wheels stay alone: engines mount 128 layers at most. Some bases are too deep."""
+def test_bases_with_many_layers(demo_project, base: Base, make_wheel, tmp_path: Path) -> None:
+    """The more layers a base has, the fewer wheels get their own; a base with too many is refused."""
     for number in range(4):
         noise = random.Random(number).randbytes(200_000)
-        bench.wheels.append(make_wheel(tmp_path / "many", {f"m{number}.bin": noise}, name=f"p{number}"))
+        demo_project.wheels.append(make_wheel(tmp_path / "many", {f"m{number}.bin": noise}, name=f"p{number}"))
 
     def deep(layers: int) -> Base:
         digests = [Descriptor(DOCKER.layer, f"sha256:{number:064x}", 1) for number in range(layers)]
         config = {"rootfs": {"diff_ids": [layer.digest for layer in digests]}}
-        return replace(base, layers=digests, read=lambda: base.interior._replace(config=config))
+        return replace(base, layers=digests, read=lambda: base.contents._replace(config=config))
 
     def alone(layers: int) -> set[str]:
-        image = bench.build(base=deep(layers))
+        image = demo_project.build(base=deep(layers))
         return {layer.title for layer in image.layers if layer.title.endswith(" 1.0")}
 
     assert alone(10) == {"big 1.0", "p0 1.0", "p1 1.0", "p2 1.0", "p3 1.0"}
     assert len(alone(96)) == 2
     with pytest.raises(BaseImageError, match="the base has 98 layers, too many"):
-        bench.build(base=deep(98))
+        demo_project.build(base=deep(98))
 
 
-def test_sent_while_others_are_made(bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sent_while_others_are_made(demo_project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A finished layer is in the target while another is still being made."""
     arrived = threading.Event()
     seen: list[bool] = []
@@ -134,19 +134,21 @@ def test_sent_while_others_are_made(bench, tmp_path: Path, monkeypatch: pytest.M
         return real(out, path, filename, python, title)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dependency_layers, "write_wheel_layer", slow)
-    bench.build(upload_to=Target(tmp_path / "target", "demo"))
+    demo_project.build(upload_to=Target(tmp_path / "target", "demo"))
 
     assert seen == [True]
 
 
-def test_every_layer_is_reported(bench, tmp_path: Path) -> None:
-    """Progress hears of each layer with its bytes, and the result lists them in the image's order."""
+def test_every_layer_is_reported(demo_project, tmp_path: Path) -> None:
+    """Progress is called for each layer, and the result lists all layers in the image's order."""
     heard: list[LayerReport] = []
     target = OciLayout(tmp_path / "target", "demo")
-    first = bench.build(upload_to=target, progress=heard.append)
+    first = demo_project.build(upload_to=target, progress=heard.append)
 
     assert {report.digest for report in first.layers} <= {report.digest for report in heard}
     assert {report.action for report in first.layers} == {"uploaded"}
-    assert [report.digest for report in first.layers] == [layer["digest"] for layer in bench.manifest(first)["layers"]]
+    assert [report.digest for report in first.layers] == [
+        layer["digest"] for layer in demo_project.manifest(first)["layers"]
+    ]
     assert all(report.size > 0 and report.seconds >= 0 for report in first.layers)
-    assert {report.action for report in bench.build().layers} == {"reused"}
+    assert {report.action for report in demo_project.build().layers} == {"reused"}

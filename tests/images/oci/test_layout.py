@@ -1,9 +1,9 @@
-"""A layout: shared by images and processes, read by skopeo, and never left half-written."""
+"""The OCI layout: shared by images and processes, readable by skopeo, and never half-written."""
 
 from __future__ import annotations
 
 import io
-import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 from fixtures.parts import missing
-from fixtures.stored_images import make_image
+from fixtures.stored_images import make_image, put
 from prefect_vertex_training.core.errors import RegistryError
+from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
-from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.oci.layout import UNUSED_AFTER, OciLayout
 from prefect_vertex_training.images.oci.reference import parse_reference
 from prefect_vertex_training.images.push import push
 
 WRITER = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.images.layout import OciLayout
+from prefect_vertex_training.images.oci.layout import OciLayout
 
 layout = OciLayout(Path(sys.argv[1]), sys.argv[2])
 for number in range(20):
@@ -32,7 +33,7 @@ for number in range(20):
 
 @pytest.mark.registry
 def test_skopeo_reads_it(image: BuiltImage, layout: OciLayout) -> None:
-    """By digest, in the form that every step hands on, and by tag."""
+    """By digest, as the steps name images, and by tag."""
     if shutil.which("skopeo") is None:
         missing("registry", "skopeo is not here; apt-get install skopeo")
     named = push(image, layout, layout, tags=["v1"]).reference
@@ -43,8 +44,8 @@ def test_skopeo_reads_it(image: BuiltImage, layout: OciLayout) -> None:
     assert str(parse_reference(named)) == named
 
 
-def test_processes_that_write_at_once(tmp_path: Path) -> None:
-    """No entry of another is lost."""
+def test_concurrent_processes(tmp_path: Path) -> None:
+    """No process loses the entries of another."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in "abc"]
     assert [writer.wait(60) for writer in writers] == [0, 0, 0]
 
@@ -53,7 +54,7 @@ def test_processes_that_write_at_once(tmp_path: Path) -> None:
 
 
 def test_wrong_bytes_are_not_kept(layout: OciLayout) -> None:
-    """Neither too few nor others; no file stays."""
+    """A blob that is too short or has another digest leaves no file."""
     digest = f"sha256:{'0' * 64}"
     with pytest.raises(RegistryError, match=r"wanted sha256:0000.*got sha256:.*of 3 bytes"):
         layout.put_blob(Descriptor("x", digest, 3), lambda: io.BytesIO(b"abc"))
@@ -73,7 +74,7 @@ def test_damage_on_disk_is_noticed(image: BuiltImage, layout: OciLayout) -> None
 
 
 def test_a_tag_moves(layout: OciLayout) -> None:
-    """The older image stays, by its digest."""
+    """The older image can still be found by its digest."""
     old, new = make_image(layout, 10), make_image(layout, 20)
     push(old, layout, layout, tags=["v1"])
     push(new, layout, layout, tags=["v1"])
@@ -84,23 +85,21 @@ def test_a_tag_moves(layout: OciLayout) -> None:
     assert layout.head_manifest(old.digest) is not None
 
 
-def test_removing_an_image(layout: OciLayout) -> None:
-    """All its names go, another image's stay; blobs go once they are old and nothing uses them."""
-    gone, stays = make_image(layout, 10), make_image(layout, 20)
-    push(gone, layout, layout, tags=["v1"])
-    blobs = json.loads(layout.blob_path(gone.digest).read_bytes())
-    layout.delete_manifest("v1")
-    assert layout.head_manifest("v1") is None
-    assert layout.head_manifest(gone.digest) is None
-    assert layout.has_blob(blobs["config"]["digest"])  # a build in another process may be about to use it
+def test_unused_blobs_are_removed_after_a_day(layout: OciLayout) -> None:
+    """Those of listed images stay, and so does a blob that was stored or linked within the last day."""
+    listed = make_image(layout, 10)
+    unused = put(layout, OCI.layer, b"left by a build that was killed")
+    os.utime(layout.blob_path(unused.digest), (0, 0))  # as of a file that the layer cache has had for years
+    assert layout.prune() == 0
+    assert layout.has_blob(unused.digest)
 
-    assert layout.prune(now=lambda: time.time() + 4000) > 0
-    assert not layout.has_blob(blobs["config"]["digest"])
-    assert layout.is_whole(stays.digest)
+    assert layout.prune(now=lambda: time.time() + UNUSED_AFTER + 60) == unused.size
+    assert not layout.has_blob(unused.digest)
+    assert layout.is_whole(listed.digest)
 
 
 def test_an_index_that_is_no_json(layout: OciLayout) -> None:
-    """Says which file, and what to do."""
+    """The error names the file and the next step."""
     make_image(layout, 10)
     (layout.folder / "index.json").write_text("{")
 

@@ -1,4 +1,4 @@
-"""Names: what docker means by them, and which part of a wrong one is wrong."""
+"""Image references: read as docker reads them; errors name the invalid part."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ D = f"sha256:{'a' * 64}"
         ("me/thing", Reference("docker.io", "me/thing", "latest")),
         ("localhost/thing", Reference("localhost", "thing", "latest")),
         ("127.0.0.1:5000/a/b:v1", Reference("127.0.0.1:5000", "a/b", "v1")),
+        ("index.docker.io/python", Reference("docker.io", "library/python", "latest")),
+        ("Registry-1.docker.io:443/me/thing", Reference("docker.io", "me/thing", "latest")),
+        ("GCR.io/p/i", Reference("gcr.io", "p/i", "latest")),
         ("[::1]:5000/a", Reference("[::1]:5000", "a", "latest")),
         (f"gcr.io/p/i@{D}", Reference("gcr.io", "p/i", None, D)),
         (f"gcr.io/p/i:v1@{D}", Reference("gcr.io", "p/i", "v1", D)),
     ],
 )
-def test_what_docker_means(text: str, reference: Reference) -> None:
+def test_references_are_read_as_docker_reads_them(text: str, reference: Reference) -> None:
     """Hosts, ports, Docker Hub's short names, tags and digests."""
     assert Reference.parse(text) == reference
 
@@ -44,8 +47,8 @@ def test_what_docker_means(text: str, reference: Reference) -> None:
         ("oci:/folder", "oci:FOLDER:NAME@sha256:DIGEST"),
     ],
 )
-def test_which_part_is_wrong(text: str, message: str) -> None:
-    """With the whole name, and what to write."""
+def test_errors_name_the_invalid_part(text: str, message: str) -> None:
+    """The message has the whole reference, and what to write instead."""
     with pytest.raises(RegistryError, match=message) as caught:
         parse_reference(text)
 
@@ -64,14 +67,14 @@ NAMES = st.from_regex(r"[a-z0-9]{1,9}((_|-|\.)[a-z0-9]{1,9}){0,2}", fullmatch=Tr
         st.none() | st.from_regex(DIGEST, fullmatch=True),
     )
 )
-def test_what_is_written_is_read(reference: Reference) -> None:
-    """Text and value are the same thing."""
+def test_a_reference_survives_its_text_form(reference: Reference) -> None:
+    """Parsing the text of any reference gives the same reference."""
     assert parse_reference(str(reference)) == reference
 
 
 @given(NAMES, st.from_regex(DIGEST, fullmatch=True))
-def test_the_same_of_layouts(name: str, digest: str) -> None:
-    """Skopeo's form."""
+def test_a_layout_reference_survives_its_text_form(name: str, digest: str) -> None:
+    """In the form that skopeo reads."""
     reference = LayoutReference(Path("/some/folder"), name, None, digest)
 
     assert parse_reference(str(reference)) == reference

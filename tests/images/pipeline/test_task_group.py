@@ -1,4 +1,4 @@
-"""Threads end together, with the failure that came first."""
+"""Task groups end as a whole, with the first failure."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ import threading
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError
-from prefect_vertex_training.images.pipeline.task_group import Crew
+from prefect_vertex_training.images.pipeline.task_group import TaskGroup
 
 
-def test_first_failure_counts() -> None:
-    """The block ends with the first failure, though the caller waits for another thread, which was only stopped."""
-    with pytest.raises(KeyError, match="first"), Crew() as crew:  # noqa: PT012
+def test_first_failure_is_raised() -> None:
+    """The block raises the first failure, although the caller waits for another task that was only stopped."""
+    with pytest.raises(KeyError, match="first"), TaskGroup() as tasks:  # noqa: PT012
 
         def patient() -> None:
-            crew.stopped.wait(30)
+            tasks.stopped.wait(30)
             raise ImageError("I was stopped")
 
         def failing() -> None:
             raise KeyError("first")
 
-        waiting = crew.make(patient)
-        crew.send(failing)
+        waiting = tasks.make(patient)
+        tasks.send(failing)
         waiting.result()
 
 
-def test_failure_in_the_block_counts() -> None:
-    """What fails in the block itself isn't hidden by the threads that it stops."""
+def test_failure_in_the_block_is_raised() -> None:
+    """A failure in the block itself isn't hidden by the tasks that it stops."""
 
-    def patient(crew: Crew) -> None:
-        crew.stopped.wait(30)
+    def patient(tasks: TaskGroup) -> None:
+        tasks.stopped.wait(30)
         raise ImageError("I was stopped")
 
-    with pytest.raises(ValueError, match="mine"), Crew() as crew:  # noqa: PT012
-        crew.make(patient, crew)
+    with pytest.raises(ValueError, match="mine"), TaskGroup() as tasks:  # noqa: PT012
+        tasks.make(patient, tasks)
         raise ValueError("mine")
 
 
-def test_nothing_begins_after_a_failure() -> None:
-    """What waits for a thread when something fails is never run."""
+def test_no_task_starts_after_a_failure() -> None:
+    """A task that waits for a thread when another fails is never run."""
     ran: list[int] = []
     blocked = threading.Event()
 
@@ -46,9 +46,9 @@ def test_nothing_begins_after_a_failure() -> None:
         blocked.wait(30)
         ran.append(number)
 
-    with pytest.raises(ValueError, match="stop"), Crew() as crew:  # noqa: PT012
-        futures = [crew.make(work, number) for number in range(50)]
-        crew.stopped.set()
+    with pytest.raises(ValueError, match="stop"), TaskGroup() as tasks:  # noqa: PT012
+        futures = [tasks.make(work, number) for number in range(50)]
+        tasks.stopped.set()
         blocked.set()
         raise ValueError("stop")
 
@@ -56,13 +56,13 @@ def test_nothing_begins_after_a_failure() -> None:
     assert all(future.done() for future in futures)
 
 
-def test_neither_sending_nor_fetching_is_behind_making() -> None:
-    """What waits for a network begins although every maker is busy."""
+def test_uploads_and_downloads_do_not_wait_for_computing() -> None:
+    """They start although every computing thread is busy."""
     free = threading.Event()
-    with Crew() as crew:
-        makers = [crew.make(free.wait, 30) for _ in range(20)]
+    with TaskGroup() as tasks:
+        makers = [tasks.make(free.wait, 30) for _ in range(20)]
 
-        assert crew.send(lambda: "sent").result(30) == "sent"
-        assert crew.fetch(lambda: "fetched").result(30) == "fetched"
+        assert tasks.send(lambda: "sent").result(30) == "sent"
+        assert tasks.fetch(lambda: "fetched").result(30) == "fetched"
         free.set()
         assert all(maker.result() for maker in makers)

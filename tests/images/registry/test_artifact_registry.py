@@ -1,10 +1,10 @@
-"""Names at Google's registries, and the command that grants a right there."""
+"""Image names in Google's registries, and the command that grants a permission there."""
 
 from __future__ import annotations
 
 import pytest
 from prefect_vertex_training.images.registry.artifact_registry import ArtifactRepository
-from prefect_vertex_training.images.registry.errors import grant
+from prefect_vertex_training.images.registry.errors import permission_hint
 
 BINDING = "gcloud artifacts repositories add-iam-policy-binding"
 WRITER = "--role roles/artifactregistry.writer --member"
@@ -12,7 +12,7 @@ TRAINER = "trainer@my-project.iam.gserviceaccount.com"
 
 
 @pytest.mark.parametrize(
-    ("host", "path", "place"),
+    ("host", "path", "repository"),
     [
         ("gcr.io", "my-project/digits", ("my-project", "us", "gcr.io")),
         ("eu.gcr.io", "my-project/a/b", ("my-project", "europe", "eu.gcr.io")),
@@ -21,18 +21,18 @@ TRAINER = "trainer@my-project.iam.gserviceaccount.com"
         ("us-docker.pkg.dev", "example.com/my-project/training/x", ("example.com:my-project", "us", "training")),
     ],
 )
-def test_every_google_name_belongs_to_a_repository(host: str, path: str, place: tuple[str, str, str]) -> None:
+def test_every_google_name_belongs_to_a_repository(host: str, path: str, repository: tuple[str, str, str]) -> None:
     """Artifact Registry serves gcr.io's names from repositories that are called like the hosts."""
-    assert ArtifactRepository.of(host, path) == ArtifactRepository(*place)
+    assert ArtifactRepository.of(host, path) == ArtifactRepository(*repository)
 
 
 def test_other_hosts_have_none() -> None:
-    """What isn't Google's isn't granted by gcloud."""
+    """Other registries have no gcloud command."""
     assert ArtifactRepository.of("registry.example.com", "a/b") is None
 
 
 @pytest.mark.parametrize(
-    ("host", "path", "who", "command"),
+    ("host", "path", "account", "command"),
     [
         (
             "europe-west4-docker.pkg.dev",
@@ -50,6 +50,6 @@ def test_other_hosts_have_none() -> None:
         ("127.0.0.1:5000", "digits", "trainer", "docker login 127.0.0.1:5000"),
     ],
 )
-def test_the_command_that_grants_the_right(host: str, path: str, who: str, command: str) -> None:
-    """Ready to be pasted, for the place and the account of the refusal."""
-    assert command in grant(host, path, who)
+def test_the_command_that_grants_the_permission(host: str, path: str, account: str, command: str) -> None:
+    """The command names the repository and the account that was refused."""
+    assert command in permission_hint(host, path, account)

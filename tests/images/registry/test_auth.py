@@ -1,4 +1,4 @@
-"""Who asks: docker's own login, tokens, and where neither ever goes."""
+"""Registry credentials: docker's login, tokens, and the servers that neither is ever sent to."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ echo "{\\"ServerURL\\": \\"$host\\", \\"Username\\": \\"of-$host\\", \\"Secret\\
 
 
 def write(folder: Path, **settings: object) -> Path:
-    """Docker's settings; returns their folder."""
+    """Writes docker's settings; returns their folder."""
     (folder / "config.json").write_text(json.dumps(settings))
     return folder
 
 
 def test_a_password_in_dockers_file(tmp_path: Path) -> None:
-    """For its host alone."""
+    """It is used for its host only."""
     auth = base64.b64encode(b"me:pass:word").decode()
     config = write(tmp_path, auths={"gcr.io": {"auth": auth}})
     found = docker_login("gcr.io", config=config)
@@ -42,11 +42,75 @@ def test_a_password_in_dockers_file(tmp_path: Path) -> None:
     assert docker_login("gcr.io", config=tmp_path / "none") is None
 
 
+HUB_HOSTS = ("docker.io", "index.docker.io", "registry-1.docker.io", "Docker.io", "index.docker.io:443")
+HUB_KEYS = (
+    "https://index.docker.io/v1/",
+    "https://index.docker.io/v1",
+    "index.docker.io",
+    "docker.io",
+    "registry-1.docker.io",
+)
+
+
+@pytest.mark.parametrize("host", HUB_HOSTS)
+@pytest.mark.parametrize("key", HUB_KEYS)
+def test_docker_hub_has_one_login(host: str, key: str, tmp_path: Path) -> None:
+    """Under whichever name docker kept it, and by whichever name the registry is asked for."""
+    auth = base64.b64encode(b"me:hub").decode()
+    found = docker_login(host, config=write(tmp_path, auths={key: {"auth": auth}}))
+
+    assert found is not None
+    assert found.pair() == {"username": "me", "password": "hub"}
+
+
+def test_the_login_that_docker_uses_comes_first(tmp_path: Path) -> None:
+    """Docker keeps tokens beside its login, which are no logins for the registry; older keys may be left over."""
+    auths = {
+        key: {"auth": base64.b64encode(f"{name}:x".encode()).decode()}
+        for key, name in {
+            "docker.io": "old",
+            "https://index.docker.io/v1/access-token": "token",
+            "https://index.docker.io/v1/": "me",
+        }.items()
+    }
+    found = docker_login("registry-1.docker.io", config=write(tmp_path, auths=auths))
+    assert found is not None
+    assert found.username == "me"
+
+    del auths["https://index.docker.io/v1/"], auths["docker.io"]
+    assert docker_login("docker.io", config=write(tmp_path, auths=auths)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        ("registry.example.com", "registry.example.com:443"),
+        ("registry.example.com:443", "registry.example.com"),
+        ("https://Registry.example.com/v2/", "registry.EXAMPLE.com"),
+        ("http://localhost:5000", "LOCALHOST:5000"),
+    ],
+)
+def test_spellings_of_one_host_share_a_login(key: str, host: str, tmp_path: Path) -> None:
+    """Case, scheme, and the port that the scheme implies don't matter."""
+    auth = base64.b64encode(b"me:x").decode()
+
+    assert docker_login(host, config=write(tmp_path, auths={key: {"auth": auth}})) is not None
+
+
+@pytest.mark.parametrize("host", ["registry.example.com:5000", "example.com", "docker.io", "myhost"])
+def test_a_login_is_for_its_registry_only(host: str, tmp_path: Path) -> None:
+    """Another port, a parent domain and Docker Hub are other registries."""
+    auth = base64.b64encode(b"me:x").decode()
+    config = write(tmp_path, auths={"registry.example.com": {"auth": auth}, "myhost:443": {"auth": auth}})
+
+    assert docker_login(host, config=config) is None
+
+
 @pytest.mark.parametrize(
     "settings", [{"credHelpers": {"gcr.io": "test"}}, {"auths": {"gcr.io": {}}, "credsStore": "test"}]
 )
 def test_a_helper_program(settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked by docker's protocol; for one host or for all."""
+    """A helper is called with docker's protocol, for one host or for all."""
     program = tmp_path / "docker-credential-test"
     program.write_text(HELPER)
     program.chmod(0o755)
@@ -58,7 +122,7 @@ def test_a_helper_program(settings: dict[str, object], tmp_path: Path, monkeypat
 
 
 def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line each, without what may be a secret."""
+    """Each error is one line, without anything that may be a secret."""
     with pytest.raises(RegistryError, match="docker-credential-nowhere"):
         docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "nowhere"}))
     with pytest.raises(RegistryError, match="login in docker's settings can't be read"):
@@ -67,7 +131,7 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     program.write_text("#!/bin/sh\necho my-secret")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(RegistryError, match="isn't a login") as caught:
+    with pytest.raises(RegistryError, match="gave an answer without a login") as caught:
         docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "odd"}))
     assert "my-secret" not in str(caught.value)
     (tmp_path / "config.json").write_text("{")
@@ -75,8 +139,8 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         docker_login("gcr.io", config=tmp_path)
 
 
-def test_tokens_end_before_their_time() -> None:
-    """A token is renewed while it would still do; one that was refused is not used again."""
+def test_tokens_are_renewed_early() -> None:
+    """A token is renewed shortly before it expires; one that was refused is not used again."""
     now = [0.0]
     tokens = TokenCache(lambda: now[0])
     tokens.put("scope", {"token": "t", "expires_in": 300})
@@ -100,7 +164,7 @@ def test_challenge() -> None:
 
 @pytest.mark.registry
 def test_a_registry_with_a_password(image: BuiltImage, layout: OciLayout, docker_registry: RegistryServer) -> None:
-    """The right one gets in; a wrong one is named by its user, never by itself."""
+    """The right password works; the error for a wrong one names the user and never the password."""
     reference = Reference.parse(f"{docker_registry.host}/auth/thing")
     wrong = Repository(reference, credentials=Credentials.fixed("mallory", "not-the-password"))
     with pytest.raises(RegistryDenied, match=r"refused mallory \(401\).*docker login") as caught:
@@ -114,7 +178,7 @@ def test_a_registry_with_a_password(image: BuiltImage, layout: OciLayout, docker
 
 
 def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An upload's address elsewhere, or over plain HTTP at the same host, gets none."""
+    """An upload address on another host, or with plain HTTP, gets no credentials."""
     transport = Transport("registry.example", "x", Credentials.fixed("me", "secret"))
     sent: list[tuple[str, bool]] = []
 

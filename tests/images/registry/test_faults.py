@@ -1,4 +1,4 @@
-"""Whatever a registry does: the right image is there, or nothing is tagged."""
+"""Faults of registries: afterwards the right image is there, or nothing is tagged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, R
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
-from prefect_vertex_training.images.push import open_ahead, push
+from prefect_vertex_training.images.push import prepare_uploads, push
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.images.registry.transport import Request, Transport
 
@@ -27,7 +27,7 @@ FINGERPRINT = "ab" * 32
 
 
 def once(wanted: str, fault: Fault, times: int = 1) -> Callable[[str, str, int], Fault | None]:
-    """Plays the fault for the first requests that begin with `wanted`."""
+    """Makes the first requests that begin with `wanted` fail."""
     left = [times]
 
     def choose(method: str, path: str, number: int) -> Fault | None:
@@ -45,13 +45,13 @@ def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
     data: st.DataObject, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    """Cuts at any byte of requests and answers, refusals to answer, in any order; in a repository known or new."""
+    """Cuts at any byte of requests and answers, and error statuses, in any order; in a known or new repository."""
     image = make_image(layout, 2000, 400_000)
     place = Reference(proxy.host, f"f{image.digest[7:27]}/thing")
     repository = Repository(place, transport=repository._transport)
     if data.draw(st.booleans()):
         push(make_image(layout, 10), layout, repository, tags=["other"], cache=tmp_path)
-        open_ahead(repository, layout, FINGERPRINT, tmp_path)
+        prepare_uploads(repository, layout, FINGERPRINT, tmp_path)
     faults = st.one_of(
         st.none(),
         st.builds(Fault, status=st.sampled_from([429, 500, 502, 503, 504])),
@@ -80,7 +80,7 @@ def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
 def test_a_burst_of_refusals_is_waited_out(
     status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, waits: list[float]
 ) -> None:
-    """With back-off; the registry's Retry-After counts where it is longer."""
+    """Waits grow, and follow the registry's Retry-After where it is longer."""
     fault = Fault(status=status, headers=(("Retry-After", "7"),))
     proxy.choose = once("PUT", fault, times=3)
     push(image, layout, repository, tags=["tag"])
@@ -89,7 +89,7 @@ def test_a_burst_of_refusals_is_waited_out(
     assert len([wait for wait in waits if wait >= 7]) == 3
 
 
-def test_a_registry_that_stays_away_is_given_up(
+def test_a_registry_that_stays_away_is_cancelled(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer
 ) -> None:
     """The error is transient, and nothing is tagged."""
@@ -103,7 +103,7 @@ def test_a_registry_that_stays_away_is_given_up(
 def test_a_lost_answer_to_an_upload_is_not_sent_again(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """The blob arrived; asking for it is cheaper than sending it."""
+    """The client asks whether the blob arrived before it sends it again."""
     proxy.choose = once("PUT /v2/", Fault(cut_answer=0), times=3)
     push(image, layout, repository, tags=["tag"])
 
@@ -113,10 +113,10 @@ def test_a_lost_answer_to_an_upload_is_not_sent_again(
 
 
 @pytest.mark.parametrize("status", [301, 307, 308, 404])
-def test_an_uploads_address_that_leads_nowhere_is_given_up_for_another(
+def test_an_uploads_address_that_leads_nowhere_is_cancelled_for_another(
     status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """A cut in the middle of its header leaves half an address, from which registries lead elsewhere."""
+    """A cut within the header leaves half an address, which registries redirect or refuse."""
     proxy.choose = once("PUT", Fault(status=status, headers=(("Location", "/v2/"),)), times=2)
     push(image, layout, repository, tags=["tag"])
 
@@ -126,7 +126,7 @@ def test_an_uploads_address_that_leads_nowhere_is_given_up_for_another(
 def test_a_token_that_runs_out_in_the_middle_is_renewed(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """Each is good for two requests only; bodies are sent again from their beginning."""
+    """Each token is valid for two requests only; bodies are sent again from their beginning."""
     proxy.token_uses = 2
     push(image, layout, repository, tags=["tag"])
 
@@ -135,10 +135,10 @@ def test_a_token_that_runs_out_in_the_middle_is_renewed(
     assert_whole(repository, image)
 
 
-def test_what_a_token_must_allow_only_grows(
+def test_the_scope_of_tokens_only_grows(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """One thread's question of reading must not take the right to write from another's next attempt."""
+    """A thread that only reads must not remove the scope for writing from another's next attempt."""
     proxy.token_uses = 1000
     push(image, layout, repository, tags=["tag"])
     for token in proxy.tokens:
@@ -153,7 +153,7 @@ def test_what_a_token_must_allow_only_grows(
 def test_another_threads_smaller_right_between_a_refusal_and_the_next_attempt(
     repository: Repository, proxy: Proxy
 ) -> None:
-    """Who was told to ask for writing asks for writing, whatever others were told meanwhile."""
+    """A thread that was told to request the scope for writing does so, whatever other threads were told meanwhile."""
     proxy.token_uses = 1000
 
     class Interleaved(Transport):
@@ -170,12 +170,12 @@ def test_another_threads_smaller_right_between_a_refusal_and_the_next_attempt(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refusal_ends_at_once_with_who_and_what_to_do(
+def test_a_refusal_names_the_account_and_the_next_step(
     status: int, image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, waits: list[float]
 ) -> None:
-    """No waiting: asking again would be the same question."""
+    """It is raised without waiting: a retry would be refused again."""
     proxy.choose = lambda method, *_: Fault(status=status) if method == "POST" else None
-    with pytest.raises(RegistryDenied, match=r"nobody.*docker login"):
+    with pytest.raises(RegistryDenied, match=r"anonymous access.*docker login"):
         push(image, layout, repository, tags=["tag"])
 
     assert waits == []
@@ -185,7 +185,7 @@ def test_a_blob_that_vanished_after_its_record_is_sent_again(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, tmp_path: Path,
     open_registry: RegistryServer,
 ) -> None:  # fmt: skip
-    """The registry names what it lacks; the record is dropped, and the push goes on."""
+    """The registry reports a missing blob; the record is dropped, and the push continues."""
     push(image, layout, repository, tags=["tag"], cache=tmp_path / "cache")
     requests = len(proxy.seen)
     push(image, layout, repository, tags=["tag"], cache=tmp_path / "cache")
@@ -204,13 +204,13 @@ def test_a_blob_that_vanished_after_its_record_is_sent_again(
 def test_a_damaged_answer_is_noticed(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """Manifests and blobs: what was received isn't what its digest says."""
+    """Manifests and blobs with another digest than requested are errors."""
     push(image, layout, repository, tags=["tag"])
     proxy.choose = lambda *_: Fault(flip=True)
 
     with pytest.raises(RegistryError, match="wanted"):
         repository.get_manifest(image.digest)
-    with pytest.raises(RegistryError, match="another manifest"):
+    with pytest.raises(RegistryError, match="a manifest with another digest"):
         repository.get_manifest("tag")
     digest = json.loads(layout.blob_path(image.digest).read_bytes())["layers"][0]["digest"]
     with repository.open_blob(digest) as body, pytest.raises(RegistryError, match="damaged"):
@@ -220,7 +220,7 @@ def test_a_damaged_answer_is_noticed(
 def test_a_blob_cut_while_it_is_read(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy
 ) -> None:
-    """It is transient, and names the registry."""
+    """The error is transient, and names the registry."""
     push(image, layout, repository, tags=["tag"])
     digest = json.loads(layout.blob_path(image.digest).read_bytes())["layers"][1]["digest"]
     proxy.choose = lambda *_: Fault(cut_answer=300_000)
@@ -232,7 +232,7 @@ def test_a_blob_cut_while_it_is_read(
 def test_a_registry_that_keeps_another_digest_is_not_trusted(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer
 ) -> None:
-    """A job would run something else; it is noticed before anything is tagged."""
+    """A job would run another image; it is found before anything is tagged."""
     wrong = f"sha256:{'0' * 64}"
     proxy.choose = lambda _method, path, _n: Fault(digest=wrong) if "/manifests/" in path else None
 
@@ -241,11 +241,11 @@ def test_a_registry_that_keeps_another_digest_is_not_trusted(
     assert open_registry.digest(repository.repository, "tag") is None
 
 
-def test_a_registry_that_begins_to_lie(
+def test_a_registry_that_changes_digests_later(
     image: BuiltImage, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    """One that kept digests is not asked for proof each time; a lie fails the push, and what it tagged is right."""
+    """A registry that has preserved digests isn't checked first each time; a wrong digest fails the push."""
     push(make_image(layout, 10), layout, repository, tags=["tag"], cache=tmp_path)
     proxy.seen.clear()
     proxy.choose = lambda _method, path, _n: Fault(digest=f"sha256:{'0' * 64}") if "/manifests/" in path else None
@@ -256,7 +256,7 @@ def test_a_registry_that_begins_to_lie(
 
 
 def test_a_web_page_is_no_registry(repository: Repository, proxy: Proxy) -> None:
-    """A wrong host name often answers with one."""
+    """A wrong host name often answers with a web page."""
     proxy.choose = lambda *_: Fault(status=404 + 1, headers=(("Content-Type", "text/html"),), body=b"<html>")
 
     with pytest.raises(RegistryError, match="web page"):

@@ -1,4 +1,4 @@
-"""What the line to a registry must never do: trust anybody, or carry credentials away."""
+"""Transport: untrusted certificates are refused, and credentials go to their registry only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BLOB = b"somewhere else"
 
 @contextmanager
 def storage(context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[str | None]]]:
-    """Another host that gives `BLOB` to anybody; yields its address, and the Authorization of each request."""
+    """Another host that serves `BLOB`; yields its address, and the Authorization header of each request."""
     seen: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,7 +36,7 @@ def storage(context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[s
             self.wfile.write(BLOB)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if context is not None:
@@ -51,7 +51,7 @@ def storage(context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[s
 
 @pytest.mark.registry
 def test_a_blob_kept_elsewhere_is_fetched_without_credentials(proxy: Proxy) -> None:
-    """Registries send readers to a bucket by an address that is signed; who asks is not the bucket's business."""
+    """A registry may redirect to a signed URL of a bucket, which gets no credentials."""
     user = Credentials.fixed("me", "secret")
     with storage() as (host, seen):
         away = (("Location", f"http://{host}/signed"),)
@@ -62,8 +62,8 @@ def test_a_blob_kept_elsewhere_is_fetched_without_credentials(proxy: Proxy) -> N
     assert seen == [None]
 
 
-def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
-    """It is said once, at once, and nothing is sent."""
+def test_an_untrusted_certificate(tmp_path: Path) -> None:
+    """It is an error after one attempt, and nothing is sent."""
     key, pem = tls_certificate.make()
     (tmp_path / "pem").write_bytes(key + pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,7 +92,7 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_scopes_join(before: str, now: str, joined: str) -> None:
-    """By resource, whose name may hold colons; the order says nothing."""
+    """Scopes are joined by resource, whose name may have colons, in any order."""
     first, second = (Challenge("bearer", {"realm": "r", "scope": scope}) for scope in (before, now))
 
     assert second.joined(first).scope == joined

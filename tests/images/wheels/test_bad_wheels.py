@@ -31,10 +31,10 @@ def _fail(wheel: Path) -> str:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("../evil.py", "leads elsewhere"),
-        ("demo/../../evil.py", "leads elsewhere"),
-        ("demo//x.py", "leads elsewhere"),
-        ("./x.py", "leads elsewhere"),
+        ("../evil.py", "leads out of the wheel"),
+        ("demo/../../evil.py", "leads out of the wheel"),
+        ("demo//x.py", "leads out of the wheel"),
+        ("./x.py", "leads out of the wheel"),
         ("/etc/evil", "absolute"),
         ("demo\\evil.py", "Windows path"),
         ("demo/.wh.numpy", "would delete files"),
@@ -42,8 +42,8 @@ def _fail(wheel: Path) -> str:
         ("demo-1.0.data/data/bin/python", "replace the image's interpreter"),
         ("demo-1.0.data/scripts/python3", "replace the image's interpreter"),
         ("demo-1.0.data/data/pyvenv.cfg", "replace the image's interpreter"),
-        ("demo-1.0.data/elsewhere/x", "no known folder"),
-        ("demo-1.0.data/x", "no known folder"),
+        ("demo-1.0.data/elsewhere/x", "in an unknown folder"),
+        ("demo-1.0.data/x", "in an unknown folder"),
     ],
 )
 def test_names_that_lead_out(path: str, reason: str, make_wheel, tmp_path: Path) -> None:
@@ -62,14 +62,14 @@ def test_links_and_devices(mode: int, make_wheel, member, tmp_path: Path) -> Non
 
 
 def test_same_file_twice(make_wheel, tmp_path: Path) -> None:
-    """Two entries for one path: which one counts would be anybody's guess."""
+    """Two entries for one path are refused: it is undefined which one is installed."""
     message = _fail(make_wheel(tmp_path, {"demo/a.py": b"1", "demo-1.0.data/purelib/demo/a.py": b"2"}))
 
-    assert f"{SITE}/demo/a.py' is in it twice" in message
+    assert f"{SITE}/demo/a.py' occurs twice" in message
 
 
 def test_file_and_folder(make_wheel, tmp_path: Path) -> None:
-    """A file in the place of a folder is refused before anything is written."""
+    """A path that is both a file and a folder is refused before anything is written."""
     message = _fail(make_wheel(tmp_path, {"demo/a": b"1", "demo/a/b": b"2"}))
 
     assert "is a file and a folder" in message
@@ -85,7 +85,7 @@ def test_file_and_folder(make_wheel, tmp_path: Path) -> None:
     ],
 )
 def test_entry_points(entry_points: str, reason: str, make_wheel, tmp_path: Path) -> None:
-    """Entry points that lie outside bin/ or can't be read are refused."""
+    """Entry points outside bin/, or that can't be parsed, are refused."""
     assert reason in _fail(make_wheel(tmp_path, {"demo/a.py": b""}, entry_points=entry_points))
 
 
@@ -106,7 +106,7 @@ def test_content_that_changed(make_wheel, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stored", [True, False])
 def test_wrong_crc(stored: bool, make_wheel, member, tmp_path: Path) -> None:
-    """A CRC that the directory gives wrongly is noticed for stored and for deflated entries."""
+    """A wrong CRC in the zip's directory is found for stored and for deflated entries."""
     wheel = make_wheel(tmp_path, {"demo/a.py": member(b"x = 1\n" * 1000, stored=stored)})
     data = wheel.read_bytes()
     with zipfile.ZipFile(wheel) as archive:
@@ -117,7 +117,7 @@ def test_wrong_crc(stored: bool, make_wheel, member, tmp_path: Path) -> None:
 
 
 def test_more_data_than_announced(make_wheel, tmp_path: Path) -> None:
-    """Inflating stops at the announced size, however much would follow."""
+    """Inflating stops at the announced size, however much follows."""
     size = 50_000_000
     wheel = make_wheel(tmp_path, {"demo/bomb": bytes(size)})
     wheel.write_bytes(wheel.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 10)))
@@ -126,7 +126,7 @@ def test_more_data_than_announced(make_wheel, tmp_path: Path) -> None:
 
 
 def test_other_files(make_wheel, tmp_path: Path) -> None:
-    """What is no zip, is cut short, has no RECORD or is of a later format is refused."""
+    """A file that isn't a zip, is cut short, has no RECORD or a later format is refused."""
     wheel = make_wheel(tmp_path, {"demo/a.py": b"x" * 5000})
     whole = wheel.read_bytes()
 
@@ -141,7 +141,7 @@ def test_other_files(make_wheel, tmp_path: Path) -> None:
 
 
 def test_later_format(make_wheel, member, tmp_path: Path) -> None:
-    """Wheel-Version 2 may mean anything."""
+    """Wheel-Version 2 is refused."""
     wheel = make_wheel(tmp_path, {"demo/a.py": b""})
     with zipfile.ZipFile(wheel) as archive:
         files = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -156,7 +156,7 @@ def test_later_format(make_wheel, member, tmp_path: Path) -> None:
 @given(where=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
 @settings(max_examples=300, deadline=None)
 def test_any_damaged_byte(where: float, change: int, make_wheel, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Whatever byte of a wheel is damaged, either the layer is made or the error is ours."""
+    """For any damaged byte of a wheel, either the layer is made or the error is a WheelError."""
     folder = tmp_path_factory.mktemp("damaged")
     files = {"demo/a.py": b"x = 1\n" * 50, "demo/ü.py": b"", "demo-1.0.data/scripts/run": b"#!python\n"}
     wheel = make_wheel(folder, files, entry_points="[console_scripts]\ndemo = demo:main\n")

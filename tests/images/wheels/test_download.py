@@ -1,4 +1,4 @@
-"""Wheels arrive whole and as locked, or not at all."""
+"""Downloads of wheels: complete and with the locked hash, or an error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = "hunter2"
 
 @dataclass
 class Index:
-    """A server that misbehaves as told: each request takes the next of `faults`."""
+    """A server with faults: each request takes the next of `faults`."""
 
     url: str = ""
     faults: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ def _downloader(folder: Path) -> Downloader:
 @pytest.mark.parametrize("faults", [[], ["503"], ["429", "500", "cut"], ["cut", "cut", "cut", "cut"]])
 @pytest.mark.parametrize("ranges", [True, False])
 def test_arrives_in_spite_of_faults(faults: list[str], ranges: bool, index: Index, tmp_path: Path) -> None:
-    """Busy servers and cut connections are tried again; what came isn't fetched twice where the server has ranges."""
+    """Busy servers and cut connections are retried; a server with ranges sends only the rest."""
     if not ranges and len(faults) > 3:
         faults = faults[:2]
     index.faults, index.ranges = list(faults), ranges
@@ -105,7 +105,7 @@ def test_arrives_in_spite_of_faults(faults: list[str], ranges: bool, index: Inde
 
 @pytest.mark.parametrize("size", [0, len(CONTENT)])
 def test_what_a_killed_process_left_is_used(size: int, index: Index, tmp_path: Path) -> None:
-    """A part of the file, or all of it, from an earlier process counts; damaged rests are noticed and removed."""
+    """A partial download of an earlier process is resumed; a damaged one is found and removed."""
     wheel = _wheel(index.url, size=size)
     part = tmp_path / f"{wheel.sha256}.part"
 
@@ -114,16 +114,16 @@ def test_what_a_killed_process_left_is_used(size: int, index: Index, tmp_path: P
         assert _downloader(tmp_path).fetch(wheel).read_bytes() == CONTENT
 
     part.write_bytes(b"damaged" * 10)
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         _downloader(tmp_path).fetch(wheel)
     assert _downloader(tmp_path).fetch(wheel).read_bytes() == CONTENT
 
 
 def test_another_file(index: Index, tmp_path: Path) -> None:
-    """Other bytes than the locked ones are refused, and not kept."""
+    """A file with another hash is refused and not kept."""
     index.faults = ["other"]
 
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         _downloader(tmp_path).fetch(_wheel(index.url))
 
     assert list(tmp_path.iterdir()) == []
@@ -131,7 +131,7 @@ def test_another_file(index: Index, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("status", "transient"), [("404", False), ("401", False), ("403", False), ("503", True)])
 def test_refusals(status: str, transient: bool, index: Index, tmp_path: Path) -> None:
-    """A refusal is final, an overloaded server isn't; the host is named and the credentials aren't."""
+    """A refusal is final, an overloaded server is transient; messages name the host, never credentials."""
     index.faults = [status] * 9
     url = index.url.replace("http://", f"http://user:{SECRET}@")
 
@@ -159,7 +159,7 @@ def test_netrc(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_redirect(index: Index, tmp_path: Path) -> None:
-    """An index may keep its files elsewhere."""
+    """Redirects to another host are followed."""
     index.faults = ["elsewhere"]
 
     assert _downloader(tmp_path).fetch(_wheel(index.url)).read_bytes() == CONTENT
@@ -167,13 +167,13 @@ def test_redirect(index: Index, tmp_path: Path) -> None:
 
 
 def test_proxy(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's proxy is asked for hosts that NO_PROXY doesn't name."""
+    """The proxy of the environment is used for hosts that NO_PROXY doesn't name."""
     monkeypatch.setenv("http_proxy", index.url.rpartition("/")[0])
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     downloader = _downloader(tmp_path)
 
-    downloader.done_with(downloader.fetch(_wheel("http://index.example/demo.whl")))
-    downloader.done_with(downloader.fetch(_wheel(index.url)))
+    downloader.release(downloader.fetch(_wheel("http://index.example/demo.whl")))
+    downloader.release(downloader.fetch(_wheel(index.url)))
 
     assert [request["path"] for request in index.requests] == [
         "http://index.example/demo.whl",
@@ -182,7 +182,7 @@ def test_proxy(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_server(tmp_path: Path) -> None:
-    """An index that nobody serves is a transient, one-line error."""
+    """An index that doesn't answer is a transient error in one line."""
     with pytest.raises(WheelError, match=r"can't download demo.*: NewConnectionError") as caught:
         _downloader(tmp_path).fetch(_wheel("http://127.0.0.1:9/demo-1.0-py3-none-any.whl"))
 
@@ -190,22 +190,22 @@ def test_no_server(tmp_path: Path) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """A wheel on this machine is checked and left where it is."""
+    """A wheel on this machine is checked and stays where it is."""
     path = tmp_path / "demo-1.0-py3-none-any.whl"
     path.write_bytes(CONTENT)
     downloader = _downloader(tmp_path / "downloads")
 
     assert path == downloader.fetch(_wheel(path))
-    downloader.done_with(path)
+    downloader.release(path)
     assert path.exists()
-    with pytest.raises(WheelError, match="isn't the wheel that was locked"):
+    with pytest.raises(WheelError, match="isn't the wheel in the lock"):
         downloader.fetch(_wheel(path, b"other"))
     with pytest.raises(WheelError, match="can't read"):
         downloader.fetch(_wheel(tmp_path / "absent.whl"))
 
 
 def test_stopped(index: Index, tmp_path: Path) -> None:
-    """A build that failed elsewhere doesn't wait for its downloads."""
+    """Downloads end early when another part of the build has failed."""
     stopped = threading.Event()
     stopped.set()
 
@@ -214,6 +214,6 @@ def test_stopped(index: Index, tmp_path: Path) -> None:
 
 
 def test_full_disk(index: Index, tmp_path: Path, small_files) -> None:
-    """A full disk is said in one line."""
+    """A full disk is reported in one line."""
     with small_files(100_000), pytest.raises(StorageError):
         _downloader(tmp_path).fetch(_wheel(index.url))

@@ -1,4 +1,4 @@
-"""A lock names wheels; what it names that can't be installed on linux/amd64 is refused."""
+"""Locks: the wheels that they select, and packages that can't be installed on linux/amd64."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _read(*packages: str, python: str = "3.11") -> list:
 
 
 def test_the_best_wheel_for_the_platform() -> None:
-    """Of several wheels the most specific one for this Python on linux/amd64 is taken, sorted by project."""
+    """Of a package's wheels the most specific one for this Python on linux/amd64 is selected."""
     tags = [
         "py3-none-any",
         "cp311-cp311-manylinux_2_28_x86_64",
@@ -54,7 +54,7 @@ def test_what_fits(tag: str) -> None:
 
 
 def test_places(tmp_path: Path) -> None:
-    """A wheel is a URL, a file URL, or a path that starts from the project; a direct reference is a wheel too."""
+    """A wheel can be a URL, a file URL, a path relative to the project, or a direct reference."""
     name = "demo-1.0-py3-none-any.whl"
 
     assert (
@@ -116,7 +116,7 @@ def test_markers() -> None:
     ],
 )
 def test_what_does_not_fit(text: str, reason: str) -> None:
-    """Another platform, another Python, a source distribution, no hash: one line that names the package."""
+    """For another platform or Python, a source distribution or no hash, the error names the package."""
     with pytest.raises(WheelError, match=reason) as caught:
         read_lock(text, "3.11", Path("/project"))
 
@@ -125,7 +125,7 @@ def test_what_does_not_fit(text: str, reason: str) -> None:
 
 
 def test_hash_is_of_wheels_alone() -> None:
-    """Mirrors, comments and order don't change what is locked; a wheel or the Python does."""
+    """Mirrors, comments and order don't change a lock's hash; a wheel or the Python does."""
     one = _package("one", 'url = "https://index.example/one-1.0-py3-none-any.whl"')
     two = _package("two", 'url = "https://index.example/two-1.0-py3-none-any.whl"')
     same = lock_hash(_read(one, two), "3.11")

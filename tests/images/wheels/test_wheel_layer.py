@@ -1,4 +1,4 @@
-"""A wheel's layer holds what an installer would install."""
+"""A wheel's layer has the files that an installer would install."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _scripts = st.sampled_from(["", "[console_scripts]\ndemo = demo.cli:main\n[gui_s
 
 @st.composite
 def _trees(draw: st.DrawFn, member: Callable[..., object]) -> dict[str, object]:
-    """Files without two that lie in each other's place."""
+    """Files of which none is the folder of another."""
     files: dict[str, object] = {}
     for prefix, path in draw(st.lists(st.tuples(_prefixes, _paths), max_size=8)):
         name = prefix + path
@@ -107,7 +107,7 @@ def test_equals_installer(data: st.DataObject, entry_points: str, piped: bool, m
 
 
 def test_memory_is_flat(make_wheel, member, tmp_path: Path) -> None:
-    """A wheel with files of hundreds of megabytes takes as much memory as any other: below 100 MB above the start."""
+    """A wheel with files of hundreds of megabytes needs less than 100 MB of memory."""
     wheel = make_wheel(tmp_path, {"zeros": bytes(250_000_000), "noise": member(os.urandom(120_000_000), stored=True)})
 
     output = subprocess.run([sys.executable, "-c", MEASURE, wheel], capture_output=True, text=True, check=True).stdout
@@ -118,7 +118,7 @@ def test_memory_is_flat(make_wheel, member, tmp_path: Path) -> None:
 MEASURE = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.images.wheel_layer import write_wheel_layer
+from prefect_vertex_training.images.wheels.wheel_layer import write_wheel_layer
 
 def peak():
     # getrusage's figure would be the parent's: it survives exec.
@@ -185,7 +185,7 @@ def _reference(wheel: Path, root: Path) -> Tree:
 
 
 def _normal(name: str, content: bytes) -> bytes:
-    """RECORD's lines have no order that means anything."""
+    """The lines of a RECORD, whose order has no meaning."""
     return b"".join(sorted(content.splitlines(keepends=True))) if name.endswith("dist-info/RECORD") else content
 
 

@@ -1,0 +1,43 @@
+"""Describes a project's image to the image engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..images.oci.image_types import ImageRequest
+from ..project.git import revision
+from ..project.snapshot import Project
+
+if TYPE_CHECKING:
+    from ..project.dependencies.freeze import Lock
+
+REVISION_LABEL = "org.opencontainers.image.revision"
+
+
+def image_request(project: Project, lock: Lock) -> ImageRequest:
+    """The image of a project as the project describes it; `images.plan` decides the rest.
+
+    Args:
+        project: The project's files and settings.
+        lock: Its frozen dependencies.
+    """
+    settings = project.settings
+    dockerfile = project.root / "Dockerfile"
+    has_dockerfile = dockerfile.is_file()
+    commit = revision(project.root)
+    return ImageRequest(
+        name=settings.name,
+        root=project.root,
+        files=project.files,
+        script=settings.script,
+        lock=lock.text,
+        conda=lock.method if lock.conda else None,
+        python=settings.python,
+        base=settings.base,
+        directories=settings.directories,
+        env=settings.env,
+        labels={REVISION_LABEL: commit} if commit else {},
+        dockerfile=dockerfile if has_dockerfile else None,
+        build_args=settings.build_args,
+        target=settings.build_target if has_dockerfile else None,
+    )
