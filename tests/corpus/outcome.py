@@ -120,7 +120,7 @@ def _check_versions(run: Run, versions: Mapping[str, str]) -> None:
         run.require(found == version, f"froze {name} {found}, not {version}")
 
 
-def _check_image(run: Run, plan: Any, home: Home) -> None:  # noqa: ANN401 - the product's own type
+def _check_image(run: Run, plan: Any, home: Home) -> None:
     wanted = run.case.table("image")
     if "builder" in wanted:
         run.require(plan.builder == wanted["builder"], f"the builder is {plan.builder}")
@@ -137,7 +137,7 @@ def _check_image(run: Run, plan: Any, home: Home) -> None:  # noqa: ANN401 - the
         run.require(not missing, f"the image lacks the folders {sorted(missing)}")
 
 
-def _check_job(run: Run, plan: Any, job: steps.JobFacts) -> None:  # noqa: ANN401
+def _check_job(run: Run, plan: Any, job: steps.JobFacts) -> None:
     wanted = run.case.table("job")
     if "args" in wanted:
         run.require(list(job.args) == wanted["args"], f"the job's arguments are {list(job.args)}")

@@ -148,5 +148,5 @@ def _run_uv(command: list[str], root: Path, index: Path) -> None:
     program, *words = command
     assert program == "uv"
     env = {**os.environ, "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(index), "UV_PYTHON": sys.executable}
-    finished = subprocess.run([_UV, *words], cwd=root, env=env, capture_output=True, text=True)
+    finished = subprocess.run([_UV, *words], check=False, cwd=root, env=env, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.home import Home
-
 from corpus.case import Case, cases, not_yet
 from corpus.outcome import OutcomeDiffers, check_plan, check_training
 from corpus.prepare import prepare
+from prefect_vertex_training.core.home import Home
 
 _CASES = cases()
 _NOT_YET = not_yet()
@@ -37,7 +36,7 @@ def test_verify_freeze_and_plan(case: Case, tmp_path: Path, shared_home: Home) -
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("case", _parameters([case for case in _CASES if case.end_to_end]))
-def test_training(case: Case, tmp_path: Path, home: Home) -> None:  # noqa: ARG001 - `home` sets the environment
+def test_training(case: Case, tmp_path: Path, home: Home) -> None:
     """Some of them reach their model, by a real job in local_vertex."""
     check_training(case, prepare(case, tmp_path / "case"))
 
