@@ -1,0 +1,97 @@
+"""One run of `vertex-training run`, and how far it came."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from checkouts import Checkout, add_settings
+
+if TYPE_CHECKING:
+    from corpus.case import Case
+
+_PROGRAM = Path(sys.executable).with_name("vertex-training")
+_STEPS = ("files", "verify", "freeze", "build", "push", "submit", "watch", "receipt")
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        name: The project's.
+        reached: The last step that said something; `model` if the run succeeded, `open` if none began.
+        message: The error's one line, or where the model lies.
+        seconds: The whole run.
+        unexpected: It ended otherwise than expected.
+    """
+
+    name: str
+    reached: str
+    message: str
+    seconds: float
+    unexpected: bool = False
+
+    def line(self) -> str:
+        """The row of the table."""
+        mark = "! " if self.unexpected else ""
+        return f"{self.name[:46]:46} {self.reached:8} {self.seconds:7.1f}  {mark}{self.message[:_SHOWN]}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a file."""
+        return asdict(self)
+
+
+def run_checkout(checkout: Checkout, work: Path) -> Outcome:
+    """Runs a copy of a checkout."""
+    project = checkout.copy(work / checkout.folder.name)
+    return _run(checkout.name, project, list(checkout.args), checkout.seconds)
+
+
+def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Outcome:
+    """Runs a project of the corpus, and compares its end with the expected one."""
+    from corpus.case import not_yet
+    from corpus.prepare import prepare
+
+    prepared = prepare(case, work)
+    if base and (prepared.project / "Dockerfile").exists():
+        add_settings(prepared.project / "pyproject.toml", {"build-args": {"BASE": base}})
+    with prepared.activated():
+        outcome = _run(case.name, prepared.project, case.args, seconds)
+    wanted = case.table("stop").get("message")
+    as_expected = re.search(wanted, outcome.message) if wanted else outcome.reached == "model"
+    needs_base = (prepared.project / "Dockerfile").exists() and not base
+    unexpected = not as_expected and case.name not in not_yet() and not needs_base
+    return Outcome(outcome.name, outcome.reached, outcome.message, outcome.seconds, unexpected)
+
+
+def _run(name: str, project: Path, args: list[str], seconds: float) -> Outcome:
+    command = [_PROGRAM, "run", str(project), "--json", "--", *args]
+    begin = time.perf_counter()
+    try:
+        finished = subprocess.run(
+            command, check=False, capture_output=True, text=True, errors="replace", timeout=seconds
+        )
+    except subprocess.TimeoutExpired as expired:
+        said = (expired.stderr or b"").decode(errors="replace")
+        return Outcome(name, _reached(said), f"still ran after {seconds:g} s", time.perf_counter() - begin)
+    duration = time.perf_counter() - begin
+    if finished.returncode == 0:
+        return Outcome(name, "model", json.loads(finished.stdout.splitlines()[-1])["model"], duration)
+    errors = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
+    last = errors[-1] if errors else next(reversed(finished.stderr.split("\n")[:-1]), "ended without a word")
+    message = last.removeprefix("error: ").replace(f"{project}/", "").replace(str(project), ".")
+    return Outcome(name, _reached(finished.stderr), message, duration)
+
+
+def _reached(said: str) -> str:
+    """The last step that wrote a line."""
+    steps = [line.split(maxsplit=1)[0] for line in said.splitlines() if line.startswith(_STEPS)]
+    return next((step for step in reversed(steps) if step in _STEPS), "open")

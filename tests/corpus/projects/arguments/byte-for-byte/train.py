@@ -1,0 +1,9 @@
+import json
+import sys
+import os
+import pathlib
+
+folder = pathlib.Path(os.environ["VERTEX_TRAINING_MODEL_DIR"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.txt").write_text(json.dumps(sys.argv[1:]))
+print("ARGV", json.dumps(sys.argv[1:]))

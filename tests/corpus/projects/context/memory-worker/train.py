@@ -1,0 +1,1 @@
+raise RuntimeError("DataLoader worker (pid 4242) is killed by signal: Killed. ")

@@ -1,0 +1,2 @@
+print("loading the data")
+raise ValueError("no such column: age")

@@ -1,0 +1,2 @@
+from sklearn.svm import SVC
+from bs4 import BeautifulSoup

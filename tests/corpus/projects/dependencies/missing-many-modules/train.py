@@ -1,0 +1,2 @@
+import lib.data
+import lib.net

@@ -1,0 +1,3 @@
+import numpy
+import tqdm
+import yaml

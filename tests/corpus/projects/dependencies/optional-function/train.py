@@ -1,0 +1,15 @@
+import acme_tools
+
+
+def plot():
+    import acme_plot
+
+    acme_plot.show()
+
+
+import os
+import pathlib
+
+folder = pathlib.Path(os.environ["VERTEX_TRAINING_MODEL_DIR"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.txt").write_text("trained")

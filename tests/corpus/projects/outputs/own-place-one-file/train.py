@@ -1,0 +1,1 @@
+open("model.joblib", "w").write("x")

@@ -1,0 +1,1 @@
+raise AssertionError("Torch not compiled with CUDA enabled")

@@ -1,0 +1,1 @@
+raise RuntimeError("No CUDA GPUs are available")
