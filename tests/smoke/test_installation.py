@@ -16,7 +16,7 @@ from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 
-pytestmark = pytest.mark.timeout(600)  # the first server of a Prefect version migrates its database
+pytestmark = pytest.mark.timeout(900)  # the first server of a Prefect version migrates its database
 
 STEPS = ["verify", "freeze", "build", "push", "submit", "watch", "receipt"]
 
