@@ -1,73 +1,213 @@
-"""The lines of the design that imports can break."""
+"""The layers: which part of the package may import which, and how modules are sized and named."""
 
 from __future__ import annotations
 
 import ast
-import tomllib
-from collections.abc import Iterator
-from pathlib import Path
+from collections import Counter, defaultdict
 
 import pytest
+from fixtures.module_graph import PACKAGE, Import, Module, cycles, imports_between, modules, top_level_folders
 
-ROOT = Path(__file__).resolve().parents[1]
-MAY_IMPORT = {
+# What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is a
+# folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
+# everything below it. The standard library and dependencies are not listed.
+MAY_IMPORT: dict[str, set[str]] = {
+    ".": {"blocks", "cli", "flows", "tasks"},
+    "__main__": {"cli"},
+    # Shared by all engines.
     "core": set(),
+    # Engine of verify and freeze.
+    "project/settings": {"core"},
+    "project/secrets": {"core"},
+    "project/files": {"core", "project/settings", "project/secrets"},
+    "project/dependencies/formats": {"core", "project/settings"},
+    "project/dependencies": {"core", "project/settings"},
+    "project/local_run": {"core", "project/settings", "project/files", "project/dependencies"},
     "project": {"core"},
+    # Engine of build and push.
+    "images/layers": {"core"},
+    "images/oci": {"core", "images/layers"},
+    "images/registry": {"core", "images/oci"},
+    "images/base": {"core", "images/layers", "images/oci", "images/registry"},
+    "images/docker": {"core", "images/layers", "images/oci", "images/registry"},
+    "images/pipeline": {"core", "images/layers", "images/oci", "images/registry", "images/base"},
+    "images/wheels": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},
+    "images/code": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},
     "images": {"core"},
-    "vertex": {"core", "local_vertex"},
-    "local_vertex": {"core", "images"},
+    # Vertex AI on this machine.
+    "local_vertex/store": {"core"},
+    "local_vertex/faults": {"core"},
+    "local_vertex/tls_certificate": set(),
+    "local_vertex/endpoint": {"core"},
+    "local_vertex/client": {"core", "local_vertex/endpoint"},
+    "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint"},
+    "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/store"},
+    "local_vertex/execution": {"core", "images", "local_vertex/faults", "local_vertex/store"},
+    "local_vertex": {"core"},
+    # Engine of submit, watch and receipt.
+    "vertex/job_types": {"core"},
+    "vertex/labels": {"core"},
+    "vertex/diagnosis": {"core", "vertex/job_types"},
+    "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
+    "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/submit": {
+        "core",
+        "vertex/job_types",
+        "vertex/labels",
+        "vertex/diagnosis",
+        "vertex/client",
+        "vertex/spec",
+    },
+    "vertex/watch": {"core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/submit"},
+    "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
+    "vertex": {"core"},
+    # Prefect around the engines.
     "blocks": {"core", "images", "vertex"},
+    "tasks/reporting": {"core", "vertex"},
     "tasks": {"core", "project", "images", "vertex", "blocks"},
     "flows": {"core", "project", "images", "vertex", "blocks", "tasks"},
     "deployments": {"core", "project", "blocks", "flows"},
     "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
 }
-ENGINES = ["core", "project", "images", "vertex", "local_vertex"]
+
+ENGINES = ("core", "project", "images", "vertex", "local_vertex")
+"""These folders know no Prefect."""
+
+MOST_MODULES = 15
+"""Modules that a folder may hold, its `__init__.py` not counted."""
+
+# Packages whose `__init__.py` offers names to users.
+PUBLIC_PACKAGES = {".", "blocks", "flows", "tasks"}
+
+# Last names that several modules or packages may have, because they mean the same everywhere.
+SHARED_NAMES = {
+    "errors": "the errors of that folder's part",
+    "verify": "step 1: its engine and its task",
+    "freeze": "step 2: its engine and its task",
+    "build": "step 3: its engine and its task",
+    "push": "step 4: its engine and its task",
+    "submit": "step 5: its engine and its task",
+    "watch": "step 5: its engine and its task",
+    "receipt": "step 5: its engine and its task",
+    "orphans": "jobs whose flow run is over: the search and its command",
+    "registry": "a container registry: its client and its block",
+    "images": "container images: the engine, and those that a job's replicas run",
+    "spec": "a job's specification: the one that is sent, and the one that local_vertex reads",
+    "client": "what talks to Vertex AI, and to local_vertex",
+    "machines": "the machine types of Vertex AI",
+    "files": "",
+    "process": "",
+}
+
+KNOWN = modules()
+IMPORTS = imports_between(KNOWN)
 
 
-def imports(folder: str) -> Iterator[tuple[str, str]]:
-    """Each absolute module name that a file of the folder imports, with the file's place."""
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        package = ["prefect_vertex_training", *path.relative_to(ROOT).parent.parts]
-        for node in ast.walk(ast.parse(path.read_text())):
-            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-            if isinstance(node, ast.Import):
-                yield from ((alias.name, where) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.level:
-                stem = package[: len(package) - node.level + 1]
-                names = [node.module] if node.module else [alias.name for alias in node.names]
-                yield from ((".".join([*stem, name]), where) for name in names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module, where
+def is_below(name: str, part: str) -> bool:
+    """Whether a module is this part or lies in it."""
+    return name == part or name.startswith(f"{part}/")
+
+
+def part_of(name: str) -> str:
+    """The entry of MAY_IMPORT that a module belongs to."""
+    return max((part for part in MAY_IMPORT if is_below(name, part)), key=len, default="")
+
+
+def forbidden(edge: Import) -> bool:
+    """Whether an import is not in the table."""
+    part = part_of(edge.importer)
+    return not any(is_below(edge.imported, name) for name in {part, *MAY_IMPORT.get(part, ())})
 
 
 @pytest.mark.parametrize("folder", ENGINES)
-def test_engines_know_no_prefect(folder: str) -> None:
-    """An engine is usable without Prefect."""
-    assert [(name, where) for name, where in imports(folder) if name.split(".")[0] == "prefect"] == []
+def test_engines_import_no_prefect(folder: str) -> None:
+    """An engine can be used and tested without Prefect."""
+    found = [
+        f"{module.path}:{line} imports {name}"
+        for module in KNOWN.values()
+        if is_below(module.name, folder)
+        for name, line in module.imported_names()
+        if name.split(".")[0].startswith("prefect") and name.split(".")[0] != PACKAGE
+    ]
+
+    assert found == []
 
 
-@pytest.mark.parametrize("folder", MAY_IMPORT)
-def test_dependencies_point_one_way(folder: str) -> None:
-    """Flows -> tasks -> blocks and engines -> core."""
-    allowed = MAY_IMPORT[folder] | {folder}
-    ours = [(name.split("."), where) for name, where in imports(folder) if name.startswith("prefect_vertex_training.")]
-
-    assert [(".".join(parts), where) for parts, where in ours if parts[1] not in allowed] == []
+def test_every_module_belongs_to_a_layer() -> None:
+    """A new folder needs an entry in the table."""
+    assert [name for name in KNOWN if not part_of(name)] == []
 
 
-def test_every_folder_with_code_is_packaged() -> None:
-    """A new folder that pyproject.toml forgets would be missing from the wheel."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {
-        "prefect_vertex_training." + ".".join(path.parent.relative_to(ROOT).parts)
-        for top in MAY_IMPORT
-        for path in (ROOT / top).rglob("__init__.py")
-    }
-
-    assert set(settings["packages"]) == folders | {"prefect_vertex_training"}
+@pytest.mark.parametrize("part", MAY_IMPORT)
+def test_imports_follow_the_layers(part: str) -> None:
+    """A part imports only what the table allows, inside functions too."""
+    assert [str(edge) for edge in IMPORTS if part_of(edge.importer) == part and forbidden(edge)] == []
 
 
-def test_pins_name_no_place() -> None:
-    """constraints.txt holds names and versions, nothing to download from."""
-    assert "://" not in (ROOT / "constraints.txt").read_text()
+def test_the_table_has_no_cycle() -> None:
+    """Layers have an order: no part is allowed to import a part that may import it."""
+    assert cycles({part: allowed & MAY_IMPORT.keys() for part, allowed in MAY_IMPORT.items()}) == []
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Neither directly nor through others, and not inside functions either."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for edge in IMPORTS:
+        graph[edge.importer].add(edge.imported)
+
+    assert cycles(graph) == []
+
+
+def test_no_folder_is_crowded() -> None:
+    """A reader sees at a glance what a folder holds."""
+    counts = Counter(
+        module.name.rpartition("/")[0] for module in KNOWN.values() if not module.is_package and "/" in module.name
+    )
+
+    assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def test_one_name_means_one_thing() -> None:
+    """Two modules have the same name only where it means the same, and the list of those holds no other name."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for name in KNOWN:
+        folder, _, last = name.rpartition("/")
+        if folder.rpartition("/")[2] != last:  # `store/store` is the main module of its folder
+            places[last].append(name)
+    repeated = {last: names for last, names in places.items() if len(names) > 1}
+
+    assert {last: names for last, names in repeated.items() if last not in SHARED_NAMES} == {}
+    assert sorted(SHARED_NAMES.keys() - repeated.keys()) == []
+
+
+def only_imports(module: Module) -> bool:
+    """Whether a module holds imports and perhaps `__all__`, and nothing of its own."""
+    statements = [node for node in module.tree.body if not _is_docstring(node) and not _is_all(node)]
+    return bool(statements) and all(isinstance(node, ast.Import | ast.ImportFrom) for node in statements)
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_all(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+
+
+def test_no_module_only_re_exports() -> None:
+    """Everything is imported from where it is defined; only public packages offer names of their modules."""
+    found = [module.name for module in KNOWN.values() if only_imports(module) and module.name not in PUBLIC_PACKAGES]
+
+    assert found == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Each module and package begins with a docstring."""
+    assert [name for name, module in KNOWN.items() if not ast.get_docstring(module.tree)] == []
+
+
+def test_layers_cover_the_folders_at_the_root() -> None:
+    """The table names no folder that is gone."""
+    tops = {part.split("/")[0] for part in MAY_IMPORT} - {".", "__main__"}
+
+    assert tops == set(top_level_folders())
