@@ -106,7 +106,8 @@ def test_continuous_integration_ends_with_the_readmes_test_command() -> None:
 def test_points_a_and_b_are_named_once() -> None:
     """The guide's names stand in the README's first paragraph and in the tutorial; elsewhere things have their own names."""
     found = {
-        path.relative_to(ROOT).as_posix(): len(re.findall(r"Point [AB]\b", path.read_text("utf-8"))) for path in DOCUMENTS
+        path.relative_to(ROOT).as_posix(): len(re.findall(r"Point [AB]\b", path.read_text("utf-8")))
+        for path in DOCUMENTS
     }
     first = re.split(r"\n\n", (ROOT / "README.md").read_text("utf-8"))[1]
 

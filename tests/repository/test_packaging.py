@@ -141,7 +141,13 @@ def run(python: Path, *args: str | Path) -> str:
     """
     env = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "PYTHONWARNINGS": "ignore"}
     finished = subprocess.run(
-        [python, *args], env=env, cwd=python.parent, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        [python, *args],
+        env=env,
+        cwd=python.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
