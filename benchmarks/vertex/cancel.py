@@ -1,9 +1,9 @@
-"""How long it takes from a cancel in Prefect until the job is CANCELLED, on local_vertex.
+"""Measures the time from a cancel in Prefect until the job is CANCELLED, on local_vertex.
 
     python benchmarks/vertex/cancel.py [--runs 5]
 
-A real Prefect server and a deployment served by `vertex-training deploy`. Each run is triggered and cancelled as the UI
-does it, once its job is RUNNING; the clock starts with the request.
+Uses a real Prefect server and a deployment served by `vertex-training deploy`. Each run is triggered and, once its job
+is RUNNING, cancelled as the UI does it; the time starts with the cancel request.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def cancelled(home: Home) -> float:
-    """Triggers a run, cancels it when its job runs, and counts the seconds until the job has ended."""
+    """Triggers a run, cancels it when its job runs, and returns the seconds until the job has ended."""
     from prefect.client.orchestration import get_client
     from prefect.states import Cancelling
 
@@ -101,7 +101,7 @@ def states(home: Home, run: UUID) -> list[str]:
 
 
 def until(condition: Callable[[], T | None], seconds: float = 180.0) -> T:
-    """What the condition gives once it gives something."""
+    """Waits until the condition returns something true, and returns that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():

@@ -2,13 +2,13 @@
 
     python benchmarks/vertex/flow_kills.py [--kills 100] [--trains 10] [--seed 1]
 
-A real Prefect server, a real local_vertex, and flow runs in processes of their own. Each run's process is killed up to
-three times at a moment between its begin and a little after its job's end, then set to AwaitingRetry, as Prefect does
-for a retry, and executed again as the same run. Before some runs the service is told to lose the answer of a create,
-and its lists lag by half a second throughout. Afterwards each run must have exactly one job that succeeded, none that
-runs, and each of the job's lines exactly once and in order in Prefect's log of the run.
+Uses a real Prefect server, a real local_vertex, and a process for each flow run. The process is killed up to three
+times between its start and a moment after its job's end; then the run is set to AwaitingRetry, as Prefect does for
+a retry, and executed again. Before some runs the service is told to lose the answer of a create, and its lists are
+always half a second late. At the end each run must have exactly one job that succeeded and none that runs, and
+Prefect's log of the run must have each of the job's lines exactly once and in order.
 
-`--trains` of the kills strike the whole flow `train`, at any step; the others a flow of the tasks submit and watch.
+`--trains` of the kills hit the whole flow `train`, at any step; the others a flow of the tasks submit and watch.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if "CLOUD_ML_JOB_ID" in os.environ:
 
 @dataclass
 class Report:
-    """What came of a campaign; every list is empty when all went well."""
+    """Result of a campaign; every list is empty when nothing went wrong."""
 
     kills: int = 0
     runs: int = 0
@@ -70,12 +70,12 @@ class Report:
 
     @property
     def length(self) -> float:
-        """Seconds that a process lives that is not killed: of the last five, for the machine's speed drifts."""
+        """Median lifetime in seconds of the last five processes that were not killed; the machine's speed drifts."""
         return statistics.median(self.lasted[-5:])
 
     @property
     def is_clean(self) -> bool:
-        """One job for each run, its lines once, nothing left."""
+        """Whether each run had one job, each line was logged once, and nothing was left running."""
         return not (self.not_one or self.still_running or self.unfinished or self.wrong_lines)
 
 
@@ -94,7 +94,7 @@ class Starter:
         self.wait_for("ready")
 
     def start(self, run: UUID) -> int:
-        """Begins a flow run; returns its process once the flow is about to begin."""
+        """Starts a flow run; returns its process id when the flow begins."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{run}\n")
         self._process.stdin.flush()
@@ -103,7 +103,7 @@ class Starter:
         return pid
 
     def wait_for(self, word: str) -> str:
-        """What the next line says behind that word."""
+        """Reads the next line, which must begin with `word`; returns the rest of it."""
         assert self._process.stdout is not None
         said, _, rest = self._process.stdout.readline().strip().partition(" ")
         if said != word:
@@ -111,7 +111,7 @@ class Starter:
         return rest
 
     def stop(self) -> None:
-        """Ends it."""
+        """Ends the program."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
@@ -120,7 +120,7 @@ class Starter:
 
 @contextmanager
 def started(log: Path) -> Iterator[Starter]:
-    """A starter for the `with` block."""
+    """Runs a starter for the `with` block."""
     starter = Starter(log)
     try:
         yield starter
@@ -132,16 +132,16 @@ def campaign(home: Home, flows: list[tuple[str, dict[str, Any], int]], log: Path
     """Kills the processes of these flows, retries their runs, and compares.
 
     Args:
-        home: Where local_vertex runs; `VERTEX_TRAINING_HOME` names it, and `PREFECT_API_URL` a server.
-        flows: Name, parameters, and how often its runs are to be killed, all together.
-        log: What the processes say.
-        seed: Of the random moments.
+        home: Home of local_vertex. `VERTEX_TRAINING_HOME` must name it, and `PREFECT_API_URL` a Prefect server.
+        flows: Name and parameters of each flow, and the total number of kills of its runs.
+        log: File for the processes' output.
+        seed: Seed of the random moments.
     """
     report, moments, begin = Report(), random.Random(seed), time.monotonic()
     admin(lifecycle.ensure_running(home), "Switches", {"list_lag_seconds": 0.5})
     with started(log) as starter:
         for name, parameters, kills in flows:
-            # Once without a kill: so long a process has in which it can be killed.
+            # Run once without a kill, to learn how long a process lives.
             report.lasted, enough = [], report.kills
             check(home, killed_run(starter, home, name, parameters, moments, report, enough), report)
             report.runs += 1
@@ -165,7 +165,7 @@ def killed_run(
     report: Report,
     enough: int,
 ) -> UUID:
-    """Executes one run, killed up to three times, until a process of it ends by itself."""
+    """Executes one run, killed up to three times, until its process ends by itself."""
     from prefect.client.orchestration import get_client
     from prefect.states import AwaitingRetry
 
@@ -223,7 +223,7 @@ def states(home: Home, run: UUID) -> list[str]:
 
 
 def project(folder: Path) -> Path:
-    """A project whose job prints its lines and leaves a model."""
+    """Creates a project whose job prints its lines and saves a model."""
     folder.mkdir(parents=True)
     (folder / "train.py").write_text(TRAIN)
     (folder / "requirements.txt").write_text("")
@@ -231,7 +231,7 @@ def project(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Prints the report; 1 when anything was lost or doubled."""
+    """Prints the report; returns 1 when anything was lost or duplicated."""
     sys.path.insert(0, str(HERE.parent / "local_vertex"))
     from images import tiny_image
 

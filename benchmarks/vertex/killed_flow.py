@@ -1,7 +1,7 @@
-"""Runs flow runs in processes of their own, one after the other, for whoever kills them: see flow_kills.py.
+"""Executes flow runs one after the other, each in its own process, which flow_kills.py kills.
 
-Reads a flow run's id from each line of stdin, and writes to stdout: the process's number, "begin" when the flow
-begins, and "end" with its exit status. The process is forked, so that Prefect is imported only once.
+Reads the id of a flow run from each line of stdin, and writes to stdout: the process id, "begin" when the flow begins,
+and "end" with the exit status. Processes are forked, so that Prefect is imported only once.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ def execute(run_id: str) -> int:
 
 
 def say(word: str) -> None:
-    """One line to whoever listens."""
+    """Writes one line to stdout."""
     os.write(1, f"{word}\n".encode())
 
 
 def main() -> None:
-    """Serves until stdin ends."""
+    """Executes runs until stdin ends."""
     say("ready")
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            sys.exit(execute(line.strip()))  # an ordinary end, at which Prefect sends the lines that still wait
+            sys.exit(execute(line.strip()))  # a normal exit, on which Prefect sends its pending log lines
         say(f"pid {pid}")
         _, status = os.waitpid(pid, 0)
         say(f"end {os.waitstatus_to_exitcode(status)}")

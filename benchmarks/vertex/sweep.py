@@ -1,11 +1,11 @@
-"""How many reads a minute it takes to watch a sweep's jobs from one process, at the cloud's own pace.
+"""Counts the reads a minute that watching a sweep's jobs from one process takes, at the pace used in the cloud.
 
     python benchmarks/vertex/sweep.py [--jobs 1000] [--minutes 2]
 
-local_vertex keeps the jobs PENDING (no process runs) and enforces quotas: a tenth of Vertex AI's 600 reads a minute,
-and Cloud Logging's 60. Each job has a watcher in a thread of its own, as the tasks of a flow do. Counted are the
-requests that reach Google's clients; a request that the quota refused is counted too. In the end all jobs are
-cancelled, and each watcher must report that. Beside it stands what as many separate watchers would need.
+local_vertex keeps the jobs PENDING (no process runs) and enforces quotas: a tenth of Vertex AI's 600 reads a
+minute, and Cloud Logging's 60. Each job has a watcher in its own thread, like the tasks of a flow. Requests of
+Google's clients are counted, including those that the quota refused. At the end all jobs are cancelled, and each
+watcher must report that. The table also shows what as many separate watchers would need.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ READS, LOG_READS = 60.0, 60.0
 
 
 class Counting:
-    """One of Google's clients, with its calls counted; a list counts each of its pages."""
+    """Wraps one of Google's clients and counts its calls; each page of a list is one call."""
 
     def __init__(self, client: Any, calls: Counter[str]) -> None:  # noqa: ANN401 - either client
         self._client = client
@@ -54,7 +54,7 @@ def _counted(method: Any, name: str, calls: Counter[str]) -> Any:  # noqa: ANN40
 
 
 def main() -> int:
-    """Prints the table; 1 when a watcher went wrong or the quota was passed."""
+    """Prints the table; returns 1 when a watcher failed or the quota was exceeded."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "local_vertex"))
     from images import tiny_image
 
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def measure(home: Home, image: str, count: int, minutes: float) -> int:
-    """Submits, watches for so many minutes, cancels."""
+    """Submits the jobs, watches them for `minutes`, cancels them."""
     running = lifecycle.ensure_running(home)
     admin(running, "Switches", {"pending_seconds": 86400.0})
     names = [create(Connection.local(home), image, number) for number in range(count)]
@@ -89,7 +89,7 @@ def measure(home: Home, image: str, count: int, minutes: float) -> int:
     threads = [threading.Thread(target=follow, args=job, daemon=True) for job in names]
     for thread in threads:
         thread.start()
-    time.sleep(20)  # the first list, and whoever looked before there were many
+    time.sleep(20)  # the first list, and reads of single jobs before there were many
     calls.clear()
     begin = time.monotonic()
     time.sleep(60 * minutes)
@@ -111,14 +111,14 @@ def measure(home: Home, image: str, count: int, minutes: float) -> int:
 
 
 def create(connection: Connection, image: str, number: int) -> tuple[str, float]:
-    """One job of the sweep: its name, and when it was created."""
+    """Submits one job of the sweep; returns its name and its time of creation."""
     request = JobRequest(display_name=f"sweep {number}", image=image, output=f"gs://local/sweep/{number}")
     job = submit(connection, request, job_key("sweep", str(number)), record=lambda _: None)
     return job.name, job.created
 
 
 def report(count: int, minutes: float, counted: Counter[str], ending: float, at_end: Counter[str]) -> None:
-    """The table."""
+    """Prints the table."""
     alone = count * 60 / (4 * CLOUD.poll)
     print(f"\n{count} jobs watched by one process for {minutes:.1f} minutes, then ended at once\n")
     print(f"{'requests a minute':34} {'jobs':>8} {'of 600':>8} {'log':>6} {'of 60':>7}")

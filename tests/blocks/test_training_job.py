@@ -1,4 +1,4 @@
-"""A training job as a Prefect JobBlock, against a scripted service and a real object store on the wire."""
+"""A training job as a Prefect JobBlock, against a scripted service and a real object store."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_outside_a_flow_every_trigger_is_a_new_job(job: VertexTrainingJob, verte
 def test_an_attempt_of_the_same_flow_run_finds_its_job(
     job: VertexTrainingJob, vertex: TinyVertex, prefect_server: str
 ) -> None:
-    """A flow that failed after its trigger goes on with the job that it had submitted."""
+    """A flow that failed after its trigger continues with the job that it had submitted."""
     runs: list[VertexTrainingJobRun] = []
 
     @flow(retries=1, retry_delay_seconds=0)

@@ -1,4 +1,4 @@
-"""Blocks as a flow's parameters: offered by the run form, loaded whole, and not imported where none is named."""
+"""Blocks as a flow's parameters: listed by the run form, loaded with their secrets, imported only when given."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_another_block_is_refused() -> None:
 
 
 def test_a_local_run_imports_no_sdk(home: Home, project: Path, tmp_path: Path) -> None:
-    """A whole run, job included, without the high-level SDK and without the integrations that nobody named."""
+    """A whole run, job included, without the high-level SDK and without the integrations that it doesn't use."""
     env = {
         **os.environ,
         "PREFECT_API_URL": str(settings.PREFECT_API_URL.value()),

@@ -148,7 +148,7 @@ def test_from_submission_to_receipt(local: Connection, wanted: Callable[..., Job
 def test_a_script_may_use_the_path_instead(
     local: Connection, wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome], key: str
 ) -> None:
-    """What is written to VERTEX_TRAINING_MODEL_DIR, a path below /gcs, lies where AIP_MODEL_DIR points to."""
+    """What is written to VERTEX_TRAINING_MODEL_DIR, a path below /gcs, is in the folder that AIP_MODEL_DIR names."""
     assert run(wanted(what="save by path")).state == "JOB_STATE_SUCCEEDED"
 
     assert [file.path for file in list_model(local, f"gs://local/{key}").files] == ["model.bin"]
@@ -248,7 +248,7 @@ def test_the_platforms_failures_are_diagnosed(
     assert len(find(local, key)) == 1
 
 
-def test_an_image_that_is_not_there_is_told_from_bad_code(
+def test_a_missing_image_is_another_failure_than_bad_code(
     wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]
 ) -> None:
     """Nothing of the user's ran."""
@@ -259,7 +259,9 @@ def test_an_image_that_is_not_there_is_told_from_bad_code(
     assert outcome.diagnosis.kind == "image_pull"
 
 
-def test_the_time_limit_is_told(wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]) -> None:
+def test_an_exceeded_time_limit_is_named(
+    wanted: Callable[..., JobRequest], run: Callable[[JobRequest], Outcome]
+) -> None:
     """A script that hangs is stopped, and that is what the run says."""
     outcome = run(replace(wanted(600), timeout=1))
 
@@ -322,7 +324,7 @@ def test_a_killed_service_is_started_again_and_the_job_found(
     witness: Path,
     key: str,
 ) -> None:
-    """Killed while the job runs: the same watch goes on to the job's end, and the script ran once."""
+    """Killed while the job runs: the same watch continues to the job's end, and the script ran once."""
     job = submit(local, wanted(1.5), key, record=lambda _: None)
     seen: list[str] = []
     killed = threading.Event()
@@ -347,7 +349,7 @@ def test_a_service_killed_before_the_submit_is_started_again(
     wanted: Callable[..., JobRequest],
     key: str,
 ) -> None:
-    """The first call finds nobody; the next one finds a new service."""
+    """The first call finds no service and starts a new one."""
     kill(local_home)
 
     assert not submit(local, wanted(60), key, record=lambda _: None).adopted

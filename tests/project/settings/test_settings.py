@@ -60,6 +60,7 @@ def test_every_key_is_read(make_project):
         allow-secrets = ["tests/*.pem"]
         [tool.vertex-training.labels]
         team = "vision"
+        cost-centre = "4711"
         [tool.vertex-training.pools.server]
         replicas = 3
         machine-type = "n1-highcpu-16"
@@ -100,7 +101,7 @@ def test_every_key_is_read(make_project):
         max_wait=0.0,
         attempts=5,
         restarts="replica",
-        labels={"team": "vision"},
+        labels={"team": "vision", "cost-centre": "4711"},
         service_account="t@p.iam.gserviceaccount.com",
         network="projects/1/global/networks/n",
         tensorboard="projects/p/locations/europe-west4/tensorboards/7",

@@ -52,7 +52,7 @@ def cloud(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> storage.Bucket:
-    """An empty bucket in the object store, which the connection's models lie in."""
+    """An empty bucket in the object store, from which the connection reads models."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
     client = storage.Client(project="p", credentials=AnonymousCredentials())
     bucket = client.create_bucket(f"b{hashlib.md5(str(tmp_path).encode()).hexdigest()[:20]}")
@@ -104,7 +104,7 @@ def test_an_empty_folder_is_a_missing_model(connection: Connection, tmp_path: Pa
 
 
 def test_an_empty_prefix_is_a_missing_model(connection: Connection, cloud: storage.Bucket) -> None:
-    """In the cloud the folder is told as a gs:// URI."""
+    """In the cloud the message names the folder as a gs:// URI."""
     cloud.blob("out/model/").upload_from_string(b"")
 
     with pytest.raises(ModelMissing, match=f"gs://{cloud.name}/out/model/"):
@@ -141,7 +141,7 @@ def test_dead_links_and_folders_are_no_files(connection: Connection, in_folder: 
     assert [file.path for file in list_model(connection, OUTPUT).files] == ["m"]
 
 
-def test_a_file_that_changes_while_it_is_read_is_told(connection: Connection, in_folder: Save) -> None:
+def test_a_file_that_changes_while_it_is_read_is_an_error(connection: Connection, in_folder: Save) -> None:
     """A receipt never holds a size and a checksum of two different files."""
     in_folder("run 1/ä/model/m", b"12345")
     store = connection.models
@@ -235,13 +235,13 @@ def conform(store: ModelStore, uri: str) -> None:
     assert second.data == b"3"
 
 
-def test_a_folder_writes_what_nobody_changed(tmp_path: Path) -> None:
+def test_a_folder_writes_only_unchanged_objects(tmp_path: Path) -> None:
     """The same as a bucket does."""
     conform(FolderStore(tmp_path), "gs://bucket/out/receipt.json")
 
 
-def test_a_bucket_writes_what_nobody_changed(connection: Connection, cloud: storage.Bucket) -> None:
-    """With Cloud Storage's own preconditions, on the wire."""
+def test_a_bucket_writes_only_unchanged_objects(connection: Connection, cloud: storage.Bucket) -> None:
+    """Through Cloud Storage's own preconditions."""
     conform(connection.models, f"gs://{cloud.name}/out/receipt.json")
 
 
@@ -257,7 +257,7 @@ def done(connection: Connection, vertex: TinyVertex, request_: JobRequest, in_fo
     return job.name
 
 
-def test_the_receipt_lies_beside_the_model(connection: Connection, done: str, request_: JobRequest) -> None:
+def test_the_receipt_is_written_beside_the_model(connection: Connection, done: str, request_: JobRequest) -> None:
     """Image, code, requirements, arguments, machine, job and files; of variables only the names."""
     place = record_model(connection, done, ORIGIN).document
     text = Path(place).read_text("utf-8")

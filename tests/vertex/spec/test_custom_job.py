@@ -105,7 +105,7 @@ def test_the_time_limit_is_a_day(request_: JobRequest) -> None:
     ("restarts", "disabled", "whole"), [("none", True, False), ("replica", False, False), ("job", False, True)]
 )
 def test_vertex_restarts_what_was_chosen(request_: JobRequest, restarts: str, disabled: bool, whole: bool) -> None:
-    """Nothing by default: the attempts are counted by whoever submits."""
+    """Nothing by default: the submitter counts the attempts."""
     scheduling = to_custom_job(replace(request_, restarts=restarts)).job_spec.scheduling  # pyright: ignore[reportArgumentType]
 
     assert (scheduling.disable_retries, scheduling.restart_job_on_worker_restart) == (disabled, whole)
@@ -224,7 +224,7 @@ def test_all_broken_limits_are_named_at_once(request_: JobRequest) -> None:
     )
 
 
-def test_a_tensorboard_lies_in_the_jobs_region(request_: JobRequest) -> None:
+def test_a_tensorboard_must_be_in_the_jobs_region(request_: JobRequest) -> None:
     """Known before anything is built."""
     wanted = replace(request_, tensorboard=BOARD, service_account="t@p.iam.gserviceaccount.com")
 
@@ -253,7 +253,7 @@ def test_what_this_machine_lacks_is_refused_before_the_build(request_: JobReques
 
 
 def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> None:
-    """local_vertex runs what lies in the layout."""
+    """local_vertex runs images from an OCI layout folder."""
     check_request(replace(request_, image=f"oci:/images:x@sha256:{'a' * 64}"), local=True)
 
 

@@ -1,4 +1,4 @@
-"""One budget of attempts: counted from what the service lists, whoever retries and whatever crashed."""
+"""One budget of attempts, counted from the service's list: retries and crashes don't exceed it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def submit(connection: Connection, request_: JobRequest, clock: Clock, tmp_path:
 
 
 def test_the_first_attempt_has_the_requests_own_key(submit: Submit, vertex: TinyVertex) -> None:
-    """So it is found by whoever knows the request alone; it is found again, not made again."""
+    """The request's key alone finds it; a second submit adopts it and creates no other."""
     first, again = submit(), submit()
 
     (job,) = vertex.jobs()
@@ -98,7 +98,7 @@ def test_the_users_failures_are_not_paid_for_twice(submit: Submit, vertex: TinyV
 
 
 def test_a_cancelled_attempt_is_taken_again(submit: Submit, vertex: TinyVertex) -> None:
-    """Whoever cancelled a run and retries it wants its job; that was no failure."""
+    """A cancelled job is no failure: a retry of its run gets a new job for the same attempt."""
     submit()
     end(vertex.jobs()[0], "cancelled")
 
@@ -127,7 +127,7 @@ def test_a_second_attempt_whose_answer_was_lost_is_one_job(submit: Submit, verte
     assert len(vertex.jobs()) == 2
 
 
-def test_whoever_saw_an_attempt_fail_need_not_wait_for_lists(submit: Submit, vertex: TinyVertex) -> None:
+def test_an_attempt_known_to_have_failed_is_not_waited_for(submit: Submit, vertex: TinyVertex) -> None:
     """A job that failed before lists show it counts all the same."""
     vertex.fates = [Fate(lag=20)]
     submit()

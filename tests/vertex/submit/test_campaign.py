@@ -1,7 +1,7 @@
-"""A campaign of faults: whatever is lost, late or killed, and whoever submits at once, one live job remains.
+"""A campaign of faults: after lost and late answers, kills and concurrent submitters, one live job remains.
 
 Every submitter runs in its own thread with Google's own client, and stops at each call, record and sleep. Hypothesis
-decides who goes next, who is killed, and what becomes of each create; time passes only when the schedule says so.
+decides which one continues, which is killed, and what happens to each create; only the schedule moves the clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ AMBIGUOUS = [
 
 
 class Killed(BaseException):
-    """The process ends here, without a word."""
+    """The process ends here without cleaning up."""
 
 
 @dataclass
@@ -171,7 +171,7 @@ CAMPAIGN = settings(
 
 
 def advance(stage: Stage, actors: list[Actor]) -> None:
-    """Time jumps to the next moment at which somebody wakes."""
+    """Moves the clock to the next moment at which a submitter wakes."""
     stage.clock.now = max(stage.clock.now, min(actor.wakes for actor in actors))
 
 

@@ -49,7 +49,7 @@ def test_a_slow_end_is_waited_for(connection: Connection, vertex: TinyVertex, cl
 def test_an_end_that_does_not_come_is_a_transient_error(
     connection: Connection, vertex: TinyVertex, clock: Clock
 ) -> None:
-    """Whoever cancelled learns that the job still costs."""
+    """The error says that the job still costs."""
     job = vertex.add(state=JobState.JOB_STATE_CANCELLING)
 
     with pytest.raises(VertexUnavailable, match="still JOB_STATE_CANCELLING"):

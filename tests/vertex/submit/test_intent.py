@@ -1,4 +1,4 @@
-"""What is recorded before a create: durable, readable by whoever comes after, or an error."""
+"""The record before a create: durable and readable by the next attempt, or an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_any_text_gives_a_time(text: str) -> None:
 
 
 def test_nothing_recorded_is_long_ago() -> None:
-    """Without a record nobody waits."""
+    """Without a record there is nothing to wait for."""
     assert intent_time(None, 1e9) == 0.0
 
 

@@ -1,4 +1,4 @@
-"""A bucket elsewhere is noticed before the build."""
+"""A bucket in another region is noticed before the build."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def name(
 
 
 class Placed(CloudStore):
-    """Cloud Storage whose buckets lie where the test says: the stand-in keeps all in one place."""
+    """Cloud Storage whose buckets have the region that the test sets: fake-gcs-server has only one."""
 
     where = ""
 
@@ -41,18 +41,18 @@ class Placed(CloudStore):
         return self.where
 
 
-@pytest.mark.parametrize(("lies", "fits"), [("EUROPE-WEST4", True), ("EU", False), ("US-CENTRAL1", False)])
-def test_the_bucket_must_lie_where_the_job_runs(connection: Connection, name: str, lies: str, fits: bool) -> None:
+@pytest.mark.parametrize(("where", "fits"), [("EUROPE-WEST4", True), ("EU", False), ("US-CENTRAL1", False)])
+def test_the_bucket_must_be_in_the_jobs_region(connection: Connection, name: str, where: str, fits: bool) -> None:
     """The error names the bucket, both places and the command; the job's own region passes."""
     storage.Client(project="p", credentials=AnonymousCredentials()).create_bucket(name)
     store = Placed("p", AnonymousCredentials(), connection.scene)
-    store.where = lies
+    store.where = where
     connection._cached["models"] = store
 
     if fits:
         check_bucket(connection)
         return
-    with pytest.raises(VertexError, match=f"is in {lies.lower()}.*europe-west4.*{name}.*--location=europe-west4"):
+    with pytest.raises(VertexError, match=f"is in {where.lower()}.*europe-west4.*{name}.*--location=europe-west4"):
         check_bucket(connection)
 
 
@@ -80,6 +80,6 @@ def test_the_location_comes_from_the_store(connection: Connection, name: str) ->
         ("127.0.0.1:5000", "us-central1", False),
     ],
 )
-def test_a_far_registry_is_told(host: str, region: str, far: bool) -> None:
+def test_a_registry_in_another_region_is_a_warning(host: str, region: str, far: bool) -> None:
     """Only hosts that name a region can be far."""
     assert bool(far_registry(host, region)) == far

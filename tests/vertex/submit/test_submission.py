@@ -1,4 +1,4 @@
-"""Exactly one job per request, through Google's own client and over the wire."""
+"""Exactly one job per request, through Google's own client and a real gRPC server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def submitting(connection: Connection, request_: JobRequest, clock: Clock, book:
 
 
 def test_creates_one_job_with_the_key_in_its_label(submitting, vertex: TinyVertex) -> None:
-    """A request that nobody submitted before becomes one job that carries its key."""
+    """A new request becomes one job that carries its key."""
     job = submitting()
 
     assert [job.name] == [j.name for j in vertex.jobs()]
@@ -204,7 +204,7 @@ def test_a_recorded_intent_makes_the_next_attempt_wait_for_an_unlisted_job(
 
 
 def test_a_failed_job_does_not_hide_one_that_is_not_listed_yet(submitting, vertex: TinyVertex, book: list[str]) -> None:
-    """The look for a crashed attempt's job goes on although an older one, which failed, is listed."""
+    """A crashed attempt's job is waited for although an older job of the key, which failed, is listed."""
     vertex.add(KEY, JobState.JOB_STATE_FAILED)
     vertex.fates = [Fate(lag=40)]
     first = submitting()
@@ -215,7 +215,7 @@ def test_a_failed_job_does_not_hide_one_that_is_not_listed_yet(submitting, verte
 
 
 def test_an_old_intent_costs_no_time(submitting, clock: Clock) -> None:
-    """Once the settle window of the recorded create is over, nobody waits for it."""
+    """Once the settle window of the recorded create is over, its job is not waited for."""
     submitting(recorded=json.dumps({"key": KEY, "at": clock() - 46}))
 
     assert clock.slept == []
