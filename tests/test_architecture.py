@@ -106,9 +106,7 @@ SHARED_NAMES = {
     "orphans": "jobs whose flow run is over: the search and its command",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
-    "spec": "a job's specification: the one that is sent, and the one that local_vertex reads",
     "client": "what talks to Vertex AI, and to local_vertex",
-    "machines": "the machine types of Vertex AI",
     "files": "",
     "process": "",
 }
