@@ -150,7 +150,7 @@ def test_a_link_out_of_the_project_is_refused(make_project, tmp_path):
     (tmp_path / "data").mkdir()
     (root / "data").symlink_to(tmp_path / "data")
 
-    with pytest.raises(ProjectError, match=rf"the link data points outside the project, at {tmp_path}/data"):
+    with pytest.raises(ProjectError, match=rf"the link data points outside the project, to {tmp_path}/data"):
         paths(root)
 
     (root / ".gitignore").write_text("data\n")
@@ -173,7 +173,7 @@ def test_a_link_to_nothing_is_refused(make_project, target):
     root = make_project()
     (root / "loop").symlink_to(target)
 
-    with pytest.raises(ProjectError, match=rf"the link loop points at {target}, which does not exist"):
+    with pytest.raises(ProjectError, match=rf"the link loop points to {target}, which does not exist"):
         paths(root)
 
 
@@ -183,7 +183,7 @@ def test_links_in_a_circle_are_refused(make_project):
     (root / "a" / "b").symlink_to("../b")
     (root / "b" / "a").symlink_to("../a")
 
-    with pytest.raises(ProjectError, match="leads back to a folder around it"):
+    with pytest.raises(ProjectError, match="leads back to a folder above it"):
         paths(root)
 
 
@@ -247,7 +247,7 @@ def test_too_much_is_refused_with_the_ten_largest(make_project):
 
 def test_an_ignored_script_is_told(make_project):
     """A script that .gitignore leaves out would be missing in the image."""
-    with pytest.raises(ProjectError, match=r"train\.py is left out.*include = "):
+    with pytest.raises(ProjectError, match=r"rules leave out the script train\.py.*include = "):
         paths(make_project({".gitignore": "*.py\n"}))
 
 

@@ -3,7 +3,7 @@ import os
 import pytest
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.project.files import size_report
+from prefect_vertex_training.project.files import large_data
 from prefect_vertex_training.project.snapshot import Project
 
 
@@ -29,7 +29,7 @@ def test_files_bytes_and_the_ten_largest_are_reported(make_project, open_project
     """What goes in is counted, and the largest come first."""
     root = make_project({f"f{number:02}.bin": bytes(number) for number in range(1, 13)})
 
-    facts = open_project(root).context
+    facts = open_project(root).size_report
 
     assert (facts.files, facts.size) == (13, 78)
     assert facts.largest == tuple((f"f{number:02}.bin", number) for number in range(12, 2, -1))
@@ -45,7 +45,7 @@ def test_a_large_checkpoint_is_left_out_and_said(make_project, open_project):
     project = open_project(root)
 
     assert [file.path for file in project.files] == ["model.py", "runs/small.ckpt", "train.py"]
-    _, line = project.context.lines()
+    _, line = project.size_report.lines()
     assert line == (
         "left out: runs/epoch9.CKPT, 60.0 MB of data; the job won't have them."
         ' To take them along: include = ["/runs/epoch9.CKPT"] under [tool.vertex-training]'
@@ -54,12 +54,12 @@ def test_a_large_checkpoint_is_left_out_and_said(make_project, open_project):
     write_settings(root, 'include = ["/runs/epoch9.CKPT"]')
     project = open_project(root)
     assert "runs/epoch9.CKPT" in [file.path for file in project.files]
-    assert project.context.left_out == ()
+    assert project.size_report.left_out == ()
 
 
 def test_a_large_data_folder_is_left_out_but_for_its_code(make_project, open_project, monkeypatch):
     """Many small files count together; a module in a package called `data` stays."""
-    monkeypatch.setattr(size_report, "FOLDER_LIMIT", 60_000_000)
+    monkeypatch.setattr(large_data, "FOLDER_LIMIT", 60_000_000)
     root = make_project({"pkg/data/loader.py": "", "pkg/data/labels.json": "{}", "other/x.jpg": "x"})
     for number in range(4):
         grow(root, f"pkg/data/images/{number}.jpg", 20)
@@ -72,8 +72,8 @@ def test_a_large_data_folder_is_left_out_but_for_its_code(make_project, open_pro
         "pkg/data/loader.py",
         "train.py",
     ]
-    assert project.context.left_out == (size_report.LeftOut("pkg/data/", 4, 80_000_000),)
-    assert "80.0 MB of 4 data files" in list(project.context.lines())[1]
+    assert project.size_report.left_out == (large_data.LeftOut("pkg/data/", 4, 80_000_000),)
+    assert "80.0 MB of 4 data files" in list(project.size_report.lines())[1]
 
     write_settings(root, 'include = ["/pkg/data/"]')
     assert len(open_project(root).files) == 9
@@ -95,7 +95,7 @@ def test_the_size_limit_can_be_raised_for_one_run(make_project, open_project):
     with pytest.raises(ProjectError, match=r"over the limit of 1 MB.*--size-limit-mb 3\b"):
         open_project(root)
 
-    assert open_project(root, size_limit_mb=3).context.size > 2_500_000
+    assert open_project(root, size_limit_mb=3).size_report.size > 2_500_000
 
 
 def test_dockerignore_leaves_out_as_docker_does(make_project, open_project):

@@ -6,7 +6,9 @@ from fixtures.planted import LINES
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.project.secrets.batch_scan import SecretBatches
-from prefect_vertex_training.project.secrets.scan import Finding, SecretScan, is_binary
+from prefect_vertex_training.project.secrets.finding import Finding
+from prefect_vertex_training.project.secrets.scan import SecretScan, is_binary
+from prefect_vertex_training.project.secrets.search import SecretSearch
 
 SECRETS = [line for _, line in LINES.values()]
 PIECES = st.one_of(
@@ -22,9 +24,12 @@ TEXTS = st.builds(
 )
 
 
+SEARCH = SecretSearch()
+
+
 def alone(text: bytes) -> list[Finding]:
-    """What one text holds."""
-    scan = SecretScan()
+    """The findings in one text by itself."""
+    scan = SecretScan(SEARCH)
     scan.feed(text, last=True)
     return scan.findings
 
