@@ -107,7 +107,7 @@ class IgnoreRules:
         found, docker = self._filter.possible(folder, names), self._project.docker
         if docker is None or not docker.may_ignore_in(folder.rstrip("/")):
             return found
-        return found.union(name for name in names if docker.ignores(folder + name))
+        return found | {name for name in names if docker.ignores(folder + name)}
 
     def included(self, path: str) -> bool:
         """Whether the settings include `path` itself, whatever the other rules say; a folder ends in "/"."""
