@@ -85,7 +85,7 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
     """The advice for a file that is in the user's folder and not in the copy."""
     if not (settings.root / path).resolve().is_relative_to(settings.root):
         return (
-            f"it reads {path}, which lies outside the project",
+            f"it reads {path}, which is outside the project",
             "Move it into the project, or read it from a bucket: only the project's folder is sent to the cloud",
         )
     return (

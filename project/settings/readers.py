@@ -100,7 +100,9 @@ def arguments(value: object) -> tuple[str, ...]:
 
 
 def matching(pattern: str) -> Callable[[object], str]:
-    """A reader of texts that match a regular expression."""
+    """A reader of texts that match a regular expression; `a|b|c` is read by `one_of`."""
+    if re.fullmatch(r"[\w-]+(\|[\w-]+)+", pattern):
+        return one_of(*pattern.split("|"))
 
     def read(value: object) -> str:
         if not re.fullmatch(pattern, text(value)):

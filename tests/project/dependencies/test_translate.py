@@ -272,7 +272,7 @@ def test_condas_specs_become_pips(make_project, spec, requirement):
     [
         ("a: [", "not valid YAML"),
         ("name: x", "lists no dependencies"),
-        ("dependencies: ['???']", "is not a package of conda's"),
+        ("dependencies: ['???']", "is not a conda package"),
     ],
 )
 def test_a_broken_conda_file_is_one_line(make_project, text, message):

@@ -124,7 +124,7 @@ def test_requirements_are_installed_and_nothing_else(run, wheelhouse):
 
     assert run.lines[-1] == "1.5"
     assert report.python == this_python()
-    with pytest.raises(VerifyError, match=r"imports yaml, which requirements\.txt does not bring.*Add pyyaml to"):
+    with pytest.raises(VerifyError, match=r"imports yaml, which requirements\.txt does not list.*Add pyyaml to"):
         run({"train.py": "import yaml", "requirements.txt": "tiny\n"})
 
 
@@ -173,7 +173,7 @@ def test_a_broken_environment_is_made_again(run, wheelhouse, cache):
         ("import sys; sys.exit(3)", r"train\.py failed with exit code 3 \("),
         ("x = 1\ndef f(:\n", r"exit code 1: SyntaxError: .*\(train\.py:2\)"),
         ("def f():\n    raise ValueError('no rows')\nf()", r"exit code 1: ValueError: no rows \(train\.py:2\)"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"was killed by SIGKILL: as when memory runs out"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", r"was killed by SIGKILL: a sign that memory ran out"),
         ("raise SystemExit('no data')", r"exit code 1: no data"),
         ("import argparse; argparse.ArgumentParser().parse_args(['--x'])", r"exit code 2: .*--x.*verify-args"),
         ("import json.nothing", r"imports json\.nothing"),
@@ -428,7 +428,7 @@ def test_locked_runs_in_what_the_frozen_list_brings(run, make_project, monkeypat
     locked = {**files, "pyproject.toml": '[tool.vertex-training]\nverify = "locked"\n'}
     run(files)
 
-    with pytest.raises(VerifyError, match=r"imports forgotten, which requirements\.txt does not bring"):
+    with pytest.raises(VerifyError, match=r"imports forgotten, which requirements\.txt does not list"):
         run(locked)
 
 
@@ -484,7 +484,7 @@ def test_what_decides_the_answer_is_in_its_key(make_project, monkeypatch):
     ("files", "message"),
     [
         ({"data/x.csv": "", ".gitignore": "data/\n"}, r"reads data/x\.csv, which the project's ignore rules leave out"),
-        ({"../data/x.csv": ""}, r"reads \.\./data/x\.csv, which lies outside the project.*bucket"),
+        ({"../data/x.csv": ""}, r"reads \.\./data/x\.csv, which is outside the project.*bucket"),
         ({}, r"FileNotFoundError: .*nowhere\.csv"),
     ],
 )
