@@ -3,8 +3,8 @@
     python benchmarks/project/scan.py [--files 5000] [--megabytes 200] [--text 0.05] [--rounds 7]
 
 "cold" reads every byte (from the page cache), "unchanged" finds no change, and "one edit" finds one changed file. A
-part of the bytes (`--text`) is code and configuration, the rest is random. For comparison git, which does not search for
-secrets, runs `git add --all` and `git write-tree`: with an empty index, and again with a full one.
+part of the bytes (`--text`) is code and configuration, the rest is random. For comparison git, which does not search
+for secrets, runs `git add --all` and `git write-tree`: with an empty index, and again with a full one.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ class SecretBatches:
 
     def finish(self) -> dict[str, list[Finding]]:
         """Scans the rest and returns all findings, by path."""
-        self._scan(self._texts)
+        if self._texts:
+            self._scan(self._texts)
         self._texts, self._collected = [], 0
         self._wait()
         return self._found
