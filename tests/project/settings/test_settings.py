@@ -132,6 +132,7 @@ def test_every_key_is_read(make_project):
         ('output = "/tmp"', ["output", "gs://BUCKET/FOLDER"]),
         ("pools = 3", ["pools", "worker, server, evaluator"]),
         ("[tool.vertex-training.pools.master]", ["pools", "worker, server, evaluator"]),
+        ("[tool.vertex-training.pools.workers]", ["pools", "Did you mean worker?"]),
         (
             '[tool.vertex-training.pools.worker]\nmachine-typ = "x"',
             ["machine-typ in [tool.vertex-training.pools.worker]", "Did you mean machine-type?"],
