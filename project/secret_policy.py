@@ -1,4 +1,4 @@
-"""Stops a run before a secret gets into an image: key files by their names, keys and tokens by files' content."""
+"""Keeps secrets out of images: stops a run if a file's name or content shows a key, token or password."""
 
 from __future__ import annotations
 

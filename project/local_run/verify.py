@@ -22,8 +22,8 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import failure_cause, process
-from .interpreter import Chosen, choose_interpreter, users_interpreter
 from .machine_paths import local_path_warnings
+from .script_interpreter import Chosen, choose_interpreter, users_interpreter
 from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
 from .virtualenv import forget_unused
 

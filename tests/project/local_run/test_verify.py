@@ -517,7 +517,7 @@ def test_a_relative_import_gets_its_fix(run):
     table = '[tool.vertex-training]\nscript = "pkg/fit.py"\n'
     files = {"pkg/__init__.py": "", "pkg/data.py": "", "pyproject.toml": table}
 
-    with pytest.raises(VerifyError, match=r"relative import.*\(pkg/fit\.py:1\)\. Import from the package's name"):
+    with pytest.raises(VerifyError, match=r"relative import.*\(pkg/fit\.py:1\)\. Import by the package's name"):
         run({"pkg/fit.py": "from .data import x", **files})
 
     run({"pkg/fit.py": "import pkg.data", **files})
