@@ -1,7 +1,7 @@
-"""A `.dockerignore` file as Docker reads it: anchored patterns, Go's `filepath.Match`, `**`, and `!` for exceptions.
+"""A `.dockerignore` file, with Docker's meaning: anchored patterns of Go's `filepath.Match`, `**`, `!` for exceptions.
 
-https://docs.docker.com/build/concepts/context/#dockerignore-files; the rules themselves are those of
-https://github.com/moby/patternmatcher, which the docker command and BuildKit share.
+The format: https://docs.docker.com/build/concepts/context/#dockerignore-files. The rules in detail:
+https://github.com/moby/patternmatcher, the library that the docker command and BuildKit use.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _WILD = re.compile(r"[*?\[\\]")
 
 
 class DockerIgnore:
-    """The patterns of one file; the last one that matches a path, or that a folder above it had matched, decides.
+    """The patterns of one file; the last pattern that matches a path or a folder above it decides.
 
     Args:
-        lines: The file's.
+        lines: The lines of the file.
 
     Raises:
-        ValueError: A line that Docker refuses; its text.
+        ValueError: Docker rejects a line; the error's text is that line.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -36,23 +36,23 @@ class DockerIgnore:
         self._folders = {"": self._none}
 
     def ignores(self, path: str) -> bool:
-        """Whether `path`, relative to the folder of the file and with `/`, stays out."""
+        """Whether `path` is ignored; it is relative to the file's folder and written with `/`."""
         above = self._folder(path.rpartition("/")[0])
         if above is self._none and self._any(path) is None:
             return False
         return self._decide(path, above)[0]
 
     def may_ignore_in(self, folder: str) -> bool:
-        """Whether a pattern can match a name in `folder` ("" for the file's own), or has matched one above it."""
+        """Whether a pattern can match a name in `folder`, or matches that folder; "" is the file's own folder."""
         depth = folder.count("/") + 1 if folder else 0
         return not self._depths.isdisjoint({depth, -1}) or self._folder(folder) is not self._none
 
     def may_keep_below(self, folder: str) -> bool:
-        """Whether an exception can match something inside `folder`, which is ignored itself."""
+        """Whether an exception (`!`) can match something inside the ignored `folder`."""
         return any(_can_begin_with(pattern, folder) for pattern in self._kept)
 
     def _folder(self, path: str) -> list[bool]:
-        """Which patterns matched a folder, or one above it."""
+        """Which patterns match a folder or one above it, a flag for each pattern."""
         known = self._folders.get(path)
         if known is None:
             _, found = self._decide(path, self._folder(path.rpartition("/")[0]))
@@ -60,9 +60,9 @@ class DockerIgnore:
         return known
 
     def _decide(self, path: str, above: list[bool]) -> tuple[bool, list[bool]]:
-        """Whether `path` is ignored, and which patterns matched it.
+        """Whether `path` is ignored, and which patterns match it.
 
-        As patternmatcher's MatchesUsingParentResults: an exception counts only where something is ignored so far.
+        Follows `MatchesUsingParentResults` of patternmatcher: an exception counts only if the path is ignored so far.
         """
         ignored = False
         found: list[bool] = []
@@ -75,7 +75,7 @@ class DockerIgnore:
 
 
 def _patterns(lines: Iterable[str]) -> Iterator[str]:
-    """The lines that say something, `!` first and spaces off."""
+    """The lines that hold a pattern, without spaces around it and around a leading `!`."""
     for number, text in enumerate(lines):
         line = text.removeprefix("\ufeff") if number == 0 else text
         if line.startswith("#"):
@@ -90,7 +90,7 @@ def _patterns(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _cleaned(pattern: str) -> str:
-    """Go's filepath.Clean, without the leading slash."""
+    """The pattern in the form of Go's `filepath.Clean`, without a leading slash."""
     cleaned = posixpath.normpath(pattern).lstrip("/")
     return cleaned or "/"
 
@@ -103,7 +103,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _expression(pattern: str) -> str:
-    """The expression that must match all of a path."""
+    """The regular expression that must match all of a path."""
     if pattern.startswith("**") and not _WILD.search(pattern[2:]):
         rest = re.escape(pattern[2:].removeprefix("/"))
         return f"(?:.*/)?{rest}" if pattern.startswith("**/") else f".*{rest}"
@@ -116,7 +116,7 @@ def _part(part: str, *, last: bool) -> str:
         return ".*" if last else "(?:.*/)?"
     if part in {"*", "?"}:
         return "[^/]*" if part == "*" else "[^/]"
-    if part in {"[", "]", "^", "-"}:  # a class of characters means the same in both
+    if part in {"[", "]", "^", "-"}:  # a character class means the same to Go and Python
         return part
     return re.escape(part[1:] if len(part) == 2 else part)
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written aside, then renamed."""
+"""Atomic file writes: a reader sees the old file or the whole new one, never a part."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .errors import storage_errors
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside `path` that becomes `path` when the block ends, and vanishes if it fails.
+    """Opens a temporary file beside `path`; it replaces `path` when the block ends and is deleted if the block fails.
 
     Args:
-        path: The final name; its folder is made.
-        durable: Also survive a power cut (fsync), which costs milliseconds.
+        path: The file to write; its folder is created.
+        durable: Whether the file must also survive a power cut: calls fsync, which takes milliseconds.
 
     Raises:
         StorageError: The disk is full or read-only.
@@ -41,6 +41,9 @@ def atomic_file(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes | str, *, durable: bool = False) -> None:
-    """Writes `data` to `path`: afterwards the file holds all of it, or what it held before."""
+    """Replaces the content of `path` by `data`; if that fails, the old content stays.
+
+    Args and errors are those of `atomic_file`.
+    """
     with atomic_file(path, durable=durable) as file:
         file.write(data.encode() if isinstance(data, str) else data)

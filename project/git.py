@@ -1,4 +1,4 @@
-"""Which commit a project is at."""
+"""Reads the commit of a project's git repository."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def revision(root: Path) -> str:
-    """The commit of the work tree that holds the project; empty without git, outside a tree, or before a commit."""
+    """The commit that is checked out in the project's work tree.
+
+    Empty if git is not installed, the folder is in no work tree, or there is no commit yet.
+    """
     try:
         done = subprocess.run(
             ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],

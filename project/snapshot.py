@@ -1,45 +1,50 @@
-"""A project as it stands at one moment: settings, files, fingerprint."""
+"""A project at one moment: settings, files, fingerprint and dependency list."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.home import Home
 from .files.contents import read_contents
 from .files.fingerprint import combine
 from .files.listing import scan
 from .files.project_file import ProjectFile
-from .files.size_report import Context
+from .files.size_report import SizeReport
 from .secret_policy import refuse_secrets
 from .settings.settings import Settings, load
 
+if TYPE_CHECKING:
+    from .dependencies.formats.requirements_txt import Requirements
+
 
 class Project:
-    """What every step of one run works on.
+    """The input of every step of a run.
 
-    A plain class on purpose: Prefect walks through dataclasses and lists among a task's inputs, which with
-    thousands of files would cost more than the step.
+    This is not a dataclass because Prefect searches dataclasses and lists among a task's inputs for results of other
+    tasks; with thousands of files that would take longer than the step.
 
     Attributes:
         root: The project's folder.
-        settings: From `[tool.vertex-training]` and defaults.
-        files: What goes into the image, sorted by path.
-        fingerprint: Of the files' content and the settings, hexadecimal; independent of place and time.
-        context: How much goes into the image, the ten largest files, and what was left out for its size.
+        settings: From `[tool.vertex-training]`, the run's own choices and defaults.
+        files: The files that go into the image, sorted by path.
+        fingerprint: Hash of the files' content and the settings, hexadecimal; the same on every machine.
+        size_report: Number and size of the files, the ten largest, and the large data that was left out.
     """
 
-    __slots__ = ("context", "files", "fingerprint", "root", "settings")
+    __slots__ = ("_dependencies", "files", "fingerprint", "root", "settings", "size_report")
 
     def __init__(
-        self, root: Path, settings: Settings, files: tuple[ProjectFile, ...], digest: str, context: Context
+        self, root: Path, settings: Settings, files: tuple[ProjectFile, ...], digest: str, size_report: SizeReport
     ) -> None:
         self.root = root
         self.settings = settings
         self.files = files
         self.fingerprint = digest
-        self.context = context
+        self.size_report = size_report
+        self._dependencies: Requirements | None = None
 
     @classmethod
     def open(
@@ -53,13 +58,13 @@ class Project:
         """Reads the project in `folder`.
 
         Args:
-            folder: The project's.
-            home: Where caches lie.
-            size_limit_mb: Megabytes (10^6 bytes) that all files may have; None for the settings' own.
-            adjust: Returns the settings with what this run changes in them; called before anything is read by them.
+            folder: The project's folder.
+            home: The folder that holds the caches.
+            size_limit_mb: Megabytes (10^6 bytes) that all files may have; None takes the limit of the settings.
+            adjust: Returns the settings with the run's own choices; called before anything is read by them.
 
         Raises:
-            ProjectError: The folder, its settings, its script or one of its files can't be used; a file
+            ProjectError: The folder, its settings, its script or one of its files can't be used, or a file
                 looks like a secret.
         """
         root = folder.expanduser().absolute()
@@ -69,7 +74,20 @@ class Project:
         files, left_out = scan(root, settings)
         contents = read_contents(files, root, cache=home.cache)
         refuse_secrets(files, contents.findings, settings)
-        return cls(root, settings, files, combine(contents.tree, settings), Context.of(files, left_out))
+        return cls(root, settings, files, combine(contents.tree, settings), SizeReport.of(files, left_out))
+
+    @property
+    def dependencies(self) -> Requirements:
+        """The project's dependency list; read on first use, so that all steps work on the same list.
+
+        Raises:
+            DependencyError: The list is missing or can't be read.
+        """
+        if self._dependencies is None:
+            from .dependencies.find_list import read
+
+            self._dependencies = read(self.root, self.settings)
+        return self._dependencies
 
     def __repr__(self) -> str:
         return f"Project({self.settings.name}, {len(self.files)} files, {self.fingerprint[:12]})"

@@ -22,7 +22,7 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     from ..project.dependencies import freeze as engine
 
     project: Project = parameters["project"]
-    return f"freeze-{engine.request_key(project.root, project.settings)}"
+    return f"freeze-{engine.request_key(project.root, project.settings, project.dependencies)}"
 
 
 @task(name="freeze", cache_key_fn=_key, **STEP)
@@ -37,7 +37,8 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
     from ..project.dependencies import report
 
     log = step_log("freeze")
-    lock = engine.freeze(project.root, project.settings, cache=Home.default().cache, refresh=refresh)
+    cache, listed = Home.default().cache, project.dependencies
+    lock = engine.freeze(project.root, project.settings, cache=cache, listed=listed, refresh=refresh)
     for line in (*map(str, lock.changes), *lock.notes):
         log(line)
     if lock.conda:

@@ -50,7 +50,7 @@ def plan_image(
 
     settings = project.settings
     if freezing.missing_wheels(lock):  # a cache that was emptied after the step's result was kept
-        lock = freezing.freeze(project.root, settings, cache=home.cache)
+        lock = freezing.freeze(project.root, settings, cache=home.cache, listed=project.dependencies)
     described = image_request(project, lock)
     chosen = choose_builder(described, (settings.builder or "auto") if builder == "auto" else builder)
     request = complete_request(described, chosen, needs_base=registry is not None)

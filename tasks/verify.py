@@ -22,7 +22,8 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     from ..project.local_run import verify as engine
 
     project: Project = parameters["project"]
-    return f"verify-{project.fingerprint}-{engine.request_key(project.root, project.settings, parameters['args'])}"
+    key = engine.request_key(project.root, project.settings, parameters["args"], project.dependencies)
+    return f"verify-{project.fingerprint}-{key}"
 
 
 @task(name="verify", cache_key_fn=_key, **STEP)
@@ -35,7 +36,8 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     from ..project.local_run import verify as engine
 
     log = step_log("verify")
-    report = engine.verify(project.root, project.files, project.settings, args, cache=Home.default().cache, log=log)
+    cache, listed = Home.default().cache, project.dependencies
+    report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
     create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")

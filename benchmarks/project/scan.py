@@ -1,10 +1,10 @@
-"""How long it takes to open a project of 5,000 files / 200 MB: settings, list, secrets guard and fingerprint.
+"""Measures opening a project of 5,000 files and 200 MB: settings, list of files, search for secrets, fingerprint.
 
     python benchmarks/project/scan.py [--files 5000] [--megabytes 200] [--text 0.05] [--rounds 7]
 
-"cold" reads every byte (from the page cache), "unchanged" finds that nothing changed, "one edit" that one file did.
-A part of the bytes (`--text`) is code and configuration, the rest is random. Beside it stands git, which looks for no
-secrets: `git add --all` followed by `git write-tree`, with an empty index, and again with a full one.
+"cold" reads every byte (from the page cache), "unchanged" finds no change, and "one edit" finds one changed file. A
+part of the bytes (`--text`) is code and configuration, the rest is random. For comparison git, which does not search
+for secrets, runs `git add --all` and `git write-tree`: with an empty index, and again with a full one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ docs/_build/
 
 
 def make_project(root: Path, files: int, size: int, text: float = 0.0) -> None:
-    """A project of random files in 350 folders; of every so many, one is text."""
+    """Creates a project of random files in 350 folders; every n-th file is text."""
     source = random.Random(0)
     lines = [f"    value_{number} = config['key_{number}'] * {source.random()}  # a line\n" for number in range(1000)]
     every = round(1 / text) if text else files + 1
@@ -67,14 +67,14 @@ def make_project(root: Path, files: int, size: int, text: float = 0.0) -> None:
 
 
 class Times(NamedTuple):
-    """Milliseconds, each the median of all rounds; CPU of all threads of this process, not of others."""
+    """Medians of all rounds in milliseconds; `cpu` counts all threads of this process and no child processes."""
 
     wall: float
     cpu: float
 
 
 def median(action: Callable[[], object], rounds: int, before: Callable[[], object] = lambda: None) -> Times:
-    """How long `action` takes."""
+    """Measures `action`; `before` runs before each round and is not measured."""
     times: list[tuple[float, float]] = []
     for _ in range(rounds):
         before()
@@ -85,7 +85,7 @@ def median(action: Callable[[], object], rounds: int, before: Callable[[], objec
 
 
 def walk(root: Path) -> int:
-    """The least any scan does: list and stat everything."""
+    """Lists and stats everything, which every scan has to do."""
     total = 0
     folders = [str(root)]
     while folders:
@@ -99,19 +99,19 @@ def walk(root: Path) -> int:
 
 
 def git(root: Path) -> None:
-    """What git does to know the tree's hash."""
+    """Lets git compute the hash of the tree."""
     for command in (["add", "--all"], ["write-tree"]):
         subprocess.run(["git", "-C", root, *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def forget(root: Path) -> None:
-    """An empty git repository."""
+    """Replaces the git repository by an empty one."""
     shutil.rmtree(root / ".git", ignore_errors=True)
     subprocess.run(["git", "-C", root, "init", "--quiet"], check=True)
 
 
 def edit(root: Path) -> Callable[[], None]:
-    """Changes one byte of one file, another at each call."""
+    """A function that changes one byte of another file at each call."""
     numbers = iter(range(1000))
 
     def change() -> None:
@@ -123,10 +123,10 @@ def edit(root: Path) -> Callable[[], None]:
 
 
 def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, Times, float | None]]:
-    """Rows: what, ours and git's wall time."""
+    """Rows of the table: name, our times and git's wall time."""
     settings: Settings = load(root)
     has_git = shutil.which("git") is not None
-    time.sleep(2.1)  # what was touched within 2 s is read again
+    time.sleep(2.1)  # files changed within 2 s are read again
 
     def ours() -> Project:
         return Project.open(root, home)
@@ -134,7 +134,7 @@ def measure(root: Path, home: Home, rounds: int) -> list[tuple[str, Times, float
     def clean() -> None:
         shutil.rmtree(home.root, ignore_errors=True)
 
-    # git's runs come after all of ours: its objects would fill the page cache in between
+    # git runs last, because its objects fill the page cache
     rows: list[tuple[str, Times, float | None]] = [
         ("walk and stat alone", median(lambda: walk(root), rounds), None),
         ("list the files", median(lambda: list_files(root, settings), rounds), None),

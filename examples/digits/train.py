@@ -27,7 +27,7 @@ def parse_arguments():
 
 
 def local_folder(place):
-    """Vertex AI mounts every bucket under /gcs, so a model saved there is uploaded as it is written."""
+    """The path of a folder in a bucket: Vertex AI mounts every bucket under /gcs."""
     return Path(place.replace("gs://", "/gcs/", 1) if place.startswith("gs://") else place)
 
 

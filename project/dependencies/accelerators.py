@@ -1,7 +1,7 @@
-"""What builds for CUDA and for CPUs mean: the index that has them, and a job with a GPU that could not use it.
+"""Builds of packages for CUDA and for CPUs: finds their indexes, and rejects CPU builds for jobs with a GPU.
 
-PyTorch marks its builds by local versions (`2.1.0+cu121`, `2.1.0+cpu`) and keeps each kind in an index of its own:
-https://pytorch.org/get-started/previous-versions/. JAX and TensorFlow have extras and packages for them:
+PyTorch marks its builds by local versions (`2.1.0+cu121`, `2.1.0+cpu`) and has an index for each kind:
+https://pytorch.org/get-started/previous-versions/. JAX and TensorFlow use extras and packages instead:
 https://docs.jax.dev/en/latest/installation.html, https://www.tensorflow.org/install/pip.
 """
 
@@ -25,20 +25,20 @@ _JAX_LINKS = "https://storage.googleapis.com/jax-releases/jax_cuda_releases.html
 _TORCH = frozenset(("torch", "torchvision", "torchaudio", "torchtext", "functorch", "torchdata"))
 _CUDA_PACKAGE = re.compile(r"jax-cuda\d+-(plugin|pjrt)$|nvidia-cudnn")
 _AND_CUDA = Version("2.14")
-"""The first TensorFlow with the extra `and-cuda`."""
+"""First TensorFlow version with the extra `and-cuda`."""
 _PLUGIN = Version("0.4.26")
-"""The first JAX whose CUDA builds are on PyPI."""
+"""First JAX version with CUDA builds on PyPI."""
 
 
 def wants_gpu(settings: Settings) -> bool:
-    """Whether the project's job runs on GPUs of NVIDIA's."""
+    """Whether the project's job runs on NVIDIA GPUs."""
     machine = settings.job.machine
     named = (machine.accelerator_type or "").startswith("NVIDIA")
     return named or comes_with_gpu(machine.machine_type)
 
 
 def counterpart(requirement: Requirement) -> Counterpart | None:
-    """TensorFlow's GPU build, which became part of tensorflow itself: https://pypi.org/project/tensorflow-gpu/."""
+    """The replacement of tensorflow-gpu, which became part of tensorflow: https://pypi.org/project/tensorflow-gpu/."""
     name, version = canonicalize_name(requirement.name), _pin(requirement)
     if name == "tensorflow-gpu" and (version is None or version >= Version("2.1")):
         extra = "[and-cuda]" if version is None or version >= _AND_CUDA else ""
@@ -47,11 +47,11 @@ def counterpart(requirement: Requirement) -> Counterpart | None:
 
 
 def indexes(texts: Sequence[str], known: str) -> list[tuple[str, str]]:
-    """The options that make builds with a local version findable, each with the reason.
+    """Options for the indexes of builds with a local version, each with the reason.
 
     Args:
         texts: The requirements.
-        known: Where packages are looked for already, as text; an index of such builds is not added twice.
+        known: The indexes that are used already, as text; none of them is added again.
     """
     added: dict[str, str] = {}
     for requirement in _requirements(texts):
@@ -60,17 +60,17 @@ def indexes(texts: Sequence[str], known: str) -> list[tuple[str, str]]:
             continue
         name = canonicalize_name(requirement.name)
         if name in _TORCH and f"/whl/{local}" not in known and "/whl/torch_stable" not in known:
-            added.setdefault(f"--extra-index-url {_TORCH_INDEX}/{local}", f"{name}=={_pin(requirement)} is there only")
+            added.setdefault(f"--extra-index-url {_TORCH_INDEX}/{local}", f"{name}=={_pin(requirement)} is only there")
         elif name == "jaxlib" and local.startswith("cuda") and "jax-releases" not in known:
-            added.setdefault(f"--find-links {_JAX_LINKS}", f"{name}=={_pin(requirement)} is there only")
+            added.setdefault(f"--find-links {_JAX_LINKS}", f"{name}=={_pin(requirement)} is only there")
     return list(added.items())
 
 
 def refuse_cpu_only(texts: Sequence[str], listed: Requirements, settings: Settings) -> None:
-    """Stops a job with a GPU whose list asks for a build that can't use it.
+    """Rejects requirements of CPU-only builds if the job has a GPU.
 
     Raises:
-        DependencyError: It names the lines and the exact replacements.
+        DependencyError: It names the lines and their replacements.
     """
     if not wants_gpu(settings):
         return
@@ -85,10 +85,10 @@ def refuse_cpu_only(texts: Sequence[str], listed: Requirements, settings: Settin
 
 
 def refuse_cpu_only_lock(packages: Sequence[tuple[str, str]], listed: Requirements, settings: Settings) -> None:
-    """The same for what was resolved: an index of CPU builds gives one though no line says so.
+    """Rejects resolved CPU-only builds if the job has a GPU: an index can provide them although no line names one.
 
     Raises:
-        DependencyError: It names the packages and the exact replacements.
+        DependencyError: It names the packages and their replacements.
     """
     if not wants_gpu(settings):
         return
@@ -104,7 +104,7 @@ def refuse_cpu_only_lock(packages: Sequence[tuple[str, str]], listed: Requiremen
 
 
 def _cpu_only(name: str, version: Version | None) -> str | None:
-    """What to write instead of a build for CPUs; None for anything else."""
+    """The replacement of a CPU-only build; None for any other package."""
     pin = f"=={version.public}" if version else ""
     if name in _TORCH and version and version.local and not version.local.startswith("cu"):
         return f"{name}{pin}"  # PyPI's builds for Linux are for CUDA
@@ -114,18 +114,19 @@ def _cpu_only(name: str, version: Version | None) -> str | None:
 
 
 def _jax(version: Version | None) -> str:
+    """JAX's requirement with CUDA."""
     pin = f"=={version.public}" if version else ""
     return f"jax[cuda12]{pin}" if version is None or version >= _PLUGIN else f"jax[cuda12_pip]{pin}"
 
 
 def _brings_cuda(versions: Mapping[str, str], settings: Settings) -> bool:
-    """Whether CUDA's libraries come as packages, or may come with an image of the project's own."""
+    """Whether CUDA's libraries are among the packages, or may be in the project's own image."""
     own_image = settings.base is not None or (settings.root / "Dockerfile").is_file()
     return own_image or "+cuda" in versions.get("jaxlib", "") or any(_CUDA_PACKAGE.match(name) for name in versions)
 
 
 def _refuse(found: Mapping[str, str], versions: Mapping[str, str], listed: Requirements, settings: Settings) -> None:
-    """Raises for what was found: names to their replacements."""
+    """Raises an error if anything was found: replacements by package name."""
     if not found:
         return
     lines = {name: _line(name, listed.lines) for name in found}
@@ -175,12 +176,12 @@ def _line(name: str, lines: Sequence[Line]) -> Line | None:
 
 
 def describe(packages: Mapping[str, str], settings: Settings) -> list[str]:
-    """What is worth knowing about builds for GPUs in a frozen list; one sentence each."""
+    """Remarks on builds for GPUs in a frozen list, one sentence each."""
     torch, tensorflow = packages.get("torch", ""), _version(packages.get("tensorflow", ""))
     gpu = wants_gpu(settings)
     notes: list[str] = []
     if torch and "+" not in torch and not gpu:
-        notes.append(f"torch {torch} brings CUDA, which a job without GPU can't use: torch=={torch}+cpu is smaller")
+        notes.append(f"torch {torch} contains CUDA, which a job without a GPU can't use: torch=={torch}+cpu is smaller")
     if tensorflow and tensorflow < _AND_CUDA and gpu and settings.base is None:
         notes.append(
             f"tensorflow {tensorflow} finds CUDA only in the base image: set base under [tool.vertex-training]"

@@ -1,8 +1,7 @@
-"""Where a project's dependencies are listed: which list counts, and all of them read into the same lines."""
+"""Finds and reads a project's dependency list; every format gives the same `Requirements`."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import tomllib
@@ -17,34 +16,35 @@ from . import interpreters, uv
 from .formats import conda, poetry, pylock
 from .formats.requirements_txt import Line, Requirements, decoded, package_of, read_file, read_text
 
-_OTHERS = {
-    "Pipfile": "Write it out: pipenv requirements > requirements.txt",
+_UNSUPPORTED = {
+    "Pipfile": "Export it: pipenv requirements > requirements.txt",
     "setup.py": "List what the script imports in requirements.txt, or freeze what is installed: --freeze environment",
 }
 _PYPI = "https://pypi.org/simple"
 
 
 def read(root: Path, settings: Settings) -> Requirements:
-    """Reads the project's list.
+    """Reads the project's dependency list.
 
-    Looked for in this order, unless the setting `freeze` names one: the `requirements` setting, uv.lock, pylock.toml,
-    poetry.lock, requirements.txt, `dependencies` of pyproject.toml, conda's files.
+    The setting `freeze` chooses the list. Without it the first of these counts: the `requirements` setting, uv.lock,
+    pylock.toml, poetry.lock, requirements.txt, `dependencies` in pyproject.toml, conda's files.
 
     Raises:
-        DependencyError: A file is missing or unreadable, or is of a kind that can't be used.
+        DependencyError: A file is missing, can't be read, or has a format that can't be frozen.
     """
     root = root.resolve()
     if settings.freeze == "auto":
-        return _whatever_is_there(root, settings)
+        return _first_list(root, settings)
     listed = _READERS[settings.freeze](root, settings)
     if listed is None:
         raise DependencyError(
-            f"there is nothing to freeze as {settings.freeze}", where=root, next_step=_ABSENT[settings.freeze]
+            f"there is nothing to freeze as {settings.freeze}", where=root, next_step=_HOW_TO_CREATE[settings.freeze]
         )
     return listed
 
 
-def _whatever_is_there(root: Path, settings: Settings) -> Requirements:
+def _first_list(root: Path, settings: Settings) -> Requirements:
+    """The first list in the order of `_READERS`; empty if there is none."""
     if settings.requirements is not None:
         listed = _requirements(root, settings)
         assert listed is not None
@@ -52,7 +52,7 @@ def _whatever_is_there(root: Path, settings: Settings) -> Requirements:
     for method, reader in _READERS.items():
         if method != "environment" and (listed := reader(root, settings)):
             return listed
-    for name, step in _OTHERS.items():
+    for name, step in _UNSUPPORTED.items():
         if (root / name).is_file():
             raise DependencyError(f"{name} can't be frozen", where=root, next_step=step)
     return Requirements()
@@ -67,21 +67,21 @@ def _requirements(root: Path, settings: Settings) -> Requirements | None:
         raise DependencyError(
             f"there is no {name}",
             where=root,
-            next_step="Correct requirements under [tool.vertex-training] in pyproject.toml",
+            next_step="Fix requirements under [tool.vertex-training] in pyproject.toml",
         )
     if conda.is_export(text := decoded(path, name)):
         return conda.of_export(path, text, settings)
     return replace(read_file(root, path), method=name)
 
 
-def _pyproject(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001 - readers look alike
+def _pyproject(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001 - all readers have one signature
     path = root / "pyproject.toml"
     text = decoded(path, path.name) if path.is_file() else ""
     dependencies = tomllib.loads(text).get("project", {}).get("dependencies")
     if dependencies is None:
         return None
     if not isinstance(dependencies, list) or not all(isinstance(item, str) for item in dependencies):
-        raise DependencyError("dependencies must be a list of texts", where=path, next_step="Correct that list")
+        raise DependencyError("dependencies must be a list of texts", where=path, next_step="Fix that list")
     lines = []
     for item in dependencies:
         number = text[: max(text.find(item), 0)].count("\n") + 1
@@ -96,14 +96,13 @@ def _uv_lock(root: Path, settings: Settings) -> Requirements | None:  # noqa: AR
     if not (root / "pyproject.toml").is_file():
         raise DependencyError("uv.lock has no pyproject.toml beside it", where=root, next_step="Put it there")
     text = decoded(path, path.name)
-    listed = read_text(root, path.name, _exported(root, text, decoded(root / "pyproject.toml", "pyproject.toml")))
+    listed = read_text(root, path.name, _exported(root))
     options = _registries(path, text)
-    return replace(listed, lines=_placed(listed.lines, text), options=(*listed.options, *options))
+    return replace(listed, lines=_with_lock_lines(listed.lines, text), options=(*listed.options, *options))
 
 
-@functools.lru_cache(maxsize=4)
-def _exported(root: Path, lock: str, project: str) -> str:  # noqa: ARG001 - the texts decide the answer
-    """`uv.lock` as a requirements file, by uv, as it stands: nothing is looked up."""
+def _exported(root: Path) -> str:
+    """`uv.lock` as a requirements file, exported by uv without asking an index."""
     command = ["export", "--frozen", "--no-emit-project", "--no-dev", "--no-header", "--no-annotate"]
     finished = uv.run(command, cwd=root)
     if finished.returncode != 0:
@@ -114,7 +113,7 @@ def _exported(root: Path, lock: str, project: str) -> str:  # noqa: ARG001 - the
 
 
 def _registries(path: Path, text: str) -> list[str]:
-    """The indexes besides PyPI that a uv.lock's packages come from."""
+    """The indexes other than PyPI that packages of a uv.lock come from, as options of a requirements file."""
     try:
         packages: list[dict[str, Any]] = tomllib.loads(text).get("package", [])
     except tomllib.TOMLDecodeError:
@@ -127,8 +126,8 @@ def _registries(path: Path, text: str) -> list[str]:
     ]
 
 
-def _placed(lines: tuple[Line, ...], text: str) -> tuple[Line, ...]:
-    """The lines with the place in the lock that names their package, which is what a person can look up."""
+def _with_lock_lines(lines: tuple[Line, ...], text: str) -> tuple[Line, ...]:
+    """The lines with the line numbers of their packages in the lock, which a user can look up."""
     places = {name: number for number, raw in enumerate(text.splitlines(), 1) if (name := _named(raw))}
     return tuple(replace(line, number=places.get(line.name or "", line.number)) for line in lines)
 
@@ -149,7 +148,7 @@ def _poetry(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG
 
 
 def _environment(root: Path, settings: Settings) -> Requirements | None:
-    """What is installed in the user's own Python, as `pip freeze` writes it."""
+    """The packages installed in the user's own Python, as `pip freeze` lists them."""
     found = interpreters.interpreters(root, os.environ)
     interpreter = next((it for it in found if it.python == settings.python), None)
     if interpreter is None:
@@ -180,14 +179,14 @@ _READERS: Mapping[str, Reader] = {
     "conda": _conda,
     "environment": _environment,
 }
-"""How each list is read, in the order in which they are looked for."""
+"""Reader of each kind of list, in the order in which lists are looked for."""
 
-_ABSENT = {
-    "uv.lock": "Make one: uv lock",
-    "pylock.toml": "Make one: uv export --format pylock.toml -o pylock.toml, or pip lock",
-    "poetry.lock": "Make one: poetry lock",
-    "requirements.txt": "Make one: pip freeze > requirements.txt",
+_HOW_TO_CREATE = {
+    "uv.lock": "Create it: uv lock",
+    "pylock.toml": "Create it: uv export --format pylock.toml -o pylock.toml, or pip lock",
+    "poetry.lock": "Create it: poetry lock",
+    "requirements.txt": "Create it: pip freeze > requirements.txt",
     "pyproject.toml": "List the dependencies under [project] in pyproject.toml",
-    "conda": "Make one: conda env export --no-builds > environment.yml",
+    "conda": "Create it: conda env export --no-builds > environment.yml",
     "environment": "Activate the environment that has the packages",
 }

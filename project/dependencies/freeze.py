@@ -1,4 +1,4 @@
-"""Step 2: the exact dependencies, resolved by uv for the machine that will train."""
+"""Step 2: the exact dependencies, resolved by uv for the machine that will train the model."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .resolver_errors import explain
 from .translate import Entry, Plan, make_plan
 
 TARGET = "x86_64-manylinux_2_28"
-"""linux/amd64 with glibc 2.28 or later: every base since Debian 10; wheels for older ones fit too."""
+"""linux/amd64 with glibc 2.28 or later, as in every base image since Debian 10; wheels for older glibc work too."""
 
 _VERSION = 2
 _LOCKS_KEPT = 200
-_DECIDING = (
+_UV_VARIABLES = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
     *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND"),
 )
-"""Variables on which uv's answer depends; a new value of any other, as of UV_CACHE_DIR, changes nothing."""
+"""Variables that change what uv resolves; others, such as UV_CACHE_DIR, don't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,15 @@ class Lock:
     """Frozen dependencies.
 
     Attributes:
-        text: A pylock.toml (https://packaging.python.org/specifications/pylock-toml): wheels only, with URL
-            and sha256; empty for no dependencies at all, and for conda's.
-        python: Minor version it was resolved for.
+        text: A pylock.toml (https://packaging.python.org/specifications/pylock-toml) of wheels with URL and
+            sha256; empty without dependencies, and for a conda list.
+        python: Python minor version that it was resolved for.
         packages: Names and versions, sorted.
-        digest: sha256 of what gets installed (names, versions, wheels' hashes), whatever index it comes from.
-        method: Which list it comes from, as "requirements.txt".
-        changes: What became of the lines that could not stay as they were.
-        notes: What else is worth knowing, one sentence each.
-        conda: The list is conda's and was not translated: the image has to be made by conda.
+        digest: sha256 of names, versions and hashes of the wheels; it does not depend on the index they come from.
+        method: The list that was frozen, such as "requirements.txt".
+        changes: The lines that were replaced, built, dropped or added.
+        notes: Further remarks, one sentence each.
+        conda: Whether it is a conda list that was not translated, so that conda has to make the image.
     """
 
     text: str
@@ -63,51 +63,63 @@ class Lock:
 
 
 def freeze(
-    root: Path, settings: Settings, *, cache: Path, platform: str | None = TARGET, refresh: bool = False
+    root: Path,
+    settings: Settings,
+    *,
+    cache: Path,
+    listed: Requirements | None = None,
+    platform: str | None = TARGET,
+    refresh: bool = False,
 ) -> Lock:
-    """Resolves the project's list to wheels that install on `platform`: the proof that they do, before any build.
+    """Resolves the project's dependency list to wheels, which proves before any build that it installs on `platform`.
 
-    The answer for the same list stays the same until `refresh`: like a lock file, it doesn't move
-    when an index gets a new release.
+    The result for the same list stays the same until `refresh`. As with a lock file, a new release on an index
+    changes nothing.
 
     Args:
         root: The project's folder.
-        settings: Its settings.
+        settings: The project's settings.
         cache: Folder that keeps locks and the wheels that were built for them.
-        platform: As `uv pip compile --python-platform` names it; None for this machine.
-        refresh: Resolve again although the answer is known.
+        listed: The project's dependency list; None reads it.
+        platform: Value of `uv pip compile --python-platform`; None for this machine.
+        refresh: Whether to resolve again although the result is known.
 
     Raises:
-        DependencyError: A requirement that can't be frozen, with its file and line; transient if an index could
-            not be reached.
+        DependencyError: A requirement can't be frozen; it names file and line. Transient if an index could not be
+            reached.
         StorageError: The disk is full.
     """
     root = root.resolve()
-    listed, plan = _planned(root, settings)
+    listed = listed or read(root, settings)
+    plan = _plan(root, settings, listed)
     if listed.conda:
         return replace(_lock("", settings.python), method=listed.method, conda=True)
     if not plan.requirements and not plan.builds:
         lock = _lock("", settings.python)
     else:
-        store = cache / "locks" / f"{_key(root, plan, settings.python, platform)}.toml"
-        known = None if refresh else _known(store, settings.python)
-        lock = known if known and not missing_wheels(known) else None
-        if lock is None:
-            with storage_errors(cache):
-                wheels = [
-                    build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds
-                ]
-                text = _resolve(root, plan, wheels, settings.python, platform)
-                lock = _lock(text, settings.python)
-                _require_hashes(lock, plan)
-                _keep(store, text)
+        lock = _resolved(root, settings, plan, cache, platform, refresh=refresh)
     accelerators.refuse_cpu_only_lock(lock.packages, listed, settings)
     notes = (*listed.notes, *accelerators.describe(dict(lock.packages), settings))
     return replace(lock, method=listed.method, changes=_at_commits(plan, cache), notes=notes)
 
 
+def _resolved(root: Path, settings: Settings, plan: Plan, cache: Path, platform: str | None, *, refresh: bool) -> Lock:
+    """The lock of the plan's requirements, from the cache unless `refresh` or one of its wheels is gone."""
+    store = cache / "locks" / f"{_key(root, plan, settings.python, platform)}.toml"
+    known = None if refresh else _known(store, settings.python)
+    if known and not missing_wheels(known):
+        return known
+    with storage_errors(cache):
+        wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
+        text = _resolve(root, plan, wheels, settings.python, platform)
+        lock = _lock(text, settings.python)
+        _require_hashes(lock, plan)
+        _keep(store, text)
+    return lock
+
+
 def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
-    """The plan's changes, in which branches and tags became commits."""
+    """The plan's changes, with the commits in place of branches and tags."""
     found = ((build, local_wheels.commit_of(build, cache)) for build in plan.builds)
     commits = {build.place: f"a wheel of commit {commit}" for build, commit in found if commit}
     return tuple(
@@ -117,32 +129,37 @@ def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
 
 
 def missing_wheels(lock: Lock) -> bool:
-    """Whether a wheel that was built for the lock is gone: the cache may be emptied."""
+    """Whether a wheel that was built for the lock is gone, because the cache was emptied."""
     return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
 
 
-def request_key(root: Path, settings: Settings) -> str:
-    """A hash of everything that decides what `freeze` answers, but for what indexes hold at the time.
+def request_key(root: Path, settings: Settings, listed: Requirements | None = None) -> str:
+    """A hash of everything that decides the result of `freeze`, apart from the content of indexes.
+
+    Args:
+        root: The project's folder.
+        settings: The project's settings.
+        listed: The project's dependency list; None reads it.
 
     Raises:
-        DependencyError: A requirement that can't be frozen at all.
+        DependencyError: A requirement can't be frozen.
     """
     root = root.resolve()
-    listed, plan = _planned(root, settings)
+    listed = listed or read(root, settings)
+    plan = _plan(root, settings, listed)
     refusing = [accelerators.wants_gpu(settings), settings.base]
     facts = json.dumps([_key(root, plan, settings.python, TARGET), listed.conda, refusing])
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
-def _planned(root: Path, settings: Settings) -> tuple[Requirements, Plan]:
-    listed = read(root, settings)
+def _plan(root: Path, settings: Settings, listed: Requirements) -> Plan:
     installed: dict[str, str] = {}
     if any(line.text.startswith(("-e", "--editable")) or "file:" in line.text for line in listed.lines):
         for interpreter in reversed(interpreters.interpreters(root, os.environ)):
             installed |= interpreter.installed()
-    told = {**os.environ, **uv.environment(os.environ)}
-    known = "\n".join([*(told.get(name, "") for name in _DECIDING), *_uv_settings(root)])
-    return listed, make_plan(root, settings, listed, installed, known)
+    variables = {**os.environ, **uv.environment(os.environ)}
+    known = "\n".join([*(variables.get(name, "") for name in _UV_VARIABLES), *_uv_settings(root)])
+    return make_plan(root, settings, listed, installed, known)
 
 
 def _keep(store: Path, text: str) -> None:
@@ -167,7 +184,7 @@ def _resolve(root: Path, plan: Plan, wheels: Sequence[str], python: str, platfor
 
 
 def _require_hashes(lock: Lock, plan: Plan) -> None:
-    """A list with hashes names files, not versions: another file of the same version is refused."""
+    """Rejects a wheel that the list's hashes don't name, even if its version is right."""
     packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
     for package in packages:
         allowed = plan.hashes.get(package["name"])
@@ -177,12 +194,12 @@ def _require_hashes(lock: Lock, plan: Plan) -> None:
             raise DependencyError(
                 f"the index's wheel of {package['name']} {package['version']} is not one of {plan.method}'s hashes",
                 where=line.place if line else plan.method,
-                next_step="Make the list again, or ask why the file changed",
+                next_step="Generate the list again, or find out why the file changed",
             )
 
 
 def _relocatable(text: str, root: Path) -> str:
-    """Makes wheels inside the project relative to it, so that the text doesn't tell where the project lies."""
+    """Makes paths of wheels inside the project relative to it, so that the lock is the same in every folder."""
 
     def relative(match: re.Match[str]) -> str:
         path = unquote(match[1])
@@ -199,20 +216,20 @@ def absolute(text: str, root: Path) -> str:
 
 
 def _key(root: Path, plan: Plan, python: str, platform: str | None) -> str:
-    """Everything that decides the answer, but for what indexes hold at the time."""
+    """A hash of everything that decides what uv resolves, apart from the content of indexes."""
     settings = {**os.environ, **uv.environment(os.environ)}
     hashes = sorted((name, sorted(allowed)) for name, allowed in plan.hashes.items())
     facts: list[Any] = [_VERSION, python, platform or sys.platform, plan.requirements, plan.constraints, plan.options]
     facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
-    facts.append([(name, settings[name]) for name in _DECIDING if settings.get(name)])
+    facts.append([(name, settings[name]) for name in _UV_VARIABLES if settings.get(name)])
     facts.append(_folders_of_wheels(root, plan, settings.get("UV_FIND_LINKS", "")))
     facts.append(_uv_settings(root))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
 def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:
-    """What lies in local folders of wheels: one that is put or changed there must be seen."""
+    """Name, size and time of each file in local folders of wheels, so that a new or changed wheel counts."""
     written = [option.split(maxsplit=1)[1] for option in plan.options if option.startswith("--find-links ")]
     folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
     entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
@@ -220,7 +237,7 @@ def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, in
 
 
 def _uv_settings(root: Path) -> list[str]:
-    """The project's own settings of uv, which name indexes too: https://docs.astral.sh/uv/reference/settings/."""
+    """The project's settings for uv, which can name indexes: https://docs.astral.sh/uv/reference/settings/."""
     own, shared = root / "uv.toml", root / "pyproject.toml"
     tool = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {}) if shared.is_file() else {}
     return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
@@ -243,7 +260,7 @@ def _lock(text: str, python: str) -> Lock:
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise DependencyError(
             f"the lock can't be read: {error}",
-            next_step="Every package must be a wheel with a sha256: try a newer uv",
+            next_step="Upgrade uv: every package must be a wheel with a sha256",
             detail=text,
         ) from error
     digest = hashlib.sha256(json.dumps([_VERSION, python, versions, hashes]).encode()).hexdigest()
@@ -251,5 +268,5 @@ def _lock(text: str, python: str) -> Lock:
 
 
 def _wheels(package: dict[str, Any]) -> list[dict[str, Any]]:
-    """A package's wheels; one that a path or an address names stands as an archive."""
+    """A package's wheels; one that the list names by path or URL is an `archive` in the lock."""
     return [package["archive"]] if "archive" in package else package["wheels"]

@@ -1,8 +1,7 @@
-"""The Pythons in which a person runs the script, and what is installed in them; read from their folders alone."""
+"""Finds the user's Python interpreters and their installed packages by reading folders, without running them."""
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
 import re
@@ -24,12 +23,12 @@ _DISTRIBUTION = re.compile(r"^(?P<name>[^-]+)-(?P<version>[^-]+?)(?:-py[\d.]+)?\
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python with what is installed in it.
+    """A Python interpreter and its packages.
 
     Attributes:
         path: The program.
-        python: Minor version, as "3.11".
-        sites: Folders of installed packages.
+        python: Minor version, such as "3.11".
+        sites: Its `site-packages` folders.
     """
 
     path: Path
@@ -37,26 +36,26 @@ class Interpreter:
     sites: tuple[Path, ...]
 
     def installed(self) -> dict[str, str]:
-        """Canonical names to versions."""
+        """Versions of the installed packages by canonical name."""
         entries = sorted(entry.name for site in self.sites if site.is_dir() for entry in site.iterdir())
         found = (match for entry in entries if (match := _DISTRIBUTION.match(entry)))
         return {canonicalize_name(match["name"]): match["version"] for match in found}
 
     def signature(self) -> str:
-        """A hash of which Python it is and what is installed in it."""
+        """A hash of the interpreter and its installed packages."""
         facts = [str(self.path), self.python, *sorted(f"{name}=={it}" for name, it in self.installed().items())]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
-    def lacks(self, lines: Sequence[Line]) -> str | None:
-        """The first requirement that isn't met, in words; None if all are."""
+    def unmet(self, lines: Sequence[Line]) -> str | None:
+        """The first requirement that isn't met, in words; None if all are met."""
         installed = self.installed()
-        return next((lack for line in lines if (lack := _lack(line, installed))), None)
+        return next((reason for line in lines if (reason := _unmet(line, installed))), None)
 
 
 def interpreters(root: Path, variables: Mapping[str, str]) -> list[Interpreter]:
-    """Where the user may run the project's script, likeliest first.
+    """The interpreters with which the user may run the script, most likely first.
 
-    The activated environment, the project's own, then the one that runs this program.
+    These are the activated environment, the project's own, and the Python that runs this program.
     """
     named = [variables.get(name) for name in ("VIRTUAL_ENV", "CONDA_PREFIX")]
     folders = [Path(name) for name in named if name] + [root / ".venv", root / "venv"]
@@ -64,7 +63,6 @@ def interpreters(root: Path, variables: Mapping[str, str]) -> list[Interpreter]:
     return [*found, this_interpreter()]
 
 
-@functools.cache
 def this_interpreter() -> Interpreter:
     """The Python that runs this program."""
     sites = (Path(folder) for folder in sys.path if folder.endswith(("site-packages", "dist-packages")))
@@ -74,17 +72,17 @@ def this_interpreter() -> Interpreter:
 def choose(
     root: Path, lines: Sequence[Line], python: str, variables: Mapping[str, str] = os.environ
 ) -> tuple[Interpreter | None, str]:
-    """The first interpreter of that minor version in which all requirements are met.
+    """The first interpreter of that minor version that meets all requirements.
 
     Returns:
-        It and nothing, or None and why the likeliest one can't be used.
+        The interpreter and "", or None and the reason why the most likely one can't be used.
     """
     reasons: list[str] = []
     for interpreter in interpreters(root, variables):
         if interpreter.python != python:
             reasons.append(f"{interpreter.path} is Python {interpreter.python}, and the project wants {python}")
-        elif lack := interpreter.lacks(lines):
-            reasons.append(f"{interpreter.path} {lack}")
+        elif reason := interpreter.unmet(lines):
+            reasons.append(f"{interpreter.path} {reason}")
         else:
             return interpreter, ""
     return None, reasons[0]
@@ -98,23 +96,23 @@ def conda_environment(variables: Mapping[str, str], python: str) -> Interpreter 
 
 
 def _in_folder(folder: Path) -> Interpreter | None:
-    """The Python of a virtual or conda environment."""
+    """The Python of a virtual or conda environment; None if there is none."""
     program = folder / "bin" / "python"
     if not program.exists():
         return None
     sites = sorted(folder.glob("lib/python3.*/site-packages"))
     if len(sites) != 1:
-        return None  # of a Python that was replaced, or none at all
+        return None  # left over from another Python version, or not an environment
     return Interpreter(program, sites[0].parent.name.removeprefix("python"), tuple(sites))
 
 
-def _lack(line: Line, installed: Mapping[str, str]) -> str | None:
+def _unmet(line: Line, installed: Mapping[str, str]) -> str | None:
     if line.name is None or line.constraint:
         return None
     try:
         wanted = Requirement(line.text)
         applies = wanted.marker is None or wanted.marker.evaluate()
-    except (InvalidRequirement, UndefinedEnvironmentName):  # a folder or a repository: any version will do
+    except (InvalidRequirement, UndefinedEnvironmentName):  # a folder or repository: every version counts
         wanted, applies = Requirement(line.name), True
     version = installed.get(line.name)
     if not applies or (version and _fits(wanted, version)):

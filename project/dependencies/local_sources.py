@@ -1,4 +1,4 @@
-"""Lines that name a folder, a file or a repository instead of a release, and what can be made of them."""
+"""Requirements that name a folder, a file or a repository instead of a release."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Build:
     """A package that has to be built as a wheel.
 
     Attributes:
-        name: Canonical, where the line tells it.
-        extras: As "a,b".
-        marker: Its environment marker, as text.
-        place: The line's `file:line`.
+        name: Canonical name, if the line has one.
+        extras: Such as "a,b".
+        marker: Environment marker, as text.
+        place: `file:line` of the requirement.
         folder: The folder or archive on this machine; None for a repository.
-        url: The repository.
+        url: URL of the repository.
         ref: Commit, tag or branch; empty for the default branch.
-        subdirectory: Where in the repository the package lies.
+        subdirectory: The package's folder in the repository.
     """
 
     name: str | None
@@ -50,25 +50,25 @@ class Build:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Name of the result, for a report."""
         if self.folder:
             return f"a wheel of {self.name or self.folder.name}"
         return f"a wheel of {self.ref[:12] or 'its default branch'}"
 
     def requirement(self, wheel: Path) -> str:
-        """What asks uv for the wheel that was built."""
+        """The requirement by which uv installs the built wheel."""
         name = self.name or wheel.name.partition("-")[0]
         return _requirement(name, self.extras, self.marker, wheel)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a line names; see `Build` for the attributes that both have.
+    """What a requirement names instead of a release. `Build` describes the attributes that both have.
 
     Attributes:
-        path: On this machine; None for a repository.
-        version: As a file's name tells it.
-        vcs: The program that reads the repository.
+        path: The folder or file on this machine; None for a repository.
+        version: Version in the file's name, if there is one.
+        vcs: Version control program of the repository, such as "git"; empty for a path.
     """
 
     name: str | None
@@ -85,34 +85,34 @@ class Source:
 
     @property
     def exists(self) -> bool:
-        """Whether it lies on this machine and can be shipped."""
+        """Whether it is on this machine and can be shipped."""
         return self.path is not None and (self.path.is_file() or _is_package(self.path))
 
     @property
     def reason(self) -> str:
-        """Why it becomes a wheel."""
+        """Why it is built as a wheel."""
         if self.path:
-            return "lies on this machine: shipped with the code"
+            return "is on this machine: shipped with the code"
         return "comes from a repository" + (f", kept at {self.ref}" if self.ref else "")
 
     def applies(self, environment: Mapping[str, str]) -> bool:
-        """Whether its marker is true there."""
+        """Whether its marker is true in `environment`."""
         try:
             return Marker(self.marker).evaluate(dict(environment))
         except InvalidMarker:
             return True
 
     def is_project(self, root: Path, name: str | None) -> bool:
-        """Whether it is the project in `root`, installed from its folder or its repository."""
+        """Whether it is the project in `root` itself, named by its folder or its repository."""
         if self.path:
             return self.path == root
         return bool(name) and self.name == name and not self.subdirectory and (root / ".git").exists()
 
     def build(self) -> Build | None:
-        """How to make a wheel of it; None for what is one.
+        """The wheel to build from it; None if it is a wheel already.
 
         Raises:
-            DependencyError: A repository that only another program than git reads.
+            DependencyError: The repository needs another program than git.
         """
         if self.vcs not in {"", "git"}:
             raise DependencyError(
@@ -125,16 +125,16 @@ class Source:
         return Build(self.name, self.extras, self.marker, self.place, self.path, self.url, self.ref, self.subdirectory)
 
     def named(self) -> str:
-        """Its name with extras."""
+        """Name with extras."""
         return f"{self.name}[{self.extras}]" if self.extras else str(self.name)
 
     def requirement(self, wheel: Path | None) -> str:
-        """What asks uv for it as a wheel on this machine."""
+        """The requirement by which uv installs this wheel."""
         assert wheel is not None
         return _requirement(self.name or wheel.name.partition("-")[0], self.extras, self.marker, wheel)
 
-    def lost(self, line: Line) -> DependencyError:
-        """The error for a file or folder that isn't here, and of which no version is known."""
+    def missing_error(self, line: Line) -> DependencyError:
+        """The error for a file or folder that isn't on this machine and whose version is unknown."""
         there = self.path is not None and self.path.is_dir()
         package = self.name or "NAME"
         return DependencyError(
@@ -145,11 +145,11 @@ class Source:
 
 
 def parse(line: Line, root: Path) -> Source | None:
-    """What a line names; None for a release.
+    """The source that a requirement names; None for a release.
 
     Args:
-        line: As written.
-        root: What relative paths count from, as uv and pip do: the project, where they are run.
+        line: The requirement.
+        root: The project's folder; paths are relative to it, because uv and pip are run there.
     """
     text = line.text
     editable = _EDITABLE.match(text)
@@ -166,21 +166,21 @@ def parse(line: Line, root: Path) -> Source | None:
 
 
 def name_of(line: Line, root: Path) -> str | None:
-    """The canonical name of the package in a folder, file or repository; None where only its build tells."""
+    """The canonical name of the package in a folder, file or repository; None if only its build shows it."""
     source = parse(line, root)
     return source.name if source else None
 
 
 def _of_repository(source: Source, vcs: str, address: str) -> Source:
     url, _, fragment = address.partition("#")
-    told = {key: values[0] for key, values in parse_qs(fragment).items()}
+    options = {key: values[0] for key, values in parse_qs(fragment).items()}
     head, slash, tail = url.rpartition("/")
     tail, _, ref = tail.partition("@")
     if not ref and "@" in (path := urlsplit(url).path):  # a branch with a slash in its name
         head, _, ref = url.rpartition("@")
         slash, tail = "", ""
         assert path
-    egg = re.match(r"([^\[]+)(?:\[([^\]]*)\])?$", told.get("egg", ""))
+    egg = re.match(r"([^\[]+)(?:\[([^\]]*)\])?$", options.get("egg", ""))
     name = source.name or (canonicalize_name(egg[1]) if egg else None)
     extras = source.extras or (egg[2] or "" if egg else "")
     return replace(
@@ -190,7 +190,7 @@ def _of_repository(source: Source, vcs: str, address: str) -> Source:
         vcs=vcs,
         url=f"{head}{slash}{tail}",
         ref=ref,
-        subdirectory=told.get("subdirectory", ""),
+        subdirectory=options.get("subdirectory", ""),
     )
 
 
@@ -229,13 +229,13 @@ def _project_table(root: Path) -> dict[str, Any]:
 
 
 def project_name(root: Path) -> str | None:
-    """The canonical name that a folder's pyproject.toml gives it."""
+    """The canonical name in a folder's pyproject.toml."""
     name = _project_table(root).get("name")
     return canonicalize_name(name) if isinstance(name, str) else None
 
 
 def own_dependencies(root: Path, extras: str) -> tuple[str, ...] | None:
-    """What the project's pyproject.toml asks for; None where only its build can tell."""
+    """The dependencies in the project's pyproject.toml; None if only its build shows them."""
     table = _project_table(root)
     if not table or "dependencies" in table.get("dynamic", []):
         return None

@@ -1,4 +1,4 @@
-"""Wheels of packages that are no release: folders of this machine, and repositories at a commit."""
+"""Builds wheels of packages that are not released: from folders on this machine, and from repositories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEFT_OUT = shutil.ignore_patterns(
     ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist", ".tox", "node_modules"
 )
 _EPOCH = "315532800"
-"""1980-01-01, the first moment a zip file can name: the same source gives the same wheel at any time."""
+"""1980-01-01, the first date in a zip file. With a fixed date the same source always gives the same wheel."""
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _COMMIT_FILE = "commit"
 _NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
@@ -30,7 +30,7 @@ _GIT_SECONDS = 1800.0
 
 
 def signature(build: Build) -> str:
-    """A hash of what the wheel is built from: a folder's files by size and time, or the repository and its ref."""
+    """A hash of the wheel's source: size and time of a folder's files, or URL and ref of a repository."""
     return hashlib.sha256(json.dumps(_facts(build)).encode()).hexdigest()[:32]
 
 
@@ -50,22 +50,22 @@ def _facts(build: Build) -> list[object]:
 def _stat(path: Path) -> list[int]:
     try:
         status = path.stat()
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return [0, 0]
     return [status.st_size, status.st_mtime_ns]
 
 
 def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
-    """The wheel of a package, made if it isn't known.
+    """The wheel of a package; built if the cache doesn't have it.
 
     Args:
         build: What to build.
         cache: Folder that keeps wheels.
-        refresh: Ask a repository again what its branch is at.
+        refresh: Whether to fetch the current commit of a repository's branch or tag again.
 
     Raises:
-        DependencyError: It can't be fetched or built, or the wheel doesn't fit linux/amd64; transient if the
-            repository could not be reached.
+        DependencyError: The source can't be fetched or built, or the wheel doesn't run on linux/amd64; transient if
+            the repository could not be reached.
     """
     home = cache / "built" / signature(build)
     moves = build.folder is None and not _COMMIT.match(build.ref)
@@ -84,13 +84,13 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
 
 
 def commit_of(build: Build, cache: Path) -> str | None:
-    """The commit that the wheel of a repository was built from; None if that isn't known."""
+    """The commit that a repository's wheel was built from; None if it isn't known."""
     file = cache / "built" / signature(build) / _COMMIT_FILE
     return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 def _fetch(build: Build, source: Path) -> None:
-    """Puts what is built aside: a build writes into its folder, which is the user's."""
+    """Copies the source, because a build writes into its folder, which is the user's."""
     if build.folder is None:
         _clone(build, source)
     elif build.folder.is_dir():
@@ -100,7 +100,7 @@ def _fetch(build: Build, source: Path) -> None:
 
 
 def _clone(build: Build, folder: Path) -> None:
-    """Fetches one commit; a server that doesn't give single commits is asked for everything."""
+    """Fetches one commit; or everything, if the server doesn't offer single commits."""
     folder.mkdir()
     ref = build.ref or "HEAD"
     _git(build, folder, "init", "--quiet")
@@ -135,12 +135,12 @@ def _git(build: Build, folder: Path, *arguments: str) -> str:
             f"git did not end within {_GIT_SECONDS:g} s", where=build.place, transient=True
         ) from error
     if finished.returncode != 0:
-        said = (finished.stderr.strip().splitlines() or ["git failed"])[-1]
+        message = (finished.stderr.strip().splitlines() or ["git failed"])[-1]
         at = f" at {build.ref}" if build.ref else ""
         raise DependencyError(
-            f"{_shown(build.url)} can't be fetched{at}: {said}",
+            f"{_shown(build.url)} can't be fetched{at}: {message}",
             where=build.place,
-            next_step="Check the address, the commit and git's credentials",
+            next_step="Check the URL, the commit and git's credentials",
             transient=bool(_NETWORK.search(finished.stderr)),
         )
     return finished.stdout
@@ -157,26 +157,29 @@ def _built(build: Build, source: Path, out: Path) -> Path:
     wheel = next(out.glob("*.whl"), None) if out.is_dir() else None
     shown = build.name or (build.folder.name if build.folder else _shown(build.url))
     if finished.returncode != 0 or wheel is None:
-        said = (finished.stderr.strip().splitlines() or ["no wheel came out"])[-1].strip()
+        message = (finished.stderr.strip().splitlines() or ["there is no wheel"])[-1].strip()
         raise DependencyError(
-            f"{shown} can't be built as a wheel: {said}",
+            f"{shown} can't be built as a wheel: {message}",
             where=build.place,
-            next_step=f"See what uv build says in {build.folder or 'a clone of it'}, or name a released version",
+            next_step=f"Run uv build in {build.folder or 'a clone of it'} to see the cause, or name a released version",
             detail=finished.stderr.strip(),
         )
-    return _fitting(wheel, build, shown)
+    return _checked(wheel, build, shown)
 
 
-def _fitting(wheel: Path, build: Build, shown: str) -> Path:
+def _checked(wheel: Path, build: Build, shown: str) -> Path:
+    """The wheel, if it is of the right package and runs on linux/amd64."""
     try:
         name, _, _, tags = parse_wheel_filename(wheel.name)
     except InvalidWheelFilename as error:
-        raise DependencyError(f"{shown} builds {wheel.name}, which is no wheel's name", where=build.place) from error
+        raise DependencyError(
+            f"{shown} builds {wheel.name}, which is not the name of a wheel", where=build.place
+        ) from error
     if not any(tag.platform == "any" for tag in tags):
         raise DependencyError(
-            f"{shown} builds {wheel.name}, which runs on machines like this one only",
+            f"{shown} builds {wheel.name}, which contains code for this machine only",
             where=build.place,
-            next_step="Install it in a Dockerfile of the project's own, or name a released version",
+            next_step="Install it in the project's own Dockerfile, or name a released version",
         )
     if build.name and canonicalize_name(name) != build.name:
         raise DependencyError(
@@ -186,5 +189,5 @@ def _fitting(wheel: Path, build: Build, shown: str) -> Path:
 
 
 def _shown(url: str) -> str:
-    """The address without a password."""
+    """The URL without a password."""
     return re.sub(r"//[^@/]*@", "//", url)

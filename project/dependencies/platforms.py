@@ -1,4 +1,4 @@
-"""Packages that exist on one platform only, and what takes their place on Linux."""
+"""Packages that exist on one platform only, and their replacements on Linux."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_MAC = "is for macOS alone"
-_WINDOWS = "is for Windows alone"
+_MAC = "exists on macOS only"
+_WINDOWS = "exists on Windows only"
 _ELSEWHERE = {
     **dict.fromkeys(
         ("appnope", "tensorflow-metal", "jax-metal", "mlx-metal", "macfsevents", "py2app", "rumps", "keyring-macos",
@@ -35,34 +35,39 @@ _COUNTERPARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """What stands in the place of a requirement, and why."""
+    """Replacement of a requirement.
+
+    Attributes:
+        text: The new requirement.
+        reason: Why it replaces the other one.
+    """
 
     text: str
     reason: str
 
 
 def only_elsewhere(name: str) -> str | None:
-    """Why a package has no place on Linux; None if it has one."""
+    """Why a package can't be used on Linux; None if it can."""
     if reason := _ELSEWHERE.get(name):
         return reason
     return next((reason for pattern, reason in _FAMILIES if pattern.search(name)), None)
 
 
 def counterpart(requirement: Requirement) -> Counterpart | None:
-    """The same package as Linux has it."""
+    """The package of another name that is the same on Linux; None if there is none."""
     found = _COUNTERPARTS.get(canonicalize_name(requirement.name))
     return Counterpart(renamed(requirement, found[0]), found[1]) if found else None
 
 
 def renamed(requirement: Requirement, name: str, extras: str = "") -> str:
-    """The requirement under another name, its versions and marker kept."""
+    """The requirement under another name, with the same versions and marker."""
     own = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else extras
     marker = f" ; {requirement.marker}" if requirement.marker else ""
     return f"{name}{own}{requirement.specifier}{marker}"
 
 
 def marker_environment(python: str) -> dict[str, str]:
-    """What environment markers are asked for: CPython on linux/amd64."""
+    """The environment for which markers are evaluated: CPython on linux/amd64."""
     return {
         "implementation_name": "cpython",
         "implementation_version": f"{python}.0",

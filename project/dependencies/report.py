@@ -1,4 +1,4 @@
-"""The dependency report: what was frozen, from where, and what became of every line that could not stay."""
+"""The dependency report: what was frozen from which list, and every line that was changed."""
 
 from __future__ import annotations
 

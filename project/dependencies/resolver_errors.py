@@ -1,4 +1,4 @@
-"""Says in one line why uv found no set of packages, naming the requirement and where it is written."""
+"""Explains in one line why uv could not resolve the requirements, with the place of the requirement."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _DEPENDS = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? depends? on " + _PACKAGE)
 
 
 def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
-    """The error for what uv wrote, with all of it in `detail`.
+    """The error for uv's output, with all of the output in `detail`.
 
     Args:
-        output: uv's stderr.
+        output: The standard error of uv.
         lines: The project's requirements.
-        python: Minor version it was resolved for.
+        python: Minor version for which uv resolved.
     """
     flat = " ".join(output.split())
     error = _unreachable(flat) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
@@ -70,9 +70,9 @@ def _missing(flat: str, lines: Sequence[Line]) -> DependencyError | None:
     if found is None:
         return None
     return DependencyError(
-        f"there is no package {found[1]}{_wanted_by(found[1], flat, lines)}",
+        f"there is no package {found[1]}{_needed_by(found[1], flat, lines)}",
         where=_place(found[1], flat, lines),
-        next_step="Correct the name, or add the index that has it: --extra-index-url URL in requirements.txt",
+        next_step="Fix the name, or add the index that has it: --extra-index-url URL in requirements.txt",
     )
 
 
@@ -82,9 +82,9 @@ def _no_version(flat: str, lines: Sequence[Line]) -> DependencyError | None:
         return None
     step = "Choose a version that exists: pip index versions " + found[1]
     if "+" in found[2]:
-        step = "Versions with a + are in indexes of their own: --extra-index-url URL in requirements.txt"
+        step = "Versions with a + are in separate indexes: --extra-index-url URL in requirements.txt"
     return DependencyError(
-        f"there is no version {found[1]}{found[2]}{_wanted_by(found[1], flat, lines)}",
+        f"there is no version {found[1]}{found[2]}{_needed_by(found[1], flat, lines)}",
         where=_place(found[1], flat, lines),
         next_step=step,
     )
@@ -94,14 +94,14 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
     if found := _HINT_PLATFORM.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
+            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{_needed_by(name, flat, lines)}",
             where=_place(name, flat, lines),
-            next_step=f"Delete it or limit it to its platform: {name}; sys_platform == {_platform(tags)!r}",
+            next_step=f"Delete it or restrict it to its platform: {name}; sys_platform == {_platform(tags)!r}",
         )
     if found := _HINT_PYTHON.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{_wanted_by(name, flat, lines)}",
+            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{_needed_by(name, flat, lines)}",
             where=_place(name, flat, lines),
             next_step="Choose another version of it, or set python under [tool.vertex-training]",
         )
@@ -110,7 +110,7 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
         return None
     written = found[0].split(" has no")[0] if " has no" in found[0] else found[1]
     return DependencyError(
-        f"{written} has no wheel for linux/amd64 and Python {python}{_wanted_by(found[1], flat, lines)}",
+        f"{written} has no wheel for linux/amd64 and Python {python}{_needed_by(found[1], flat, lines)}",
         where=_place(found[1], flat, lines),
         next_step="Choose a version that has one, or build the image from your own Dockerfile",
     )
@@ -129,7 +129,7 @@ def _other(flat: str, lines: Sequence[Line]) -> DependencyError:
     return DependencyError(
         f"uv can't resolve the requirements: {_shortened(reason.replace(' cause:', ':'))}",
         where=lines[0].file if lines else None,
-        next_step="Correct what it names",
+        next_step="Fix the requirement that it names",
     )
 
 
@@ -137,8 +137,8 @@ def _shortened(text: str, limit: int = 400) -> str:
     return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
 
 
-def _wanted_by(name: str, flat: str, lines: Sequence[Line]) -> str:
-    """Tells who wanted a package that no line names."""
+def _needed_by(name: str, flat: str, lines: Sequence[Line]) -> str:
+    """The package that needs another one, as part of a message; empty for a package that a line names."""
     if _line(name, lines):
         return ""
     parent = _parent(name, flat)
@@ -151,9 +151,9 @@ def _parent(name: str, flat: str) -> str | None:
 
 
 def _place(name: str, flat: str, lines: Sequence[Line]) -> str | None:
-    """Where the package is written, or the one that led to it."""
+    """`file:line` of the package, or of the listed package that depends on it."""
     current: str | None = name
-    for _ in range(20):  # a chain of dependencies, which may be a circle
+    for _ in range(20):  # a chain of dependencies, which may be circular
         if current is None:
             break
         if line := _line(current, lines):
@@ -176,6 +176,6 @@ def _platform(tags: str) -> str:
 
 
 def _host(text: str) -> str | None:
-    """The host alone: an index's URL may carry a password."""
+    """The host alone, because an index's URL may contain a password."""
     found = re.search(r"https?://(?:[^@/\s]*@)?([^/\s)]+)", text)
     return found[1] if found else None

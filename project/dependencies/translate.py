@@ -1,4 +1,4 @@
-"""What becomes of each line of a list on its way to linux/amd64, and why."""
+"""Translation of a dependency list for linux/amd64: what happens to each line, and why."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Entry:
     """What was done with one line.
 
     Attributes:
-        place: Where it stands, as `file:line`.
-        line: As written.
-        action: kept as it is, replaced by `result`, built as a wheel that is shipped, dropped, or added.
-        result: What stands instead; empty where nothing does, or the line itself.
-        reason: Why, in words; empty where it was kept.
+        place: `file:line`.
+        line: The text in the list.
+        action: Kept as it is, replaced by `result`, built as a wheel that is shipped, dropped, or added.
+        result: The replacement; empty for a line that was kept, dropped or added.
+        reason: Why; empty for a line that was kept.
     """
 
     place: str
@@ -53,17 +53,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole list's.
+    """Translation of a dependency list.
 
     Attributes:
-        method: Where the list comes from, as "requirements.txt".
-        entries: One for each line, in its order.
-        requirements: What uv resolves, one requirement each.
-        constraints: What limits versions without asking for a package.
-        options: Indexes and folders of wheels, as in a requirements file.
-        builds: Packages that become wheels before anything is resolved.
-        hashes: Canonical names to the sha256 that the list allows; absent names may be anything.
-        lines: The list's lines.
+        method: Origin of the list, such as "requirements.txt".
+        entries: What was done with each line, in the order of the list.
+        requirements: The requirements that uv resolves.
+        constraints: Limits for versions of packages that may not be required.
+        options: Indexes and folders of wheels, as lines of a requirements file.
+        builds: Packages to build as wheels before resolving.
+        hashes: Allowed sha256 by canonical name; a package without an entry may have any.
+        lines: The lines of the list.
     """
 
     method: str
@@ -77,31 +77,32 @@ class Plan:
 
     @property
     def changes(self) -> tuple[Entry, ...]:
-        """The entries of lines that did not stay as they were."""
+        """The entries of lines that were not kept as they are."""
         return tuple(entry for entry in self.entries if entry.action != "kept")
 
 
 def make_plan(
     root: Path, settings: Settings, listed: Requirements, installed: Mapping[str, str], known: str = ""
 ) -> Plan:
-    """Decides what becomes of every line.
+    """Decides what to do with every line.
 
     Args:
         root: The project's folder, resolved.
-        settings: The project's.
-        listed: Its list.
-        installed: Versions in the user's own Python, for lines that tell none.
-        known: Indexes that uv is told of by its own settings, as text.
+        settings: The project's settings.
+        listed: The project's dependency list.
+        installed: Versions in the user's own Python, for lines without a version.
+        known: Indexes in uv's own settings, as text.
 
     Raises:
-        DependencyError: A line that can't travel, or a CPU-only build for a job with a GPU; with its file and line.
+        DependencyError: A line can't be used in the cloud, or a job with a GPU would get a CPU-only build; it names
+            file and line.
     """
     return _Planner(root, settings, listed, installed, known).plan()
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one rule says: an action with its reason and what goes to uv."""
+    """The decision on one line: the action, its reason, and the requirements for uv."""
 
     action: Action
     reason: str = ""
@@ -111,6 +112,8 @@ class _Step:
 
 
 class _Planner:
+    """Makes the plan of one list."""
+
     def __init__(
         self, root: Path, settings: Settings, listed: Requirements, installed: Mapping[str, str], known: str
     ) -> None:
@@ -150,7 +153,7 @@ class _Planner:
         )
 
     def _step(self, line: Line) -> _Step:
-        if self._of_conda and (line.name or "") in conda_names.CONDAS_OWN:
+        if self._of_conda and (line.name or "") in conda_names.CONDA_ONLY:
             return _Step("dropped", conda_names.not_on_pypi(line.name or "") or "")
         if step := self._from_elsewhere(line):
             return step
@@ -167,7 +170,7 @@ class _Planner:
         return _Step("kept", texts=(line.text,))
 
     def _from_elsewhere(self, line: Line) -> _Step | None:
-        """What becomes of a line that names a folder, a file or a repository."""
+        """The decision on a line that names a folder, a file or a repository; None for any other line."""
         source = local_sources.parse(line, self._root)
         if source is None:
             return None
@@ -177,7 +180,7 @@ class _Planner:
         if source.is_project(self._root, self._own_name):
             own = local_sources.own_dependencies(self._root, source.extras)
             if own is not None:
-                return _Step("replaced" if own else "dropped", "the project's own code travels by itself", own)
+                return _Step("replaced" if own else "dropped", "the project's own code is in the image already", own)
         if source.exists or source.url:
             build = source.build()
             if build is None:  # a wheel already
@@ -186,10 +189,10 @@ class _Planner:
         return self._pinned(line, source)
 
     def _pinned(self, line: Line, source: local_sources.Source) -> _Step:
-        """The version of what isn't here, as its address or the user's own Python tells it."""
+        """The decision on a missing file or folder: its version, from its address or the user's own Python."""
         version = source.version or self._installed.get(source.name or "")
         if source.name is None or version is None:
-            raise source.lost(line)
+            raise source.missing_error(line)
         where = "its address names" if source.version else "is installed here"
         marker = f" ; {source.marker}" if source.marker else ""
         return _Step(
@@ -198,7 +201,7 @@ class _Planner:
 
     @cached_property
     def _of_conda(self) -> bool:
-        """Whether the list was frozen by pip in a conda environment, whose packages were built elsewhere."""
+        """Whether pip froze the list in a conda environment, whose packages have paths of conda's build machines."""
         return any(_CONDA_BUILT.search(line.text) for line in self._listed.lines)
 
     @cached_property
@@ -207,7 +210,7 @@ class _Planner:
 
 
 def _entry(line: Line, step: _Step) -> Entry:
-    """The step as it is reported; a line that was translated before counts as replaced."""
+    """The report on a line; one that was translated from conda counts as replaced."""
     stays = step.action in {"kept", "dropped"}
     result = "" if stays else step.result or ", ".join(step.texts)
     if step.action == "kept" and line.origin:
@@ -216,7 +219,7 @@ def _entry(line: Line, step: _Step) -> Entry:
 
 
 def _parsed(line: Line) -> Requirement | None:
-    """The requirement; None where only uv can read it."""
+    """The requirement; None if only uv can read it."""
     if "${" in line.text:
         return None
     try:
@@ -231,5 +234,5 @@ def _parsed(line: Line) -> Requirement | None:
 
 def _rewritten(text: str) -> str:
     if conda := _CONDA.match(text):
-        return f"conda writes that; pip wants {conda[1]}=={conda[2]}"
+        return f"That is conda's form; write {conda[1]}=={conda[2]}"
     return "Write it as NAME==VERSION, NAME>=VERSION or NAME"

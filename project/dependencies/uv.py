@@ -1,4 +1,7 @@
-"""Running uv so that it sees what pip sees: the same indexes, folders of wheels and certificates."""
+"""Runs uv with the indexes, folders of wheels and certificates of pip's configuration.
+
+The only module that starts uv.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pathlib import Path
 from ...core.errors import DependencyError, StorageError
 
 _LIMIT = 3600.0
-"""Seconds after which uv is taken for hung; its own requests end after UV_HTTP_TIMEOUT (30 s)."""
+"""Time limit in seconds for uv; its own requests end after UV_HTTP_TIMEOUT (30 s)."""
 
 _FROM_PIP = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
 _SAME = {
@@ -27,20 +30,20 @@ _SAME = {
 def run(
     arguments: Sequence[str], *, cwd: Path, variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs uv to its end, whatever its exit code; uv dies with the caller's interruption.
+    """Runs uv until it ends, whatever its exit code; an interruption of the caller ends uv too.
 
     Args:
-        arguments: uv's.
-        cwd: Where it runs.
-        variables: More environment variables.
+        arguments: Arguments of uv.
+        cwd: Working directory.
+        variables: Additional environment variables.
 
     Raises:
-        DependencyError: uv hung (transient).
-        StorageError: Its disk is full.
+        DependencyError: uv exceeded its time limit (transient).
+        StorageError: The disk of uv's cache is full.
     """
     from uv import find_uv_bin
 
-    lists = arguments[:2] == ["pip", "freeze"]  # the one command that asks no index, and takes no option for one
+    lists = arguments[:2] == ["pip", "freeze"]  # the only command that uses no index and has no option for one
     chosen = [] if lists else options(os.environ)
     command = [find_uv_bin(), *arguments, *chosen, "--quiet", "--color", "never", "--no-progress"]
     try:
@@ -68,41 +71,41 @@ def run(
 
 
 def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> dict[str, str]:
-    """What uv must be told in its environment to see what pip sees; what uv's own variables say stays.
+    """Environment variables that give uv the configuration of pip; uv's own variables take precedence.
 
-    pip's settings are in `PIP_*` and its configuration files:
+    pip is configured by `PIP_*` variables and files:
     https://pip.pypa.io/en/stable/topics/configuration/.
 
     Args:
-        variables: The environment, as `os.environ`.
-        pip_files: pip's configuration files, weakest first; None for the usual places.
+        variables: The environment, such as `os.environ`.
+        pip_files: pip's configuration files, later ones overriding earlier ones; None for the usual files.
     """
     pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
-    told: dict[str, str] = {}
+    result: dict[str, str] = {}
     for option, variable in _FROM_PIP.items():
         values = [value for value in shlex.split(pip.get(option, "")) if option != "find-links" or _usable(value)]
         if values and not any(variables.get(name) for name in _SAME[variable]):
-            # Only UV_FIND_LINKS separates by commas: https://docs.astral.sh/uv/reference/environment/
-            told[variable] = ("," if variable == "UV_FIND_LINKS" else " ").join(values)
+            # Only UV_FIND_LINKS is separated by commas: https://docs.astral.sh/uv/reference/environment/
+            result[variable] = ("," if variable == "UV_FIND_LINKS" else " ").join(values)
     if pip.get("trusted-host"):
-        told["UV_INSECURE_HOST"] = variables.get("UV_INSECURE_HOST") or pip["trusted-host"]
+        result["UV_INSECURE_HOST"] = variables.get("UV_INSECURE_HOST") or pip["trusted-host"]
     if pip.get("cert") and not variables.get("SSL_CERT_FILE"):
-        told["SSL_CERT_FILE"] = pip["cert"]
+        result["SSL_CERT_FILE"] = pip["cert"]
     if not variables.get("UV_INDEX_STRATEGY"):
-        # pip takes the best version of all indexes. uv's default stops at the first that has the name, which
-        # hides PyPI's versions behind the few that PyTorch's index mirrors.
-        told["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return told
+        # pip takes the best version of all indexes. By default uv stops at the first index that has the package,
+        # which hides PyPI's versions behind the few in PyTorch's index.
+        result["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return result
 
 
 def options(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> list[str]:
-    """What uv can be told by an option alone; arguments as for `environment`."""
+    """Options for the part of pip's configuration that no variable of uv covers; arguments as for `environment`."""
     pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
     return ["--no-index"] if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"} else []
 
 
 def _usable(link: str) -> bool:
-    """Pip passes over a folder of wheels that isn't there; uv stops."""
+    """Whether uv accepts a folder of wheels: it fails on a missing one, which pip ignores."""
     return bool(re.match(r"(?!file:)\w+://", link)) or Path(link.removeprefix("file://")).expanduser().exists()
 
 
@@ -113,7 +116,7 @@ def _pip_settings(variables: Mapping[str, str], files: Sequence[Path]) -> dict[s
         try:
             parser.read(file, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError, OSError):
-            continue  # pip itself will complain about it
+            continue  # pip reports it
         for section in ("global", "install"):
             if parser.has_section(section):
                 settings.update({key.replace("_", "-"): value for key, value in parser.items(section)})

@@ -1,4 +1,4 @@
-"""What a project's files hold: a hash of all, and the secrets in each; read only where something may have changed."""
+"""Content of a project's files: one digest of all of them, and the secrets in each; reads only changed files."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import orjson
 
 from ...core.errors import ProjectError
 from ..secrets.batch_scan import SecretBatches
-from ..secrets.scan import Finding, SecretScan, is_binary
+from ..secrets.finding import Finding
+from ..secrets.scan import SecretScan, is_binary
 from . import contents_cache
 from .contents_cache import Entry, Known
 from .project_file import ProjectFile
 
 _SETTLED_NS = 2_000_000_000
-"""A file touched within 2 s may change again under the same time stamp: some file systems count in 2 s."""
+"""A file changed within the last 2 s can change again under the same time stamp: some file systems count in 2 s."""
 _BLOCK = 4 << 20
 
 
 class Contents(NamedTuple):
-    """The contents of a project's files.
+    """What a project's files hold.
 
     Attributes:
-        tree: sha256 of all paths, executable bits and contents, hexadecimal; whatever the order of the files.
+        tree: sha256 of all paths, executable bits and contents, hexadecimal; the order of the files plays no part.
         findings: What looks like a secret, by path.
     """
 
@@ -43,17 +44,17 @@ def read_contents(
     cache: Path | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Contents:
-    """Hashes and scans `files`; with a cache only those that stat shows as changed, as git's index does.
+    """Hashes and scans `files`; with a cache only the files whose signature changed, as git does with its index.
 
     Args:
-        files: As `list_files` returned them.
-        root: The project's folder; each has its own file in the cache.
-        cache: Folder for what is known of unchanged files; None reads everything.
+        files: Returned by `list_files`.
+        root: The project's folder; every project has its own cache file.
+        cache: Folder that keeps the results for unchanged files; None reads every file.
         clock: Nanoseconds since 1970.
 
     Raises:
-        ProjectError: A file that vanished or can't be read.
-        StorageError: The cache's disk is full.
+        ProjectError: A file is gone or can't be read.
+        StorageError: The disk that holds the cache is full.
     """
     store = None if cache is None else contents_cache.store_of(root, cache)
     known = contents_cache.load(store)
@@ -62,7 +63,7 @@ def read_contents(
     if known.state == state:
         return Contents(known.tree, known.found)
     settled = clock() - _SETTLED_NS
-    entries, found = _look(files, known)
+    entries, found = _read_all(files, known)
     tree = _tree(files, [entry[4] for entry in entries])
     kept = {
         file.path: entry
@@ -70,15 +71,15 @@ def read_contents(
         if entry[0] < settled and entry[1] < settled
     }
     if store is not None:
-        # What was read counts, not what was listed before.
+        # The state is valid only if the files are still as they were listed.
         state = state if len(kept) == len(files) and [entry[:4] for entry in entries] == listed else ""
         if state or kept != known.entries:
             contents_cache.save(store, state, tree, found, kept)
     return Contents(tree, found)
 
 
-def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
-    """Each file's entry, and what was found, by path; reads what isn't known."""
+def _read_all(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
+    """The entry of each file, and the findings by path; reads the files that are not known."""
     kept = known.entries
     entries: list[Entry] = []
     found: dict[str, list[Finding]] = {}
@@ -86,7 +87,7 @@ def _look(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict
         for file in files:
             entry = kept.get(file.path)
             if entry is None or entry[:4] != file.signature:
-                # One thread reads: with a second one the interpreter's lock costs more than both cores bring.
+                # One thread reads: a second one costs more through the interpreter's lock than both cores bring.
                 entry, findings = _read(file, known, batches)
                 if findings:
                     found[file.path] = findings
@@ -103,9 +104,9 @@ def _tree(files: Sequence[ProjectFile], digests: Iterable[str]) -> str:
 
 
 def _read(file: ProjectFile, known: Known, batches: SecretBatches) -> tuple[Entry, list[Finding]]:
-    """Reads a file once; its signature is taken before, so that a change meanwhile shows in the next one.
+    """Reads a file once, and its signature before that, so that a change meanwhile shows in the next signature.
 
-    A small text that nothing is known of goes into `batches`, and has no findings yet.
+    A small text that is not known yet is added to `batches`, and its findings are returned there.
     """
     try:
         opened = os.open(file.location, os.O_RDONLY)
@@ -137,7 +138,7 @@ def _digest(opened: int, path: str, size: int, known: Known, batches: SecretBatc
         if findings is None:
             batches.add(path, block)
         return digest, findings or []
-    scan = SecretScan()
+    scan = SecretScan(batches.search)
     hasher = blake3()
     while block:
         hasher.update(block)

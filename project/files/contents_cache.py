@@ -1,4 +1,4 @@
-"""What was seen in a project's files, kept for the next run: a damaged or foreign file only costs time."""
+"""Cache of the digests and findings of a project's files; a damaged or foreign cache file only costs time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 import orjson
 
 from ...core.files import write_atomic
+from ..secrets.finding import Finding
 from ..secrets.rules import VERSION
-from ..secrets.scan import Finding
 from .project_file import ProjectFile, Signature
 
 _FORMAT = f"vertex-training contents 2 {VERSION}"
@@ -22,15 +22,15 @@ _PROJECTS_KEPT = 64
 _NO_COLUMNS = b"[[],[],[],[],[],[]]"
 
 Entry = tuple[int, int, int, int, str]
-"""A signature and the content's digest."""
+"""A file's signature and the digest of its content."""
 
 
 class Known:
-    """What is remembered of one project.
+    """What an earlier run learnt about one project.
 
     Attributes:
-        state: Of the list of files that `tree` and `found` tell of, as `state_of` gives it; empty where one of its
-            files may have changed since without a trace.
+        state: `state_of` the list of files for which `tree` and `found` hold; empty if one of those files may have
+            changed since then without a visible sign.
         tree: Digest of that list with all contents.
         found: What looks like a secret, by path.
     """
@@ -43,12 +43,12 @@ class Known:
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
-        """Each path's; read when the first is asked for."""
+        """The entry of each path; parsed on first use."""
         paths, *rest = orjson.loads(self._columns)
         return dict(zip(paths, zip(*rest, strict=True), strict=True))
 
     def findings(self, digest: str) -> list[Finding] | None:
-        """What was found in this content, under whatever name; None where it was not scanned."""
+        """The findings in content with this digest, under whatever path; None if it was not scanned."""
         return self._by_digest.get(digest)
 
     @cached_property
@@ -57,15 +57,15 @@ class Known:
 
 
 def state_of(files: Sequence[ProjectFile], signatures: Sequence[Signature | None]) -> str:
-    """One hash of all paths, executable bits and signatures: while it stays, so do all contents."""
+    """One hash of all paths, executable bits and signatures: while it stays the same, so do all contents."""
     from blake3 import blake3
 
     columns = [[file.path for file in files], [file.executable for file in files], list(signatures)]
-    return blake3(marshal.dumps(columns, 2)).hexdigest()  # version 2 has one form for one value
+    return blake3(marshal.dumps(columns, 2)).hexdigest()  # format 2 always writes equal values alike
 
 
 def store_of(root: Path, cache: Path) -> Path:
-    """Where the project in `root` has its own file."""
+    """The cache file of the project in `root`."""
     return cache / "contents" / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:32]}.json"
 
 
@@ -74,7 +74,7 @@ def _nothing() -> Known:
 
 
 def load(store: Path | None) -> Known:
-    """What the last run knew."""
+    """Reads a cache file; a missing or damaged one, or one of another version, is empty."""
     if store is None:
         return _nothing()
     try:
@@ -82,14 +82,14 @@ def load(store: Path | None) -> Known:
     except OSError:
         return _nothing()
     if checksum.decode("ascii", "replace") != _checksum(body):
-        return _nothing()  # damaged, or of another version
+        return _nothing()
     head, _, columns = body.partition(b"\n")
     state, tree, found = orjson.loads(head)
     return Known(state, tree, {path: [Finding(*item) for item in items] for path, items in found.items()}, columns)
 
 
 def save(store: Path, state: str, tree: str, found: Mapping[str, list[Finding]], entries: Mapping[str, Entry]) -> None:
-    """Keeps it for this project and the ones seen last; as columns, which are read twice as fast as rows."""
+    """Writes a cache file, in columns because they are read twice as fast as rows; deletes the oldest other ones."""
     columns = [list(entries), *zip(*entries.values(), strict=True)] if entries else [[]] * 6
     plain = {path: [tuple(finding) for finding in findings] for path, findings in found.items()}
     body = orjson.dumps([state, tree, plain]) + b"\n" + orjson.dumps(columns)

@@ -1,4 +1,4 @@
-"""A project's fingerprint: one hash of everything in it that can change its image."""
+"""A project's fingerprint: one hash of everything in the project that can change its image."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ def fingerprint(
     cache: Path | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> str:
-    """Reads `files` and hashes them as `combine` does; see there and `read_contents`."""
+    """Reads `files` with `read_contents` and returns `combine` of what they hold."""
     return combine(read_contents(files, settings.root, cache=cache, clock=clock).tree, settings, extra)
 
 
 def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = None) -> str:
-    """Hashes paths, executable bits and contents of files, the settings that shape an image, and `extra`.
+    """Hashes the files, the settings that change the image, and `extra`.
 
-    The same on any machine: place, times, owner, umask and the order of the files play no part.
+    The result is the same on every machine: the project's folder, times, owner, umask and the order of the files
+    don't change it.
 
     Args:
-        tree: Of the files, as `read_contents` tells it.
-        settings: The project's.
-        extra: More that decides the image: the lock's digest, the base's, the builder's version.
+        tree: The digest of the files, from `read_contents`.
+        settings: The project's settings.
+        extra: Other facts that change the image, by name: the lock's digest, the base's, the builder's version.
 
     Returns:
         sha256, 64 hexadecimal digits.
     """
-    hasher = hashlib.sha256()
-    _feed(hasher, (_VERSION, settings.script, settings.python, settings.base or ""))
-    _feed(hasher, settings.directories)
-    _feed(hasher, (text for item in sorted(settings.env.items()) for text in item))
-    _feed(hasher, (text for item in sorted((extra or {}).items()) for text in item))
-    _feed(hasher, (tree,))
-    return hasher.hexdigest()
+    lists: tuple[Iterable[object], ...] = (
+        (_VERSION, settings.script, settings.python, settings.base or ""),
+        settings.directories,
+        (text for item in sorted(settings.env.items()) for text in item),
+        (text for item in sorted((extra or {}).items()) for text in item),
+        (tree,),
+    )
+    return hashlib.sha256(b"".join(map(_line, lists))).hexdigest()
 
 
-def _feed(hasher: hashlib._Hash, values: Iterable[object]) -> None:
-    """Hashes a list so that no other list gives the same bytes: JSON is prefix-free."""
-    hasher.update(json.dumps(list(values), ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
+def _line(values: Iterable[object]) -> bytes:
+    """A list as one line of JSON, which no other list gives."""
+    return json.dumps(list(values), ensure_ascii=True, separators=(",", ":")).encode() + b"\n"

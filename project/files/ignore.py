@@ -1,6 +1,7 @@
-"""Which of a project's paths stay out: by the settings, .dockerignore, .gitignore files, and defaults.
+"""Which of a project's paths stay out of the image: by settings, .dockerignore, .gitignore files and defaults.
 
-Only the .gitignore files inside the project count, so that a project gives the same list wherever it lies.
+Only the .gitignore files inside the project count, and not a user's `core.excludesFile`, so that a project gives the
+same list on every machine.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from pathlib import Path
 
 from ...core.dockerignore import DockerIgnore
 from ...core.errors import ProjectError
+from ...core.gitignore import GitIgnore, lines_of
 from ..settings.settings import Settings
-from .gitignore import Patterns, literal_prefix
+from .name_filter import NameFilter
 
 VCS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-"""Never part of an image, whatever the settings say."""
+"""Version control's own folders: never part of an image, whatever the settings say."""
 
 _NAMES = frozenset(
     {
@@ -40,19 +42,24 @@ class ProjectRules:
     """The rules that are the same in every folder: those of the settings and of .dockerignore.
 
     Raises:
-        ProjectError: .dockerignore can't be read, or holds what Docker refuses.
+        ProjectError: .dockerignore can't be read, or Docker rejects one of its patterns.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.include = Patterns(settings.include)
-        self.exclude = Patterns(settings.exclude)
-        self.prefixes = [literal_prefix(pattern) for pattern in settings.include]
+        self.include = GitIgnore(settings.include)
+        self.exclude = GitIgnore(settings.exclude)
         self.docker = _docker_rules(settings.root / ".dockerignore")
 
     def includes(self, path: str) -> bool:
-        """Whether the settings put in `path`, or a folder above it."""
+        """Whether the settings include `path`, or a folder above it."""
         ends = (index + 1 for index, sign in enumerate(path) if sign == "/")
         return any(self.include.decide(part) for part in (path, *(path[:end] for end in ends)))
+
+    def may_include_in(self, folder: str) -> bool:
+        """Whether the settings can include something in `folder`, ending in "/", although it is ignored itself."""
+        parts = folder.rstrip("/").split("/")
+        prefixes = (pattern.literal_folders for pattern in self.include.patterns)
+        return any(prefix and prefix[: len(parts)] == parts[: len(prefix)] for prefix in prefixes)
 
 
 def _docker_rules(file: Path) -> DockerIgnore | None:
@@ -69,19 +76,15 @@ def _docker_rules(file: Path) -> DockerIgnore | None:
 
 
 class IgnoreRules:
-    """The rules that hold in one folder: those of the settings and of the .gitignore files above it."""
+    """The rules that hold in one folder: those of the settings and of the .gitignore files in it and above it."""
 
-    __slots__ = ("_anchored", "_levels", "_names", "_project", "_suffixes")
+    __slots__ = ("_files", "_filter", "_project")
 
-    def __init__(self, project: ProjectRules, levels: tuple[tuple[int, Patterns], ...] = ()) -> None:
+    def __init__(self, project: ProjectRules, files: tuple[tuple[int, GitIgnore], ...] = ()) -> None:
         self._project = project
-        self._levels = levels
-        # What the settings include is not among them: it decides only on what another rule leaves out.
-        leaving_out = ((0, project.exclude), *levels)
-        hints = [patterns.hints for _, patterns in leaving_out]
-        self._anchored = [(at, prefix) for at, patterns in leaving_out for prefix in patterns.hints.anchored]
-        self._names = _NAMES.union(*(hint.names for hint in hints))
-        self._suffixes = (*_SUFFIXES, *(suffix for hint in hints for suffix in hint.suffixes))
+        self._files = files
+        # `include` is not part of the filter: it decides only on paths that another rule ignores.
+        self._filter = NameFilter(_NAMES, _SUFFIXES, ((0, project.exclude), *files))
 
     def entering(self, folder: str, gitignore: Path) -> IgnoreRules:
         """The rules inside `folder` ("" for the project, else ending in "/"), which has this .gitignore.
@@ -90,45 +93,39 @@ class IgnoreRules:
             ProjectError: It can't be read.
         """
         try:
-            text = gitignore.read_text(encoding="utf-8", errors="surrogateescape")
+            text = gitignore.read_bytes().decode("utf-8", "surrogateescape")
         except IsADirectoryError:
             text = ""
         except OSError as error:
             raise ProjectError(
                 f"can't read {folder}.gitignore: {error.strerror}", where=gitignore, next_step="Make it readable"
             ) from error
-        patterns = Patterns(text.removeprefix("\ufeff").splitlines())
-        return IgnoreRules(self._project, ((len(folder), patterns), *self._levels))
+        return IgnoreRules(self._project, ((len(folder), GitIgnore(lines_of(text))), *self._files))
 
-    def doubtful(self, folder: str, names: Set[str]) -> Set[str]:
+    def possibly_ignored(self, folder: str, names: Set[str]) -> Set[str]:
         """Those of the names in `folder` ("" or ending in "/") that a rule may match: no rule matches the others."""
-        for offset, prefix in self._anchored:
-            if folder.startswith(prefix, offset) or prefix.startswith(folder[offset:]):
-                return names
-        docker, suffixes = self._project.docker, self._suffixes
-        found = {name for name in names if name.endswith(suffixes)}
-        found |= names & self._names
+        found, docker = self._filter.possible(folder, names), self._project.docker
         if docker is None or not docker.may_ignore_in(folder.rstrip("/")):
             return found
-        return found.union(name for name in names if docker.ignores(folder + name))
+        return found | {name for name in names if docker.ignores(folder + name)}
 
     def included(self, path: str) -> bool:
-        """Whether the settings put `path` in whatever else says; a folder ends in "/"."""
+        """Whether the settings include `path` itself, whatever the other rules say; a folder ends in "/"."""
         return self._project.include.decide(path) is True
 
     def ignored(self, path: str, name: str) -> bool:
         """Whether `path`, whose last part is `name`, stays out; a folder ends in "/"."""
         if self.included(path):
             return False
-        for offset, patterns in ((0, self._project.exclude), *self._levels):
-            if (decision := patterns.decide(path[offset:])) is not None:
+        for offset, file in ((0, self._project.exclude), *self._files):
+            if (decision := file.decide(path[offset:])) is not None:
                 return decision
         return name in _NAMES or name.endswith(_SUFFIXES)
 
     def docker_ignores(self, path: str) -> bool:
-        """Whether .dockerignore leaves `path` out, and the settings don't put it in; a folder ends in "/".
+        """Whether .dockerignore ignores `path` and the settings don't include it; a folder ends in "/".
 
-        Other than `ignored`, it may leave a folder out and not all that is in it.
+        Unlike `ignored`, it may ignore a folder and not everything in it.
         """
         docker = self._project.docker
         return docker is not None and docker.ignores(path.rstrip("/")) and not self._project.includes(path)
@@ -138,7 +135,6 @@ class IgnoreRules:
         docker = self._project.docker
         return docker is not None and docker.may_keep_below(folder.rstrip("/"))
 
-    def may_hold_included(self, folder: str) -> bool:
+    def may_include_in(self, folder: str) -> bool:
         """Whether an ignored `folder` (ending in "/") can hold something that the settings include."""
-        parts = folder.rstrip("/").split("/")
-        return any(prefix and prefix[: len(parts)] == parts[: len(prefix)] for prefix in self._project.prefixes)
+        return self._project.may_include_in(folder)

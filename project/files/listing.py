@@ -1,4 +1,4 @@
-"""A project's files: which go into the image."""
+"""Lists the files of a project that go into the image."""
 
 from __future__ import annotations
 
@@ -13,45 +13,51 @@ from typing import NamedTuple
 from ...core.errors import ProjectError
 from ..settings.settings import Settings
 from .ignore import VCS, IgnoreRules, ProjectRules, is_virtualenv
+from .large_data import LeftOut, without_large_data
 from .project_file import ProjectFile, project_file
-from .size_report import LARGEST_SHOWN, LeftOut, megabytes, without_bulk
+from .size_report import LARGEST_SHOWN, megabytes
 
 
 class Listing(NamedTuple):
-    """What goes into the image, sorted by path, and what was left out because it is large."""
+    """A project's files.
+
+    Attributes:
+        files: What goes into the image, sorted by path.
+        left_out: Large data that does not.
+    """
 
     files: tuple[ProjectFile, ...]
     left_out: tuple[LeftOut, ...]
 
 
 def list_files(root: Path, settings: Settings) -> tuple[ProjectFile, ...]:
-    """The files of `scan`."""
+    """The files that `scan` finds."""
     return scan(root, settings).files
 
 
 def scan(root: Path, settings: Settings) -> Listing:
-    """Lists what goes into the image.
+    """Walks through the project's folder and lists what goes into the image.
 
-    Links are followed as what they point at, inside the project only. Data sets and checkpoints over a size are left
-    out unless `include` names them.
+    A link counts as the file or folder that it points to, which must be inside the project. Large data sets and
+    checkpoints are left out unless `include` names them.
 
     Raises:
-        ProjectError: A link that leads out of the project, to nothing or in a circle; a name that is not
-            UTF-8; a socket, pipe or device; a folder that can't be read; more bytes than `size_limit_mb`;
-            a script that the ignore rules leave out; a .dockerignore that Docker refuses.
+        ProjectError: A link points out of the project, is broken or circular; a name is not UTF-8; there is a
+            socket, pipe or device; a folder can't be read; all files together are larger than `size_limit_mb`; the
+            ignore rules exclude the script; Docker rejects the .dockerignore file.
     """
-    walk = _Scan(os.path.realpath(root))
+    walk = _Walk(os.path.realpath(root))
     rules = ProjectRules(settings)
     walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
     _require_utf8(walk.files, walk.root)
-    files, left_out = without_bulk(sorted(walk.files, key=itemgetter(0)), rules.includes)
+    files, left_out = without_large_data(sorted(walk.files, key=itemgetter(0)), rules.includes)
     _require_script(files, settings)
     _refuse_size(files, settings)
     return Listing(tuple(files), tuple(left_out))
 
 
-class _Scan:
-    """One walk over a project. Paths are strings here: a `Path` for every entry would double its time."""
+class _Walk:
+    """One walk through a project. Paths are strings: a `Path` for every entry would double its time."""
 
     def __init__(self, root: str) -> None:
         self.root = root
@@ -59,33 +65,40 @@ class _Scan:
         self._stack: list[str] = []
 
     def folder(self, real: str, prefix: str, rules: IgnoreRules, *, ignored: bool) -> None:
-        """Lists the folder at `real`, known as `prefix`; in an ignored one only what the settings include."""
+        """Lists one folder.
+
+        Args:
+            real: Where the folder is.
+            prefix: Its path in the project, "" or ending in "/".
+            rules: The rules of the folder above.
+            ignored: Whether the folder is ignored, so that only what the settings include is listed.
+        """
         entries = self._entries(real, prefix)
         names = {entry.name for entry in entries}
         if prefix and is_virtualenv(names):
             return
         if ".gitignore" in names:
             rules = rules.entering(prefix, Path(real, ".gitignore"))
-        doubtful = names if ignored else rules.doubtful(prefix, names)
+        possible = names if ignored else rules.possibly_ignored(prefix, names)
         self._stack.append(real)
         add = self.files.append
         for entry in entries:
             name = entry.name
-            if name not in doubtful and entry.is_file(follow_symlinks=False):
+            if name not in possible and entry.is_file(follow_symlinks=False):
                 add(project_file(prefix + name, entry.path, entry.stat(follow_symlinks=False)))
             elif name not in VCS:
                 self._entry(entry, prefix + name, rules, ignored=ignored)
         self._stack.pop()
 
     def _entry(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool) -> None:
-        """Lists one entry if the rules let it through."""
+        """Lists one entry of a folder if the rules don't ignore it."""
         is_link = entry.is_symlink()
         is_folder = entry.is_dir(follow_symlinks=False) or (is_link and _leads_to_folder(entry))
         key = path + "/" if is_folder else path
         skip = rules.ignored(key, entry.name) if not ignored else not rules.included(key)
         if not skip and rules.docker_ignores(key):
             skip = not (is_folder and rules.docker_may_keep_below(key))
-        if skip and not (is_folder and rules.may_hold_included(key)):
+        if skip and not (is_folder and rules.may_include_in(key)):
             return
         if is_link:
             self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
@@ -106,16 +119,16 @@ class _Scan:
             ) from error
 
     def _link(self, entry: os.DirEntry[str], path: str, rules: IgnoreRules, *, ignored: bool, is_folder: bool) -> None:
-        """Lists what a link inside the project points at, under the link's name."""
+        """Lists what a link points to, under the link's path."""
         target = os.path.realpath(entry.path)
         if not os.path.exists(target):  # noqa: PTH110 - the walk stays on strings
-            raise self._link_error(path, f"points at {_shown(os.readlink(entry.path))}, which does not exist")  # noqa: PTH115
+            raise self._link_error(path, f"points to {_shown(os.readlink(entry.path))}, which does not exist")  # noqa: PTH115
         if target != self.root and not target.startswith(self.root + os.sep):
-            raise self._link_error(path, f"points outside the project, at {_shown(target)}")
+            raise self._link_error(path, f"points outside the project, to {_shown(target)}")
         if not is_folder:
             self._file(target, path, entry.stat())
         elif target in self._stack:
-            raise self._link_error(path, "leads back to a folder around it")
+            raise self._link_error(path, "leads back to a folder above it")
         else:
             self.folder(target, path + "/", rules, ignored=ignored)
 
@@ -124,7 +137,7 @@ class _Scan:
         if not stat.S_ISREG(mode):
             kind = next(word for test, word in _KINDS if test(mode))
             raise ProjectError(
-                f"{path} is a {kind}, which can't go into an image",
+                f"{path} is a {kind}, which can't be in an image",
                 where=self.root,
                 next_step="Delete it, or add it to exclude under [tool.vertex-training]",
             )
@@ -134,14 +147,14 @@ class _Scan:
         return ProjectError(
             f"the link {path} {problem}",
             where=self.root,
-            next_step="Put the real thing there, or add it to exclude under [tool.vertex-training]",
+            next_step="Replace it by what it points to, or add it to exclude under [tool.vertex-training]",
         )
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return False
 
 
@@ -155,7 +168,7 @@ _KINDS = (
 
 
 def _shown(path: str) -> str:
-    r"""A path for a message: bytes that are not UTF-8, and control characters, as `\xe9`."""
+    r"""A path for a message: bytes that are not UTF-8 and control characters are written as `\xe9`."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
@@ -173,7 +186,7 @@ def _require_utf8(files: Sequence[ProjectFile], root: str) -> None:
 def _require_script(files: Sequence[ProjectFile], settings: Settings) -> None:
     if settings.script not in [file.path for file in files]:
         raise ProjectError(
-            f"the script {settings.script} is left out by the project's ignore rules",
+            f"the project's ignore rules leave out the script {settings.script}",
             where=settings.root,
             next_step=f'Add include = ["/{settings.script}"] under [tool.vertex-training] in pyproject.toml',
         )

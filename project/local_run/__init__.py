@@ -1,1 +1,1 @@
-"""The script's local run: environment, process, memory, and why it failed."""
+"""The local run of the script: interpreter, environment, process, memory, and the cause of a failure."""

@@ -1,4 +1,4 @@
-"""Says in one line why a script failed, from what it wrote last."""
+"""Explains in one line why a script failed, from its last lines of output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..settings.settings import Settings
 from .process import Ended
 
 SHOWN = 20
-"""Last lines in a `VerifyError`'s detail."""
+"""Number of last lines in the detail of a `VerifyError`."""
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
@@ -21,17 +21,17 @@ _MODULE = re.compile(r"No module named '([\w.]+)'")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
-_DISTRIBUTIONS = {
+_PACKAGES = {
     "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil", "dotenv": "python-dotenv",
     "fitz": "pymupdf", "google.cloud": "google-cloud-storage", "PIL": "pillow",
     "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml", "umap": "umap-learn", "faiss": "faiss-cpu",
     "git": "gitpython", "serial": "pyserial", "attr": "attrs", "pytorch_lightning": "pytorch-lightning",
 }  # fmt: skip
-"""Modules that another package name brings."""
+"""Packages whose name differs from that of their module."""
 
 
 def timed_out(settings: Settings, ended: Ended) -> VerifyError:
-    """The error for a script that the time limit ended."""
+    """The error for a script that exceeded its time limit."""
     return VerifyError(
         f"{settings.script} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
@@ -45,9 +45,9 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyEr
     """The error for a script that ended with an exit code other than 0.
 
     Args:
-        settings: The project's.
-        ended: How it ended.
-        paths: The project's files, as they were listed.
+        settings: The project's settings.
+        ended: How the script ended.
+        paths: Paths of the listed files.
     """
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
@@ -63,30 +63,30 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyEr
 
 
 def _advice(exception: str, code: int, settings: Settings, paths: Collection[str]) -> tuple[str, str]:
-    """What to say instead of the exception, if anything, and the next step."""
+    """An explanation that replaces the exception (may be empty), and the next step."""
     if module := _MODULE.search(exception):
         return _missing_module(module[1], settings, paths)
     if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
         return _missing_file(path[1], settings)
     if "attempted relative import with no known parent" in exception:
-        return "", "Import from the package's name (from package.module import ...): the script is run by its path"
+        return "", "Import by the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
         return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    return _BY_CODE.get(code if not exception else 1, ("", "Correct the script and run again"))
+    return _BY_CODE.get(code if not exception else 1, ("", "Fix the script and run again"))
 
 
 _BY_CODE = {
-    2: ("", "Correct the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
-    -signal.SIGKILL: ("as when memory runs out", "Give the local run less to do with verify-args"),
+    2: ("", "Fix the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
+    -signal.SIGKILL: ("a sign that memory ran out", "Give the local run less to do with verify-args"),
 }
 
 
 def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
-    """A file that is there in the user's folder, and not in the copy."""
+    """The advice for a file that is in the user's folder and not in the copy."""
     if not (settings.root / path).resolve().is_relative_to(settings.root):
         return (
-            f"it reads {path}, which lies outside the project",
-            "Move it into the project, or read it from a bucket: only the project's folder travels to the cloud",
+            f"it reads {path}, which is outside the project",
+            "Move it into the project, or read it from a bucket: only the project's folder is sent to the cloud",
         )
     return (
         f"it reads {path}, which the project's ignore rules leave out",
@@ -95,6 +95,7 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
 
 
 def _provide(variable: str) -> str:
+    """How the script can get a variable in the cloud."""
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
         return "Let the script read it from Secret Manager: a secret must not be written into the project"
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
@@ -108,13 +109,13 @@ def _missing_module(module: str, settings: Settings, paths: Collection[str]) -> 
             f"it imports {module}, which the project's ignore rules leave out",
             f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
         )
-    package = _DISTRIBUTIONS.get(module) or _DISTRIBUTIONS.get(top) or top.replace("_", "-")
+    package = _PACKAGES.get(module) or _PACKAGES.get(top) or top.replace("_", "-")
     file = settings.requirements or "requirements.txt"
-    return f"it imports {module}, which {file} does not bring", f"Add {package} to {file}"
+    return f"it imports {module}, which {file} does not list", f"Add {package} to {file}"
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:
-    """The last line of the project's own that a traceback or syntax error names."""
+    """The last line of the project's own code in a traceback or syntax error, as `file:line`."""
     frames = [match for line in tail if (match := _FRAME.match(line))]
     return next((f"{match[1]}:{match[2]}" for match in reversed(frames) if match[1] in paths), None)
 
@@ -135,5 +136,5 @@ def _shown(tail: Sequence[str]) -> str:
 
 
 def shown_path(line: str, folder: Path) -> str:
-    """A line of output in which the temporary copy's paths read as the project's own."""
+    """A line of output with the temporary copy's paths replaced by the project's."""
     return line.replace(f"{folder}/", "")

@@ -1,4 +1,4 @@
-"""How much memory a running program takes at its peak, its child processes included."""
+"""Measures the peak memory of a running program and its child processes."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 
 _PROC = Path("/proc")
 _EVERY = 0.05
-"""Seconds between two looks at the program itself."""
-_FAMILY_EVERY = 1.0
-"""Seconds between two looks at it with its children, which cost more."""
+"""Seconds between two samples of the program itself."""
+_CHILDREN_EVERY = 1.0
+"""Seconds between two samples of the program with its children, which take longer."""
 
 
 class PeakMemory:
-    """Watches the session that a program leads.
+    """Peak memory of all processes in a program's session.
 
-    A child's `ru_maxrss` is no measure by itself: Linux counts the parent's memory at the moment of exec into it.
+    `ru_maxrss` of a child process is not enough: Linux starts it at the parent's memory at the moment of exec.
 
     Args:
-        leader: The program's process id, which is also its session's.
+        leader: Process id of the program, which must be the leader of a session.
         clock: Seconds, monotonic.
     """
 
@@ -31,32 +31,33 @@ class PeakMemory:
         self._leader = leader
         self._clock = clock
         self._peak = 0
-        self._next = self._next_family = 0.0
+        self._next = self._next_children = 0.0
         self._before = _largest_child()
 
-    def look(self) -> None:
-        """Takes a sample if it is time for one; to be called while the program runs."""
+    def sample(self) -> None:
+        """Takes a sample if one is due; call it repeatedly while the program runs."""
         now = self._clock()
         if now < self._next or not _PROC.is_dir():
             return
         self._next = now + _EVERY
         self._peak = max(self._peak, _field(_PROC / str(self._leader) / "status", "VmHWM"))
-        if now >= self._next_family:
-            self._next_family = now + _FAMILY_EVERY
+        if now >= self._next_children:
+            self._next_children = now + _CHILDREN_EVERY
             members = list(_session(self._leader))
             if len(members) > 1:
-                # Shared pages count once: workers that were forked share most of their parent's.
+                # Pss counts shared pages once: forked workers share most pages with their parent.
                 self._peak = max(self._peak, sum(_field(_PROC / pid / "smaps_rollup", "Pss") for pid in members))
 
     def bytes(self) -> int | None:
-        """The peak, once the program was waited for; None if nothing could be measured."""
+        """The peak in bytes; call it after the program was waited for. None if nothing could be measured."""
         after = _largest_child()
-        if after > self._before and after > _largest_self():  # this child's own, exact to the page
+        if after > self._before and after > _largest_self():  # the largest child so far, so its own value is exact
             self._peak = max(self._peak, after)
         return self._peak or None
 
 
 def _session(leader: int) -> Iterator[str]:
+    """Process ids in a session."""
     for entry in _PROC.iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
@@ -66,7 +67,7 @@ def _session(leader: int) -> Iterator[str]:
 
 
 def _field(file: Path, name: str) -> int:
-    """Bytes that a line as "VmHWM:   10240 kB" tells; 0 for a process that is gone or another user's."""
+    """Bytes in a line such as "VmHWM:   10240 kB"; 0 if the process is gone or belongs to another user."""
     try:
         found = re.search(rf"^{name}:\s*(\d+) kB", file.read_text(errors="replace"), re.MULTILINE)
     except OSError:
@@ -83,4 +84,4 @@ def _largest_self() -> int:
 
 
 _UNIT = 1 if sys.platform == "darwin" else 1024
-"""getrusage counts in kilobytes, on macOS in bytes."""
+"""Unit of `ru_maxrss`: kilobytes, on macOS bytes."""

@@ -1,4 +1,4 @@
-"""Runs one program to its end, its time limit or its caller's interruption, and leaves nothing of it running."""
+"""Runs one program until it ends, exceeds its time limit or is interrupted, and stops all its processes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _GRACE = 5.0
 """Seconds between TERM and KILL."""
 _KEPT = 200
 _LONGEST = 1 << 16
-"""Bytes of a line without an end, after which it is cut: a progress bar may never end its line."""
-_LOOK = 0.1
-"""Seconds between looks whether the program ended, while a child of it holds its output open."""
+"""Bytes after which a line without an end is cut: a progress bar may never end its line."""
+_POLL = 0.1
+"""Seconds between checks whether the program ended while a child process keeps its output open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Ended:
     """How a program ended.
 
     Attributes:
-        code: Exit code; below 0 the signal that ended it; None if the time limit did.
-        seconds: It ran.
-        tail: Its last lines, oldest first.
-        peak_memory: Bytes it took at its peak, with its children; None where that can't be told.
+        code: Exit code; a negative number is the signal that ended it; None if it exceeded its time limit.
+        seconds: Running time.
+        tail: Its last lines of output, oldest first.
+        peak_memory: Peak memory with its child processes, in bytes; None if it can't be measured.
     """
 
     code: int | None
@@ -50,16 +50,16 @@ def run(
     log: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
 ) -> Ended:
-    """Runs `command` in a process group of its own and gives each line it writes to `log`, in this thread.
+    """Runs `command` in its own session and passes each line of its output to `log`, in the calling thread.
 
-    When this returns or raises, whatever the reason, the program is gone and the rest of its group was killed.
+    When this returns or raises, for whatever reason, the program has ended and its process group was killed.
 
     Args:
         command: The program and its arguments.
         cwd: Its working directory.
         env: Its whole environment.
-        timeout: Seconds it may run.
-        log: Called with each line of stdout and stderr, without the line's end.
+        timeout: Time limit, in seconds.
+        log: Called with each line of stdout and stderr, without the line break.
         clock: Seconds, monotonic.
     """
     begin = clock()
@@ -85,19 +85,19 @@ def run(
 def _follow(
     process: subprocess.Popen[bytes], lines: _Lines, memory: PeakMemory, deadline: float, clock: Callable[[], float]
 ) -> int | None:
-    """Reads until the program ends; None at the deadline."""
+    """Reads the output until the program ends, and returns its exit code; None at the deadline."""
     assert process.stdout is not None
     output = process.stdout.fileno()
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
         while (left := deadline - clock()) > 0:
-            memory.look()
-            if selector.select(min(left, _LOOK)):
+            memory.sample()
+            if selector.select(min(left, _POLL)):
                 data = os.read(output, _LONGEST)
                 if not data:
                     return _wait(process, deadline - clock())
                 lines.feed(data)
-            elif process.poll() is not None:  # it ended, and a child of it holds the pipe
+            elif process.poll() is not None:  # it ended, and a child process keeps the pipe open
                 return process.returncode
     return None
 
@@ -110,7 +110,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends what is left of the group: TERM first, so that it can clean up, then KILL."""
+    """Ends all processes of the group: TERM first, so that the program can clean up, then KILL."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         _wait(process, _GRACE)
@@ -126,7 +126,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 class _Lines:
-    """Turns bytes into lines; of a line that overwrites itself with carriage returns, the last state counts."""
+    """Splits output into lines; of a line that overwrites itself with carriage returns the last version counts."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""The small workload of the local run: which arguments make a script do little."""
+"""Arguments for the small workload of the local run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EPOCHS = ("--epochs", "--num-epochs", "--num_epochs", "--n-epochs", "--n_epochs
            "--num-train-epochs", "--num_train_epochs", "--epoch")  # fmt: skip
 _STEPS = ("--max-steps", "--max_steps", "--steps", "--num-steps", "--num_steps", "--train-steps", "--train_steps",
           "--max-iter", "--max_iter", "--iterations", "--num-iterations", "--num_iterations")  # fmt: skip
-_DECLARING = {"add_argument", "option", "Option", "Argument"}
-_ABSL = {"DEFINE_integer", "DEFINE_float"}
+_DECLARING_CALLS = {"add_argument", "option", "Option", "Argument"}
+_ABSL_CALLS = {"DEFINE_integer", "DEFINE_float"}
 _PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|\btyro\b|cyclopts|hydra|docopt|CLI\b")
-"""What a file that parses arguments holds, whichever library it uses."""
+"""Matches a file that parses arguments, with any of the common libraries."""
 _OUTPUT = re.compile(
     r"^--?(?:[a-z]+[-_])*(?:model|output|out|save|checkpoint|checkpoints|ckpt|export|log|logs|logging|job"
     r"|tensorboard|result|results|artifact|artifacts|run)(?:[-_](?:dir|path|folder|directory|uri|to))?$"
@@ -27,8 +27,14 @@ _OUTPUT = re.compile(
 def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[str], outputs: Path) -> tuple[str, ...]:
     """The arguments of the local run.
 
-    `verify-args` of the settings are taken as they are; else the run's own, with one epoch and one step where `flags`
-    has such a flag. Output folders in a bucket become folders in `outputs`.
+    The setting `verify-args` is used as it is. Without it the run's own arguments are used, limited to one epoch or
+    step if `flags` has such a flag. Output folders in a bucket are replaced by folders in `outputs`.
+
+    Args:
+        flags: The flags of the script.
+        settings: The project's settings.
+        args: The arguments of the run.
+        outputs: The folder for what the local run writes.
     """
     if settings.verify_args is not None:
         chosen = list(settings.verify_args)
@@ -43,27 +49,27 @@ def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[st
 
 
 def needs_help(declared: frozenset[str], settings: Settings) -> bool:
-    """Whether only the script's own `--help` can tell how to make it do little."""
+    """Whether only the script's own `--help` can show a flag that limits its work."""
     return settings.verify_args is None and declared.isdisjoint((*_EPOCHS, *_STEPS))
 
 
-def may_tell_flags(sources: Iterable[Path]) -> bool:
-    """Whether any of the Python files parses arguments: a script that doesn't would take `--help` for a run."""
+def may_parse_flags(sources: Iterable[Path]) -> bool:
+    """Whether any of the Python files parses arguments; a script that doesn't would start to train on `--help`."""
     return any(_PARSING.search(source.read_bytes()) for source in sources if source.suffix == ".py")
 
 
 def help_flags(lines: Iterable[str]) -> frozenset[str]:
-    """The flags that a script's help shows."""
+    """The flags in the output of a script's `--help`."""
     return frozenset(flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", line))
 
 
 def declared_flags(script: Path) -> frozenset[str]:
-    """The flags that a script declares with argparse, click, typer or absl, read without running it."""
+    """The flags that a script declares with argparse, click, typer or absl, found in its source."""
     return frozenset(flag for node in _nodes(script) if isinstance(node, ast.Call) for flag in _flags(node))
 
 
 def texts_of(script: Path) -> list[str]:
-    """The literal texts in a script, in no order."""
+    """All string literals in a script."""
     return [node.value for node in _nodes(script) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
 
 
@@ -71,20 +77,21 @@ def _nodes(script: Path) -> Iterator[ast.AST]:
     try:
         return ast.walk(ast.parse(script.read_bytes()))
     except (OSError, SyntaxError, ValueError):
-        return iter(())  # running it says what is wrong
+        return iter(())  # the run itself will report it
 
 
 def _flags(call: ast.Call) -> Iterator[str]:
     function = call.func
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     texts = [item.value for item in call.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    if name in _DECLARING:
+    if name in _DECLARING_CALLS:
         yield from (text for text in texts if text.startswith("--"))
-    elif name in _ABSL and texts:
+    elif name in _ABSL_CALLS and texts:
         yield f"--{texts[0]}"
 
 
 def _redirected(args: Sequence[str], outputs: Path, settings: Settings) -> Iterator[str]:
+    """The arguments with output folders in a bucket replaced by local ones."""
     flag = ""
     for argument in args:
         name, equals, value = argument.partition("=") if argument.startswith("-") else (flag, "", argument)

@@ -1,4 +1,4 @@
-"""What a script imports that its list of dependencies does not bring, though the user's own Python has it."""
+"""Imports of a script that its dependency list does not cover, although the user's own Python has them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from packaging.utils import canonicalize_name
 
 
 def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[Path]) -> dict[str, str]:
-    """Modules that the script needs and the list doesn't bring, each with the package that has it.
+    """Modules that the script imports and the listed packages don't provide, each with the package that does.
 
-    Imports inside `try` are taken for optional. What is installed nowhere is not judged: the run itself showed that.
+    An import inside `try` counts as optional. A module that is not installed at all is not reported: the local run
+    fails because of it.
 
     Args:
         root: The project's folder.
-        script: Relative to it.
+        script: The script's path, relative to the project.
         listed: Canonical names of the listed packages.
-        sites: Folders in which the user's Python has its packages.
+        sites: The `site-packages` folders of the user's Python.
     """
     found_here = distributions(path=[str(site) for site in sites])
-    installed = [found for found in found_here if found.metadata["Name"]]  # a broken one has none
-    brought = _closure(listed, {canonicalize_name(found.name): found for found in installed})
+    installed = [found for found in found_here if found.metadata["Name"]]  # None for a broken installation
+    provided = _closure(listed, {canonicalize_name(found.name): found for found in installed})
     owners: dict[str, list[str]] = {}
     for found in installed:
         for module in _modules(found):
@@ -33,13 +34,13 @@ def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[P
     missing: dict[str, str] = {}
     for module in sorted(_imported(root, script)):
         packages = owners.get(module, [])
-        if packages and brought.isdisjoint(map(canonicalize_name, packages)):
+        if packages and provided.isdisjoint(map(canonicalize_name, packages)):
             missing[module] = packages[0]
     return missing
 
 
 def _closure(listed: Iterable[str], installed: dict[str, Distribution]) -> set[str]:
-    """The packages with all that they need; needs of extras count, whichever were asked for."""
+    """The packages and all their dependencies; those of every extra count."""
     reached: set[str] = set()
     waiting = [str(canonicalize_name(name)) for name in listed]
     while waiting:
@@ -70,7 +71,7 @@ def _modules(found: Distribution) -> set[str]:
 
 
 def _imported(root: Path, script: str) -> set[str]:
-    """Top-level modules that the script imports, directly or by the project's own modules."""
+    """Top-level modules that the script imports itself or through the project's own modules."""
     folders = [(root / script).parent, root, root / "src"]
     names: set[str] = set()
     seen: set[Path] = set()
@@ -89,6 +90,7 @@ def _imported(root: Path, script: str) -> set[str]:
 
 
 def _files(folder: Path, module: str) -> Iterator[Path]:
+    """The files that importing a module from `folder` reads."""
     place = folder.joinpath(*module.split("."))
     candidates = (place.with_suffix(".py"), place / "__init__.py", folder / module.partition(".")[0] / "__init__.py")
     return (path for path in candidates if path.is_file())

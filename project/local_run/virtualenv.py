@@ -1,4 +1,4 @@
-"""Virtual environments that hold exactly a project's frozen dependencies, made once and kept."""
+"""Virtual environments with exactly a project's frozen dependencies; each is made once and kept."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from ...core.errors import DependencyError, ProjectError, storage_errors
 from ..dependencies import uv
 from ..dependencies.formats import conda
+from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import TARGET, Lock, absolute, freeze
 from ..dependencies.resolver_errors import explain
 from ..settings.python_version import this_python
@@ -23,17 +24,23 @@ from ..settings.settings import Settings
 _KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def environment(root: Path, settings: Settings, *, cache: Path) -> Path:
-    """The interpreter of an environment for this machine with the project's dependencies; makes it if needed.
+def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirements | None = None) -> Path:
+    """The Python of an environment for this machine with the project's dependencies; creates it if needed.
 
-    It is made aside and renamed, so that it is whole or absent, also when two runs make it at once.
+    It is created under another name and renamed, so that it is complete even if two runs create it at once.
+
+    Args:
+        root: The project's folder.
+        settings: The project's settings.
+        cache: Folder that keeps environments.
+        listed: The project's dependency list; None reads it.
 
     Raises:
-        DependencyError: A requirement that can't be frozen or installed here, or a list of conda's.
-        ProjectError: The wanted Python isn't on this machine.
+        DependencyError: A requirement can't be frozen or installed here, or the list is conda's.
+        ProjectError: The project's Python version is not on this machine.
         StorageError: The disk is full.
     """
-    lock = freeze(root, settings, cache=cache, platform=_platform())
+    lock = freeze(root, settings, cache=cache, listed=listed, platform=_platform())
     if lock.conda:
         name = conda.environment_name(root) or "ENVIRONMENT"
         raise DependencyError(
@@ -60,7 +67,7 @@ def _make(final: Path, lock: Lock, root: Path) -> None:
         made = Path(folder, "environment")
         _venv(made, lock.python, root)
         if lock.text:
-            # uv knows a lock by its name; relative wheels count from the project.
+            # uv recognises a lock by its file name. Paths of wheels are relative to the project.
             Path(folder, "pylock.toml").write_text(absolute(lock.text, root), encoding="utf-8")
             arguments = ["pip", "sync", "--python", str(made / "bin" / "python"), f"{folder}/pylock.toml"]
             finished = uv.run(arguments, cwd=root)
@@ -69,7 +76,7 @@ def _make(final: Path, lock: Lock, root: Path) -> None:
         try:
             made.rename(final)
         except OSError:
-            if not final.is_dir():  # else another run was first
+            if not final.is_dir():  # else another run created it first
                 raise
 
 
@@ -94,7 +101,7 @@ def _venv(folder: Path, python: str, root: Path) -> None:
 
 
 def _platform() -> str | None:
-    """The cloud's platform where this machine can run its wheels, so that both get the same lock."""
+    """The cloud's platform if this machine can use the same wheels, so that both get the same lock; else None."""
     same = sys.platform == "linux" and platform.machine() == "x86_64"
     libc, version = platform.libc_ver()
     new = libc == "glibc" and tuple(int(part) for part in version.split(".")[:2]) >= (2, 28)
@@ -107,7 +114,7 @@ def _key(lock: Lock) -> str:
 
 
 def forget_unused(home: Path, *, seconds: float) -> None:
-    """Removes folders that were not touched for so long: old ones, and those of runs that were killed."""
+    """Deletes the folders in `home` that were not changed for so many seconds."""
     for folder in home.iterdir():
         with contextlib.suppress(FileNotFoundError):
             if folder.stat().st_mtime < time.time() - seconds:

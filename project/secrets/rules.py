@@ -1,11 +1,10 @@
-"""What secrets look like. All expressions are RE2's, and mean the same to Python's `re`.
-
-`OWN` are found by their shape alone. `SUSPECTS` are cheap shapes of what detect-secrets knows; its plugins decide.
-"""
+"""Regular expressions for secrets. All of them have the same meaning for RE2 and for Python's `re`."""
 
 from __future__ import annotations
 
 import hashlib
+
+from .detectors import PLUGINS
 
 _KEY_TEXT = r"""[\s"'\\nr+,]{1,60}(?:[A-Za-z-]+: [^\n]{0,80}[\s"'\\nr+,]{1,60})*[A-Za-z0-9+/]{16}"""
 _QUOTE = r"""\\?["']"""
@@ -40,12 +39,13 @@ OWN: tuple[tuple[str, str], ...] = (
     ("Neptune token", r"""\beyJhcGlfYWRkcmVzcyI6[A-Za-z0-9+/=]{20,}"""),
     ("Slack token", r"""\bxapp-\d-[A-Z0-9]+-\d+-[a-f0-9]{32,}"""),
 )
+"""Kind and expression of secrets that their form alone shows."""
 
 GENERIC = (
     rf"""{_ASSIGNED}{_QUOTE}([^\s"'\\]{{12,80}}){_QUOTE}""",
     rf"""{_ASSIGNED}([A-Za-z0-9+/=_-]{{20,80}})(?:\s|$)""",
 )
-"""A word for a secret, and what is assigned to it; group 1 must look random too."""
+"""A name such as `password` and the value that is assigned to it: group 1, which must look random too."""
 
 SUSPECTS: tuple[str, ...] = (
     r"""\b(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}\b""",
@@ -67,29 +67,10 @@ SUSPECTS: tuple[str, ...] = (
     r"""\b(?:AC|SK)[a-f0-9]{32}\b""",
     r"""\b[MNO][A-Za-z\d_-]{23,25}\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27}\b""",
 )
-
-PLUGINS: dict[str, str] = {
-    "aws.AWSKeyDetector": "AWS key",
-    "basic_auth.BasicAuthDetector": "password in an address",
-    "discord.DiscordBotTokenDetector": "Discord token",
-    "github_token.GitHubTokenDetector": "GitHub token",
-    "gitlab_token.GitLabTokenDetector": "GitLab token",
-    "jwt.JwtTokenDetector": "JSON web token",
-    "mailchimp.MailchimpDetector": "Mailchimp key",
-    "npm.NpmDetector": "npm token",
-    "openai.OpenAIDetector": "OpenAI key",
-    "pypi_token.PypiTokenDetector": "PyPI token",
-    "sendgrid.SendGridDetector": "SendGrid key",
-    "slack.SlackDetector": "Slack token",
-    "square_oauth.SquareOAuthDetector": "Square secret",
-    "stripe.StripeDetector": "Stripe key",
-    "telegram_token.TelegramBotTokenDetector": "Telegram token",
-    "twilio.TwilioKeyDetector": "Twilio key",
-}
-"""detect-secrets' detectors, in words. Its entropy detectors are left out: they take any hash for a secret."""
+"""Simple forms of what the detectors of detect-secrets know; they decide."""
 
 PREFILTER = "|".join([*(f"(?:{pattern})" for _, pattern in OWN), *GENERIC, *SUSPECTS])
-"""Any of them: what doesn't match it holds nothing."""
+"""All expressions in one: a text that doesn't match it holds no secret."""
 
 VERSION = hashlib.sha256(f"1 {OWN} {GENERIC} {SUSPECTS} {PLUGINS}".encode()).hexdigest()[:16]
-"""Changes with the rules, so that what was found clean by older ones is scanned again."""
+"""Changes with the rules, so that files in which older rules found nothing are scanned again."""

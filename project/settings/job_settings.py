@@ -33,7 +33,7 @@ from ...core.job_fields import (
     Role,
 )
 from ...core.job_options import JobOptions, Machine, Pool
-from .readers import Keys, count, duration, flag, matching, read_table
+from .readers import Keys, UnknownChoice, count, duration, flag, matching, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,8 @@ def _take(values: dict[str, Any], keys: Keys) -> dict[str, Any]:
 def _pools(value: object) -> Mapping[str, Mapping[str, Any]]:
     if not isinstance(value, dict) or not all(isinstance(item, dict) for item in value.values()):
         raise TypeError
-    if set(value) - set(get_args(Role)):
-        raise ValueError
+    if unknown := set(value) - set(get_args(Role)):
+        raise UnknownChoice(unknown.pop(), get_args(Role))
     return value
 
 

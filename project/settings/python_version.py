@@ -1,4 +1,4 @@
-"""Which Python runs a project."""
+"""Finds the Python version of a project."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 from ...core.errors import ProjectError
 
 CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
-"""What people call the file of a conda environment."""
+"""Usual names for the file of a conda environment."""
 
 _MINORS = tuple(f"3.{minor}" for minor in range(14, 8, -1))
-"""What `requires-python` is tried against, newest first, when this interpreter doesn't fit."""
+"""Versions to try if `requires-python` excludes this interpreter, newest first."""
 
 
 def this_python() -> str:
-    """This interpreter's minor version, as "3.11"."""
+    """This interpreter's minor version, such as "3.11"."""
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def choose_python(root: Path, document: Mapping[str, Any]) -> str:
-    """The minor version that a project asks for: `.python-version`, `requires-python`, conda's file, else this one.
+    """The minor version from `.python-version`, `requires-python` or conda's file, else that of this interpreter.
 
     Args:
         root: The project's folder.
-        document: Its pyproject.toml.
+        document: The content of its pyproject.toml.
 
     Raises:
-        ProjectError: `requires-python` can't be read, or no Python fits it.
+        ProjectError: `requires-python` is invalid, or no Python version satisfies it.
     """
     return _python_version_file(root) or _requires_python(root, document) or _conda_file(root) or this_python()
 
@@ -40,7 +40,7 @@ def _python_version_file(root: Path) -> str | None:
         text = (root / ".python-version").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # pyenv also allows the name of a virtual environment there, which says nothing to us.
+    # pyenv also allows the name of a virtual environment there, which contains no version.
     match = re.match(r"\s*(?:cpython[-@])?(3\.\d{1,2})(?:\.\d+)?\s*(?:$|\n)", text)
     return match[1] if match else None
 
@@ -70,11 +70,11 @@ def _requires_python(root: Path, document: Mapping[str, Any]) -> str | None:
             f"requires-python can't be read: {wanted!r}", where=where, next_step='Write it as ">=3.11"'
         ) from error
     for minor in (this_python(), *_MINORS):
-        # Any patch will do: ">=3.11.4" is met by a 3.11 image.
+        # The patch version plays no part: an image with 3.11 satisfies ">=3.11.4".
         if any(specifiers.contains(f"{minor}.{patch}") for patch in (0, 99)):
             return minor
     raise ProjectError(
-        f"no Python fits requires-python {wanted!r}",
+        f"no Python version satisfies requires-python {wanted!r}",
         where=where,
-        next_step=f'Widen it, or set python = "{this_python()}" under [tool.vertex-training]',
+        next_step=f'Relax it, or set python = "{this_python()}" under [tool.vertex-training]',
     )

@@ -1,48 +1,73 @@
-"""Reading a table of settings: each key's value by the function that knows what it must be.
+"""Reads a table of settings: a reader for each key checks the value.
 
-A reader takes what TOML gave and returns the setting's value; it raises TypeError or ValueError for anything else.
+A reader takes the value that TOML gave and returns the setting's value. It raises TypeError or ValueError if the value
+is invalid.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
+from .toml_lines import place_of
 
 Keys = Mapping[str, tuple[str, Callable[[object], object]]]
-"""Key to what its value must be, in words, and its reader."""
+"""For each key a description of valid values, for messages, and the reader."""
+
+
+class UnknownChoice(ValueError):
+    """A value that is not one of a few valid ones.
+
+    Args:
+        value: The invalid value.
+        choices: The valid values.
+    """
+
+    def __init__(self, value: object, choices: Iterable[str]) -> None:
+        self.value = str(value)
+        self.choices = tuple(choices)
+        super().__init__(value)
 
 
 def read_table(table: Mapping[str, Any], keys: Keys, name: str, file: Path) -> dict[str, Any]:
-    """The values of a table, by the keys' names with `_` for `-`.
+    """The values in a table, by their keys' names with `_` for `-`.
 
     Args:
-        table: As TOML has it.
-        keys: Those that it may have.
-        name: The table's, for messages.
-        file: Where it stands, for messages.
+        table: The table as TOML gave it.
+        keys: The valid keys.
+        name: The table's name, for messages.
+        file: The file that holds it, for messages.
 
     Raises:
-        ProjectError: A key that is unknown, or a value that is wrong.
+        ProjectError: A key is unknown or a value is invalid; it names file, line and the nearest valid one.
     """
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in keys:
-            near = difflib.get_close_matches(key.replace("_", "-"), keys, n=1, cutoff=0.5)
-            step = f"Did you mean {near[0]}?" if near else f"The keys are {', '.join(sorted(keys))}"
-            raise ProjectError(f"unknown key {key} in [{name}]", where=file, next_step=step)
-        wanted, read = keys[key]
+            step = _did_you_mean(key.replace("_", "-"), keys) or f"The keys are {', '.join(sorted(keys))}"
+            raise ProjectError(f"unknown key {key} in [{name}]", where=place_of(file, name, key), next_step=step)
+        description, read = keys[key]
         try:
             values[key.replace("-", "_")] = read(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError) as error:
+            near = _did_you_mean(error.value, error.choices) if isinstance(error, UnknownChoice) else None
             raise ProjectError(
-                f"{key} in [{name}] must be {wanted}, not {value!r}", where=file, next_step="Correct that value"
+                f"{key} in [{name}] must be {description}, not {value!r}",
+                where=place_of(file, name, key),
+                next_step=near or "Fix that value",
             ) from None
     return values
+
+
+def _did_you_mean(text: str, choices: Iterable[str]) -> str | None:
+    """A question with the choice that is most like `text`; None if none is."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(text.lower(), by_lower, n=1, cutoff=0.5)
+    return f"Did you mean {by_lower[near[0]]}?" if near else None
 
 
 def text(value: object) -> str:
@@ -53,35 +78,47 @@ def text(value: object) -> str:
 
 
 def texts(value: object) -> tuple[str, ...]:
-    """A list of texts; empty ones are kept."""
+    """A list of texts, which may be empty texts."""
     if not isinstance(value, list):
         raise TypeError
     return tuple(item if item == "" else text(item) for item in value)
 
 
 def patterns(value: object) -> tuple[str, ...]:
-    """A list of patterns as in .gitignore."""
-    from pathspec import GitIgnoreSpec
-
-    patterns = texts(value)
-    GitIgnoreSpec.from_lines(patterns)
-    return patterns
+    """A list of patterns in the form of .gitignore, where almost any text is a pattern."""
+    found = texts(value)
+    if "!" in found:
+        raise ValueError
+    return found
 
 
 def arguments(value: object) -> tuple[str, ...]:
-    """Arguments may be numbers: `args = ["--epochs", 3]` is what people write."""
+    """A list of arguments, which may be numbers, as in `args = ["--epochs", 3]`."""
     if not isinstance(value, list) or any(isinstance(item, (bool, dict, list)) for item in value):
         raise TypeError
     return tuple(item if isinstance(item, str) else str(item) for item in value)
 
 
 def matching(pattern: str) -> Callable[[object], str]:
-    """A text of that form."""
+    """A reader of texts that match a regular expression; `a|b|c` is read by `one_of`."""
+    if re.fullmatch(r"[\w-]+(\|[\w-]+)+", pattern):
+        return one_of(*pattern.split("|"))
 
     def read(value: object) -> str:
         if not re.fullmatch(pattern, text(value)):
             raise ValueError
         return str(value)
+
+    return read
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """A reader of a text that must be one of a few; an error message suggests the nearest one."""
+
+    def read(value: object) -> str:
+        if (found := text(value)) not in choices:
+            raise UnknownChoice(found, choices)
+        return found
 
     return read
 
@@ -119,7 +156,7 @@ def inside(value: object) -> str:
 
 
 def insides(value: object) -> tuple[str, ...]:
-    """Paths inside the project."""
+    """A list of paths inside the project."""
     return tuple(inside(item) for item in texts(value))
 
 
@@ -134,7 +171,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 
 
 def duration(value: object) -> float:
-    """Seconds, 0 or more: a number of them, or a text such as "90m", "24h" or "7d"."""
+    """Seconds, 0 or more: a number, or a text such as "90m", "24h" or "7d"."""
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", value.strip())
         if not found:

@@ -1,4 +1,4 @@
-"""Which file is the training script."""
+"""Finds the training script of a project."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ _TIERS = (
     ("train.py", "main.py", "task.py", "training.py"),
     ("src/train.py", "src/main.py", "trainer/task.py", "trainer/train.py", "training/train.py"),
 )
-"""Where people keep it. The first tier that has any decides: a `train.py` may import `src/train.py`."""
+"""Usual places of the script. Only the first tier with a match counts: `train.py` may import `src/train.py`."""
 
 SET_SCRIPT = 'set script = "..." under [tool.vertex-training] in pyproject.toml'
 
 
 def choose_script(root: Path, wanted: str | None) -> str:
-    """The training script, relative to `root`: `wanted`, else the one candidate.
+    """The training script, relative to `root`: `wanted`, else the only candidate.
 
     Raises:
-        ProjectError: It is missing, not a Python file or outside the project, or there are several.
+        ProjectError: The script is missing, not a Python file or outside the project, or there are several
+            candidates.
     """
     if wanted is not None:
         return _checked(root, wanted)
@@ -30,7 +31,7 @@ def choose_script(root: Path, wanted: str | None) -> str:
             raise ProjectError(
                 f"{len(found)} files could be the training script: {' and '.join(found)}",
                 where=root,
-                next_step=f"Say which: {SET_SCRIPT}",
+                next_step=f"Choose one: {SET_SCRIPT}",
             )
         if found:
             return _checked(root, found[0])
@@ -44,7 +45,7 @@ def _no_script(root: Path) -> ProjectError:
     if scripts:
         step = f"There is {', '.join(scripts[:5])}: {SET_SCRIPT}"
     elif notebooks:
-        step = f"Make it a script first: jupyter nbconvert --to script {notebooks[0]} --output train"
+        step = f"Convert the notebook to a script: jupyter nbconvert --to script {notebooks[0]} --output train"
     else:
         step = f"Add a train.py, or {SET_SCRIPT}"
     return ProjectError(f"no training script: looked for {', '.join(_TIERS[0])}", where=root, next_step=step)
@@ -54,15 +55,15 @@ def _checked(root: Path, name: str) -> str:
     path = root / name
     if Path(name).is_absolute() or not path.resolve().is_relative_to(root):
         raise ProjectError(
-            f"the script {name} lies outside the project",
+            f"the script {name} is outside the project",
             where=root,
-            next_step="Move it into the project: only files inside travel to the cloud",
+            next_step="Move it into the project: only the project's folder is sent to the cloud",
         )
     if path.is_symlink() and not path.exists():
         raise ProjectError(
             f"the script {name} is a link to {path.readlink()}, which does not exist",
             where=root,
-            next_step="Correct the link",
+            next_step="Fix the link",
         )
     if path.is_dir():
         raise ProjectError(f"the script {name} is a folder", where=root, next_step="Name the .py file in it")

@@ -1,4 +1,4 @@
-"""A project's own settings: `[tool.vertex-training]` in its pyproject.toml, with a default for everything."""
+"""A project's settings: the table `[tool.vertex-training]` in its pyproject.toml. Every setting has a default."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ import tomllib
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
-from .readers import Keys, arguments, environment, flag, inside, insides, matching, number, patterns, read_table, text
+from .readers import (
+    Keys,
+    arguments,
+    environment,
+    flag,
+    inside,
+    insides,
+    matching,
+    number,
+    one_of,
+    patterns,
+    read_table,
+    text,
+)
 from .script import choose_script
+from .toml_lines import place_of
 
 TABLE = "tool.vertex-training"
 
@@ -27,33 +42,33 @@ Freeze = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a project needs; the TOML key is the field's name with `-` for `_`.
+    """A project's settings; the key in TOML is the field's name with `-` for `_`.
 
     Attributes:
         root: The project's folder, absolute, links resolved.
-        name: The image's name: lowercase letters, digits, `-`, `_`, `.`.
+        name: Name of the image: lowercase letters, digits, `-`, `_`, `.`.
         script: The training script, relative to the project.
-        python: Minor version that runs it, as "3.11".
+        python: Python minor version that runs the script, such as "3.11".
         args: Arguments of every run, before those of the command line.
-        verify_args: Arguments of the local run; None shortens the run's own.
-        verify: here runs the script in the user's own Python if that has the requirements; locked always in a
-            clean environment made from the frozen list.
-        verify_timeout: Seconds the local run may take.
-        directories: Empty folders to make in the working directory.
+        verify_args: Arguments of the local run; None uses the run's own, limited to a small workload.
+        verify: `here` runs the script in the user's own Python if it meets the requirements; `locked` always in a
+            clean environment of the frozen dependencies.
+        verify_timeout: Time limit of the local run, in seconds.
+        directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
-        include: Patterns, as in .gitignore, of files that go in although something ignores them.
-        exclude: Patterns of files that stay out.
-        env: Environment of the script, here and in the cloud.
-        requirements: The requirements file, relative to the project; None looks for one.
-        freeze: Which list of dependencies counts; auto takes what is there.
-        translate: Whether a conda list becomes one for pip; else it becomes a conda image.
-        model_dir_argument: A flag, as "--output", through which the script is told the model's folder.
-        builder: How the image is built; None decides by whether there is a Dockerfile.
-        build_args: Arguments of the Dockerfile's ARG lines.
-        build_target: The Dockerfile's stage to build; None for the last.
+        include: Patterns, as in .gitignore, of files that go into the image although another rule ignores them.
+        exclude: Patterns of files that stay out of the image.
+        env: Environment variables of the script, here and in the cloud.
+        requirements: The requirements file, relative to the project; None looks for a dependency list.
+        freeze: The dependency list to freeze; `auto` takes the first that exists.
+        translate: Whether a conda list is translated for pip; if not, conda makes the image.
+        model_dir_argument: A flag of the script, such as "--output", that gets the model's folder.
+        builder: How the image is built; None takes Docker if there is a Dockerfile.
+        build_args: Values for the Dockerfile's ARG lines.
+        build_target: The Dockerfile's stage to build; None builds the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
-        allow_secrets: Patterns of files that may go in although they look like secrets, and `path#id` for one finding.
-        job: How the job runs.
+        allow_secrets: Patterns of files that may look like secrets, and `path#id` of single findings.
+        job: The settings of the job.
     """
 
     root: Path
@@ -82,10 +97,10 @@ class Settings:
 
 
 def load(folder: Path) -> Settings:
-    """Reads the settings of the project in `folder`; a folder with only `train.py` has good ones.
+    """Reads the settings of the project in `folder`; a folder with only `train.py` gets the defaults.
 
     Raises:
-        ProjectError: No such folder, no script or several, or a setting that is unknown or wrong.
+        ProjectError: The folder doesn't exist, it has no script or several, or a setting is unknown or invalid.
     """
     root = _root(folder)
     document = _document(root)
@@ -100,7 +115,7 @@ def load(folder: Path) -> Settings:
 
 
 def image_name(text: str) -> str:
-    """The valid image name nearest to `text`: "My Project (é)" becomes "my-project-e"."""
+    """A valid image name made from `text`: "My Project (é)" gives "my-project-e"."""
     ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", ascii_only)[:63].strip("-") or "project"
 
@@ -115,7 +130,7 @@ def _root(folder: Path) -> Path:
 
 
 def _import_path(root: Path, script: str) -> dict[str, str]:
-    """Where modules lie that Python would not find by the script's own folder; counts from the project."""
+    """PYTHONPATH for modules that are not in the script's own folder; relative to the project."""
     folders = []
     if "/" in script and not script.startswith("src/"):
         folders.append(".")  # trainer/task.py, Vertex AI's own layout, imports trainer
@@ -131,14 +146,21 @@ def _document(root: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"not valid TOML: {error}", where=path, next_step="Correct that line") from error
+        raise ProjectError(f"not valid TOML: {error}", where=path, next_step="Fix that line") from error
     except OSError as error:
         raise ProjectError(f"can't be read: {error.strerror}", where=path) from error
 
 
 def _table(document: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     tool = document.get("tool", {})
-    table = tool.get("vertex-training", {}) if isinstance(tool, dict) else {}
+    tools = tool if isinstance(tool, dict) else {}
+    table = tools.get("vertex-training", {})
+    if misspelled := get_close_matches("vertex-training", set(tools) - {"vertex-training"}, n=1, cutoff=0.9):
+        raise ProjectError(
+            f"unknown table [tool.{misspelled[0]}]",
+            where=place_of(root / "pyproject.toml", "tool", misspelled[0]),
+            next_step=f"Did you mean [{TABLE}]?",
+        )
     if not isinstance(table, dict):
         raise ProjectError(
             f"{TABLE} must be a table", where=root / "pyproject.toml", next_step=f"Write it as [{TABLE}]"
@@ -156,7 +178,7 @@ _KEYS: Keys = {
     "python": ('a minor version in quotes, as "3.11"', matching(r"3\.\d{1,2}")),
     "args": ("a list of arguments", arguments),
     "verify-args": ("a list of arguments", arguments),
-    "verify": ('"here" or "locked"', matching("here|locked")),
+    "verify": ('"here" or "locked"', one_of(*get_args(Verify))),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
@@ -164,12 +186,12 @@ _KEYS: Keys = {
     "exclude": ("a list of patterns", patterns),
     "env": ("a table of names and texts", environment),
     "requirements": ("the path of a file in the project", inside),
-    "freeze": (f"one of {', '.join(get_args(Freeze))}", matching("|".join(map(re.escape, get_args(Freeze))))),
+    "freeze": (f"one of {', '.join(get_args(Freeze))}", one_of(*get_args(Freeze))),
     "translate": ("true or false", flag),
     "model-dir-argument": ('a flag, as "--model-dir"', matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
-    "builder": ('"direct" or "docker"', matching("direct|docker")),
+    "builder": ('"direct" or "docker"', one_of(*get_args(Builder))),
     "build-args": ("a table of names and texts", environment),
-    "build-target": ("a stage's name", text),
+    "build-target": ("the name of a stage", text),
     "size-limit-mb": ("a number of megabytes above 0", number),
     "allow-secrets": ("a list of patterns", patterns),
 }

@@ -10,7 +10,7 @@ MakeProject = Callable[[Mapping[str, str | bytes]], Path]
 
 @pytest.fixture
 def make_project(tmp_path: Path) -> MakeProject:
-    """Writes files into a fresh project folder, with an empty `train.py` unless one is given."""
+    """Writes files into a new project folder, with an empty `train.py` unless one is given."""
 
     def make(files: Mapping[str, str | bytes] | None = None, name: str = "demo") -> Path:
         root = tmp_path / name
@@ -25,12 +25,12 @@ def make_project(tmp_path: Path) -> MakeProject:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all tests: an environment is made once."""
+    """One cache for all tests, so that each environment is made only once."""
     return tmp_path_factory.mktemp("cache")
 
 
 class Wheelhouse:
-    """A folder of tiny wheels, which stands for a package index without a network."""
+    """A folder of small wheels, used instead of a package index."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Wheelhouse:
     def add(
         self, name: str, version: str, *, requires: Sequence[str] = (), tag: str = "py3-none-any", body: str = ""
     ) -> Path:
-        """Makes a wheel with one module; the same arguments give the same bytes."""
+        """Creates a wheel with one module; the same arguments give the same bytes."""
         info = f"{name}-{version}.dist-info"
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
@@ -57,7 +57,7 @@ class Wheelhouse:
 
 @pytest.fixture
 def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheelhouse:
-    """The only place where uv finds packages, whatever this machine's settings say."""
+    """The only place where uv finds packages, whatever this machine's configuration is."""
     folder = tmp_path / "wheelhouse"
     folder.mkdir()
     for name in os.environ:

@@ -1,4 +1,4 @@
-"""The commit that an image's label names."""
+"""The commit of a project, which becomes a label of its image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prefect_vertex_training.project.git import revision
 
 
 def test_the_commit_of_the_work_tree_is_found_from_any_folder_in_it(tmp_path: Path) -> None:
-    """And none outside of one, nor before the first commit."""
+    """There is none outside of a work tree, nor before the first commit."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.com"]
     folder = tmp_path / "train"
     folder.mkdir()

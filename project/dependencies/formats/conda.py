@@ -1,6 +1,6 @@
-"""Conda's lists: kept as they are for a conda image, or translated for pip with an account of what gets lost.
+"""Reads conda's lists: for an image made by conda, or translated for pip with a report of what was lost.
 
-What is read: environment.yml (`conda env export`, or written by hand), `conda list --export`, `conda list --explicit`.
+The formats are environment.yml, `conda list --export` and `conda list --explicit`:
 https://docs.conda.io/projects/conda/en/latest/user-guide/tasks/manage-environments.html
 """
 
@@ -29,10 +29,10 @@ _TORCH = {"torch", "torchvision", "torchaudio"}
 
 
 def read(root: Path, settings: Settings) -> Requirements | None:
-    """The project's conda file; None without one.
+    """Reads the project's conda file; None if there is none.
 
     Raises:
-        DependencyError: It can't be read.
+        DependencyError: The file can't be read.
     """
     for name in CONDA_FILES:
         if (root / name).is_file():
@@ -42,23 +42,23 @@ def read(root: Path, settings: Settings) -> Requirements | None:
 
 
 def is_export(text: str) -> bool:
-    """Whether a text is what `conda list --export` or `--explicit` writes."""
+    """Whether a text is the output of `conda list --export` or `--explicit`."""
     return _EXPORTED.search(text) is not None or "@EXPLICIT" in text.splitlines()
 
 
 def of_export(path: Path, text: str, settings: Settings) -> Requirements:
-    """A `conda list --export`.
+    """Reads the output of `conda list --export` or `--explicit`.
 
     Raises:
-        DependencyError: It lists addresses only, which nothing but conda can read, and shall be translated.
+        DependencyError: It should be translated, but lists URLs of conda packages only.
     """
     if not settings.translate:
         return Requirements(path.name, conda=True)
     if "@EXPLICIT" in text.splitlines():
         raise DependencyError(
-            f"{path.name} lists addresses of conda packages, which can't be translated",
+            f"{path.name} lists URLs of conda packages, which can't be translated",
             where=path,
-            next_step="Write it out: conda env export --no-builds > environment.yml",
+            next_step="Export it instead: conda env export --no-builds > environment.yml",
         )
     items = []
     for number, raw in enumerate(text.splitlines(), 1):
@@ -75,7 +75,7 @@ def _of_environment(path: Path, text: str, settings: Settings) -> Requirements:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise DependencyError(
-            f"not valid YAML: {' '.join(str(error).split())}", where=path, next_step="Correct that line"
+            f"not valid YAML: {' '.join(str(error).split())}", where=path, next_step="Fix that line"
         ) from error
     dependencies = document.get("dependencies") if isinstance(document, dict) else None
     if not isinstance(dependencies, list):
@@ -93,7 +93,7 @@ def _of_environment(path: Path, text: str, settings: Settings) -> Requirements:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One package of conda's: its version as pip writes it, its build as conda does."""
+    """A conda package, with its version in pip's form and its build in conda's."""
 
     line: Line
     name: str
@@ -105,13 +105,13 @@ def _item(path: Path, text: str, spec: str) -> _Item:
     found = _SPEC.match(spec.strip())
     line = Line(path.name, _number(text, spec), spec.strip())
     if found is None:
-        raise DependencyError(f"{spec} is not a package of conda's", where=line.place, next_step="Correct that line")
+        raise DependencyError(f"{spec} is not a conda package", where=line.place, next_step="Fix that line")
     version, build = _version(found["rest"].strip())
     return _Item(line, found["name"].lower(), version, build)
 
 
 def _version(rest: str) -> tuple[str, str]:
-    """A version as pip writes it, and the build: conda's single `=` means "begins with".
+    """A version in pip's form, and the build. conda's single `=` means "begins with".
 
     https://docs.conda.io/projects/conda-build/en/latest/resources/package-spec.html
     """
@@ -122,16 +122,16 @@ def _version(rest: str) -> tuple[str, str]:
     try:
         return str(SpecifierSet(rest.replace(" ", ""))), ""
     except InvalidSpecifier:
-        return "", ""  # alternatives, which pip can't express: any version
+        return "", ""  # alternatives, which pip can't express, so every version is allowed
 
 
 def _translated(method: str, items: list[_Item], listed: Requirements) -> Requirements:
-    """Pip's counterparts of conda's packages, after which come the lines that pip itself installed."""
+    """The list for pip: the counterparts of conda's packages, then the lines that were installed by pip."""
     kind = _torch_kind(items)
     lines: list[Line] = []
     lost: list[tuple[Line, str]] = []
     for item in items:
-        if reason := _reason_to_leave(item):
+        if reason := _reason_to_drop(item):
             lost.append((item.line, reason))
         else:
             text = _text(item, kind)
@@ -144,17 +144,18 @@ def _translated(method: str, items: list[_Item], listed: Requirements) -> Requir
         (*listed.options, *extra),
         listed.hashes,
         lost=tuple(lost),
-        notes=("translated from conda: builds on PyPI differ from conda's, MKL and CUDA among them",),
+        notes=("translated from conda: PyPI's builds differ from conda's, for example in MKL and CUDA",),
     )
 
 
-def _reason_to_leave(item: _Item) -> str | None:
+def _reason_to_drop(item: _Item) -> str | None:
+    """Why a conda package is dropped; None if it is translated."""
     if item.name in {"python", "python_abi"}:
         return "the image's Python is set by python under [tool.vertex-training]"
     if reason := not_on_pypi(item.name):
         return reason
     if item.build and item.name not in PYPI_NAMES and not _PYTHON_BUILD.search(item.build):
-        return "has no counterpart for pip: it is no Python package"
+        return "has no counterpart for pip: it is not a Python package"
     return None
 
 
@@ -162,12 +163,12 @@ def _text(item: _Item, kind: str | None) -> str:
     name = PYPI_NAMES.get(item.name, item.name)
     exact = re.fullmatch(r"==[^*+]+", item.version)
     local = f"+{_kind(item.build) or kind}" if name in _TORCH and exact and (_kind(item.build) or kind) else ""
-    patch = ".*" if name == "opencv-python-headless" and exact else ""  # on PyPI versions have a fourth number
+    patch = ".*" if name == "opencv-python-headless" and exact else ""  # its versions on PyPI have a fourth number
     return f"{name}{item.version}{local}{patch}"
 
 
 def _torch_kind(items: list[_Item]) -> str | None:
-    """The builds of PyTorch that a list asks for: "cu121", "cpu", or None for PyPI's own."""
+    """The kind of PyTorch build in a list: such as "cu121", "cpu", or None for PyPI's own."""
     for item in items:
         if item.name == "pytorch-cuda" and (found := re.search(r"(\d+)\.(\d+)", item.version)):
             return f"cu{found[1]}{found[2]}"
@@ -192,7 +193,7 @@ def _text_of(path: Path) -> str:
 
 
 def environment_name(root: Path) -> str | None:
-    """What `conda activate` calls the environment of the project's file."""
+    """The name of the environment in the project's conda file, for `conda activate`."""
     texts: Iterator[Any] = (_text_of(root / name) for name in CONDA_FILES if (root / name).is_file())
     found = re.search(r"^name:\s*[\"']?([\w.-]+)", next(texts, ""), re.MULTILINE)
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""What conda's packages are called on PyPI, and which have no counterpart there."""
+"""Names of conda's packages on PyPI, and packages without a counterpart there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PYPI_NAMES = {
     "tensorflow-mkl": "tensorflow", "tensorflow-eigen": "tensorflow", "python-flatbuffers": "flatbuffers",
     "ray-core": "ray", "ray-default": "ray", "python-lmdb": "lmdb", "pyarrow-core": "pyarrow", "keras-gpu": "keras",
 }  # fmt: skip
-"""Only where the names differ."""
+"""PyPI's names by conda's names, where they differ."""
 
-CONDAS_OWN = frozenset(("mkl-service", "mkl-fft", "mkl-random", "mkl_fft", "mkl_random"))
-"""Python packages that conda's numpy brings, and that no other needs."""
+CONDA_ONLY = frozenset(("mkl-service", "mkl-fft", "mkl-random", "mkl_fft", "mkl_random"))
+"""Python packages that belong to conda's numpy and that no other package needs."""
 
 _LIBRARIES = frozenset((
     "abseil-cpp", "alsa-lib", "arrow-cpp", "binutils", "blas", "blosc", "boost", "boost-cpp", "brotli-bin", "bzip2",
@@ -42,15 +42,15 @@ _FAMILIES = re.compile(
 
 
 def not_on_pypi(name: str) -> str | None:
-    """Why a package of conda's has no counterpart for pip; None if it has, or may have, one."""
-    if name in CONDAS_OWN:
+    """Why a conda package has no counterpart for pip; None if it has or may have one."""
+    if name in CONDA_ONLY:
         return "belongs to conda's numpy; PyPI's is built with OpenBLAS"
     if name == "pip":
-        return "the image's own is used"
+        return "the image's own pip is used"
     if name in {"torchtriton", "numpy-base"}:
-        return f"{'torch' if name == 'torchtriton' else 'numpy'} brings it"
+        return f"{'torch' if name == 'torchtriton' else 'numpy'} contains it"
     if name in {"pytorch-cuda", "cpuonly", "pytorch-mutex"}:
-        return "chooses the build of torch, which is done by its version here"
+        return "chooses the build of torch, which is part of torch's version on PyPI"
     if name in _LIBRARIES or _FAMILIES.match(name):
-        return "has no counterpart for pip: wheels bring their libraries along"
+        return "has no counterpart for pip: wheels contain their libraries"
     return None

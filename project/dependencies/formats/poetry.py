@@ -1,6 +1,6 @@
-"""A project's poetry.lock as a list: what pyproject.toml asks for, held at the lock's versions.
+"""Reads poetry.lock: the dependencies in pyproject.toml, limited to the versions in the lock.
 
-https://python-poetry.org/docs/pyproject/; the lock's format is what poetry's own poetry/packages/locker.py writes.
+The table: https://python-poetry.org/docs/pyproject/. The lock's format is defined by poetry/packages/locker.py.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Table = Mapping[str, Any]
 def read(root: Path, path: Path) -> Requirements:
     """Reads the lock and the pyproject.toml beside it.
 
-    The project's own dependencies are the requirements; every version of the lock is a constraint, so that uv finds the
-    same set for Linux without groups and markers being worked out here.
+    The project's own dependencies become requirements and all versions in the lock become constraints. From these uv
+    finds the same packages for Linux, so that groups and markers need no handling here.
 
     Raises:
-        DependencyError: One of them can't be read.
+        DependencyError: One of the two files can't be read.
     """
     text = decoded(path, path.name)
     lock, project = _table(path, text), _table(root / "pyproject.toml")
@@ -41,7 +41,7 @@ def read(root: Path, path: Path) -> Requirements:
         if name not in twice and package.get("source", {}).get("type", "legacy") == "legacy":
             pin = f"{name}=={package['version']}"
             lines.append(Line(path.name, _number(text, package["name"]), pin, name, constraint=True))
-    notes = tuple(f"{name} is locked in several versions: the newest that fits is taken" for name in sorted(twice))
+    notes = tuple(f"{name} is locked in several versions: the newest suitable one is used" for name in sorted(twice))
     hashes = {
         name: found for name, package in pinned.items() if name not in twice and (found := _hashes(package, lock))
     }
@@ -60,7 +60,7 @@ def _table(path: Path, text: str | None = None) -> dict[str, Any]:
 
 
 def _asked(project: Table) -> Iterator[tuple[str, str]]:
-    """Names and requirements of the project's own dependencies, in [project] or, before poetry 2, in poetry's table."""
+    """Names and requirements of the project's dependencies, from [project] or else from poetry's own table."""
     listed = project.get("project", {}).get("dependencies")
     if listed is not None:
         yield from ((name, text) for text in listed if (name := package_of(text)))
@@ -70,23 +70,23 @@ def _asked(project: Table) -> Iterator[tuple[str, str]]:
         if name.lower() == "python":
             continue
         for item in wanted if isinstance(wanted, list) else [wanted]:
-            told = item if isinstance(item, dict) else {}
-            if not told.get("optional"):
+            details = item if isinstance(item, dict) else {}
+            if not details.get("optional"):
                 known = package_of(name) or name
-                yield known, _pep508(known, told)
+                yield known, _pep508(known, details)
 
 
-def _pep508(name: str, told: Table) -> str:
-    """The dependency without its version, which the lock gives."""
-    extras = f"[{','.join(told['extras'])}]" if told.get("extras") else ""
-    markers = [f"({told['markers']})"] if told.get("markers") else []
-    markers += [f"sys_platform == '{told['platform']}'"] if told.get("platform") else []
-    markers += [f"({marker})"] if (marker := _python(str(told.get("python", "")))) else []
+def _pep508(name: str, details: Table) -> str:
+    """The dependency as a requirement, without a version, which comes from the lock."""
+    extras = f"[{','.join(details['extras'])}]" if details.get("extras") else ""
+    markers = [f"({details['markers']})"] if details.get("markers") else []
+    markers += [f"sys_platform == '{details['platform']}'"] if details.get("platform") else []
+    markers += [f"({marker})"] if (marker := _python(str(details.get("python", "")))) else []
     return f"{name}{extras} ; {' and '.join(markers)}" if markers else f"{name}{extras}"
 
 
 def _python(wanted: str) -> str:
-    """A limit on Python as a marker; poetry's own `^3.9` says nothing about which image is used."""
+    """A Python version limit as a marker; empty for poetry's own form `^3.9`, which doesn't select by the image."""
     try:
         return " and ".join(f"python_version {it.operator} '{it.version}'" for it in SpecifierSet(wanted))
     except InvalidSpecifier:

@@ -1,4 +1,4 @@
-"""A project's pylock.toml as a list: https://packaging.python.org/en/latest/specifications/pylock-toml/."""
+"""Reads pylock.toml: https://packaging.python.org/en/latest/specifications/pylock-toml/."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .requirements_txt import Line, Requirements, decoded, package_of
 
 
 def read(root: Path, path: Path) -> Requirements:
-    """Reads the lock: each package pinned, from where the lock has it.
+    """Reads the lock: each package with its version, or with the folder, file or repository that the lock names.
 
     Raises:
-        DependencyError: It isn't a lock.
+        DependencyError: The file is not a valid lock.
     """
     text = decoded(path, path.name)
     try:
         packages = Pylock.from_dict(tomllib.loads(text)).packages
     except (tomllib.TOMLDecodeError, PylockValidationError) as error:
         raise DependencyError(
-            f"{path.name} can't be read: {error}", where=path, next_step="Make it again with the tool that wrote it"
+            f"{path.name} can't be read: {error}", where=path, next_step="Create it again with the tool that wrote it"
         ) from error
     lines = [
         Line(path.name, _number(text, package.name), _requirement(root, package), package_of(package.name))

@@ -1,4 +1,4 @@
-"""Requirements files, read as pip reads them."""
+"""Reads requirements files as pip does, and defines the form that all lists are read into."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ....core.errors import DependencyError
 _INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(.+)$")
 _EDITABLE = re.compile(r"^(-e|--editable)\b")
 _FREEZE_COMMENT = re.compile(r"^# Editable .*\(([A-Za-z0-9._-]+)==[^)]*\)$")
-"""What pip freeze writes above `-e FOLDER`."""
+"""The comment that pip freeze writes above `-e FOLDER`."""
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]+)")
-_OURS = re.compile(r"^--(require-hashes|only-binary|no-binary|prefer-binary|use-pep517)\b")
-"""Options that are decided here: wheels only, and each by its hash."""
+_IGNORED_OPTIONS = re.compile(r"^--(require-hashes|only-binary|no-binary|prefer-binary|use-pep517)\b")
+"""Options that have no effect: only wheels are used anyway, each by its hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One requirement as written.
+    """One requirement.
 
     Attributes:
-        file: Relative to the project, or absolute outside it.
-        number: Counted from 1.
-        text: Without comment, continuation lines joined.
-        name: The package's canonical name; None where the line doesn't tell.
-        constraint: It limits a version, and doesn't ask for the package.
-        origin: What stood there before it was translated; empty if nothing was.
+        file: The file's path, relative to the project, or absolute for a file outside.
+        number: Line number, from 1.
+        text: The requirement without comments, continuation lines joined.
+        name: The package's canonical name; None if the line doesn't contain it.
+        constraint: Whether it only limits a version and doesn't require the package.
+        origin: The original text if the line was translated from conda; else empty.
     """
 
     file: str
@@ -44,22 +44,22 @@ class Line:
 
     @property
     def place(self) -> str:
-        """As editors and terminals link it: `file:line`."""
+        """`file:line`, which editors and terminals turn into a link."""
         return f"{self.file}:{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """Everything a project requires, as it is listed.
+    """A project's dependency list.
 
     Attributes:
-        method: What lists it: a file's name, or "environment".
+        method: Where the list comes from: a file's name, or "environment".
         lines: All requirements of all files.
-        options: Indexes and folders of wheels, as a requirements file writes them; local paths absolute.
-        hashes: Canonical names to the sha256 that the list allows; a name that is absent may be anything.
-        conda: It lists packages of conda's, which pip can't install.
+        options: Indexes and folders of wheels, as lines of a requirements file; local paths are absolute.
+        hashes: Allowed sha256 by canonical name; a package without an entry may have any.
+        conda: Whether it lists conda packages, which pip can't install.
         lost: Lines that could not be translated, each with the reason.
-        notes: What got lost on the way here, one sentence each.
+        notes: Remarks on the translation, one sentence each.
     """
 
     method: str = "nothing"
@@ -72,7 +72,7 @@ class Requirements:
 
 
 def read_file(root: Path, path: Path) -> Requirements:
-    """Reads a requirements file with all that it includes.
+    """Reads a requirements file and the files that it includes.
 
     Raises:
         DependencyError: A file is missing or can't be read.
@@ -81,7 +81,7 @@ def read_file(root: Path, path: Path) -> Requirements:
 
 
 def read_text(root: Path, name: str, text: str) -> Requirements:
-    """Reads a requirements file's text; `name` says in messages where it comes from."""
+    """Reads the text of a requirements file; `name` is its name in messages."""
     return _read(root, name, lambda reader: reader.parse(root / name, name, text, constraint=False))
 
 
@@ -117,8 +117,8 @@ class _Reader:
             elif content.startswith("-") and not _EDITABLE.match(content):
                 self._option(path, content)
             else:
-                told = _FREEZE_COMMENT.match(raw[number - 2]) if number > 1 else None
-                package = canonicalize_name(told[1]) if told else None
+                comment = _FREEZE_COMMENT.match(raw[number - 2]) if number > 1 else None
+                package = canonicalize_name(comment[1]) if comment else None
                 self._requirement(Line(name, number, content, package, constraint))
 
     def _requirement(self, line: Line) -> None:
@@ -129,11 +129,11 @@ class _Reader:
             self.hashes.setdefault(package, set()).update(found)
 
     def _option(self, path: Path, text: str) -> None:
-        if _OURS.match(text):
+        if _IGNORED_OPTIONS.match(text):
             return
         if links := re.match(r"^(?:-f|--find-links)[ =]*(?!\w+://)(.+)$", text):
             folder = Path(links[1].strip("'\"")).expanduser()
-            # uv counts from where it runs, pip from the file's folder.
+            # For uv a path is relative to its working directory, for pip to the file's folder.
             beside = next((base / folder for base in (path.parent, self._root) if (base / folder).exists()), folder)
             text = f"--find-links {beside.resolve() if beside.exists() else links[1]}"
         self.options.append(text)
@@ -141,14 +141,14 @@ class _Reader:
     def _include(self, path: Path, line: Line, include: re.Match[str]) -> None:
         target = include[2].strip().strip("'\"")
         if re.match(r"https?://", target):
-            self.options.append(line.text)  # uv reads it
+            self.options.append(line.text)  # uv fetches it
             return
         other = path.parent / target
         if not other.is_file():
             raise DependencyError(
                 f"{line.text} names a file that does not exist",
                 where=line.place,
-                next_step="Correct the path: it counts from the folder of that file",
+                next_step="Fix the path: it is relative to the folder of that file",
             )
         self.read(other, constraint=include[1] in {"-c", "--constraint"})
 
@@ -160,10 +160,10 @@ class _Reader:
 
 
 def decoded(path: Path, name: str) -> str:
-    """A list's text: UTF-8, or UTF-16 as PowerShell's `>` writes it.
+    """Text of a file in UTF-8, or in UTF-16, which PowerShell's `>` writes.
 
     Raises:
-        DependencyError: It is neither, or can't be read.
+        DependencyError: It has another encoding, or can't be read.
     """
     try:
         data = path.read_bytes()
@@ -177,7 +177,7 @@ def decoded(path: Path, name: str) -> str:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    r"""Lines with their numbers as pip reads them: `\` joins, ` #` starts a comment."""
+    r"""Lines and their numbers as pip reads them: `\` joins lines, ` #` starts a comment."""
     start, held = 0, ""
     for number, raw in enumerate(text.splitlines(), 1):
         start = start or number
@@ -193,7 +193,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def package_of(text: str) -> str | None:
-    """The canonical name of the package that a requirement asks for; None where the text doesn't tell."""
+    """The canonical name of the package in a requirement; None if the text is not a plain requirement."""
     try:
         return canonicalize_name(Parsed(text).name)
     except InvalidRequirement:

@@ -139,7 +139,7 @@ def test_a_poetry_lock_holds_the_projects_dependencies_at_its_versions(make_proj
     assert found.lines[0].place == "poetry.lock:2"
     assert found.options == ("--extra-index-url https://example.com/whl/cpu",)
     assert found.hashes == {"joblib": {"aa", "bb"}}
-    assert found.notes == ("numpy is locked in several versions: the newest that fits is taken",)
+    assert found.notes == ("numpy is locked in several versions: the newest suitable one is used",)
 
 
 def test_a_poetry_lock_of_a_project_table(make_project):
@@ -240,7 +240,7 @@ def test_what_is_there_decides_and_a_choice_decides_over_it(make_project):
 )
 def test_a_chosen_list_must_be_there(make_project, method):
     """The way to make it is told."""
-    with pytest.raises(DependencyError, match=f"nothing to freeze as {method} .*(Make one|List the dependencies)"):
+    with pytest.raises(DependencyError, match=f"nothing to freeze as {method} .*(Create it|List the dependencies)"):
         listed(make_project(), freeze=method)
 
 

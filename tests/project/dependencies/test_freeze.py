@@ -269,7 +269,7 @@ def test_the_index_that_has_a_cuda_build_is_asked(make_project, wheelhouse, torc
 
     assert frozen.packages == (("low", "1"), ("torch", "2.1.0+cu121"))
     assert [str(entry) for entry in frozen.changes] == [
-        f"--extra-index-url {torch_index.url}/cu121 (requirements.txt) added: torch==2.1.0+cu121 is there only"
+        f"--extra-index-url {torch_index.url}/cu121 (requirements.txt) added: torch==2.1.0+cu121 is only there"
     ]
 
 

@@ -168,7 +168,7 @@ def test_a_wheel_for_this_machine_only_is_refused(make_project, wheelhouse, tmp_
     backend = root / "lib" / "backend.py"
     backend.write_text(backend.read_text().replace("-py3-none-any.whl", "-cp311-cp311-linux_x86_64.whl"))
 
-    with pytest.raises(DependencyError, match=r"runs on machines like this one only.*Dockerfile"):
+    with pytest.raises(DependencyError, match=r"contains code for this machine only.*Dockerfile"):
         lock(root, tmp_path / "cache")
 
 

@@ -1,12 +1,14 @@
-"""A text is found to hold the same secrets among others as alone."""
+"""Scanning many texts at once finds the same secrets as scanning each by itself."""
 
 from __future__ import annotations
 
 from fixtures.planted import LINES
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.project.secrets.batch_scan import SecretBatches
-from prefect_vertex_training.project.secrets.scan import Finding, SecretScan, is_binary
+from prefect_vertex_training.project.secrets.finding import Finding
+from prefect_vertex_training.project.secrets.scan import SecretScan, is_binary
+from prefect_vertex_training.project.secrets.search import SecretSearch
 
 SECRETS = [line for _, line in LINES.values()]
 PIECES = st.one_of(
@@ -22,16 +24,20 @@ TEXTS = st.builds(
 )
 
 
+SEARCH = SecretSearch()
+
+
 def alone(text: bytes) -> list[Finding]:
-    """What one text holds."""
-    scan = SecretScan()
+    """The findings in one text by itself."""
+    scan = SecretScan(SEARCH)
     scan.feed(text, last=True)
     return scan.findings
 
 
+@settings(deadline=None)  # the first example loads detect-secrets
 @given(st.lists(TEXTS, max_size=8), st.integers(1, 2000))
 def test_neighbours_neither_hide_a_secret_nor_make_one(contents: list[bytes], size: int) -> None:
-    """Secrets whole and cut, at the ends of texts and across them, in one batch and in many."""
+    """Holds for whole and cut secrets, at the ends of texts and across them, in one batch and in several."""
     texts = {str(number): text for number, text in enumerate(contents) if not is_binary(text)}
 
     with SecretBatches(size) as batches:

@@ -123,13 +123,17 @@ def test_every_key_is_read(make_project):
         ('python = "3.11.7"', ["python", "3.11.7"]),
         ('timeout = "1 week"', ["timeout", 'such as "24h"', "1 week"]),
         ("timeout = 0", ["timeout", "at least 1 second"]),
-        ('strategy = "spot"', ["strategy", '"SPOT"', "spot"]),
+        ('strategy = "spott"', ["strategy", '"SPOT"', "spott", "Did you mean SPOT?"]),
+        ('freeze = "requirements"', ["freeze", "Did you mean requirements.txt?"]),
+        ('verify = "lock"', ["verify", "Did you mean locked?"]),
+        ('restarts = "jobs"', ["restarts", "Did you mean job?"]),
         ("attempts = 0", ["attempts", "1 or more"]),
         ('restarts = "all"', ["restarts", '"replica"']),
         ('web-access = "yes"', ["web-access", "true or false"]),
         ('output = "/tmp"', ["output", "gs://BUCKET/FOLDER"]),
         ("pools = 3", ["pools", "worker, server, evaluator"]),
         ("[tool.vertex-training.pools.master]", ["pools", "worker, server, evaluator"]),
+        ("[tool.vertex-training.pools.workers]", ["pools", "Did you mean worker?"]),
         (
             '[tool.vertex-training.pools.worker]\nmachine-typ = "x"',
             ["machine-typ in [tool.vertex-training.pools.worker]", "Did you mean machine-type?"],
@@ -154,6 +158,30 @@ def test_a_wrong_setting_is_one_line_with_its_key(make_project, text, words):
     assert "\n" not in str(caught.value)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[tool.vertex-training]\nname = "x"\nscirpt = "a.py"\n', 3),
+        ('[tool.other]\nscirpt = 1\n\n[tool.vertex-training]  # ours\n"scirpt" = "a.py"\n', 5),
+        ('[tool.vertex-training]\nname = "x"\n[tool.vertex-training.scirpt]\na = 1\n', 3),
+        ('[tool]\nvertex-training = {scirpt = "a.py"}\n', None),
+        ('[tool.vertex-training.pools.worker]\nreplicas = 2\nmachine-typ = "x"\n', 3),
+        ('[tool.vertex-training]\npools.worker = {machine-typ = "x"}\n', None),
+        ('[tool.vertex-training]\nname = "x"\nstrategy = "SPOOT"\n', 3),
+        ('[tool.vertex_training]\nname = "x"\n', 1),
+        ('[tool.vertex-trainig.env]\nA = "x"\n', 1),
+    ],
+)
+def test_a_misspelled_name_is_told_with_its_line(make_project, text, line):
+    """The message suggests the right name and gives `file:line`, or the file where the line can't be told."""
+    root = make_project({"pyproject.toml": text})
+
+    with pytest.raises(ProjectError, match="Did you mean") as caught:
+        load(root)
+
+    assert caught.value.where == f"{root}/pyproject.toml" + (f":{line}" if line else "")
 
 
 def test_a_table_that_is_none_is_refused(make_project):
@@ -272,7 +300,7 @@ def test_python_comes_from_where_the_project_says_it(make_project, files, python
 
 @pytest.mark.parametrize("wanted", [">=4", "three"])
 def test_a_python_that_cannot_be_is_refused(make_project, wanted):
-    """requires-python that no Python fits, or that is no specifier, is named."""
+    """requires-python that no Python version satisfies, or that is no specifier, is named."""
     with pytest.raises(ProjectError, match=rf"requires-python.*{wanted}"):
         load(make_project({"pyproject.toml": f'[project]\nname = "x"\nrequires-python = "{wanted}"\n'}))
 
