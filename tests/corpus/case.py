@@ -17,7 +17,7 @@ _KEYS = {
     "": {"description", "args", "folder", "end-to-end", "setup", "stop", "verify", "freeze", "image", "job", "model",
          "output"},
     "setup": {"index", "sdists", "cpu", "cpu-folder", "installed", "venv", "run", "folders", "links", "old", "git",
-              "backend", "builds", "made", "after"},
+              "backend", "builds", "variables", "constraints", "made", "after"},
     "stop": {"at", "message", "not", "once"},
     "verify": {"prints", "model", "command", "off", "ends"},
     "freeze": {"versions", "method"},

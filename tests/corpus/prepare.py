@@ -62,7 +62,9 @@ def prepare(case: Case, folder: Path) -> Prepared:
     words = {"@TOKEN@": token, "@INDEX@": str(index), "@CPU@": str(cpu)}
     _write_files(setup.get("made", {}), root, index, words)
     _write_special(setup, root)
+    (index / "constraints.txt").write_text(setup.get("constraints", ""))
     variables = _variables(setup, root, folder, index)
+    variables |= {name: _replaced(text, words) for name, text in setup.get("variables", {}).items()}
     prepared = Prepared(root / case.expected.get("folder", ""), token, variables)
     with prepared.activated():
         for command in setup.get("run", ()):
@@ -93,12 +95,16 @@ def _write_files(files: Mapping[str, Any], root: Path, index: Path, words: Mappi
     for path, value in files.items():
         table = value if isinstance(value, dict) else {"text": value}
         text = _HASH.sub(lambda found: _digest(found[1], index / found[2]), table["text"])
-        for word, meaning in words.items():
-            text = text.replace(word, meaning)
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text.encode(table.get("encoding", "utf-8")))
+        target.write_bytes(_replaced(text, words).encode(table.get("encoding", "utf-8")))
         target.chmod(int(table.get("mode", "644"), 8))
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    for word, meaning in words.items():
+        text = text.replace(word, meaning)
+    return text
 
 
 def _digest(algorithm: str, file: Path) -> str:

@@ -130,10 +130,10 @@ def built_content(plan: ImagePlan, home: Home) -> Content:
 
 def job_facts(project: Project, args: Sequence[str]) -> JobFacts:
     """The job's arguments, command and variables, with the run's own folders as `<model-dir>` and the like."""
-    from prefect_vertex_training.flows.job_request import job_request
+    from prefect_vertex_training.flows.job_request import describe_job
 
     connection: Any = SimpleNamespace(bucket=_BUCKET)
-    request = job_request(project, [*project.settings.args, *args], connection, None)
+    request = describe_job(project, [*project.settings.args, *args], connection, None)
     output = request.output.rstrip("/")
 
     def shown(text: str) -> str:

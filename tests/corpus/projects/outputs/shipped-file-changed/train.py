@@ -1,0 +1,4 @@
+import os
+
+os.makedirs("weights", exist_ok=True)
+open("weights/model.txt", "w").write("trained")
