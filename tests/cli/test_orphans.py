@@ -13,8 +13,8 @@ import pytest
 from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Pending, Running, State
+from prefect_vertex_training.cli.commands.orphans import age
 from prefect_vertex_training.cli.main import main
-from prefect_vertex_training.cli.orphans import age
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.orphans import end_orphan, find_orphans

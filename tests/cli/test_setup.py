@@ -15,7 +15,7 @@ from prefect.blocks.core import Block
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
-from prefect_vertex_training.cli import setup
+from prefect_vertex_training.cli import setup_blocks
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
@@ -88,7 +88,7 @@ def test_blocks_from_answers(
     first = [f"{docker_registry.host}/Team", "trainer", "", ""]
     second = [f"{docker_registry.host}/team", "", "", ""]
     monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{line}\n" for line in first + second)))
-    monkeypatch.setattr(setup, "getpass", lambda _: "not the password")
+    monkeypatch.setattr(setup_blocks, "getpass", lambda _: "not the password")
 
     code, out, err = command("--name", name, capsys=capsys)
 
