@@ -81,6 +81,6 @@ def _shown_default(value: object) -> str | None:
 
 
 def _version() -> str:
-    from .. import __version__
+    from ..core.version import __version__
 
     return __version__

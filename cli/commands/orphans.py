@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -16,7 +17,6 @@ from ..prefect_session import require_prefect
 
 if TYPE_CHECKING:
     from ...flows.orphans import Orphan
-    from ...vertex.client.connection import Connection
 
 _LEFT = "left"
 _CANCELLED = "cancelled"
@@ -37,7 +37,7 @@ def orphans(
     """List the jobs that still run although their flow run is over; with `--cancel`, end them."""
     require_prefect()
     from ...flows.block_parameters import connect
-    from ...flows.orphans import find_orphans
+    from ...flows.orphans import end_orphan, find_orphans
 
     connection = connect(load_vertex(vertex))
     found = find_orphans(connection)
@@ -46,7 +46,7 @@ def orphans(
     results = {orphan.job.name: _LEFT for orphan in found}
     for orphan in found if cancel else ():
         if unknown or orphan.run_known:
-            results[orphan.job.name] = _cancel(connection, orphan)
+            results[orphan.job.name] = _cancel(orphan, partial(end_orphan, connection))
             if not as_json:
                 print(f"{orphan.job.name}  {results[orphan.job.name]}")
     if as_json:
@@ -56,12 +56,10 @@ def orphans(
     return _exit_code(results)
 
 
-def _cancel(connection: Connection, orphan: Orphan) -> str:
-    """Cancels one job; returns what became of it."""
-    from ...flows.orphans import end_orphan
-
+def _cancel(orphan: Orphan, end: Callable[[Orphan], bool]) -> str:
+    """Cancels one job by `end`, which is False for a job whose run is live again; returns what became of it."""
     try:
-        return _CANCELLED if end_orphan(connection, orphan) else _RUN_IS_LIVE
+        return _CANCELLED if end(orphan) else _RUN_IS_LIVE
     except TrainingError as error:
         return f"{_FAILED}{error}"
 

@@ -1,4 +1,4 @@
-"""Jobs that go on without their run: found, and ended only when it is certain that nobody waits for them."""
+"""Live jobs whose flow run is over: found, and cancelled only when it is certain that no run needs them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ pytestmark = pytest.mark.prefect
 
 @flow(name="orphaned")
 def orphaned() -> None:
-    """A flow to have runs of."""
+    """A flow whose runs the tests create."""
 
 
 @pytest.fixture
 def run_in() -> Callable[[State], str]:
-    """Makes a flow run in a state; its id."""
+    """Makes a flow run in a state; returns its id."""
 
     def make(state: State) -> str:
         with get_client(sync_client=True) as client:
@@ -49,7 +49,7 @@ def run_in() -> Callable[[State], str]:
 
 @pytest.fixture
 def job_of(home: Home, project: Path) -> Callable[[str], str]:
-    """Starts a job that goes on for minutes, with a run's id in its label; its name."""
+    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name."""
     script = project / "train.py"
     wanted = ImageRequest(
         name="tiny",
@@ -77,7 +77,7 @@ def job_of(home: Home, project: Path) -> Callable[[str], str]:
 
 
 def states(home: Home) -> dict[str, str]:
-    """Every job's state by its name."""
+    """The state of every job by the job's name."""
     connection = Connection.local(home)
     jobs = connection.jobs.list_custom_jobs(parent=connection.parent)
     return {job.name: job.state.name.removeprefix("JOB_STATE_") for job in jobs}
@@ -93,33 +93,33 @@ def orphans(*words: str) -> int:
 def test_only_the_jobs_of_ended_runs_are_cancelled(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A live run's job and a stranger's stay; the crashed run's ends, confirmed; strangers' only by a word more."""
-    lost, alive, strange = run_in(Crashed()), run_in(Running()), str(uuid4())
-    names = {run: job_of(run) for run in (lost, alive, strange)}
+    """A crashed run's job is cancelled; a live run's job is not listed; an unknown run's needs --unknown, too."""
+    lost, live, unknown = run_in(Crashed()), run_in(Running()), str(uuid4())
+    names = {run: job_of(run) for run in (lost, live, unknown)}
 
     assert orphans() == 0
     listed = capsys.readouterr()
     assert orphans("--cancel", "--json") == 0
-    said = {entry["run"]: entry for entry in json.loads(capsys.readouterr().out)}
+    entries = {entry["run"]: entry for entry in json.loads(capsys.readouterr().out)}
     after = states(home)
     assert orphans("--cancel", "--unknown") == 0
 
     assert names[lost] in listed.out
-    assert names[strange] in listed.out
-    assert names[alive] not in listed.out
+    assert names[unknown] in listed.out
+    assert names[live] not in listed.out
     assert "--unknown" in listed.err
-    assert {run: entry["run_state"] for run, entry in said.items()} == {lost: "CRASHED", strange: "unknown"}
-    assert {run: entry["result"] for run, entry in said.items()} == {lost: "cancelled", strange: "left"}
+    assert {run: entry["run_state"] for run, entry in entries.items()} == {lost: "CRASHED", unknown: "unknown"}
+    assert {run: entry["result"] for run, entry in entries.items()} == {lost: "cancelled", unknown: "left"}
     assert after[names[lost]] == "CANCELLED"
-    assert {after[names[alive]], after[names[strange]]} <= {"PENDING", "RUNNING"}
-    assert states(home)[names[strange]] == "CANCELLED"
-    assert states(home)[names[alive]] in {"PENDING", "RUNNING"}
+    assert {after[names[live]], after[names[unknown]]} <= {"PENDING", "RUNNING"}
+    assert states(home)[names[unknown]] == "CANCELLED"
+    assert states(home)[names[live]] in {"PENDING", "RUNNING"}
 
 
 def test_a_server_that_does_not_answer_makes_no_orphan(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
 ) -> None:
-    """Not found and not answered are told apart: nothing is listed, nothing is cancelled."""
+    """An unanswered question is not taken for an unknown run: nothing is listed or cancelled."""
     job = job_of(run_in(Running()))
     away = {settings.PREFECT_API_URL: "http://127.0.0.1:9/api", settings.PREFECT_CLIENT_MAX_RETRIES: 0}
 
@@ -129,10 +129,10 @@ def test_a_server_that_does_not_answer_makes_no_orphan(
     assert states(home)[job] in {"PENDING", "RUNNING"}
 
 
-def test_a_run_that_came_to_life_keeps_its_job(
+def test_a_run_that_is_live_again_keeps_its_job(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
 ) -> None:
-    """A retry between the look and the cancel saves the job."""
+    """The job of a run that was retried after the listing is not cancelled."""
     run = run_in(Crashed())
     job = job_of(run)
     connection = Connection.local(home)
