@@ -9,8 +9,6 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
@@ -23,9 +21,14 @@ PREFECT_CONSOLE = "console"
 
 
 class StepHandler(logging.Handler):
-    """Logging handler that prints the lines of this package's steps to standard error, and no other record."""
+    """Logging handler that prints the lines of this package's steps to standard error, and no other record.
 
-    def __init__(self, level: int = logging.NOTSET) -> None:
+    Args:
+        level: The lowest level that is printed.
+        options: What Prefect's logging configuration passes to its own console handler; not used.
+    """
+
+    def __init__(self, level: int = logging.NOTSET, **options: object) -> None:  # noqa: ARG002
         super().__init__(level)
         self._bold = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
@@ -42,27 +45,21 @@ class StepHandler(logging.Handler):
         sys.stderr.flush()
 
 
-@contextmanager
-def step_lines_only() -> Iterator[None]:
-    """Replaces Prefect's console output by the steps' lines for the length of the block.
+def print_only_steps() -> None:
+    """Prints the steps' lines in place of Prefect's console output, for the rest of this process.
 
-    Prefect's server still gets every record. Prefect must have been imported, which sets up its logging.
+    Prefect's server still gets every record.
     """
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()  # now, or Prefect would do it, and add its handler, when it first needs to
     root = logging.getLogger()
-    replaced = [handler for handler in root.handlers if handler.name == PREFECT_CONSOLE]
-    steps = [StepHandler(handler.level) for handler in replaced]
-    _exchange(root, replaced, steps)
-    try:
-        yield
-    finally:
-        _exchange(root, steps, replaced)
-
-
-def _exchange(logger: logging.Logger, old: Sequence[logging.Handler], new: Sequence[logging.Handler]) -> None:
-    for handler in old:
-        logger.removeHandler(handler)
-    for handler in new:
-        logger.addHandler(handler)
+    for handler in root.handlers:
+        if handler.name == PREFECT_CONSOLE and not isinstance(handler, StepHandler):
+            root.removeHandler(handler)
+            steps = StepHandler(handler.level)
+            steps.name = PREFECT_CONSOLE  # Prefect finds the handler by name when it sets levels again
+            root.addHandler(steps)
 
 
 def print_summary(result: TrainingResult, stream: TextIO) -> None:

@@ -13,7 +13,7 @@ from ...core.errors import TrainingError
 from ..load_blocks import load_vertex
 from ..options import Json, VertexBlock
 from ..output import print_json, print_message
-from ..prefect_session import require_prefect
+from ..prefect_session import prefect_session
 
 if TYPE_CHECKING:
     from ...flows.orphans import Orphan
@@ -35,20 +35,20 @@ def orphans(
     as_json: Json = False,
 ) -> int:
     """List the jobs that still run although their flow run is over; with `--cancel`, end them."""
-    require_prefect()
-    from ...flows.block_parameters import connect
-    from ...flows.orphans import end_orphan, find_orphans
+    with prefect_session():
+        from ...flows.block_parameters import connect
+        from ...flows.orphans import end_orphan, find_orphans
 
-    connection = connect(load_vertex(vertex))
-    found = find_orphans(connection)
-    if not as_json:
-        print_table(found, time.time())
-    results = {orphan.job.name: _LEFT for orphan in found}
-    for orphan in found if cancel else ():
-        if unknown or orphan.run_known:
-            results[orphan.job.name] = _cancel(orphan, partial(end_orphan, connection))
-            if not as_json:
-                print(f"{orphan.job.name}  {results[orphan.job.name]}")
+        connection = connect(load_vertex(vertex))
+        found = find_orphans(connection)
+        if not as_json:
+            print_table(found, time.time())
+        results = {orphan.job.name: _LEFT for orphan in found}
+        for orphan in found if cancel else ():
+            if unknown or orphan.run_known:
+                results[orphan.job.name] = _cancel(orphan, partial(end_orphan, connection))
+                if not as_json:
+                    print(f"{orphan.job.name}  {results[orphan.job.name]}")
     if as_json:
         print_json([_plain(orphan, results[orphan.job.name]) for orphan in found])
     elif not unknown:

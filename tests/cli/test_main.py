@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.prefect_server import copy_tables, server_environment
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import lifecycle
 
+PROGRAM = Path(sys.executable).with_name("vertex-training")
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
@@ -131,14 +134,23 @@ def test_too_many_argument_characters_are_refused_before_anything_runs(
 
 
 @pytest.mark.prefect
-def test_json_is_one_object_and_the_model_loads(home: object, capsys: pytest.CaptureFixture[str]) -> None:
-    """Skopeo can read the digits example's image, scikit-learn its model."""
+def test_json_is_one_object_and_the_model_loads(home: Home, prefect_server: str, tmp_path: Path) -> None:
+    """Standard output is one JSON object, standard error the steps' lines and nothing of Prefect's.
+
+    Skopeo can read the digits example's image, scikit-learn its model.
+    """
     import joblib
 
-    code, out, err = run("run", DIGITS, "--json", "--", "--epochs", "3", capsys=capsys)
-    result = json.loads(out)
+    env = {**os.environ, "PREFECT_API_URL": prefect_server, "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
+    command = [PROGRAM, "run", DIGITS, "--json", "--", "--epochs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
 
-    assert code == 0, err
+    step_lines = done.stderr.partition("\nstep ")[0].splitlines()
+    names = [step["name"] for step in result["steps"]]
+    assert {line.split()[0] for line in step_lines} <= {"files", *names}
+    assert set(names) - {"receipt"} <= {line.split()[0] for line in step_lines}
     assert result["state"] == "JOB_STATE_SUCCEEDED"
     assert "@sha256:" in result["image"]
     assert [step["name"] for step in result["steps"]][:2] == ["verify", "freeze"]
@@ -159,10 +171,34 @@ def test_an_unknown_block_is_named(home: object, project: Path, capsys: pytest.C
 
 def test_the_program_starts_as_a_process() -> None:
     """The installed entry point prints its help."""
-    program = Path(sys.executable).with_name("vertex-training")
-    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
 
     assert "run" in done.stdout
+
+
+def test_prefects_own_server_is_quiet(home_without_server: dict[str, str]) -> None:
+    """Without a server in the settings Prefect starts one, and ends it, without a line on the terminal."""
+    done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=home_without_server, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no orphans: every live job has a live run\n", "")
+
+
+def test_without_any_server_the_setting_is_named(home_without_server: dict[str, str]) -> None:
+    """Where Prefect may not start one."""
+    env = {**home_without_server, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+    done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=env, check=False)
+
+    assert_one_line_error(done.returncode, done.stderr, "PREFECT_API_URL", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE")
+
+
+@pytest.fixture
+def home_without_server(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
+    """The environment of a machine with an empty home and Prefect database, and no server in its settings."""
+    database = tmp_path / "prefect.db"
+    copy_tables(database, pytestconfig.cache)
+    home = Home(tmp_path / "home")
+    yield {**server_environment(database), "VERTEX_TRAINING_HOME": str(home.root)}
+    lifecycle.stop(home)
 
 
 @pytest.fixture
@@ -184,8 +220,6 @@ def test_a_full_disk_is_an_error_with_its_path(
     home: object, project: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Here the disk is full while the image is built."""
-    from prefect_vertex_training.local_vertex import lifecycle
-
     small = Home(small_disk / "home")
     monkeypatch.setenv("VERTEX_TRAINING_HOME", str(small.root))
     (project / "weights.bin").write_bytes(os.urandom(2_000_000))
@@ -202,7 +236,6 @@ def test_a_full_disk_is_an_error_with_its_path(
 def test_a_prefect_server_that_does_not_answer_is_named(project: Path, tmp_path: Path) -> None:
     """In one line, before any step runs; in a process of its own, because Prefect reads its settings once."""
     env = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:1/api", "VERTEX_TRAINING_HOME": str(tmp_path / "home")}
-    program = Path(sys.executable).with_name("vertex-training")
-    done = subprocess.run([program, "run", project], capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run([PROGRAM, "run", project], capture_output=True, text=True, env=env, check=False)
 
     assert_one_line_error(done.returncode, done.stderr, "http://127.0.0.1:1/api", "prefect server start")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -24,6 +24,7 @@ from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.cancellation import cancel
 from prefect_vertex_training.vertex.submit.submission import job_key, submit
 
 pytestmark = pytest.mark.prefect
@@ -48,8 +49,8 @@ def run_in() -> Callable[[State], str]:
 
 
 @pytest.fixture
-def job_of(home: Home, project: Path) -> Callable[[str], str]:
-    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name."""
+def job_of(home: Home, project: Path) -> Iterator[Callable[[str], str]]:
+    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name. It is cancelled at the end."""
     script = project / "train.py"
     wanted = ImageRequest(
         name="tiny",
@@ -62,6 +63,7 @@ def job_of(home: Home, project: Path) -> Callable[[str], str]:
     )
     image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
     connection = Connection.local(home)
+    started: list[str] = []
 
     def start(run: str) -> str:
         request = JobRequest(
@@ -71,9 +73,12 @@ def job_of(home: Home, project: Path) -> Callable[[str], str]:
             command=["sleep", "600"],
             labels={"prefect_flow_run": run},
         )
-        return submit(connection, request, job_key(run), record=lambda _: None).name
+        started.append(submit(connection, request, job_key(run), record=lambda _: None).name)
+        return started[-1]
 
-    return start
+    yield start
+    for name in started:
+        cancel(connection, name)
 
 
 def states(home: Home) -> dict[str, str]:

@@ -165,12 +165,14 @@ def test_a_run_of_a_lost_worker_continues_with_the_same_job(worker: Worker, home
     run = run_of(worker.deploy({"project": str(project)}, home))
     until(started.exists)
     worker.kill()
-    with automation("take-up-lost-runs.yaml", worker, within=10):
+    # A heartbeat comes every 30 s at most: with so few seconds the automation must be gone before the next attempt.
+    with automation("take-up-lost-runs.yaml", worker, within=2):
         repeat_heartbeat(run.id)
-        worker.start()
-        until(lambda: "watch" in states(run.id, 2))
-        flag.touch()
-        done = ended(run.id, attempt=2)
+        until(lambda: events(run.id, prefix="prefect.flow-run.AwaitingRetry"))
+    worker.start()
+    until(lambda: "watch" in states(run.id, 2))
+    flag.touch()
+    done = ended(run.id, attempt=2)
 
     assert done.state_name == "Completed"
     assert jobs(home) == ["SUCCEEDED"]
