@@ -79,13 +79,13 @@ def _google_credentials(key_file: str) -> GcpCredentials | None:
 def _registry(answers: Answers, google: GcpCredentials | None) -> list[Block]:
     """The registry's block, and before it the login that is made for it, if any."""
     from ..blocks.registry import ContainerRegistry
-    from ..images.registry.artifact_registry import Place
+    from ..images.registry.artifact_registry import RegistryPath
 
     host, _, path = answers.registry.partition("/")
     project, _, repository = path.partition("/")
-    place = Place(host, project, repository)  # checked before a password is asked for
+    image_path = RegistryPath(host, project, repository)  # checked before a password is asked for
     login = _registry_login(host, answers.registry_user) if answers.registry_user else None
-    credentials = login or (google if place.is_google else None)
+    credentials = login or (google if image_path.is_google else None)
     registry = ContainerRegistry(host=host, project=project, repository=repository, credentials=credentials)
     return [login, registry] if login else [registry]
 

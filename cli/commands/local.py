@@ -31,8 +31,8 @@ def start(
     """Start the service and print what another client needs to connect."""
     from ...local_vertex import command
 
-    switches = command.parse_switches(switch)
-    print(command.start(Home.default(), tcp=tcp, tls=tls, switches=switches, project=project, region=region))
+    faults = command.parse_faults(switch)
+    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, project=project, region=region))
 
 
 @local.command

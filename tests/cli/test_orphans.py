@@ -50,7 +50,7 @@ def run_in() -> Callable[[State], str]:
 
 @pytest.fixture
 def job_of(home: Home, project: Path) -> Iterator[Callable[[str], str]]:
-    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name. It is cancelled at the end."""
+    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name. Cancelled at the end."""
     script = project / "train.py"
     wanted = ImageRequest(
         name="tiny",

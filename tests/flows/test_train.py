@@ -18,7 +18,7 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
-from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.local_vertex.client import set_faults
 from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
@@ -149,9 +149,9 @@ def jobs(home: Home) -> list[tuple[str, str]]:
     return sorted((job.labels["vertex_training_attempt"], job.state.name.removeprefix("JOB_STATE_")) for job in found)
 
 
-def switch(home: Home, **changes: object) -> None:
-    """Sets the local service's switches."""
-    admin(lifecycle.ensure_running(home), "Switches", changes)
+def inject(home: Home, **faults: object) -> None:
+    """Sets faults of local_vertex."""
+    set_faults(lifecycle.ensure_running(home), faults)
 
 
 def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, project: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, pr
 
 def test_the_platforms_failure_gets_another_job(home: Home, project: Path) -> None:
     """The run continues with the next attempt's job, and its model is there."""
-    switch(home, stock_out=1)
+    inject(home, stock_out=1)
     result = train(project)
 
     assert result.state == "JOB_STATE_SUCCEEDED"
@@ -177,7 +177,7 @@ def test_the_platforms_failure_gets_another_job(home: Home, project: Path) -> No
 def test_the_budget_ends_the_run(home: Home, project: Path) -> None:
     """The project's settings allow two attempts; the flow's retry makes no third."""
     (project / "pyproject.toml").write_text("[tool.vertex-training]\nattempts = 2\n")
-    switch(home, preempt=20)
+    inject(home, preempt=20)
 
     with pytest.raises(JobFailed, match="attempt 2 of 2") as caught:
         train.with_options(retries=1, retry_delay_seconds=0)(project)
