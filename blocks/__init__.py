@@ -1,4 +1,4 @@
-"""What a person configures once: the registry and Vertex AI."""
+"""Prefect blocks that a person saves once: a container registry, Vertex AI and a training job."""
 
 from .registry import ContainerRegistry
 from .training_job import VertexTrainingJob, VertexTrainingJobRun

@@ -1,4 +1,7 @@
-"""Saved Prefect blocks by name."""
+"""Saved Prefect blocks, loaded by the names that the options give.
+
+The blocks' modules take seconds to import, so nothing is imported for an option that is not given.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from ..core.errors import ProjectError
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
+    from prefect.blocks.system import Secret
 
     from ..blocks.registry import ContainerRegistry
     from ..blocks.vertex_ai import VertexAI
@@ -15,17 +19,20 @@ if TYPE_CHECKING:
 B = TypeVar("B", bound="Block")
 
 
-def load_block(block: type[B], name: str | None, option: str) -> B | None:
-    """The saved block of that name; None stays None.
+def load_block(block: type[B], name: str, option: str) -> B:
+    """Loads the saved block of that name.
+
+    Args:
+        block: Its type.
+        name: The name that it was saved under.
+        option: The command-line option that names it, for error messages.
 
     Raises:
         ProjectError: No such block is saved, or what is saved is no longer valid.
     """
-    if name is None:
-        return None
     from pydantic import ValidationError
 
-    from ..blocks.validation_message import why_not  # brings the blocks and what they import, which takes seconds
+    from ..blocks.validation_message import why_not
 
     try:
         return cast("B", block.load(name))
@@ -33,7 +40,7 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
         raise ProjectError(
             f"the saved {block.__name__} block {name!r} can't be used: {why_not(error)}",
             where=option,
-            next_step="Mend it in Prefect's UI",
+            next_step="Fix it in Prefect's UI",
         ) from error
     except ValueError as error:
         raise ProjectError(
@@ -44,7 +51,7 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
 
 
 def load_registry(name: str | None) -> ContainerRegistry | None:
-    """What `--registry` names; the block's module, slow to import, is left alone without a name.
+    """The block that `--registry` names; None without the option.
 
     Raises:
         ProjectError: As `load_block`.
@@ -57,7 +64,7 @@ def load_registry(name: str | None) -> ContainerRegistry | None:
 
 
 def load_vertex(name: str | None) -> VertexAI | None:
-    """What `--vertex` names, as `load_registry`.
+    """The block that `--vertex` names; None without the option.
 
     Raises:
         ProjectError: As `load_block`.
@@ -67,3 +74,16 @@ def load_vertex(name: str | None) -> VertexAI | None:
     from ..blocks.vertex_ai import VertexAI
 
     return load_block(VertexAI, name, "--vertex")
+
+
+def load_git_token(name: str | None) -> Secret | None:
+    """The block that `--git-token` names; None without the option.
+
+    Raises:
+        ProjectError: As `load_block`.
+    """
+    if name is None:
+        return None
+    from prefect.blocks.system import Secret
+
+    return load_block(Secret, name, "--git-token")

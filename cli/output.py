@@ -1,51 +1,69 @@
-"""What a person sees: a line for whatever happens, one summary, one error."""
+"""Everything that the commands print: step lines, the summary, errors, JSON.
+
+Results go to standard output. With `--json` that is one JSON document; all else goes to standard error.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
-from ..flows.result import TrainingResult
+
+if TYPE_CHECKING:
+    from ..flows.result import TrainingResult
+
+PREFECT_CONSOLE = "console"
+"""Name of the handler in Prefect's logging configuration that prints to the terminal."""
 
 
 class StepHandler(logging.Handler):
-    """Prints the steps' own lines to stderr, and none of Prefect's; its server still gets everything.
+    """Logging handler that prints the lines of this package's steps to standard error, and no other record.
 
     Args:
-        level: The lowest level that is shown.
-        options: What Prefect's logging settings give its own console handler.
+        level: The lowest level that is printed.
+        options: What Prefect's logging configuration passes to its own console handler; not used.
     """
 
-    def __init__(self, level: int = logging.INFO, **options: object) -> None:  # noqa: ARG002
+    def __init__(self, level: int = logging.NOTSET, **options: object) -> None:  # noqa: ARG002
         super().__init__(level)
         self._bold = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record that a step marked as its own."""
+        """Prints a record that names its step."""
         step = getattr(record, "step", None)
         if step is None:
             return
         name = f"{step:<8}"
         if self._bold:
             name = f"\x1b[1m{name}\x1b[0m"
-        # Looked up now: the stream of the moment when logging was set up may be closed.
+        # Looked up for each record: the stream at the time when logging was set up may be closed by now.
         sys.stderr.write(f"{name} {record.getMessage()}\n")
         sys.stderr.flush()
 
 
-def show_only_steps() -> None:
-    """Puts the steps' lines in the place of Prefect's console output; to be called before Prefect is imported.
+def print_only_steps() -> None:
+    """Prints the steps' lines in place of Prefect's console output, for the rest of this process.
 
-    Prefect sets up its logging anew at several moments, and takes its handlers' classes from the environment each time.
+    Prefect's server still gets every record.
     """
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS"] = f"{__name__}.{StepHandler.__name__}"
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()  # now, or Prefect would do it, and add its handler, when it first needs to
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if handler.name == PREFECT_CONSOLE and not isinstance(handler, StepHandler):
+            root.removeHandler(handler)
+            steps = StepHandler(handler.level)
+            steps.name = PREFECT_CONSOLE  # Prefect finds the handler by name when it sets levels again
+            root.addHandler(steps)
 
 
 def print_summary(result: TrainingResult, stream: TextIO) -> None:
-    """Steps with their seconds, then image, job and model."""
+    """Prints the steps with their seconds, then the image, the job and the model."""
     lines = ["", f"{'step':<9} {'state':<10} {'seconds':>7}"]
     lines += [f"{step.name:<9} {step.state:<10} {step.seconds:7.2f}" for step in result.steps]
     reused = [step.name for step in result.steps if step.state == "Cached"]
@@ -55,8 +73,18 @@ def print_summary(result: TrainingResult, stream: TextIO) -> None:
     stream.write("\n".join(lines) + "\n")
 
 
+def print_json(value: object) -> None:
+    """Prints one JSON document to standard output."""
+    print(json.dumps(value))
+
+
+def print_message(text: str) -> None:
+    """Prints a line to standard error."""
+    print(text, file=sys.stderr)
+
+
 def print_error(error: TrainingError) -> None:
-    """The detail first, so that the one line that matters stands last."""
+    """Prints the error's detail, then its one line, so that the line that matters stands last."""
     if error.detail:
         sys.stderr.write("".join(f"    {line}\n" for line in error.detail.splitlines()))
-    sys.stderr.write(f"error: {error}\n")
+    print_message(f"error: {error}")

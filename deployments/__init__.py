@@ -1,1 +1,1 @@
-"""Schedules and serving of the flows."""
+"""Deployments of the flow: on a work pool, or served by this process."""

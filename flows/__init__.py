@@ -1,1 +1,12 @@
-"""Compositions of the tasks."""
+"""The flow `train`, composed of the tasks, and what it needs."""
+
+from typing import TYPE_CHECKING
+
+from ..core.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from .train import train
+
+__all__ = ["train"]
+
+lazy_names(__name__, {"train": ".train"})

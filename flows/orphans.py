@@ -32,6 +32,11 @@ class Orphan:
     run: str
     run_state: str
 
+    @property
+    def run_known(self) -> bool:
+        """Whether this Prefect server has the run."""
+        return self.run_state != UNKNOWN
+
 
 def find_orphans(connection: Connection) -> list[Orphan]:
     """The live jobs of runs that have ended, or that this Prefect server does not know; oldest first.

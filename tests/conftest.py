@@ -3,11 +3,11 @@
 import sys
 from pathlib import Path
 
-# Test folders are no packages; this makes `fixtures.parts` importable from any of them.
+# Test folders are no packages; this makes `fixtures.external_tools` importable from any of them.
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = [
-    "fixtures.parts",
+    "fixtures.external_tools",
     "fixtures.registry_server",
     "fixtures.engine",
     "fixtures.direct_build",

@@ -1,4 +1,4 @@
-"""The blocks' forms in Prefect's UI, filled in a browser: what is saved there is what Python loads."""
+"""The blocks' forms in Prefect's UI, filled in a browser: Python loads what was saved there."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)
 
 
 def open_form(page: Page, api: str, slug: str, **fields: str) -> None:
-    """The form of a new block with some fields filled, by their titles."""
+    """Opens the form of a new block and fills fields, named by their titles."""
     page.goto(f"{api.removesuffix('/api')}/v2/blocks/catalog/{slug}/create")
-    with page.expect_response(re.compile("/block_documents/name/")):  # whether the name is free, asked a moment later
+    with page.expect_response(
+        re.compile("/block_documents/name/")
+    ):  # the form asks a moment later whether the name is free
         for title, text in fields.items():
             page.get_by_label(re.compile(rf"^{title}( \(Optional\))?$")).fill(text)
 
 
 def save(page: Page, example: str) -> None:
-    """Presses Save, and sees on the new block's page how Python loads it."""
+    """Presses Save, and waits for the new block's page, which shows how Python loads it."""
     button = page.get_by_role("button", name="Save")
     while True:
-        expect(button).to_be_enabled()  # while the name is looked up it isn't, and a key pressed then is lost
+        expect(button).to_be_enabled()  # it isn't while the name is looked up, and a key pressed then is lost
         with page.expect_response(lambda answer: answer.url.endswith("/block_documents/")) as answer:
-            button.press("Enter")  # what an earlier refusal said may lie over it
-        if answer.value.status != 503:  # a database that neighbours keep busy; a person would press again
+            button.press("Enter")  # an earlier error message may cover it
+        if answer.value.status != 503:  # the database is busy; a person would press again
             break
     page.wait_for_url(re.compile("/blocks/block/"))
     expect(page.locator("body")).to_contain_text(example)
 
 
 def test_a_vertex_ai_needs_three_answers(browser: Browser, prefect_server: str) -> None:
-    """What stays empty, or is emptied again, is None; the form offers no tabs of types."""
+    """Fields left empty, or emptied again, are None; the form has no tabs to choose a type."""
     name = f"vertex-{uuid4().hex[:6]}"
     fields = {"Project": "my-project", "Region": "europe-west4", "Bucket": "my-models", "Service account": "x"}
 
@@ -63,7 +65,7 @@ def test_a_vertex_ai_needs_three_answers(browser: Browser, prefect_server: str) 
 
 
 def test_a_registry_takes_saved_credentials(browser: Browser, prefect_server: str) -> None:
-    """Picked from a list, they arrive with their password; none picked are None."""
+    """Credentials picked from the list arrive with their password; without a choice they are None."""
     name = f"registry-{uuid4().hex[:6]}"
     login = DockerRegistryCredentials(username="u", password=SecretStr("hush"), registry_url="registry.example.com")
     login.save(f"login-{name}")

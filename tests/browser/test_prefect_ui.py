@@ -1,4 +1,4 @@
-"""What people do in Prefect's UI, done in a browser: a real server, a real worker, real jobs."""
+"""What people do in Prefect's UI, in a browser, with a Prefect server, a worker and jobs in local_vertex."""
 
 from __future__ import annotations
 
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)]
 
+LINKS = """count => {
+    const links = [...document.querySelectorAll("a")].filter(link => link.innerText.trim().startsWith("Open "));
+    return links.length === count ? links.map(link => link.href) : null;
+}"""
+"""The addresses of the links to open something, once there are `count` of them. Counted and read in one step: the page
+redraws at any moment."""
+
 IMAGE = f"europe-docker.pkg.dev/p/r/tiny@sha256:{'a' * 64}"
 
 EPOCHS = """\
@@ -63,7 +70,7 @@ def ui(prefect_server: str) -> str:
 
 
 def open_form(page: Page, ui: str, deployment: UUID) -> None:
-    """From the deployment's page to its "Custom run" form."""
+    """Goes from the deployment's page to its "Custom run" form."""
     page.goto(f"{ui}/deployments/deployment/{deployment}?tab=Runs")  # without a tab it goes to one, also from the form
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()
@@ -72,12 +79,12 @@ def open_form(page: Page, ui: str, deployment: UUID) -> None:
 
 
 def send(page: Page, name: str) -> dict[str, str]:
-    """Sends the form under a run name of its own; what the server answers: the run, or why not."""
+    """Submits the form with a run name of its own; returns the server's response: the run, or why it was refused."""
     page.get_by_label("Run Name").fill(name)
     while True:
         with page.expect_response(lambda answer: answer.url.endswith("/create_flow_run")) as answer:
-            page.get_by_role("button", name="Submit").press("Enter")  # what an earlier refusal said may lie over it
-        if answer.value.status != 503:  # a database that neighbours keep busy; a person would press again
+            page.get_by_role("button", name="Submit").press("Enter")  # an earlier error message may cover it
+        if answer.value.status != 503:  # the database is busy; a person would press again
             return answer.value.json()
 
 
@@ -94,7 +101,7 @@ def choose(page: Page, ui: str, run: UUID, item: str) -> None:
 
 
 def ended(run: UUID, *, attempt: int = 1) -> str:
-    """The name of the state in which an attempt of a run ended."""
+    """Waits for the end of an attempt of a run; returns the name of its final state."""
 
     def look() -> str | None:
         with get_client(sync_client=True) as client:
@@ -118,7 +125,7 @@ def steps_of(run: UUID) -> list[str]:
 
 
 def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str) -> None:
-    """From a run's page to one of its artifacts, as a person finds it, until the page shows all that it has to hold."""
+    """Goes from a run's page to one of its artifacts, as a person does; waits until it shows all of `holds`."""
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
         (made,) = client.read_artifacts(artifact_filter=wanted)
@@ -132,7 +139,7 @@ def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str) -> None
 def test_a_run_from_the_form_ends_with_a_model_to_look_at(
     browser: Browser, ui: str, worker: Worker, home: Home, project: Path
 ) -> None:
-    """A wrong value is refused by the form; the run completes; its artifacts show the receipt, the job, the curves."""
+    """The form refuses a wrong value; the run completes; its artifacts show the receipt, the job and the metrics."""
     script = project / "train.py"
     script.write_text(EPOCHS + script.read_text())
     name = f"from the form {uuid4().hex[:6]}"
@@ -194,10 +201,9 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
         with pytest.raises(VertexError, match="no such machine type"):
             submitted(wire.target)
 
-    def look(page: Page) -> list[str | None]:
+    def look(page: Page) -> list[str]:
         open_artifact(page, ui, runs[0], "tiny-job", "customJobs")
-        expect(page.get_by_role("link", name="Open ")).to_have_count(2)
-        links = [link.get_attribute("href") for link in page.get_by_role("link", name="Open ").all()]
+        links = page.wait_for_function(LINKS, arg=2).json_value()
         open_artifact(page, ui, runs[1], "tiny-failure", "no such machine type", "invalid_request")
         return links
 
@@ -205,7 +211,7 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
     assert job == (
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/1001?project=my-project-123"
     )
-    assert str(lines).startswith("https://console.cloud.google.com/logs/query;query=resource.type")
+    assert lines.startswith("https://console.cloud.google.com/logs/query;query=resource.type")
 
 
 def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
@@ -219,7 +225,7 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
 ) -> None:
     """One clear message; with the registry up again, verify and freeze are not run again, and the run completes.
 
-    The base image lies there too, so it can't be asked for what it is either.
+    The base image is in the same registry, so its manifest can't be read either.
     """
     port, kept = free_port(), tmp_path / "registry"
     with running_registry(kept, password=False, port=port) as server:
@@ -241,13 +247,12 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     assert ended(run) == "Failed", worker.log.read_text()[-3000:]
     assert [step for step in steps_of(run) if "Failed" in step] == ["build Failed"]
 
-    def read(page: Page) -> str:
+    def read(page: Page) -> None:
         page.goto(f"{ui}/runs/flow-run/{run}?tab=Logs")
-        expect(page.get_by_text(f"127.0.0.1:{port}").first).to_be_visible()
-        return page.locator("body").inner_text()
+        for part in (f"127.0.0.1:{port}", "Check the host's name and your network, then run again"):
+            expect(page.locator("body")).to_contain_text(part)
 
-    said = browser.do(read)
-    assert "Check the host's name and your network, then run again" in said
+    browser.do(read)
     lines = log(run)
     assert not [line for line in lines if "Traceback" in line or "\n" in line]
     assert len([line for line in lines if "Retry" in line]) == 3
@@ -275,7 +280,7 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
 def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
     browser: Browser, ui: str, worker: Worker, home: Home, project: Path
 ) -> None:
-    """The run in Prefect, and the job in Vertex AI."""
+    """Both the run in Prefect and the job in local_vertex."""
     (project / "train.py").write_text(LONG)
     name = f"to cancel {uuid4().hex[:6]}"
     deployment = worker.deploy({"project": str(project)}, home, name=f"cancel-{uuid4().hex[:6]}")

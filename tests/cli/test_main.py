@@ -1,4 +1,4 @@
-"""The command line: what a person types, and what bad input answers."""
+"""The command line: what it prints and its exit codes, for good and bad input."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.prefect_server import copy_tables, server_environment
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import lifecycle
 
+PROGRAM = Path(sys.executable).with_name("vertex-training")
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 
@@ -36,7 +39,7 @@ def assert_one_line_error(code: int, err: str, *parts: str) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The path stands in the line."""
+    """The error line holds the path."""
     code, out, err = run("run", tmp_path / "gone", capsys=capsys)
 
     assert out == ""
@@ -46,14 +49,14 @@ def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_folder_without_a_script_says_which_names_were_looked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """train.py is the default."""
+    """The error names train.py, the default."""
     code, _, err = run("run", tmp_path, capsys=capsys)
 
     assert_one_line_error(code, err, "train.py")
 
 
 def test_a_link_out_of_the_project_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What lies outside would not be the project's content."""
+    """Files outside the folder are not the project's content."""
     (tmp_path / "train.py").write_text("")
     (tmp_path / "data").symlink_to("/etc")
     code, _, err = run("run", tmp_path, capsys=capsys)
@@ -62,7 +65,7 @@ def test_a_link_out_of_the_project_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_file_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An image can't hold it under a name that others read alike."""
+    """Tools would read such a name in an image differently."""
     (tmp_path / "train.py").write_text("")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")).write_text("")
     code, _, err = run("run", tmp_path, capsys=capsys)
@@ -71,7 +74,7 @@ def test_a_file_name_that_is_not_utf8_is_shown_escaped(tmp_path: Path, capsys: p
 
 
 def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    """With the way to the help."""
+    """With the command that prints the help."""
     code, _, err = run("run", DIGITS, "--registri", "x", capsys=capsys)
 
     assert_one_line_error(code, err, "--registri", "--help")
@@ -89,7 +92,7 @@ def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_requirement_that_cannot_be_frozen_is_named_with_its_line(
     requirements: str, parts: list[str], home: object, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is built."""
+    """In the line of its file, before anything is built."""
     (project / "requirements.txt").write_text(requirements)
     code, _, err = run("run", project, capsys=capsys)
 
@@ -100,7 +103,7 @@ def test_a_requirement_that_cannot_be_frozen_is_named_with_its_line(
 def test_a_script_that_fails_shows_its_exit_code_and_last_lines(
     home: object, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing else of its output is repeated."""
+    """The rest of its output is left out."""
     (project / "train.py").write_text("print('before the end')\nraise SystemExit(3)\n")
     code, _, err = run("run", project, capsys=capsys)
 
@@ -112,7 +115,7 @@ def test_a_script_that_fails_shows_its_exit_code_and_last_lines(
 def test_a_script_that_hangs_is_ended_by_the_time_limit(
     home: object, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The limit is the project's own setting."""
+    """The project's settings hold the limit."""
     (project / "train.py").write_text("import time\ntime.sleep(3600)\n")
     (project / "pyproject.toml").write_text("[tool.vertex-training]\nverify-timeout = 1\n")
     code, _, err = run("run", project, capsys=capsys)
@@ -124,21 +127,30 @@ def test_a_script_that_hangs_is_ended_by_the_time_limit(
 def test_too_many_argument_characters_are_refused_before_anything_runs(
     home: object, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Vertex takes 100,000 characters in all."""
+    """Vertex AI's limit is 100,000 characters together."""
     code, _, err = run("run", project, "--", "x" * 100_001, capsys=capsys)
 
     assert_one_line_error(code, err, "100,000")
 
 
 @pytest.mark.prefect
-def test_json_is_one_object_and_the_model_loads(home: object, capsys: pytest.CaptureFixture[str]) -> None:
-    """The digits example reaches Point B: skopeo can read its image, scikit-learn its model."""
+def test_json_is_one_object_and_the_model_loads(home: Home, prefect_server: str, tmp_path: Path) -> None:
+    """Standard output is one JSON object, standard error the steps' lines and nothing of Prefect's.
+
+    Skopeo can read the digits example's image, scikit-learn its model.
+    """
     import joblib
 
-    code, out, err = run("run", DIGITS, "--json", "--", "--epochs", "3", capsys=capsys)
-    result = json.loads(out)
+    env = {**os.environ, "PREFECT_API_URL": prefect_server, "PREFECT_LOCAL_STORAGE_PATH": str(tmp_path / "results")}
+    command = [PROGRAM, "run", DIGITS, "--json", "--", "--epochs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
 
-    assert code == 0, err
+    step_lines = done.stderr.partition("\nstep ")[0].splitlines()
+    names = [step["name"] for step in result["steps"]]
+    assert {line.split()[0] for line in step_lines} <= {"files", *names}
+    assert set(names) - {"receipt"} <= {line.split()[0] for line in step_lines}
     assert result["state"] == "JOB_STATE_SUCCEEDED"
     assert "@sha256:" in result["image"]
     assert [step["name"] for step in result["steps"]][:2] == ["verify", "freeze"]
@@ -151,18 +163,42 @@ def test_json_is_one_object_and_the_model_loads(home: object, capsys: pytest.Cap
 
 @pytest.mark.prefect
 def test_an_unknown_block_is_named(home: object, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the command that lists the saved ones."""
+    """With the command that lists the saved blocks."""
     code, _, err = run("run", project, "--registry", "nope", capsys=capsys)
 
     assert_one_line_error(code, err, "nope", "prefect block ls")
 
 
 def test_the_program_starts_as_a_process() -> None:
-    """The installed entry point answers its version and help."""
-    program = Path(sys.executable).with_name("vertex-training")
-    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    """The installed entry point prints its help."""
+    done = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True)
 
     assert "run" in done.stdout
+
+
+def test_prefects_own_server_is_quiet(home_without_server: dict[str, str]) -> None:
+    """Without a server in the settings Prefect starts one, and ends it, without a line on the terminal."""
+    done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=home_without_server, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "no orphans: every live job has a live run\n", "")
+
+
+def test_without_any_server_the_setting_is_named(home_without_server: dict[str, str]) -> None:
+    """Where Prefect may not start one."""
+    env = {**home_without_server, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false"}
+    done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=env, check=False)
+
+    assert_one_line_error(done.returncode, done.stderr, "PREFECT_API_URL", "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE")
+
+
+@pytest.fixture
+def home_without_server(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
+    """The environment of a machine with an empty home and Prefect database, and no server in its settings."""
+    database = tmp_path / "prefect.db"
+    copy_tables(database, pytestconfig.cache)
+    home = Home(tmp_path / "home")
+    yield {**server_environment(database), "VERTEX_TRAINING_HOME": str(home.root)}
+    lifecycle.stop(home)
 
 
 @pytest.fixture
@@ -180,12 +216,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.prefect
-def test_a_full_disk_is_said_with_its_path(
+def test_a_full_disk_is_an_error_with_its_path(
     home: object, project: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wherever it happens: here while the image is built."""
-    from prefect_vertex_training.local_vertex import lifecycle
-
+    """Here the disk is full while the image is built."""
     small = Home(small_disk / "home")
     monkeypatch.setenv("VERTEX_TRAINING_HOME", str(small.root))
     (project / "weights.bin").write_bytes(os.urandom(2_000_000))
@@ -199,10 +233,9 @@ def test_a_full_disk_is_said_with_its_path(
     assert not (small.images / "index.json").exists()
 
 
-def test_a_prefect_server_that_is_away_is_named(project: Path, tmp_path: Path) -> None:
-    """Before anything is begun, and in one line; a process of its own, for Prefect reads its settings once."""
+def test_a_prefect_server_that_does_not_answer_is_named(project: Path, tmp_path: Path) -> None:
+    """In one line, before any step runs; in a process of its own, because Prefect reads its settings once."""
     env = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:1/api", "VERTEX_TRAINING_HOME": str(tmp_path / "home")}
-    program = Path(sys.executable).with_name("vertex-training")
-    done = subprocess.run([program, "run", project], capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run([PROGRAM, "run", project], capture_output=True, text=True, env=env, check=False)
 
     assert_one_line_error(done.returncode, done.stderr, "http://127.0.0.1:1/api", "prefect server start")

@@ -1,10 +1,10 @@
-"""Jobs that go on without their run: found, and ended only when it is certain that nobody waits for them."""
+"""Live jobs whose flow run is over: found, and cancelled only when it is certain that no run needs them."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -13,8 +13,8 @@ import pytest
 from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Pending, Running, State
+from prefect_vertex_training.cli.commands.orphans import age
 from prefect_vertex_training.cli.main import main
-from prefect_vertex_training.cli.orphans import age
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.orphans import end_orphan, find_orphans
@@ -24,6 +24,7 @@ from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.cancellation import cancel
 from prefect_vertex_training.vertex.submit.submission import job_key, submit
 
 pytestmark = pytest.mark.prefect
@@ -31,12 +32,12 @@ pytestmark = pytest.mark.prefect
 
 @flow(name="orphaned")
 def orphaned() -> None:
-    """A flow to have runs of."""
+    """A flow whose runs the tests create."""
 
 
 @pytest.fixture
 def run_in() -> Callable[[State], str]:
-    """Makes a flow run in a state; its id."""
+    """Makes a flow run in a state; returns its id."""
 
     def make(state: State) -> str:
         with get_client(sync_client=True) as client:
@@ -48,8 +49,8 @@ def run_in() -> Callable[[State], str]:
 
 
 @pytest.fixture
-def job_of(home: Home, project: Path) -> Callable[[str], str]:
-    """Starts a job that goes on for minutes, with a run's id in its label; its name."""
+def job_of(home: Home, project: Path) -> Iterator[Callable[[str], str]]:
+    """Starts a job that runs for ten minutes, labelled with a run's id; returns its name. Cancelled at the end."""
     script = project / "train.py"
     wanted = ImageRequest(
         name="tiny",
@@ -62,6 +63,7 @@ def job_of(home: Home, project: Path) -> Callable[[str], str]:
     )
     image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
     connection = Connection.local(home)
+    started: list[str] = []
 
     def start(run: str) -> str:
         request = JobRequest(
@@ -71,13 +73,16 @@ def job_of(home: Home, project: Path) -> Callable[[str], str]:
             command=["sleep", "600"],
             labels={"prefect_flow_run": run},
         )
-        return submit(connection, request, job_key(run), record=lambda _: None).name
+        started.append(submit(connection, request, job_key(run), record=lambda _: None).name)
+        return started[-1]
 
-    return start
+    yield start
+    for name in started:
+        cancel(connection, name)
 
 
 def states(home: Home) -> dict[str, str]:
-    """Every job's state by its name."""
+    """The state of every job by the job's name."""
     connection = Connection.local(home)
     jobs = connection.jobs.list_custom_jobs(parent=connection.parent)
     return {job.name: job.state.name.removeprefix("JOB_STATE_") for job in jobs}
@@ -93,33 +98,33 @@ def orphans(*words: str) -> int:
 def test_only_the_jobs_of_ended_runs_are_cancelled(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A live run's job and a stranger's stay; the crashed run's ends, confirmed; strangers' only by a word more."""
-    lost, alive, strange = run_in(Crashed()), run_in(Running()), str(uuid4())
-    names = {run: job_of(run) for run in (lost, alive, strange)}
+    """A crashed run's job is cancelled; a live run's job is not listed; an unknown run's needs --unknown, too."""
+    lost, live, unknown = run_in(Crashed()), run_in(Running()), str(uuid4())
+    names = {run: job_of(run) for run in (lost, live, unknown)}
 
     assert orphans() == 0
     listed = capsys.readouterr()
     assert orphans("--cancel", "--json") == 0
-    said = {entry["run"]: entry for entry in json.loads(capsys.readouterr().out)}
+    entries = {entry["run"]: entry for entry in json.loads(capsys.readouterr().out)}
     after = states(home)
     assert orphans("--cancel", "--unknown") == 0
 
     assert names[lost] in listed.out
-    assert names[strange] in listed.out
-    assert names[alive] not in listed.out
+    assert names[unknown] in listed.out
+    assert names[live] not in listed.out
     assert "--unknown" in listed.err
-    assert {run: entry["run_state"] for run, entry in said.items()} == {lost: "CRASHED", strange: "unknown"}
-    assert {run: entry["result"] for run, entry in said.items()} == {lost: "cancelled", strange: "left"}
+    assert {run: entry["run_state"] for run, entry in entries.items()} == {lost: "CRASHED", unknown: "unknown"}
+    assert {run: entry["result"] for run, entry in entries.items()} == {lost: "cancelled", unknown: "left"}
     assert after[names[lost]] == "CANCELLED"
-    assert {after[names[alive]], after[names[strange]]} <= {"PENDING", "RUNNING"}
-    assert states(home)[names[strange]] == "CANCELLED"
-    assert states(home)[names[alive]] in {"PENDING", "RUNNING"}
+    assert {after[names[live]], after[names[unknown]]} <= {"PENDING", "RUNNING"}
+    assert states(home)[names[unknown]] == "CANCELLED"
+    assert states(home)[names[live]] in {"PENDING", "RUNNING"}
 
 
 def test_a_server_that_does_not_answer_makes_no_orphan(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
 ) -> None:
-    """Not found and not answered are told apart: nothing is listed, nothing is cancelled."""
+    """An unanswered question is not taken for an unknown run: nothing is listed or cancelled."""
     job = job_of(run_in(Running()))
     away = {settings.PREFECT_API_URL: "http://127.0.0.1:9/api", settings.PREFECT_CLIENT_MAX_RETRIES: 0}
 
@@ -129,10 +134,10 @@ def test_a_server_that_does_not_answer_makes_no_orphan(
     assert states(home)[job] in {"PENDING", "RUNNING"}
 
 
-def test_a_run_that_came_to_life_keeps_its_job(
+def test_a_run_that_is_live_again_keeps_its_job(
     home: Home, run_in: Callable[[State], str], job_of: Callable[[str], str]
 ) -> None:
-    """A retry between the look and the cancel saves the job."""
+    """The job of a run that was retried after the listing is not cancelled."""
     run = run_in(Crashed())
     job = job_of(run)
     connection = Connection.local(home)

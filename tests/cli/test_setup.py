@@ -1,4 +1,4 @@
-"""`vertex-training setup`: blocks from flags and answers, tried against a real registry and a real local service."""
+"""`vertex-training setup`: blocks from options and from answers, tried with a registry and local_vertex."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from prefect.blocks.core import Block
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
-from prefect_vertex_training.cli import setup
+from prefect_vertex_training.cli import setup_blocks
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 
 
 class Terminal(io.StringIO):
-    """What a person types."""
+    """Standard input of a terminal."""
 
     def isatty(self) -> bool:
-        """So that questions are asked."""
+        """True, so that questions are asked."""
         return True
 
 
 @pytest.fixture
 def name(home: Home) -> str:
-    """What the test's blocks are called; Prefect's server is there."""
+    """The name of the test's blocks; a Prefect server runs."""
     return f"mine-{uuid4().hex[:6]}"
 
 
 def saved(kind: type[Block], name: str) -> Any:
-    """The block as Prefect has it."""
+    """The saved block."""
     return kind.load(name)
 
 
@@ -48,14 +48,14 @@ def command(*words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, 
     return int(stop.value.code or 0), out, err
 
 
-def test_blocks_from_flags_are_saved_and_work(
+def test_blocks_from_options_are_saved_and_work(
     home: Home,
     name: str,
     docker_registry: RegistryServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The password is piped in and never shown; they are tried again by name, and replaced only on demand."""
+    """The password comes from standard input and is never printed; --check tries them again; --overwrite replaces."""
     running = lifecycle.ensure_running(home, project="my-project-123", region="europe-west4")
     where = ["--registry", f"{docker_registry.host}/team", "--registry-user", docker_registry.username]
     jobs = ["--project", running.project, "--region", running.region, "--bucket", running.bucket]
@@ -84,11 +84,11 @@ def test_blocks_from_flags_are_saved_and_work(
 def test_blocks_from_answers(
     name: str, docker_registry: RegistryServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A wrong answer is said and asked for again, the right ones kept; a wrong password is found out."""
+    """A wrong answer is asked for again with all answers as defaults; a wrong password fails the trial."""
     first = [f"{docker_registry.host}/Team", "trainer", "", ""]
     second = [f"{docker_registry.host}/team", "", "", ""]
     monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{line}\n" for line in first + second)))
-    monkeypatch.setattr(setup, "getpass", lambda _: "not the password")
+    monkeypatch.setattr(setup_blocks, "getpass", lambda _: "not the password")
 
     code, out, err = command("--name", name, capsys=capsys)
 
@@ -98,8 +98,8 @@ def test_blocks_from_answers(
     assert saved(DockerRegistryCredentials, name).username == "trainer"
 
 
-def test_what_cannot_be_reached_is_saved_and_said(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the reason, and an exit code that says so."""
+def test_a_registry_that_does_not_answer_is_saved_and_reported(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the reason, and exit code 2."""
     host = f"127.0.0.1:{free_port()}"
     code, out, _ = command("--name", name, "--registry", f"{host}/team", capsys=capsys)
 
@@ -120,10 +120,10 @@ def test_what_cannot_be_reached_is_saved_and_said(name: str, capsys: pytest.Capt
         ([], "nothing to set up"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_saved(
+def test_invalid_input_is_reported_and_nothing_is_saved(
     name: str, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line."""
+    """The error is one line."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     code, out, err = command("--name", name, *words, capsys=capsys)
 
@@ -135,8 +135,8 @@ def test_what_is_wrong_is_said_and_nothing_is_saved(
 
 
 @pytest.mark.parametrize("content", ["no JSON", "[]", "{}", json.dumps({"type": "service_account"})])
-def test_a_file_that_is_no_key(name: str, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Is found out before anything is saved."""
+def test_an_invalid_key_file(name: str, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is rejected before anything is saved."""
     key = tmp_path / "key.json"
     key.write_text(content)
     code, out, err = command("--name", name, "--registry", "gcr.io/my-project", "--key-file", str(key), capsys=capsys)

@@ -15,7 +15,7 @@ import pytest
 from docker import DockerClient
 from docker.errors import BuildError
 from fixtures.base_image import PYTHON, PythonBase, base_folder, push_base
-from fixtures.parts import missing
+from fixtures.external_tools import missing
 from fixtures.registry_server import RegistryServer
 from fixtures.worker import Worker, log, until
 from prefect.client.orchestration import get_client

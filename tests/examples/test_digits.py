@@ -1,3 +1,5 @@
+"""The digits example, run as its README says and by verify."""
+
 import json
 import shutil
 import subprocess
@@ -81,6 +83,6 @@ def test_verify_takes_one_epoch_in_a_copy_anywhere(cache, tmp_path):
     assert lines[0].startswith('{"epoch": 1, "epochs": 1, ')
 
 
-def test_it_knows_nothing_of_us():
-    """An example that only works with this package would prove nothing."""
+def test_it_does_not_mention_this_package():
+    """The example doesn't depend on this package."""
     assert all("prefect" not in path.read_text().lower() for path in DIGITS.iterdir() if path.is_file())

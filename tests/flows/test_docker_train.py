@@ -1,4 +1,4 @@
-"""The Docker way with a real engine and a real registry behind a password, as Prefect runs it."""
+"""The train flow with the docker builder: a Docker engine and a registry with a password."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.docker, pytest.mark.registry]
 def make_image(
     project: Path, registry: ContainerRegistry | None, builder: str = "auto"
 ) -> tuple[BuiltImage, dict[str, str]]:
-    """Steps 2 to 4 of the road: the image, and each step's final state."""
+    """Steps freeze, build and push; returns the image and each step's final state."""
     home = Home.default()
     snapshot = Project.open(project, home)
     steps = Steps()
@@ -48,7 +48,7 @@ def make_image(
 
 
 def block(server: RegistryServer, host: str | None = None, password: str | None = None) -> ContainerRegistry:
-    """The registry as a person would describe it."""
+    """A ContainerRegistry block for the test's registry."""
     host = host or server.host
     credentials = DockerRegistryCredentials(
         username=server.username, password=password or server.password, registry_url=host
@@ -58,7 +58,7 @@ def block(server: RegistryServer, host: str | None = None, password: str | None 
 
 @pytest.fixture
 def own(project: Path, docker_base: str) -> Path:
-    """The tiny project with a Dockerfile of its own, and a name that no other test has."""
+    """The tiny project with a Dockerfile of its own, and a name that no other test uses."""
     named = project.parent / f"tiny-{uuid4().hex[:8]}"
     project.rename(named)
     text = f'FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\nENTRYPOINT ["python3", "train.py"]\n'
@@ -68,7 +68,7 @@ def own(project: Path, docker_base: str) -> Path:
 
 @pytest.fixture
 def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Forgets everything that was built here: home, and images of that name in the engine."""
+    """Makes this machine a new one: an empty home, and no images of a name in the engine."""
 
     def forget(name: str) -> None:
         monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / f"home-{uuid4().hex}"))
@@ -78,7 +78,7 @@ def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture(autouse=True)
-def engine_as_it_was(docker_engine) -> Iterator[None]:
+def remove_tagged_images(docker_engine) -> Iterator[None]:
     """Removes the images that these tests tag."""
     yield
     remove_tags(docker_engine, lambda tag: tag.startswith("tiny-"))
@@ -87,7 +87,7 @@ def engine_as_it_was(docker_engine) -> Iterator[None]:
 def test_built_pushed_confirmed(
     home: Home, own: Path, docker_registry: RegistryServer, docker_engine, fresh_machine
 ) -> None:
-    """Built once; Cached while the registry confirms it, also on a machine that knows nothing; deleted, made again."""
+    """Cached while the registry has the image, also on a new machine; deleted there, it is built again."""
     registry = block(docker_registry)
     repository = f"team/{own.name}"
 
@@ -138,7 +138,7 @@ def test_what_changes_the_image(
 
     assert len({first.digest, edited.digest, changed.digest}) == 3
 
-    # Somebody pushes another base under the same tag; the hour in which a tag isn't asked again is over.
+    # Another base is pushed under the same tag, and the hour is over in which a tag isn't resolved again.
     built, _ = docker_engine.images.build(fileobj=_dockerfile(f"FROM {docker_base}\nENV NEWER=1\n"), rm=True)
     built.tag(moving, "1")
     docker_engine.images.push(moving, tag="1", auth_config=auth)
@@ -160,7 +160,7 @@ def _dockerfile(text: str):
 def test_without_a_dockerfile(
     home: Home, project: Path, docker_registry: RegistryServer, docker_engine, docker_base
 ) -> None:
-    """--builder docker makes the Dockerfile of a project that has none; --builder direct needs none."""
+    """--builder docker renders a Dockerfile for a project that has none; --builder direct needs none."""
     named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
     (named / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{docker_base}"\npython = "3.11"\n')
     registry = block(docker_registry)
@@ -177,7 +177,7 @@ def test_without_a_dockerfile(
 
 
 def test_without_a_registry(home: Home, own: Path) -> None:
-    """The image of a project with a Dockerfile lies in this machine's layout, whole; a second run is Cached."""
+    """The image of a project with a Dockerfile is in this machine's image layout, complete; a second run is Cached."""
     first, states = make_image(own, None)
     second, again = make_image(own, None)
 
@@ -191,14 +191,14 @@ def test_without_a_registry(home: Home, own: Path) -> None:
 
 
 def test_refused(home: Home, own: Path, docker_registry: RegistryServer) -> None:
-    """A wrong password stops before anything is built: the host, the account, the next step."""
+    """A wrong password stops the run before the build, with the host, the account and the next step."""
     with pytest.raises(RegistryDenied, match=rf"trainer.*{docker_registry.host}.*docker login"):
         make_image(own, block(docker_registry, password="wrong"))
 
 
 @pytest.mark.parametrize("status", [200, 404])
 def test_web_page(home: Home, own: Path, docker_registry: RegistryServer, status: int) -> None:
-    """A host that answers everything with a web page is found out before anything is built."""
+    """A host that answers everything with a web page stops the run before the build."""
     (own / "Dockerfile").write_text("FROM scratch\nCOPY train.py /\nRUN this would fail\n")
     with faulty_proxy(docker_registry.host) as proxy:
         page = Fault(status=status, headers=(("Content-Type", "text/html"),), body=b"<html>Welcome</html>")
@@ -208,7 +208,7 @@ def test_web_page(home: Home, own: Path, docker_registry: RegistryServer, status
 
 
 def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer) -> None:
-    """Answers of 503 and cut connections in a push pass by."""
+    """A push succeeds in spite of 503 responses and cut connections."""
     (own / "Dockerfile").write_text("FROM scratch\nCOPY train.py /\n")
     faults = [Fault(status=503), Fault(cut_answer=20)]
     with faulty_proxy(docker_registry.host) as proxy:
@@ -221,7 +221,7 @@ def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer)
 
 
 def _other_run(project: Path, server: RegistryServer, ready, answer) -> None:
-    """A flow run in a process of its own, begun when the test's own run begins."""
+    """A flow run in a process of its own, started together with the test's own run."""
     registry = block(server)
     ready.wait()
     image, states = make_image(project, registry)
@@ -237,8 +237,8 @@ def test_two_runs_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two flow runs of one project in two processes: one build, one push, the same digest in both."""
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # for the other process, before it imports Prefect
-    word = uuid4().hex  # not cached from another day
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # the other process reads it when it imports Prefect
+    word = uuid4().hex  # no layer is cached from an earlier session
     slow = f"FROM {docker_base} AS slow\nRUN sleep 2 && echo {word} > /made\nFROM scratch\nCOPY --from=slow /made /\n"
     (own / "Dockerfile").write_text(slow)
     context = multiprocessing.get_context("spawn")
@@ -262,9 +262,9 @@ def test_two_runs_at_once(
 def test_digits_to_its_model(
     home: Home, docker_base: str, docker_registry: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A project with a Dockerfile of its own, from the folder to the model: by way of a registry and without one.
+    """A project with a Dockerfile of its own reaches its model, with a registry and without one.
 
-    Everybody here asks the registry by the machine's own docker login: the flow, the engine and the local service.
+    The flow, the engine and local_vertex use the machine's docker login for the registry.
     """
     auth = b64encode(f"{docker_registry.username}:{docker_registry.password}".encode()).decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {docker_registry.host: {"auth": auth}}}))
@@ -297,7 +297,7 @@ def test_a_container_reaches_its_model(
     home: Home, project: Path, docker_base: str, docker_registry: RegistryServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, builder: str,
 ) -> None:  # fmt: skip
-    """Without a Dockerfile, without a registry, on a base: the made Dockerfile's user may write to the bucket."""
+    """Without a Dockerfile and a registry, on a base image: the container's user may write to the bucket's mount."""
     auth = b64encode(f"{docker_registry.username}:{docker_registry.password}".encode()).decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {docker_registry.host: {"auth": auth}}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
@@ -313,7 +313,7 @@ def test_a_container_reaches_its_model(
 def test_a_secret_that_only_docker_would_take_along_stops_the_run(
     home: Home, own: Path, docker_registry: RegistryServer
 ) -> None:
-    """`.env` is in a Dockerfile's context unless .dockerignore names it; nothing is built before that is settled."""
+    """`.env` is in a Dockerfile's context unless .dockerignore names it; the run stops before the build."""
     (own / ".env").write_text("TOKEN=1\n")
 
     with pytest.raises(ProjectError, match=r"\.env looks like a secret \(environment file\).*to \.dockerignore"):

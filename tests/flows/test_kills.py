@@ -14,7 +14,7 @@ from types import ModuleType
 from uuid import UUID
 
 import pytest
-from fixtures.worker import _children, until
+from fixtures.worker import descendants, until
 from prefect import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
@@ -63,7 +63,7 @@ def running(words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 def kill_all(pid: int) -> None:
     """Takes a process and its flow runs away at once, as a lost machine would; jobs go on."""
-    for found in [pid, *_children(pid)]:
+    for found in [pid, *descendants(pid)]:
         with suppress(ProcessLookupError):
             os.kill(found, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""The whole road, with a real Prefect server and a real job in local_vertex."""
+"""The whole train flow, with a Prefect server and jobs in local_vertex."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
-from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.local_vertex.client import set_faults
 from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
@@ -27,7 +27,7 @@ STEPS = ["verify", "freeze", "build", "push", "submit", "watch", "receipt"]
 
 
 def states(result: object) -> dict[str, str]:
-    """Step name to final state name."""
+    """Each step's final state by the step's name."""
     return {step.name: step.state for step in result.steps}  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -49,11 +49,11 @@ def test_a_first_run_completes_every_step_and_a_second_reuses_what_is_unchanged(
     assert json.loads((Path(first.model) / "model.json").read_text()) == {"epochs": 3}
     assert first.image == second.image
     assert first.job != second.job
-    said = json.loads(Path(first.receipt).read_text("utf-8"))
+    receipt = json.loads(Path(first.receipt).read_text("utf-8"))
     assert Path(first.receipt).parent == Path(first.model).parent
-    assert (said["image"], said["job"]["name"], said["args"]) == (first.image, first.job, ["--epochs", "3"])
-    assert [file["path"] for file in said["files"]] == ["model.json"]
-    assert len(said["requirements"]["sha256"]) == len(said["code"]["fingerprint"]) == 64
+    assert (receipt["image"], receipt["job"]["name"], receipt["args"]) == (first.image, first.job, ["--epochs", "3"])
+    assert [file["path"] for file in receipt["files"]] == ["model.json"]
+    assert len(receipt["requirements"]["sha256"]) == len(receipt["code"]["fingerprint"]) == 64
 
 
 def test_results_in_a_bucket_serve_another_machine(
@@ -62,11 +62,11 @@ def test_results_in_a_bucket_serve_another_machine(
     object_store: str,  # noqa: F811 - the fixture
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With a GcsBucket block as their storage: what one machine verified and froze, the next one takes from there."""
-    nobody = AnonymousCredentials()  # Google's login alone can't be had here
-    monkeypatch.setattr(GcpCredentials, "get_credentials_from_service_account", lambda _: nobody)
+    """With a GcsBucket block as result storage, a second machine reuses what the first one verified and froze."""
+    anonymous = AnonymousCredentials()  # the only difference to a real bucket: no login at Google
+    monkeypatch.setattr(GcpCredentials, "get_credentials_from_service_account", lambda _: anonymous)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
-    storage.Client(project="p", credentials=nobody).create_bucket("results")
+    storage.Client(project="p", credentials=anonymous).create_bucket("results")
     GcsBucket(bucket="results", gcp_credentials=GcpCredentials(project="p")).save("results", overwrite=True)
     with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: "gcs-bucket/results"}):
         first = train(project)
@@ -83,7 +83,7 @@ def test_results_in_a_bucket_serve_another_machine(
 
 
 def test_a_changed_line_changes_the_digest_and_changing_it_back_restores_it(home: Home, project: Path) -> None:
-    """The image is known by its content alone."""
+    """The image's digest depends on its content alone."""
     script = project / "train.py"
     text = script.read_text()
     first = train(project)
@@ -97,7 +97,7 @@ def test_a_changed_line_changes_the_digest_and_changing_it_back_restores_it(home
 
 
 def test_a_removed_image_is_noticed_and_rebuilt(home: Home, project: Path) -> None:
-    """A digest is trusted only after the place where it lies confirmed it."""
+    """A digest is trusted only after the image layout confirmed that it has it."""
     first = train(project)
     shutil.rmtree(home.images)
     second = train(project)
@@ -118,7 +118,7 @@ def test_a_script_that_fails_here_never_becomes_a_job(home: Home, project: Path)
 
 
 def test_a_locked_run_freezes_first_and_is_reused(home: Home, project: Path) -> None:
-    """The clean environment is made from the frozen list, so that comes first; without a list both modes are one."""
+    """The clean environment is made from the frozen list, so freeze comes first; without a list both modes are one."""
     first = train(project, verify="locked")
     second = train(project)
 
@@ -149,13 +149,13 @@ def jobs(home: Home) -> list[tuple[str, str]]:
     return sorted((job.labels["vertex_training_attempt"], job.state.name.removeprefix("JOB_STATE_")) for job in found)
 
 
-def switch(home: Home, **changes: object) -> None:
-    """Sets the local service's switches."""
-    admin(lifecycle.ensure_running(home), "Switches", changes)
+def inject(home: Home, **faults: object) -> None:
+    """Sets faults of local_vertex."""
+    set_faults(lifecycle.ensure_running(home), faults)
 
 
 def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, project: Path) -> None:
-    """Prefect's own retries find the failed job, and say the same."""
+    """Retries of the flow find the failed job, and raise the same error."""
     (project / "train.py").write_text(
         (project / "train.py").read_text() + "if 'CLOUD_ML_JOB_ID' in os.environ:\n    raise ValueError('no data')\n"
     )
@@ -166,8 +166,8 @@ def test_a_retry_of_the_flow_does_not_pay_for_a_users_error_again(home: Home, pr
 
 
 def test_the_platforms_failure_gets_another_job(home: Home, project: Path) -> None:
-    """The run goes on by itself, with the next attempt's job, and its model is there."""
-    switch(home, stock_out=1)
+    """The run continues with the next attempt's job, and its model is there."""
+    inject(home, stock_out=1)
     result = train(project)
 
     assert result.state == "JOB_STATE_SUCCEEDED"
@@ -175,9 +175,9 @@ def test_the_platforms_failure_gets_another_job(home: Home, project: Path) -> No
 
 
 def test_the_budget_ends_the_run(home: Home, project: Path) -> None:
-    """Two attempts, by the project's own setting; the flow's retry gets no third."""
+    """The project's settings allow two attempts; the flow's retry makes no third."""
     (project / "pyproject.toml").write_text("[tool.vertex-training]\nattempts = 2\n")
-    switch(home, preempt=20)
+    inject(home, preempt=20)
 
     with pytest.raises(JobFailed, match="attempt 2 of 2") as caught:
         train.with_options(retries=1, retry_delay_seconds=0)(project)
@@ -186,7 +186,7 @@ def test_the_budget_ends_the_run(home: Home, project: Path) -> None:
 
 
 def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:
-    """Success without a model is not Point B."""
+    """A job that succeeded without a model fails the run."""
     script = (project / "train.py").read_text()
     (project / "train.py").write_text(f"import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    raise SystemExit\n{script}")
 
@@ -195,7 +195,7 @@ def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home
 
 
 def test_a_script_that_saves_no_model_never_becomes_a_job(home: Home, project: Path) -> None:
-    """It is told here, with the folder's variable, before anything is built."""
+    """Verify reports it, with the variable that names the folder, before anything is built."""
     (project / "train.py").write_text("print('forgot')\n")
 
     with pytest.raises(VerifyError, match="AIP_MODEL_DIR"):
@@ -203,8 +203,8 @@ def test_a_script_that_saves_no_model_never_becomes_a_job(home: Home, project: P
     assert not list(home.images.glob("blobs/sha256/*"))
 
 
-def test_the_local_service_may_die_in_the_middle(home: Home, project: Path) -> None:
-    """The watch is retried, the service started again, and the job found: it ran once."""
+def test_the_local_service_may_die_while_the_job_runs(home: Home, project: Path) -> None:
+    """The watch is retried, the service is started again and the job found: it ran once."""
     import os
     import signal
     import threading

@@ -1,4 +1,4 @@
-"""Runs that a worker executes: scheduled, retried, and taken up after the worker was lost."""
+"""Runs that a worker executes: scheduled, retried, and continued after the worker was lost."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(400)]
 
-FORGETS = """\
+SAVES_NO_MODEL = """\
 import os
 if "CLOUD_ML_JOB_ID" in os.environ:
     raise SystemExit
 """
 
-WAITS = """\
+WAITS_FOR_A_FILE = """\
 import os, pathlib, time
 if "CLOUD_ML_JOB_ID" in os.environ:
     open({started!r}, "a").write("x")
@@ -36,26 +36,26 @@ if "CLOUD_ML_JOB_ID" in os.environ:
 """
 
 
-def beat_again(run: UUID) -> None:
-    """Sends the run's own heartbeat once more: now the last one is as old as the test wants it."""
+def repeat_heartbeat(run: UUID) -> None:
+    """Sends the run's heartbeat once more, so that the last one is of now."""
     beat = until(lambda: events(run, prefix="prefect.flow-run.heartbeat"))[-1]
     emit_event(beat.event, resource=dict(beat.resource.root), related=beat.related, payload=beat.payload)
 
 
 def runs(deployment: UUID) -> list[FlowRun]:
-    """Every run of a deployment, scheduled ones too."""
+    """All runs of a deployment, scheduled ones too."""
     with get_client(sync_client=True) as client:
         return client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])))
 
 
 def run_of(deployment: UUID) -> FlowRun:
-    """A run as "Quick run" in the UI makes it."""
+    """Starts a run as "Quick run" in the UI does."""
     with get_client(sync_client=True) as client:
         return client.create_flow_run_from_deployment(deployment)
 
 
 def ended(run: UUID, *, attempt: int = 1) -> FlowRun:
-    """The run once that attempt of it is in a final state."""
+    """Waits until that attempt of the run is in a final state; returns the run."""
 
     def look() -> FlowRun | None:
         with get_client(sync_client=True) as client:
@@ -66,39 +66,39 @@ def ended(run: UUID, *, attempt: int = 1) -> FlowRun:
 
 
 def retried(run: UUID, *, attempt: int = 2) -> FlowRun:
-    """The run after another attempt, asked for as `prefect flow-run retry` does; the command itself takes seconds."""
+    """Retries the run as `prefect flow-run retry` does, without that command's start; returns the run when it ended."""
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run, Scheduled(), force=True)
     return ended(run, attempt=attempt)
 
 
 def states(run: UUID, attempt: int) -> dict[str, str | None]:
-    """How each step of one attempt ended, by the first word of its name."""
+    """The state of each step of one attempt, by the first word of the step's name."""
     with get_client(sync_client=True) as client:
         found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run])))
     return {task.name.split()[0]: task.state_name for task in found if task.flow_run_run_count == attempt}
 
 
 def jobs(home: Home) -> list[str]:
-    """The state of every job, without the common prefix."""
+    """The states of all jobs, such as SUCCEEDED."""
     connection = Connection.local(home)
     found = connection.jobs.list_custom_jobs(parent=connection.parent)
     return [job.state.name.removeprefix("JOB_STATE_") for job in found]
 
 
-def model_of(run: UUID, home: Home, project: Path) -> None:
-    """Puts a model where the run's job should have put it."""
+def save_model(run: UUID, home: Home, project: Path) -> None:
+    """Saves a model where the run's job should have saved it."""
     model = home.vertex / "buckets" / "local" / project.name / str(run) / "model"
     model.mkdir(parents=True, exist_ok=True)
     (model / "model.json").write_text("{}")
 
 
-def test_a_retry_takes_up_at_the_step_that_failed(worker: Worker, home: Home, project: Path) -> None:
+def test_a_retry_continues_at_the_step_that_failed(worker: Worker, home: Home, project: Path) -> None:
     """Finished steps are Cached, and a job that succeeded is not paid for again."""
     script = project / "train.py"
-    script.write_text(FORGETS + script.read_text())
+    script.write_text(SAVES_NO_MODEL + script.read_text())
     failed = ended(run_of(worker.deploy({"project": str(project)}, home)).id)
-    model_of(failed.id, home, project)
+    save_model(failed.id, home, project)
     prefect(worker, "flow-run", "retry", failed.id)
     done = ended(failed.id, attempt=2)
 
@@ -110,10 +110,10 @@ def test_a_retry_takes_up_at_the_step_that_failed(worker: Worker, home: Home, pr
 
 
 def test_another_worker_reads_the_results_of_the_first(worker: Worker, home: Home, project: Path) -> None:
-    """In a storage that both reach; when they are gone, the run says which and where, does them again and completes."""
+    """From a storage that both reach; if results are gone, the run says which, repeats those steps and completes."""
     results, elsewhere = project.parent / "shared", Home(home.root / "other")
     script = project / "train.py"
-    script.write_text(FORGETS + script.read_text())
+    script.write_text(SAVES_NO_MODEL + script.read_text())
     LocalFileSystem(basepath=str(results)).save("shared", overwrite=True)
     shared = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": "local-file-system/shared"}
     deployment = worker.deploy({"project": str(project)}, home, env=shared)
@@ -126,7 +126,7 @@ def test_another_worker_reads_the_results_of_the_first(worker: Worker, home: Hom
         second = states(failed.id, 2)
         assert not any("is gone" in line for line in log(failed.id))
         shutil.rmtree(results)
-        model_of(failed.id, elsewhere, project)
+        save_model(failed.id, elsewhere, project)
         done = retried(failed.id, attempt=3)
         third = states(failed.id, 3)
     finally:
@@ -140,7 +140,7 @@ def test_another_worker_reads_the_results_of_the_first(worker: Worker, home: Hom
 
 
 def test_a_schedule_fires_and_a_paused_one_does_not(worker: Worker, home: Home, project: Path) -> None:
-    """By cron, with a sixth field for seconds; one run at a time, so that a slow machine isn't flooded."""
+    """By cron with a sixth field for seconds; one run at a time, so that a slow machine isn't overloaded."""
     options = {"cron": "* * * * * */5", "concurrency_limit": 1}
     paused = worker.deploy({"project": str(project)}, home, paused=True, **options)
     active = worker.deploy({"project": str(project)}, home, **options)
@@ -157,20 +157,22 @@ def test_a_schedule_fires_and_a_paused_one_does_not(worker: Worker, home: Home, 
     assert runs(paused) == []
 
 
-def test_a_run_of_a_lost_worker_is_taken_up_with_the_same_job(worker: Worker, home: Home, project: Path) -> None:
-    """Killed in the middle of step 5, as a machine that goes down; the example automation schedules the run again."""
+def test_a_run_of_a_lost_worker_continues_with_the_same_job(worker: Worker, home: Home, project: Path) -> None:
+    """The worker is killed while the job runs; the example automation schedules the run again."""
     flag, started = project.parent / "go", project.parent / "started"
     script = project / "train.py"
-    script.write_text(WAITS.format(flag=str(flag), started=str(started)) + script.read_text())
+    script.write_text(WAITS_FOR_A_FILE.format(flag=str(flag), started=str(started)) + script.read_text())
     run = run_of(worker.deploy({"project": str(project)}, home))
     until(started.exists)
     worker.kill()
-    with automation("take-up-lost-runs.yaml", worker, within=10):
-        beat_again(run.id)
-        worker.start()
-        until(lambda: "watch" in states(run.id, 2))
-        flag.touch()
-        done = ended(run.id, attempt=2)
+    # A heartbeat comes every 30 s at most: with so few seconds the automation must be gone before the next attempt.
+    with automation("take-up-lost-runs.yaml", worker, within=2):
+        repeat_heartbeat(run.id)
+        until(lambda: events(run.id, prefix="prefect.flow-run.AwaitingRetry"))
+    worker.start()
+    until(lambda: "watch" in states(run.id, 2))
+    flag.touch()
+    done = ended(run.id, attempt=2)
 
     assert done.state_name == "Completed"
     assert jobs(home) == ["SUCCEEDED"]

@@ -10,7 +10,7 @@ import zlib
 from importlib.metadata import version
 
 import pytest
-from fixtures.parts import missing
+from fixtures.external_tools import missing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.images.layers.compression import FAST, PORTABLE, Deflate, fast, isal_zlib, portable, small

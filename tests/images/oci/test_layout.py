@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.parts import missing
+from fixtures.external_tools import missing
 from fixtures.stored_images import make_image, put
 from prefect_vertex_training.core.errors import RegistryError
 from prefect_vertex_training.images.oci.config import OCI

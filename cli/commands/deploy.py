@@ -1,0 +1,92 @@
+"""`vertex-training deploy`: makes a Prefect deployment of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ...core.errors import ProjectError
+from ..load_blocks import load_git_token, load_registry, load_vertex
+from ..options import GitToken, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
+from ..prefect_session import require_prefect
+
+
+def deploy(
+    project: Project,
+    /,
+    *,
+    name: Annotated[str | None, Parameter(help="The deployment's name. Default: the project's name.")] = None,
+    cron: Annotated[
+        str | None,
+        Parameter(help='When to run, in UTC, such as "0 2 * * *". Default: only when somebody starts a run.'),
+    ] = None,
+    work_pool: Annotated[
+        str | None,
+        Parameter(help="The work pool whose workers execute the runs. Default: this process executes them."),
+    ] = None,
+    image: Annotated[
+        str | None,
+        Parameter(help="For a work pool that runs containers: an image in which this package is installed."),
+    ] = None,
+    ref: Ref = "",
+    subfolder: Subfolder = "",
+    git_token: GitToken = None,
+    registry: RegistryBlock = None,
+    vertex: VertexBlock = None,
+    script_args: ScriptArgs = (),
+) -> None:
+    """Make a Prefect deployment of PROJECT: its runs are scheduled by cron, or started from Prefect's UI.
+
+    Without a work pool this command keeps running and executes the runs itself, until you stop it. A run of a git
+    repository trains the newest commit of its branch.
+
+    Arguments after `--` are passed to the training script.
+    """
+    from ...project.source import check_source
+
+    check_source(project, ref, subfolder, token=git_token is not None)
+    if image and not work_pool:
+        raise ProjectError(
+            "only runs of a work pool are containers", where="--image", next_step="Name the pool: --work-pool POOL"
+        )
+    name = name or _project_name(project, subfolder)
+    require_prefect()
+    from ...deployments.parameters import check_cron, parameters_of
+
+    check_cron(cron)
+    parameters = parameters_of(
+        project,
+        list(script_args),
+        ref=ref,
+        subfolder=subfolder,
+        git_token=load_git_token(git_token),
+        registry=load_registry(registry),
+        vertex=load_vertex(vertex),
+    )
+    if work_pool is None:
+        from ...deployments.serve import serve
+
+        serve(name=name, parameters=parameters, cron=cron)
+        return
+    from ...deployments.pools import deploy_to_pool
+
+    deployment = deploy_to_pool(work_pool, name=name, parameters=parameters, cron=cron, image=image)
+    print(f"deployed {deployment} to the work pool {work_pool}{f', cron {cron}' if cron else ''}")
+    print(f"run it now: prefect deployment run '{deployment}'")
+
+
+def _project_name(project: str, subfolder: str) -> str:
+    """The name in the project's settings; for a repository, which isn't cloned yet, the name of its last folder.
+
+    Raises:
+        ProjectError: The folder is no valid project.
+    """
+    from ...core.home import Home
+    from ...project.snapshot import Project as Snapshot
+    from ...project.source import is_git, repository_name
+
+    if is_git(project):
+        return subfolder.rstrip("/").rpartition("/")[2] or repository_name(project)
+    return Snapshot.open(Path(project) / subfolder, Home.default()).settings.name

@@ -1,0 +1,110 @@
+"""`vertex-training run`: runs the flow `train` in this process."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ...project.settings.settings import Freeze
+from ..load_blocks import load_git_token, load_registry, load_vertex
+from ..options import GitToken, Json, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
+from ..output import print_json, print_summary
+from ..prefect_session import prefect_session
+
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+"""Importing Prefect makes some hundred thousand objects that stay: looking for garbage among them every 700, as Python
+does by default, takes a tenth of the start."""
+
+
+def run(
+    project: Project,
+    /,
+    *,
+    ref: Ref = "",
+    subfolder: Subfolder = "",
+    git_token: GitToken = None,
+    registry: RegistryBlock = None,
+    vertex: VertexBlock = None,
+    builder: Annotated[
+        Literal["auto", "direct", "docker"],
+        Parameter(
+            help="Who builds the image: direct needs no Docker; docker uses the project's Dockerfile; auto: docker if "
+            "the project has a Dockerfile."
+        ),
+    ] = "auto",
+    verify: Annotated[
+        Literal["auto", "here", "locked"],
+        Parameter(
+            help="Which Python the local run uses: here is your own; locked is a clean environment with the frozen "
+            "dependencies; auto: as the project's settings say."
+        ),
+    ] = "auto",
+    freeze: Annotated[
+        Freeze,
+        Parameter(
+            help="Which list of dependencies is frozen: environment is what is installed in your Python; auto: as the "
+            "project's settings say, else the list that is there."
+        ),
+    ] = "auto",
+    translate: Annotated[
+        bool, Parameter(help="Translate a conda list for pip, and report the packages that have no counterpart.")
+    ] = False,
+    refresh: Annotated[bool, Parameter(help="Verify and freeze again even if nothing changed.")] = False,
+    size_limit_mb: Annotated[
+        float,
+        Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
+    ] = 0,
+    as_json: Json = False,
+    script_args: ScriptArgs = (),
+) -> int:
+    """Train PROJECT: from its folder to a finished job and its model.
+
+    Arguments after `--` are passed to the training script.
+    """
+    from ...core.home import Home
+    from ...project.snapshot import Project as Snapshot
+    from ...project.source import check_source, is_git
+
+    with _rare_garbage_collection():
+        check_source(project, ref, subfolder, token=git_token is not None)
+        if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
+            Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
+        with prefect_session():
+            from ...flows.train import train
+
+            result = train(
+                project=project,
+                ref=ref,
+                subfolder=subfolder,
+                git_token=load_git_token(git_token),
+                args=list(script_args),
+                registry=load_registry(registry),
+                vertex=load_vertex(vertex),
+                builder=builder,
+                verify=verify,
+                freeze=freeze,
+                translate=translate,
+                refresh=refresh,
+                size_limit_mb=size_limit_mb,
+            )
+    print_summary(result, sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print_json(result.to_dict())
+    return 0
+
+
+@contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Looks for garbage less often while the block runs."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)

@@ -1,0 +1,41 @@
+"""Options that several commands share, each with its help text.
+
+An option of one command alone stands in that command's signature.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+Project: TypeAlias = Annotated[str, Parameter(help="The project's folder, or the address of its git repository.")]
+
+ProjectFolder: TypeAlias = Annotated[Path, Parameter(help="The project's folder.")]
+
+Ref: TypeAlias = Annotated[
+    str, Parameter(help="The repository's branch, tag or whole commit id. Default: its default branch.")
+]
+
+Subfolder: TypeAlias = Annotated[str, Parameter(help="The project's folder inside the repository (optional).")]
+
+GitToken: TypeAlias = Annotated[
+    str | None, Parameter(help="A saved Secret block that holds the access token of a private repository (optional).")
+]
+
+RegistryBlock: TypeAlias = Annotated[
+    str | None,
+    Parameter(help="A saved ContainerRegistry block. Default: the image stays in an image layout on this machine."),
+]
+
+VertexBlock: TypeAlias = Annotated[
+    str | None, Parameter(help="A saved VertexAI block. Default: local_vertex, on this machine.")
+]
+
+Json: TypeAlias = Annotated[
+    bool, Parameter(name="--json", help="Print the result as JSON on standard output; all else goes to standard error.")
+]
+
+ScriptArgs: TypeAlias = Annotated[tuple[str, ...], Parameter(parse=False)]
+"""The training script's arguments: everything after `--`, unchanged. `main` passes them to commands that have this."""
