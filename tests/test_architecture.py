@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import pytest
 from fixtures.module_graph import PACKAGE, Import, Module, cycles, imports_between, modules, top_level_folders
 
-# What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is a
-# folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
+# What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is
+# a folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
 # everything below it. The standard library and dependencies are not listed.
 MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "cli", "flows", "tasks"},
