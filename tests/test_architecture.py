@@ -37,12 +37,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Vertex AI on this machine.
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
+    "local_vertex/location": set(),
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint"},
-    "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/store"},
-    "local_vertex/execution": {"core", "images", "local_vertex/faults", "local_vertex/store"},
+    "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
+    "local_vertex/execution/replica": {
+        "core",
+        "images/oci",
+        "images/registry",
+        "local_vertex/faults",
+        "local_vertex/location",
+        "local_vertex/store",
+    },
+    "local_vertex/execution/process/supervisor": set(),
+    "local_vertex/execution/process": {"core", "images/layers", "images/oci", "local_vertex/execution/replica"},
+    "local_vertex/execution/container": {"core", "images/docker", "images/oci", "local_vertex/execution/replica"},
+    "local_vertex/execution": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
     "local_vertex": {"core"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
@@ -92,11 +104,8 @@ SHARED_NAMES = {
     "orphans": "jobs whose flow run is over: the search and its command",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
-    "spec": "a job's specification: the one that is sent, and the one that local_vertex reads",
     "client": "what talks to Vertex AI, and to local_vertex",
-    "machines": "the machine types of Vertex AI",
-    "files": "",
-    "process": "",
+    "process": "programs that run as processes of this machine",
 }
 
 KNOWN = modules()

@@ -17,7 +17,7 @@ from ..faults import Faults
 from ..location import Location
 from ..store.records import TERMINAL
 from ..store.store import Store
-from .replica.buckets import make_shared
+from .replica.bucket_folders import make_shared
 
 if TYPE_CHECKING:
     from .job import Job, Runtimes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ....core.errors import DockerError
 from ....images.docker.engine_errors import engine_errors
 from ..replica.attempt import Attempt
-from ..replica.buckets import bucket_folder
+from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
 from ..replica.environment import command_line, output_folders
 from ..replica.runner import Exit

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..replica.buckets import BUCKET_PATH, make_shared
+from ..replica.bucket_folders import BUCKET_PATH, make_shared
 from .rootfs import Rootfs
 
 # A path starts a word, or follows a separator of options and lists: --data=/app/data, PATH=/a:/b.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ....core.errors import StorageError, storage_errors
 from ..replica.attempt import Attempt
-from ..replica.buckets import bucket_folder
+from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
 from ..replica.environment import command_line, output_folders
 from ..replica.job_spec import JobSpec
