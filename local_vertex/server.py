@@ -14,8 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.atomic_files import write_atomic
 from ..core.errors import LocalServiceError, TrainingError
-from ..core.files import write_atomic
 from ..core.home import Home
 from .endpoint import LocalService, Options, is_listening, record_path, socket_path
 

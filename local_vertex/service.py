@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..core.atomic_files import write_atomic
 from ..core.errors import storage_errors
-from ..core.files import write_atomic
 from ..core.home import Home
 from .api import schema as schemas
 from .api.dispatcher import Dispatcher, methods

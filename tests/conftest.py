@@ -1,10 +1,14 @@
-"""Fixtures for all tests; each file under tests/fixtures/ brings one real part."""
+"""Plugins of the whole suite; each module of tests/fixtures/ provides one real part."""
 
 import sys
 from pathlib import Path
 
-# Test folders are no packages; this makes `fixtures.external_tools` importable from any of them.
+# Makes `fixtures` importable from the tests, whose folders are no packages.
 sys.path.insert(0, str(Path(__file__).parent))
+
+from fixtures.hypothesis_profile import load_profile
+
+load_profile()
 
 pytest_plugins = [
     "fixtures.external_tools",

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import pytest
 from fixtures.module_graph import PACKAGE, Import, Module, cycles, imports_between, modules, top_level_folders
 
-# What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is a
-# folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
+# What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is
+# a folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
 # everything below it. The standard library and dependencies are not listed.
 MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "core", "flows", "images", "project", "tasks", "vertex"},
@@ -108,8 +108,7 @@ SHARED_NAMES = {
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",
-    "files": "",
-    "process": "",
+    "process": "programs that run as processes of this machine",
 }
 
 KNOWN = modules()

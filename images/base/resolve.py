@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...core.atomic_files import write_atomic
 from ...core.errors import BaseImageError
-from ...core.files import write_atomic
 from ...core.retry import retry
 from ..oci.config import DOCKER
 from ..oci.image_types import Descriptor

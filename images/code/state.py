@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ...core.files import write_atomic
+from ...core.atomic_files import write_atomic
 from ..layers.layer_writer import Layer
 from .buckets import FORMAT, Bucket, hash_file
 

@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from zlib_ng import zlib_ng
 
+from ...core.atomic_files import write_atomic
 from ...core.errors import DockerError, storage_errors
-from ...core.files import write_atomic
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import CHUNK, Layer
 from ..oci.config import OCI, blob_descriptor, image_manifest, layer_descriptor

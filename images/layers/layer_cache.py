@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ...core.atomic_files import atomic_file, write_atomic
 from ...core.errors import storage_errors
-from ...core.files import atomic_file, write_atomic
 from .layer_writer import Layer
 
 DEFAULT_LIMIT = 10 * 1024**3

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from ...core.atomic_files import atomic_file, write_atomic
 from ...core.errors import RegistryError, storage_errors
-from ...core.files import atomic_file, write_atomic
 from .image_types import Descriptor
 from .reference import DIGEST
 from .target import ImageTarget, OpenBody

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ...core.files import write_atomic
+from ...core.atomic_files import write_atomic
 from ..oci.target import ImageTarget
 
 _MAX_RECORDED = 2000

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ...core.files import write_atomic
+from ...core.atomic_files import write_atomic
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import Layer
 from ..oci.config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descriptor

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ...core.files import write_atomic
+from ...core.atomic_files import write_atomic
 from . import google_packages
 
 if TYPE_CHECKING:

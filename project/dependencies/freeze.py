@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError, storage_errors
-from ...core.files import write_atomic
 from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError
-from ...core.files import write_atomic
 from . import uv
 from .local_sources import Build
 

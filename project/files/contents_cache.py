@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from ...core.files import write_atomic
+from ...core.atomic_files import write_atomic
 from ..secrets.finding import Finding
 from ..secrets.rules import VERSION
 from .project_file import ProjectFile, Signature

@@ -11,7 +11,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, example, given
+from fixtures.hypothesis_profile import examples
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.dockerignore import DockerIgnore
@@ -112,9 +113,6 @@ IGNORE = st.builds(
 KEEP = st.builds("!{}".format, st.sampled_from(["a", "d", "d/a", "d/e", "d/e/a", " b.txt", "/d/e/b.txt", "d/*", "e/d"]))
 
 
-@hypothesis_settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 @given(st.lists(IGNORE | IGNORE | KEEP, max_size=4))
 @example(["**.pyc"])
 @example(["d", "!d/e/a"])
@@ -133,7 +131,7 @@ def test_the_docker_command_sends_the_same(tmp_path_factory, sent, patterns):
     assert sent(root) == kept(PATHS, patterns)
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=examples(300))
 @given(st.lists(IGNORE | IGNORE | KEEP, max_size=4))
 def test_a_folder_that_is_passed_over_holds_nothing_to_ignore(patterns):
     """Names are looked at one by one only where one of them can be ignored."""

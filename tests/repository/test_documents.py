@@ -21,6 +21,8 @@ QUESTION = re.compile(r"^\| (Where [^|*\n]*\*\*([^|*\n]+)\*\*[^|*\n]*\?) \| `([^
 
 LINK = re.compile(r"\]\((?![a-z]+:)(?P<target>[^)#]+)")
 
+POINT = re.compile(r"Point [AB]\b")
+
 CODE_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -104,13 +106,11 @@ def test_continuous_integration_ends_with_the_readmes_test_command() -> None:
 
 
 def test_points_a_and_b_are_named_once() -> None:
-    """The guide's names stand in the README's first paragraph and in the tutorial; elsewhere things have their own names."""
-    found = {
-        path.relative_to(ROOT).as_posix(): len(re.findall(r"Point [AB]\b", path.read_text("utf-8")))
-        for path in DOCUMENTS
-    }
-    first = re.split(r"\n\n", (ROOT / "README.md").read_text("utf-8"))[1]
+    """The guide's names stand only in the README's first paragraph and in the tutorial."""
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
+    texts.pop("docs/tutorial.md", None)
+    _title, first, *rest = texts.pop("README.md").split("\n\n")
 
-    assert found.pop("README.md") == len(re.findall(r"Point [AB]\b", first)) > 0
-    found.pop("docs/tutorial.md", None)
-    assert {name: count for name, count in found.items() if count} == {}
+    assert POINT.findall(first) == ["Point A", "Point B"]
+    assert POINT.findall("".join(rest)) == []
+    assert [name for name, text in texts.items() if POINT.search(text)] == []

@@ -134,33 +134,34 @@ def installed(built: Distributions, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "venv" / "bin" / "python"
 
 
-def run(python: Path, *args: str | Path) -> str:
-    """Runs that Python in an empty folder, with this environment's dependencies behind its own packages.
+def run(python: Path, *args: str | Path, dependencies: bool = False) -> str:
+    """Runs the Python of that environment, and returns what it prints.
 
-    Editable installs of this environment do not come along: PYTHONPATH takes no `.pth` files.
+    Args:
+        python: From `installed`.
+        args: Its arguments.
+        dependencies: Whether it finds the dependencies that are installed here. The package's own editable install is
+            not found: `PYTHONPATH` ignores `.pth` files.
     """
-    env = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "PYTHONWARNINGS": "ignore"}
-    finished = subprocess.run(
-        [python, *args],
-        env=env,
-        cwd=python.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    env = {
+        **os.environ,
+        "PYTHONPATH": sysconfig.get_path("purelib") if dependencies else "",
+        "PYTHONWARNINGS": "ignore",
+    }
+    command = [python, *args]
+    finished = subprocess.run(command, env=env, cwd=python.parent, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
 
 
 def test_what_is_installed_can_be_used(installed: Path) -> None:
     """The command line of the wheel starts, and finds its modules and data files in the wheel."""
-    code = f"import {PACKAGE}.deployments as found; print(found.__path__[0])"
+    code = f"import {PACKAGE}; print({PACKAGE}.__path__[0])"
     folder = Path(run(installed, "-c", code).strip())
 
     assert folder.is_relative_to(installed.parents[1])
-    assert (folder / "automations" / "notify-on-failure.yaml").is_file()
-    assert "train" in run(installed, installed.with_name("vertex-training"), "--help")
+    assert (folder / "deployments" / "automations" / "notify-on-failure.yaml").is_file()
+    assert "train" in run(installed, installed.with_name("vertex-training"), "--help", dependencies=True)
 
 
 def test_tests_and_documents_are_not_importable(installed: Path) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from ...core.atomic_files import write_atomic
 from ...core.errors import VertexError
-from ...core.files import write_atomic
 from .call_context import Scene
 from .errors import mapped
 

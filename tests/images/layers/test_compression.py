@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 import pytest
 from fixtures.external_tools import missing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.images.layers.compression import FAST, PORTABLE, Deflate, fast, isal_zlib, portable, small
 
@@ -34,7 +34,6 @@ print(digest.hexdigest())
 
 @pytest.mark.parametrize("deflate", [fast, portable, small])
 @given(content=st.binary(max_size=2000).map(lambda part: part * 200))
-@settings(max_examples=30, deadline=None)
 def test_reads_back(deflate: Deflate, content: bytes) -> None:
     """Any inflater reads the result, for bytes and for memory views."""
     assert zlib.decompress(deflate(memoryview(content)), -15) == content

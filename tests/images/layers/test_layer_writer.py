@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.images.layers import tar_headers
 from prefect_vertex_training.images.layers.decompression import CorruptData, gunzip
@@ -29,7 +29,6 @@ _contents = st.one_of(
 
 
 @given(st.dictionaries(_names, st.tuples(_contents, st.booleans(), st.booleans()), max_size=6))
-@settings(max_examples=60, deadline=None)
 def test_reads_back(files: dict[str, tuple[bytes, bool, bool]]) -> None:
     """Names of any length and script, and contents deflated before or here, are read back; both hashes are right."""
     out = io.BytesIO()
@@ -181,7 +180,6 @@ def _read(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | None:
 
 
 @given(st.lists(_contents, min_size=1, max_size=4), st.sampled_from(["", "cut", "noise"]))
-@settings(max_examples=40, deadline=None)
 def test_gunzip(contents: list[bytes], damage: str) -> None:
     """Any number of members is read to the end; a stream that is cut short or isn't gzip is an error."""
     data = b"".join(gzip.compress(content, 1) for content in contents)

@@ -11,7 +11,7 @@ import pytest
 from fixtures.faulty_proxy import Fault, Proxy
 from fixtures.registry_server import RegistryServer
 from fixtures.stored_images import assert_whole, make_image
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from prefect_vertex_training.images.oci.image_types import BuiltImage
@@ -39,7 +39,6 @@ def once(wanted: str, fault: Fault, times: int = 1) -> Callable[[str, str, int],
     return choose
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_mixture_of_faults_ends_with_the_right_image_or_with_no_tag(
     data: st.DataObject, layout: OciLayout, repository: Repository, proxy: Proxy, open_registry: RegistryServer,

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from fixtures.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import WheelError
@@ -154,7 +155,7 @@ def test_later_format(make_wheel, member, tmp_path: Path) -> None:
 
 
 @given(where=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 def test_any_damaged_byte(where: float, change: int, make_wheel, tmp_path_factory: pytest.TempPathFactory) -> None:
     """For any damaged byte of a wheel, either the layer is made or the error is a WheelError."""
     folder = tmp_path_factory.mktemp("damaged")

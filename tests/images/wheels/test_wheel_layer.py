@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from fixtures.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from installer import install
@@ -91,7 +92,7 @@ def _installed(name: str) -> str:
 
 
 @given(data=st.data(), entry_points=_scripts, piped=st.booleans())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 def test_equals_installer(data: st.DataObject, entry_points: str, piped: bool, make_wheel, member) -> None:
     """For any wheel, the unpacked layer is what `installer` installs: names, bytes, modes and RECORD."""
     files = data.draw(_trees(member))

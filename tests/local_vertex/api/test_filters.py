@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.api.filters import (
     And,
@@ -131,14 +131,12 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[JobRecor
     return store, [found for _, found in store.find(limit=10_000)]
 
 
-@settings(deadline=None)
 @given(expressions)
 def test_a_written_filter_reads_back_the_same(expression: Expression) -> None:
     """Parsing is the inverse of writing."""
     assert parse(written(expression)) == expression
 
 
-@settings(deadline=None)
 @given(expression=expressions)
 def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord]], expression: Expression) -> None:
     """The SQL and the evaluation in Python select the same jobs."""
@@ -149,7 +147,6 @@ def test_the_store_finds_what_the_filter_means(jobs: tuple[Store, list[JobRecord
     assert found == [record.id for record in records if matches(expression, record)]
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab =\"'()-:*<>!~.\\\n", max_size=30) | st.text(max_size=30))
 def test_any_text_is_read_or_refused(text: str) -> None:
     """Every text is parsed, or raises FilterError."""
@@ -219,7 +216,6 @@ def test_what_jobs_can_not_be_asked_is_refused(text: str, part: str) -> None:
         compile_jobs(text, STATES)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers() | st.floats() | st.text() | st.none(), max_size=3) | st.none(), st.integers(1, 2))
 def test_a_forged_page_token_is_valid_or_rejected(position: list[Any] | None, parts: int) -> None:
     """A forged token is rejected, or gives a position that SQLite can compare."""

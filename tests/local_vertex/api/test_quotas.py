@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.api.quotas import Quotas
 from prefect_vertex_training.local_vertex.api.status import ApiError, Code
@@ -29,7 +29,6 @@ def spends(quotas: Quotas, quota: str) -> bool:
     return True
 
 
-@settings(deadline=None)
 @given(
     rate=st.integers(1, 600),
     steps=st.lists(st.tuples(st.floats(0, 30), st.integers(0, 50)), max_size=20),

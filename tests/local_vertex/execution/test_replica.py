@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.local_vertex.execution.process.log_files import LogFile
 from prefect_vertex_training.local_vertex.execution.process.path_mapping import PathMapper
@@ -162,7 +162,6 @@ def test_a_line_beyond_the_limit_is_cut(store: Store) -> None:
     assert [len(payload) for payload in payloads(store)] == [MAX_LINE, 5]
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

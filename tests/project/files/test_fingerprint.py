@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from fixtures.hypothesis_profile import examples
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ProjectError
@@ -34,7 +35,7 @@ def project(make_project):
     return load(make_project())
 
 
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(80))
 @given(TREES, TREES)
 def test_equal_exactly_when_the_content_is(tmp_path_factory, project, one, other):
     """Two trees have one fingerprint if, and only if, paths, bytes and executable bits are equal."""
@@ -50,7 +51,6 @@ PLACES = st.tuples(
 """A umask's bits, a time, an order and a folder's name."""
 
 
-@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, st.tuples(st.binary(max_size=5), st.booleans()), min_size=5, max_size=5), PLACES)
 def test_place_umask_time_and_order_play_no_part(tmp_path_factory, tree, place):
     """The same tree, written elsewhere under another umask, at another time, in another order, from its own listing."""
@@ -77,7 +77,6 @@ def test_place_umask_time_and_order_play_no_part(tmp_path_factory, tree, place):
     assert fingerprint(list_files(*one), one[1]) == fingerprint(list_files(*two), two[1])
 
 
-@hypothesis_settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, st.binary(min_size=1, max_size=5), min_size=1, max_size=4), st.data())
 def test_any_byte_changes_it_and_changing_back_restores_it(tmp_path_factory, project, tree, data):
     """With the cache at work: edit one byte, keep size and mtime, and the fingerprint still differs."""

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given
+from fixtures.hypothesis_profile import examples
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ProjectError
@@ -127,7 +128,7 @@ PATTERNS = st.lists(PATTERN, max_size=5)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is what this compares with")
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=examples(150))
 @given(st.sets(st.lists(NAMES, min_size=1, max_size=3).map("/".join), max_size=10), PATTERNS, PATTERNS)
 def test_ignored_is_what_git_ignores(tmp_path_factory, wanted, outer, inner):
     """For any tree and any .gitignore files the list is the same as that of `git ls-files`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from xml.etree import ElementTree as ET
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.tasks.reporting.line_chart import as_svg
 from prefect_vertex_training.tasks.reporting.metrics import MAX_POINTS, MAX_SERIES, Metrics
@@ -57,7 +57,6 @@ def test_a_long_training_stays_small() -> None:
     assert len(metrics.markdown()) < 100_000
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault
 @given(st.lists(st.dictionaries(st.text(), json_values, max_size=4), max_size=8))
 def test_no_line_breaks_it(lines: list[dict[str, object]]) -> None:
     """Whatever JSON a training prints, there is a table of finite numbers."""

@@ -17,7 +17,7 @@ from fixtures.scripted_vertex import TinyVertex
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.aiplatform_v1 import JobState
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ModelMissing, VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -175,7 +175,6 @@ def test_no_uri_leads_out_of_its_bucket(tmp_path: Path, uri: str) -> None:
         FolderStore(tmp_path).objects(uri)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(data=st.dictionaries(st.text("abc", min_size=1, max_size=3), st.binary(max_size=300), min_size=1))
 def test_any_files_come_back_whole(vertex: TinyVertex, tmp_path_factory: pytest.TempPathFactory, data: dict) -> None:
     """Whatever is saved, the receipt lists all of it, sorted, with its true checksums."""

@@ -11,7 +11,7 @@ import pytest
 from fixtures.scripted_vertex import Clock, Fate, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.rpc.status_pb2 import Status
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -136,7 +136,6 @@ def test_an_attempt_known_to_have_failed_is_not_waited_for(submit: Submit, verte
     assert submit(least=2).attempt == 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     endings=st.lists(st.sampled_from(sorted(ENDINGS)), max_size=8),
     allowed=st.integers(1, 4),

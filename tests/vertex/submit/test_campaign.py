@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from fixtures.hypothesis_profile import examples
 from fixtures.scripted_vertex import Clock, Fate, TinyVertex, Wire
 from google.cloud.aiplatform_v1 import JobServiceClient, JobState
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.vertex.client.calls import listed
@@ -165,9 +166,7 @@ def fates(draw: st.DrawFn) -> Fate:
     return Fate(made=made, late=late, code=code, lag=draw(st.floats(0, SETTLE / 2 - 1)))
 
 
-CAMPAIGN = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+CAMPAIGN = settings(max_examples=examples(150))
 
 
 def advance(stage: Stage, actors: list[Actor]) -> None:

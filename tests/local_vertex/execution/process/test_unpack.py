@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from fixtures.hypothesis_profile import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ImageError, RegistryError, TrainingError
 from prefect_vertex_training.images.oci.config import OCI
@@ -193,7 +194,7 @@ ENTRIES = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150))
 @given(layers=st.lists(ENTRIES, min_size=1, max_size=2))
 def test_no_layer_reaches_beyond_its_folder(
     images: Any, tmp_path_factory: pytest.TempPathFactory, layers: list[list[tarfile.TarInfo]]

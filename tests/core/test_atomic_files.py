@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.files import atomic_file, write_atomic
+from prefect_vertex_training.core.atomic_files import atomic_file, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
