@@ -96,8 +96,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
             error = failure(self.outcome)
-            error.transient = error.retryable  # whoever tries again triggers again
-            raise error
+            raise error.replace(transient=error.retryable)  # a retry triggers again
 
     async def afetch_result(self) -> Receipt:
         """As `fetch_result`."""

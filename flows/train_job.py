@@ -95,10 +95,9 @@ def run_job(
             if not error.retryable:
                 raise
             if job.attempt >= allowed:
-                error.next_step = (
-                    f"{error.next_step}; this was attempt {job.attempt} of {allowed}, a new run has its own"
-                )
-                raise
+                raise error.replace(
+                    next_step=f"{error.next_step}; this was attempt {job.attempt} of {allowed}, a new run has its own"
+                ) from error
             line = "attempt %d of %d failed (%s); the next one follows in %.0f s"
             get_run_logger().warning(line, job.attempt, allowed, error.kind, wait, extra={"step": "submit"})
         sleep(wait)

@@ -40,24 +40,25 @@ def refusal(
             f"the registry refused {who} ({answer.status}){said}", where=where, next_step=grant(host, repository, who)
         )
     if answer.status in _AGAIN:
-        error = RegistryUnavailable(
-            f"the registry answered {answer.status} to {method}{said}", where=where, next_step="Run again in a while"
+        return RegistryUnavailable(
+            f"the registry answered {answer.status} to {method}{said}",
+            where=where,
+            next_step="Run again in a while",
+            retry_after=_retry_after(answer.headers.get("Retry-After")),
         )
-        error.retry_after = _retry_after(answer.headers.get("Retry-After"))
-        return error
     if _is_html(answer, body):
         return RegistryError(
             f"this host answers {answer.status} with a web page, not as a registry",
             where=host,
             next_step="Check the registry's host name",
         )
-    error = RegistryError(
+    return RegistryError(
         f"the registry answered {answer.status} to {method}{said}",
         where=where,
         next_step="Check the image's name and that the repository exists",
+        code=code,
+        status=answer.status,
     )
-    error.code, error.status = code, answer.status
-    return error
 
 
 def grant(host: str, repository: str, who: str) -> str:

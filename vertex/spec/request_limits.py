@@ -59,13 +59,12 @@ def check(request: JobRequest, *, region: str = "", local: bool = False) -> None
         return
     said = [f"{problem.field}: {problem.what}" for problem in problems]
     what = said[0] if len(said) == 1 else "; ".join(f"{i}. {text}" for i, text in enumerate(said, 1))
-    error = VertexError(
+    raise VertexError(
         f"Vertex AI would refuse this job: {what}",
         where=request.display_name[:DISPLAY_NAME_LIMIT] or "job request",
         next_step="; ".join(dict.fromkeys(problem.step for problem in problems)),
+        kind="invalid_request",
     )
-    error.kind = "invalid_request"
-    raise error
 
 
 def _problems(request: JobRequest, region: str, *, local: bool) -> Iterator[Problem]:

@@ -24,12 +24,11 @@ def jobs_allowed(request: JobRequest, attempts: int) -> int:
     """
     starts = starts_of_a_job(request)
     if attempts < starts:
-        error = VertexError(
+        raise VertexError(
             f"attempts: {attempts} allowed, and with restarts = {request.restarts!r} and strategy {request.strategy}"
             f" Vertex AI itself may start one job {starts} times",
             where=request.display_name,
             next_step=f"Set attempts to {starts} or more, or restarts to 'none'",
+            kind="invalid_request",
         )
-        error.kind = "invalid_request"
-        raise error
     return attempts // starts

@@ -92,7 +92,7 @@ def submit(
         VertexError: The request is not valid, or was refused; nothing was created.
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
-    wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
+    wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.endpoint.local)
     desk = _Desk(connection, key, clock, sleep)
     before = desk.look(until=intent_time(recorded, clock()) + connection.settle, enough=counts)
     if kept := desk.keep_one(before) or next((job for job in before if state_of(job) in answers), None):
