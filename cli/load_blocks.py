@@ -25,13 +25,15 @@ def load_block(block: type[B], name: str | None, option: str) -> B | None:
         return None
     from pydantic import ValidationError
 
-    from ..blocks.validation_message import why_not  # brings the blocks and what they import, which takes seconds
+    from ..blocks.validation_message import (
+        validation_message,  # brings the blocks and what they import, which takes seconds
+    )
 
     try:
         return cast("B", block.load(name))
     except (ValidationError, RuntimeError) as error:
         raise ProjectError(
-            f"the saved {block.__name__} block {name!r} can't be used: {why_not(error)}",
+            f"the saved {block.__name__} block {name!r} can't be used: {validation_message(error)}",
             where=option,
             next_step="Mend it in Prefect's UI",
         ) from error

@@ -1,4 +1,4 @@
-"""The road: from a project's folder to a model that a cloud job made."""
+"""The train flow: verify, freeze, build, push, run the job, record the model."""
 
 # Annotations stay types here: Prefect builds a model of the flow's parameters, and can't look names up in this module.
 
@@ -21,11 +21,12 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import Builder, plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
+from ..tasks.step_results import StepResult
 from ..tasks.verify import verify as verify_step
 from ..vertex.spec.request_limits import check
 from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
-from .checkout import opened
+from .checkout import project_folder
 from .form import Picker, RunMachine, choose, choose_machine, titled
 from .job_request import job_request
 from .result import TrainingResult
@@ -91,7 +92,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
         )
     steps = Steps()
-    with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
+    with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None)
         for line in snapshot.context.lines():
             step_log("files")(line)
@@ -145,3 +146,7 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
     steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
+
+
+# An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.
+train.result_serializer = StepResult(holds="flows.result.TrainingResult")

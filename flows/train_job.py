@@ -1,6 +1,6 @@
-"""Step 5 of the road: one job for the run, followed to its end, and the receipt of its model.
+"""Step 5: submits the run's job, follows it to its end, and writes the receipt of its model.
 
-Imported when it is reached: what it needs takes a while to load, and the first step need not wait for that.
+The train flow imports this module late: its imports take a while, and the first step need not wait for them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..project.git import revision
 from ..project.snapshot import Project
 from ..tasks.receipt import receipt_step
 from ..tasks.submit import submit
-from ..tasks.watch import watch
+from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
 from ..vertex.submit.submission import job_key
@@ -26,7 +26,7 @@ from .concurrency import submission_turn, turn
 from .step_runner import Steps
 
 LONGEST_WAIT = 900.0
-"""Seconds before another attempt at most: machines that are short now may be free in a quarter of an hour."""
+"""Longest wait before another attempt, seconds: machines may become free within a quarter of an hour."""
 
 
 def trained(
@@ -39,20 +39,20 @@ def trained(
     key: list[str],
     allowed: int,
 ) -> tuple[Outcome, Receipt]:
-    """Brings the request's job to its success, when it is this run's turn, and takes its model's receipt.
+    """Runs the request's job to its success when it is this run's turn, and writes its model's receipt.
 
     Args:
-        steps: Keeps account.
-        connection: Where to.
-        request: What to run.
-        project: What is trained.
-        lock: Its frozen dependencies.
-        key: What makes this request this one, in this run.
+        steps: Runs the steps.
+        connection: The service that runs the job.
+        request: The job to run.
+        project: The project to train.
+        lock: The project's frozen dependencies.
+        key: Identifies this request among all of the run.
         allowed: How many jobs may be made, from `jobs_allowed`.
 
     Raises:
-        JobFailed: It ended without success.
-        VertexError: It could not be submitted or followed, or left no model.
+        JobFailed: The job ended without success.
+        VertexError: The job could not be submitted or followed, or saved no model.
     """
     run = str(current_run.id)
     name = job_key(run, "submit", *key)
@@ -71,18 +71,18 @@ def run_job(
     allowed: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Brings one job of the request to its success; not more than `allowed` are made, whoever retries.
+    """Runs jobs of the request until one succeeds; retries of any kind included, at most `allowed` are made.
 
     Args:
-        steps: Keeps account.
-        connection: Where to.
-        request: What to run.
-        key: The request's.
-        allowed: From `jobs_allowed`.
-        sleep: Waits that many seconds.
+        steps: Runs the steps.
+        connection: The service that runs the job.
+        request: The job to run.
+        key: The request's key.
+        allowed: How many jobs may be made, from `jobs_allowed`.
+        sleep: Waits for a number of seconds.
 
     Raises:
-        JobFailed: The user's to mend, or the last attempt allowed.
+        JobFailed: An error of the user's code or settings, or the last allowed attempt failed.
         VertexError: As the steps `submit` and `watch`.
     """
     least = 1
@@ -90,7 +90,7 @@ def run_job(
         submission_turn(connection)
         job = steps.run(submit, connection, request, key, allowed, least)
         try:
-            return steps.run(watch, connection, job)
+            return steps.run(watch, connection, job, WatchProgress())
         except JobFailed as error:
             if not error.retryable:
                 raise

@@ -13,9 +13,12 @@ from .docker_engine import docker_engine
 from .image_plan import ImagePlan, Planned
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
 
-@task(name="push", cache_policy=NO_CACHE, **STEP)
+@task(
+    name="push", cache_policy=NO_CACHE, result_serializer=StepResult(holds="images.oci.image_types.BuiltImage"), **STEP
+)
 def push(planned: Planned, image: BuiltImage) -> BuiltImage:
     """Sends what the target lacks, then the manifest, then its tags: an image is whole or not there.
 
