@@ -127,7 +127,7 @@ def test_a_step_has_a_store_with_its_own_serializer(prefect_server: str) -> None
 
 
 def test_every_reader_of_records_can_be_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Each of Prefect's two functions that decode stored bytes is wrapped, and all of `ResultStore` goes through them."""
+    """Prefect's two functions that decode stored bytes are wrapped, and all of `ResultStore` goes through them."""
     seen: list[tuple[bytes, str]] = []
 
     def check(data: bytes, reader: Serializer) -> bytes:
@@ -143,7 +143,5 @@ def test_every_reader_of_records_can_be_checked(monkeypatch: pytest.MonkeyPatch,
     assert seen == [(record, "pickle")]
     source = inspect.getsource(ResultStore)
     decoders = ("ResultRecord.deserialize(", "ResultRecord.deserialize_from_result_and_metadata(", ".load_bytes(")
-    reads = source.count('"read_path"')
-    assert reads == 8
-    assert sum(source.count(decoder) for decoder in decoders) == reads
+    assert sum(source.count(decoder) for decoder in decoders) == source.count('"read_path"') > 0
     assert "load_bytes(metadata)" in inspect.getsource(ResultRecord.deserialize_from_result_and_metadata)

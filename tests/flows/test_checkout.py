@@ -160,8 +160,8 @@ def test_a_host_that_is_out_of_reach_is_worth_another_try(home: Home, monkeypatc
     assert caught.value.transient
 
 
-def test_the_road_from_a_repository(home: Home, project: Path, repository: Path) -> None:
-    """The image is called as the subfolder, and knows the commit."""
+def test_the_train_flow_from_a_repository(home: Home, project: Path, repository: Path) -> None:
+    """The image is named after the subfolder and labelled with the commit."""
     shutil.copytree(project, repository / "tiny")
     head = commit(repository, "tiny/more.txt", "")
 

@@ -1,4 +1,4 @@
-"""The whole road, with a real Prefect server and a real job in local_vertex."""
+"""The whole train flow, with a real Prefect server and a real job in local_vertex."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_the_budget_ends_the_run(home: Home, project: Path) -> None:
 
 
 def test_a_job_that_saves_no_model_is_a_failure_that_names_the_folder(home: Home, project: Path) -> None:
-    """Success without a model is not Point B."""
+    """A job without a model is not a successful run."""
     script = (project / "train.py").read_text()
     (project / "train.py").write_text(f"import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    raise SystemExit\n{script}")
 

@@ -1,4 +1,4 @@
-"""The road's last step: a model in a bucket is an asset of Prefect, one in a folder is not."""
+"""The receipt step: a model in a bucket is a Prefect asset, one in a folder is not."""
 
 from __future__ import annotations
 
