@@ -25,7 +25,9 @@ from prefect_vertex_training.vertex.submit.submission import job_key
 
 pytestmark = pytest.mark.prefect
 
-IGNORES_SIGTERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
 
 
 @pytest.fixture

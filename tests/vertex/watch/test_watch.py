@@ -299,7 +299,9 @@ def test_a_duplicate_listed_late_is_cancelled_while_watching(
     assert other.state == JobState.JOB_STATE_CANCELLED
 
 
-def test_of_two_watchers_the_one_with_the_newer_job_follows_the_older_job(watching, script, vertex: TinyVertex, clock: Clock) -> None:
+def test_the_watcher_of_a_newer_duplicate_follows_the_older_job(
+    watching, script, vertex: TinyVertex, clock: Clock
+) -> None:
     """When the watched job is the duplicate, the watch goes on with the one that stays and reports that one's end."""
     older = vertex.add(KEY, JobState.JOB_STATE_RUNNING, lag=30)
     clock.now += 0.1
