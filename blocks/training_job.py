@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from prefect._internal.compatibility.async_dispatch import async_dispatch
 from prefect.blocks.abstract import JobBlock, JobRun
 from prefect.utilities.asyncutils import run_sync_in_worker_thread
 from pydantic import Field
@@ -54,6 +53,7 @@ from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
+from .prefect_private import async_dispatch, call_synchronously
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")
@@ -112,8 +112,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
             error = failure(self.outcome)
-            error.transient = error.retryable  # a retry of the caller triggers a new job
-            raise error
+            raise error.replace(transient=error.retryable)  # a retry of the caller triggers a new job
 
     async def afetch_result(self) -> Receipt:
         """As `fetch_result`."""
@@ -279,4 +278,4 @@ def _flow_run_id() -> str:
 
 
 async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - passes anything through
-    return await run_sync_in_worker_thread(method, *args, _sync=True)
+    return await run_sync_in_worker_thread(call_synchronously, method, *args)

@@ -1,12 +1,12 @@
-"""What is wrong with a saved block: a form takes any words, and a block's own checks run when it is loaded."""
+"""Error messages for saved blocks: Prefect's form accepts any text, and a block validates it only when it is loaded."""
 
 from __future__ import annotations
 
 from pydantic import ValidationError
 
 
-def why_not(error: Exception) -> str:
-    """What the first of a block's checks says; Prefect's own error for it only says that there was one."""
+def validation_message(error: Exception) -> str:
+    """The message of the first validation that failed; Prefect's own error does not contain it."""
     cause = error if isinstance(error, ValidationError) else error.__cause__
     if isinstance(cause, ValidationError):
         return cause.errors()[0]["msg"].removeprefix("Value error, ")

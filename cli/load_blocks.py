@@ -32,13 +32,13 @@ def load_block(block: type[B], name: str, option: str) -> B:
     """
     from pydantic import ValidationError
 
-    from ..blocks.validation_message import why_not
+    from ..blocks.validation_message import validation_message
 
     try:
         return cast("B", block.load(name))
     except (ValidationError, RuntimeError) as error:
         raise ProjectError(
-            f"the saved {block.__name__} block {name!r} can't be used: {why_not(error)}",
+            f"the saved {block.__name__} block {name!r} can't be used: {validation_message(error)}",
             where=option,
             next_step="Fix it in Prefect's UI",
         ) from error

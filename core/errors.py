@@ -1,24 +1,26 @@
-"""The one exception tree; `transient` says what a retry can help.
+"""The one tree of exceptions that users see. `transient` says whether trying again can help.
 
     TrainingError
-    |-- ProjectError            the folder, its script, its settings
+    |-- ProjectError            the project's folder, its script or its settings
     |   |-- VerifyError         the local run failed or hung
     |   `-- DependencyError     a requirement that can't be frozen
     |-- ImageError              building an image
     |   |-- WheelError          a wheel that can't become a layer
-    |   |-- BaseImageError      a base without the Python or platform that is wanted
-    |   `-- DockerError         the engine or a Dockerfile
-    |-- RegistryError           the place where an image lies
-    |   |-- RegistryDenied      who may not do what, and the command that grants it
+    |   |-- BaseImageError      a base image without the wanted Python or platform
+    |   `-- DockerError         the Docker engine, or a Dockerfile's instructions
+    |-- RegistryError           the registry or image layout
+    |   |-- RegistryDenied      a missing permission, and the command that grants it
     |   `-- RegistryUnavailable transient: a cut connection, 429, 5xx
     |-- VertexError             the API that runs jobs
-    |   |-- VertexUnavailable   transient
+    |   |-- VertexUnavailable   transient: no answer
     |   |-- JobFailed           the job ended without success
     |   `-- ModelMissing        the job succeeded and left no model
-    |-- LocalServiceError       local_vertex could not start or was lost
+    |-- LocalServiceError       local_vertex could not start, or stopped
+    |-- ResultError             transient: a kept step result that can't be used
     `-- StorageError            this machine's disk: full, read-only
 
-Every message is one line: what was wrong, where, and the next step.
+Every message is one line: what was wrong, where, and the next step. An error is complete when it is raised: all that it
+knows are arguments of its constructor. Code that adds to an error raises a changed copy, from `TrainingError.replace`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Self
 
 
 class TrainingError(Exception):
@@ -35,8 +38,8 @@ class TrainingError(Exception):
         what: What is wrong, naming the thing; no full stop.
         where: The place: a path, a line, a host, a field.
         next_step: The one next thing to do, as an imperative sentence without a full stop.
-        detail: More lines for whoever wants them (a program's last output); never part of `str(error)`.
-        transient: Overrides the class's own answer to "can trying again help?".
+        detail: Further lines, such as a program's last output; never part of `str(error)`.
+        transient: Whether trying again can help. Default: what the class says.
     """
 
     transient: bool = False
@@ -64,23 +67,28 @@ class TrainingError(Exception):
         return " ".join(f"{self.what}{place}{step}".split())
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Prefect pickles a failed task's exception; keyword-only arguments need this.
-        return (_rebuild, (type(self), self.__dict__.copy()))
+        # Prefect pickles the exception of a failed run; constructors with keyword-only arguments need this.
+        return (_rebuild, (type(self), self.arguments()))
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments that make an equal error; plain values, so they can be written as JSON."""
+        return {name: value for name, value in self.__dict__.items() if not name.startswith("__")}
+
+    def replace(self, **changes: Any) -> Self:  # noqa: ANN401 - the constructor checks them
+        """A copy of this error with other constructor arguments, as `dataclasses.replace`."""
+        return type(self)(**{**self.arguments(), **changes})
 
 
-def _rebuild(cls: type[TrainingError], state: dict[str, object]) -> TrainingError:
-    error = cls.__new__(cls)
-    Exception.__init__(error, state["what"])
-    error.__dict__.update(state)
-    return error
+def _rebuild(cls: type[TrainingError], arguments: dict[str, Any]) -> TrainingError:
+    return cls(**arguments)
 
 
 class ProjectError(TrainingError):
-    """The project folder, its script or its settings."""
+    """The project's folder, its script or its settings."""
 
 
 class VerifyError(ProjectError):
-    """The script failed or hung when it was run here."""
+    """The script failed or hung when it ran on this machine."""
 
 
 class DependencyError(ProjectError):
@@ -96,7 +104,7 @@ class WheelError(ImageError):
 
 
 class BaseImageError(ImageError):
-    """A base image that doesn't fit: no such Python, another platform."""
+    """A base image that doesn't fit: it lacks the wanted Python, or is for another platform."""
 
 
 class DockerError(ImageError):
@@ -104,40 +112,57 @@ class DockerError(ImageError):
 
 
 class RegistryError(TrainingError):
-    """The registry or layout in which an image lies.
+    """The registry or image layout that holds an image.
 
-    Attributes:
-        code: The registry's own word, as "MANIFEST_UNKNOWN".
-        status: HTTP's; 0 where no answer was the trouble.
+    Args:
+        what: As `TrainingError`.
+        code: The registry's own error code, as "MANIFEST_UNKNOWN"; empty when it gave none.
+        status: The HTTP status; 0 when there was no answer.
+        options: As `TrainingError`.
     """
 
-    code: str = ""
-    status: int = 0
+    def __init__(self, what: str, *, code: str = "", status: int = 0, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(what, **options)
+        self.code = code
+        self.status = status
 
 
 class RegistryDenied(RegistryError):
-    """The registry refused who asked: 401 or 403."""
+    """The registry refused the account: HTTP 401 or 403."""
 
 
 class RegistryUnavailable(RegistryError):
-    """A cut connection, 429 or 5xx; `retry_after` is how many seconds the registry asked for."""
+    """A cut connection, HTTP 429 or 5xx.
+
+    Args:
+        what: As `TrainingError`.
+        retry_after: Seconds that the registry asked to wait; 0 when it named none.
+        options: As `RegistryError`.
+    """
 
     transient = True
-    retry_after: float = 0.0
+
+    def __init__(self, what: str, *, retry_after: float = 0.0, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(what, **options)
+        self.retry_after = retry_after
 
 
 class VertexError(TrainingError):
-    """The Vertex AI API refused, or answered what can't be used.
+    """The Vertex AI API refused, or gave an answer that can't be used.
 
-    Attributes:
-        kind: One of `vertex.failures.Kind`, as "quota"; empty where none fits.
+    Args:
+        what: As `TrainingError`.
+        kind: One of `vertex.job_types.Kind`, as "quota"; empty where none fits.
+        options: As `TrainingError`.
     """
 
-    kind: str = ""
+    def __init__(self, what: str, *, kind: str = "", **options: Any) -> None:  # noqa: ANN401
+        super().__init__(what, **options)
+        self.kind = kind
 
 
 class VertexUnavailable(VertexError):
-    """The API could not be reached or asked to come back later."""
+    """The API could not be reached, or asked to come back later."""
 
     transient = True
 
@@ -145,11 +170,15 @@ class VertexUnavailable(VertexError):
 class JobFailed(VertexError):
     """The job ended without success.
 
-    Attributes:
-        retryable: Whether a new job could end otherwise; asking for this one again never helps.
+    Args:
+        what: As `TrainingError`.
+        retryable: Whether a new job could end otherwise; asking about this one again never helps.
+        options: As `VertexError`.
     """
 
-    retryable: bool = False
+    def __init__(self, what: str, *, retryable: bool = False, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(what, **options)
+        self.retryable = retryable
 
 
 class ModelMissing(VertexError):
@@ -157,7 +186,13 @@ class ModelMissing(VertexError):
 
 
 class LocalServiceError(TrainingError):
-    """local_vertex could not be started, or stopped in the middle."""
+    """local_vertex could not be started, or stopped during a call."""
+
+
+class ResultError(TrainingError):
+    """A step's kept result that can't be used. Transient: the next attempt does the step again."""
+
+    transient = True
 
 
 class StorageError(TrainingError):
@@ -176,7 +211,7 @@ def storage_errors(where: object) -> Iterator[None]:
         if error.errno in _STORAGE_ERRNOS:
             raise StorageError(
                 f"can't write: {(error.strerror or 'disk error').lower()}",
-                where=error.filename2 or where,  # `filename` may be what was read
+                where=error.filename2 or where,  # `filename` may be the file that was read
                 next_step="Free space there, or set VERTEX_TRAINING_HOME to another disk, and run again",
             ) from error
         raise

@@ -1,8 +1,8 @@
-"""Where things lie on this machine: one folder, `VERTEX_TRAINING_HOME` or `~/.vertex-training`.
+"""The folder for everything that is kept between runs: `VERTEX_TRAINING_HOME`, or `~/.vertex-training`.
 
-images/     an OCI image layout: what was built, and what jobs run without a registry
-cache/      wheels, layers, environments, records; safe to delete while nothing runs
-vertex/     local_vertex: its store, its socket, its buckets
+images/     an OCI image layout with the images of runs without a registry
+cache/      wheels, layers, environments, records; may be deleted while nothing runs
+vertex/     local_vertex: its database, socket and buckets
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ VARIABLE = "VERTEX_TRAINING_HOME"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The folder that holds everything kept between runs; made on first use, for its owner alone."""
+    """The folder for everything that is kept between runs; made on first use, readable only by its owner."""
 
     root: Path
 
@@ -32,12 +32,12 @@ class Home:
 
     @property
     def cache(self) -> Path:
-        """Everything that can be made again."""
+        """Files that can be made again."""
         return self._folder("cache")
 
     @property
     def vertex(self) -> Path:
-        """local_vertex's store, socket and buckets."""
+        """local_vertex's database, socket and buckets."""
         return self._folder("vertex")
 
     def _folder(self, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Trying again: exponential back-off with jitter, for errors that say they are transient."""
+"""Retries of transient errors, with exponential back-off and jitter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 def is_transient(error: BaseException) -> bool:
-    """True where trying the same thing again can help; the one place that decides it.
+    """Whether trying again can help. Nothing else decides this.
 
-    Every `TrainingError` knows. Of the rest, only lost connections and time-outs count.
+    A `TrainingError` has an attribute for it. Of other exceptions, only lost connections and time-outs are transient.
     """
     if isinstance(error, TrainingError):
         return error.transient
@@ -23,9 +23,9 @@ def is_transient(error: BaseException) -> bool:
 
 
 def backoff(base: float = 0.2, factor: float = 2.0, limit: float = 20.0) -> Iterator[float]:
-    """Endless waits in seconds: full jitter below an exponentially growing ceiling.
+    """Yields waits in seconds without end; a ceiling grows exponentially from `base` to `limit`.
 
-    Full jitter spreads callers that failed together: each wait is uniform in [ceiling / 2, ceiling].
+    Each wait is uniform in [ceiling / 2, ceiling], so that callers that failed together spread out.
     """
     ceiling = base
     while True:
@@ -41,7 +41,11 @@ def retry(
     sleep: Callable[[float], None] = time.sleep,
     retryable: Callable[[BaseException], bool] = is_transient,
 ) -> T:
-    """Calls `action` until it succeeds, fails for good, or `attempts` are used up; raises its last error."""
+    """Calls `action` until it succeeds, raises an error that is not retryable, or has been called `attempts` times.
+
+    Raises:
+        Exception: The last error of `action`.
+    """
     waits = waits or backoff()
     for attempt in range(1, attempts + 1):
         try:

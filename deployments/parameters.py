@@ -1,4 +1,4 @@
-"""What a deployment keeps of a run's parameters, and checks of what a person typed."""
+"""Parameters of deployments of the train flow, and checks of options of `vertex-training deploy`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.blocks.core import Block
 
+from ..blocks.prefect_private import document_id
 from ..core.errors import ProjectError
 from ..project.source import is_git
 
@@ -21,13 +22,13 @@ def parameters_of(
     registry: Block | None = None,
     vertex: Block | None = None,
 ) -> dict[str, Any]:
-    """The parameters of `train` as Prefect stores them: a folder by its whole path, blocks by reference.
+    """Parameters of `train` as Prefect stores them: folders as absolute paths, blocks as references.
 
     Args:
         project: A folder of this machine, or a git repository's address.
-        args: The script's arguments, after those of the project's own settings.
-        ref: The repository's branch, tag or commit.
-        subfolder: Inside the project.
+        args: Arguments of the script, added to those of the project's settings.
+        ref: Branch, tag or commit of the repository.
+        subfolder: The project's folder inside the repository.
         git_token: A saved Secret block.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
@@ -43,14 +44,14 @@ def parameters_of(
 
 
 def _reference(block: Block) -> dict[str, Any]:
-    return {"$ref": {"block_document_id": str(block._block_document_id)}}  # noqa: SLF001 - no public name
+    return {"$ref": {"block_document_id": str(document_id(block))}}
 
 
 def check_cron(cron: str | None) -> None:
-    """Checks a schedule as Prefect will.
+    """Validates a cron expression as Prefect does.
 
     Raises:
-        ProjectError: It is no cron expression.
+        ProjectError: It is not valid.
     """
     from prefect.client.schemas.schedules import CronSchedule
     from pydantic import ValidationError

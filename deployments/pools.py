@@ -1,4 +1,4 @@
-"""Deployments on a work pool: any worker of it executes the runs, not the program that made the deployment."""
+"""Deployments on a work pool, whose workers execute the runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..core.errors import ProjectError
 from ..project.source import is_git
 
 _HERE = {"process"}
-"""Pools whose workers see this machine's folders, if they run on it."""
+"""Types of work pools whose runs can read this machine's folders, if their worker runs on it."""
 
 
 def deploy_to_pool(
@@ -19,17 +19,17 @@ def deploy_to_pool(
     cron: str | None = None,
     image: str | None = None,
 ) -> str:
-    """Makes or replaces a deployment of `train` on a work pool; returns its name as `prefect deployment run` takes it.
+    """Creates or replaces a deployment of `train` on a work pool; returns its name for `prefect deployment run`.
 
     Args:
         pool: The work pool's name.
         name: The deployment's name.
-        parameters: The flow's.
-        cron: When to run, in UTC; None runs only what is triggered.
-        image: For pools that run containers: an image that holds this package.
+        parameters: Parameters of the flow.
+        cron: Schedule in UTC. Default: none; runs have to be triggered.
+        image: For pools that run containers: an image with this package.
 
     Raises:
-        ProjectError: No such pool; or its workers can't work with this project or this image.
+        ProjectError: There is no such pool, or its runs can't use this project or this image.
     """
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner.storage import LocalStorage
@@ -49,7 +49,7 @@ def deploy_to_pool(
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     if kind not in _HERE:
-        # Where a deployment names no code to fetch, Prefect copies the working directory: in a container all of /.
+        # Without a storage Prefect would copy the working directory, which in a container is all of `/`.
         deployment.storage = LocalStorage("/")
     deployment.apply()
     return f"{train.name}/{name}"
@@ -65,9 +65,9 @@ def _type_of(pool: str) -> str:
         except ObjectNotFound:
             names = ", ".join(sorted(found.name for found in client.read_work_pools())) or "none"
     raise ProjectError(
-        f"there is no such work pool; there is {names}",
+        f"there is no such work pool; existing ones: {names}",
         where=f"--work-pool {pool}",
-        next_step=f"Make it: prefect work-pool create {pool} --type process",
+        next_step=f"Create it: prefect work-pool create {pool} --type process",
     )
 
 

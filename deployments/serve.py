@@ -1,4 +1,4 @@
-"""Serving the flow: its runs are scheduled, or triggered from Prefect's UI, and executed on this machine."""
+"""Serves the train flow: executes scheduled and triggered runs on this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ..flows.train import train
 
 
 def serve(*, name: str, parameters: dict[str, Any], cron: str | None = None) -> None:
-    """Makes a deployment of `train` for one project and runs what is scheduled or asked for, until interrupted.
+    """Creates a deployment of `train` for one project and executes its runs until interrupted.
 
-    The flow is named by its module, so the deployment doesn't depend on where this package's files lie.
+    The deployment names the flow by its module, so it does not depend on the location of this package's files.
 
     Args:
         name: The deployment's name.
-        parameters: The flow's.
-        cron: When to run, in UTC; None runs only what is triggered.
+        parameters: Parameters of the flow.
+        cron: Schedule in UTC. Default: none; runs have to be triggered.
     """
     train.serve(name=name, cron=cron, parameters=parameters, entrypoint_type=EntrypointType.MODULE_PATH)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic_core import core_schema
 
+from ..blocks.prefect_private import document_id_in, load_document
 from ..core.home import Home
 from ..vertex.client.connection import Connection
 
@@ -42,17 +43,17 @@ class BlockParameter:
     def validate(self, value: object) -> Block:
         """Returns the block. A saved block is loaded again, because Prefect hides secrets in stored parameters."""
         block = cast("type[Block]", getattr(import_module(f"{PACKAGE}.{self.module}"), self.name))
-        if isinstance(value, dict) and (saved := value.get("_block_document_id")):
-            return self._loaded(block, str(saved))
+        if saved := document_id_in(value):
+            return self._loaded(block, saved)
         return block.model_validate(value)
 
     def _loaded(self, block: type[Block], saved: str) -> Block:
         try:
-            return block.load_from_ref({"block_document_id": saved}, _sync=True)  # pyright: ignore[reportCallIssue]
+            return load_document(block, saved)
         except RuntimeError as error:
-            from ..blocks.validation_message import why_not
+            from ..blocks.validation_message import validation_message
 
-            raise ValueError(f"the saved {self.name} block can't be used: {why_not(error)}") from None
+            raise ValueError(f"the saved {self.name} block can't be used: {validation_message(error)}") from None
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self.validate)

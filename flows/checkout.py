@@ -1,4 +1,4 @@
-"""The project's folder, from wherever the project lies."""
+"""Makes a project available as a folder: a local one, or a clone of a git repository."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .step_runner import Steps
 
 
 @contextmanager
-def opened(
+def project_folder(
     project: str, ref: str, subfolder: str, token: Secret[str] | None, *, home: Home, steps: Steps
 ) -> Iterator[Path]:
-    """The folder to train from, as long as the run needs it.
+    """The project's folder; a clone exists as long as the `with` block runs.
 
-    A retry of the run gets the commit that its first attempt got, also on another worker.
+    A retry of the run gets the commit of its first attempt, also on another worker.
 
     Raises:
-        ProjectError: The address, the ref or the subfolder can't be used.
+        ProjectError: The repository, the ref or the subfolder can't be used.
     """
     check_source(project, ref, subfolder, token=token is not None)
     if not is_git(project):

@@ -58,7 +58,7 @@ def turn(project: str, connection: Connection, key: str) -> Iterator[None]:
 
 def submission_turn(connection: Connection) -> None:
     """Waits until one more job may be submitted in the region; local_vertex has no such quota."""
-    if connection.place.local or FlowRunContext.get() is None:
+    if connection.endpoint.local or FlowRunContext.get() is None:
         return
     name = f"vertex-submissions-{connection.project}-{connection.region}"
     if _free(name, limit=SUBMISSIONS, decay=SUBMISSIONS / 60) <= 0:

@@ -1,8 +1,8 @@
-"""What earlier attempts of this flow run finished, and whether their results can still be read."""
+"""Warns when a retried flow run repeats a finished step because its result is missing from the storage."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
@@ -12,54 +12,65 @@ from prefect.logging import get_run_logger
 from prefect.results import ResultStore
 from prefect.tasks import Task
 
+from ..blocks.prefect_private import document_name, store_of_step
+from ..core.errors import ResultError
 
-class Earlier:
-    """The steps that a retried run finished before; of a first attempt there are none, and nobody is asked."""
+
+class FinishedSteps:
+    """The steps that earlier attempts of this flow run finished; read from Prefect's server only in a retried run."""
 
     def __init__(self) -> None:
         self._keys: dict[str, str] | None = None
 
-    def check(self, step: Task[..., Any]) -> None:
-        """Says so, in one line, if this step has to be done again only because its result is gone."""
+    def warn_if_lost(self, step: Task[..., Any]) -> None:
+        """Logs one line if an earlier attempt finished this step and its result can't be found."""
         context = FlowRunContext.get()
         if context is None or context.flow_run is None or context.flow_run.run_count <= 1:
             return
         if self._keys is None:
-            self._keys = _finished(context)
+            self._keys = _result_keys(context)
         key = self._keys.get(step.name)
-        # Called from here it is no coroutine, whatever its type says.
-        store = cast("ResultStore", context.result_store.update_for_task(step))
-        if key is None or store.exists(key):
+        if key is None or _is_stored(store_of_step(context, step), key):
             return
         get_run_logger().warning(
             "%s was finished before, but its result is gone from %s: it is done again. To keep results where every "
             "worker can read them, name a storage block in PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, as gcs-bucket/NAME",
             step.name,
-            _place(context.result_store),
+            _location(context.result_store),
             extra={"step": step.name},
         )
 
 
-def _finished(context: FlowRunContext) -> dict[str, str]:
-    """The storage keys of results that later attempts look for, by step."""
+def _is_stored(store: ResultStore, key: str) -> bool:
+    """Whether there is a result, usable or not; the step itself logs why it can't use one."""
+    try:
+        store.read(key)
+    except ResultError:
+        return True
+    except Exception:  # noqa: BLE001 - each kind of storage has its own exception for a missing file
+        return False
+    return True
+
+
+def _result_keys(context: FlowRunContext) -> dict[str, str]:
+    """Storage keys of the results that later attempts look for, by the step's name."""
     assert context.flow_run is not None
     with get_client(sync_client=True) as client:
         mine = FlowRunFilter(id=FlowRunFilterId(any_=[context.flow_run.id]))
         runs = client.read_task_runs(flow_run_filter=mine)
     keys = ((run, _key(run)) for run in runs)
-    # A step without a key of its own asks whoever has what it made, and not the storage.
+    # Steps without a cache key ask the registry or the service, and not the result storage.
     return {step: key for run, key in keys if key and key.startswith(f"{(step := run.task_key.split('-')[0])}-")}
 
 
 def _key(run: TaskRun) -> str | None:
-    """The last part: a local storage writes its folder before it, which on another machine is another."""
+    """A result's key without its folder: local storages write theirs into it, and it differs between machines."""
     if run.state is None or not run.state.is_completed():
         return None
     return str(getattr(run.state.data, "storage_key", None) or "").rpartition("/")[2]
 
 
-def _place(store: ResultStore) -> str:
+def _location(store: ResultStore) -> str:
     storage = store.result_storage
-    name = getattr(storage, "_block_document_name", None)
     folder = getattr(storage, "basepath", None) or getattr(storage, "bucket", "")
-    return f"{type(storage).__name__} {name or ''} {folder}".replace("  ", " ").strip()
+    return " ".join(filter(None, [type(storage).__name__, document_name(storage), str(folder)]))

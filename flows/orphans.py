@@ -1,4 +1,4 @@
-"""Jobs whose flow run is over: what a machine that was lost leaves behind, and goes on costing."""
+"""Orphaned jobs: still running, and costing money, although their flow run has ended, as after a machine was lost."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..vertex.submit.cancellation import cancel
 from ..vertex.submit.live_jobs import LabelledJob, live_jobs
 
 UNKNOWN = "unknown"
-"""Said of a run that this Prefect server does not have: it may be another server's."""
+"""State of a run that this Prefect server does not know; it may be on another server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A live job without a live run.
+    """A live job whose flow run has ended.
 
     Attributes:
         job: The job.
-        run: The flow run's id, as the job's label says.
+        run: The flow run's id, from the job's label.
         run_state: How the run ended, as "CRASHED", or `UNKNOWN`.
     """
 
@@ -42,7 +42,7 @@ def find_orphans(connection: Connection) -> list[Orphan]:
     """The live jobs of runs that have ended, or that this Prefect server does not know; oldest first.
 
     Raises:
-        ProjectError: Prefect's server gives no answer: then no job is judged.
+        ProjectError: Prefect's server gave no answer, so no job can be judged.
         VertexError: The jobs can't be listed.
     """
     jobs = live_jobs(connection, RUN_LABEL)
@@ -56,11 +56,11 @@ def find_orphans(connection: Connection) -> list[Orphan]:
 
 
 def end_orphan(connection: Connection, orphan: Orphan, *, wait: float = 120.0) -> bool:
-    """Cancels the job of an orphan and sees it end; False when its run has come to life meanwhile.
+    """Cancels an orphaned job and waits for its end; returns False if its run has started again meanwhile.
 
     Raises:
-        ProjectError: Prefect's server gives no answer: then the job is left alone.
-        VertexError: The job can't be cancelled, or lives on after `wait` seconds.
+        ProjectError: Prefect's server gave no answer; the job was not cancelled.
+        VertexError: The job can't be cancelled, or is still live after `wait` seconds.
     """
     with get_client(sync_client=True) as client:
         if _ending(client, orphan.run) is None:
@@ -70,17 +70,17 @@ def end_orphan(connection: Connection, orphan: Orphan, *, wait: float = 120.0) -
 
 
 def _ending(client: SyncPrefectClient, run: str) -> str | None:
-    """How a run ended; None for one that may still go on."""
+    """A run's final state; None for a run that may go on."""
     try:
         state = client.read_flow_run(UUID(run)).state
-    except (ObjectNotFound, ValueError):  # a label that is no run's id was not set by a run of ours
+    except (ObjectNotFound, ValueError):  # labels that are no run id were not set by this package
         return UNKNOWN
     except TrainingError:
         raise
     except Exception as error:
         raise ProjectError(
-            f"Prefect's server can't say whether run {run} goes on",
+            f"Prefect's server can't tell whether run {run} goes on",
             where=str(client.api_url),
-            next_step="Try again when it answers: no job was touched",
+            next_step="Try again when it answers: no job was cancelled",
         ) from error
     return state.type.value if state is not None and state.is_final() else None

@@ -1,4 +1,4 @@
-"""What a run returns."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """One step: its name, Prefect's name for how it ended (Completed or Cached), its seconds."""
+    """One step: its name, the name of its final state in Prefect (Completed or Cached), its duration in seconds."""
 
     name: str
     state: str
@@ -17,16 +17,16 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """Point B.
+    """What a successful run produced.
 
     Attributes:
-        image: By digest.
+        image: The image's reference, by digest.
         job: The custom job's full name.
-        state: Its last state.
-        model: Where the model lies: a folder for local_vertex, `gs://...` in the cloud.
-        receipt: Where its receipt lies, beside it.
+        state: The job's last state.
+        model: The model's location: a folder for local_vertex, `gs://...` in the cloud.
+        receipt: The location of the receipt, beside the model.
         files: The model's files, relative to `model`, with sizes in bytes and SHA-256.
-        steps: In the road's order.
+        steps: The steps in the order of their run.
     """
 
     image: str
@@ -38,7 +38,7 @@ class TrainingResult:
     steps: list[StepReport] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; seconds rounded to milliseconds."""
+        """The result as plain values for JSON; seconds are rounded to milliseconds."""
         data = asdict(self)
         for step in data["steps"]:
             step["seconds"] = round(step["seconds"], 3)

@@ -10,7 +10,7 @@ from prefect.context import FlowRunContext
 
 from ..project.git import revision
 from ..project.snapshot import Project
-from ..tasks.reporting.artifacts import only_shown
+from ..tasks.reporting.artifacts import optional_display
 
 _GENERATED = re.compile(r"[a-z]+-[a-z]+")
 """A name that Prefect generated, such as "immortal-sparrow"; names that people gave are kept."""
@@ -58,6 +58,6 @@ def name_run(project: Project, region: str | None) -> None:
     labels = sorted({*run.tags, *run_tags(project, region)})
     if (name, labels) == (run.name, sorted(run.tags)):
         return
-    with only_shown(), get_client(sync_client=True) as client:
+    with optional_display(), get_client(sync_client=True) as client:
         client.update_flow_run(run.id, name=name, tags=labels)
         run.name, run.tags = name, labels  # the job is called after the run

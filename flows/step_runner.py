@@ -1,4 +1,4 @@
-"""Running tasks one after another and keeping an account of them."""
+"""Runs the steps of a flow one after another, and records how each ended."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
 from ..tasks.reporting.progress import Progress, shown
-from .lost_results import Earlier
+from ..tasks.reporting.step_log import log_plain_errors
+from .lost_results import FinishedSteps
 from .result import StepReport
 
 T = TypeVar("T")
 
 
 class Steps:
-    """Calls tasks in order; each call is timed and its final state's name kept.
+    """The steps of one flow run. As long as it lives, the run's log shows errors without tracebacks.
 
     Attributes:
-        reports: One for each step that has run, the failed one included.
+        reports: One for each step that has run, including the one that failed.
         results: What each step returned, by its name.
-        subject: What the steps are done to; stands in the names of their task runs.
-        progress: The run's bar.
+        subject: The project's name, for the names of task runs; empty until it is known.
+        progress: The run's progress bar.
     """
 
     def __init__(self) -> None:
@@ -30,7 +31,8 @@ class Steps:
         self.results: dict[str, Any] = {}
         self.subject = ""
         self.progress = Progress()
-        self._earlier = Earlier()
+        self._finished_before = FinishedSteps()
+        log_plain_errors(self)
 
     def run(self, step: Task[..., T], *args: object) -> T:
         """Runs one step in this thread, so that a cancellation reaches it.
@@ -38,7 +40,7 @@ class Steps:
         Raises:
             Exception: What the step raised after its retries.
         """
-        self._earlier.check(step)
+        self._finished_before.warn_if_lost(step)
         if self.subject:
             step = step.with_options(task_run_name=f"{step.name} {self.subject}".replace("{", "{{").replace("}", "}}"))
         begin = time.perf_counter()

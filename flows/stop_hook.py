@@ -1,4 +1,4 @@
-"""What happens to the job of a run that was cancelled or crashed."""
+"""Prefect hook that cancels the job of a run that was cancelled or crashed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .block_parameters import connect
 
 
 def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
-    """Cancels the job of a run that was cancelled or crashed, and sees it end; the run's log tells how that went.
+    """Cancels the job of a run that was cancelled or crashed, waits for its end, and logs the result in the run's log.
 
-    Prefect calls it in another process than the run's, where only the run's id and parameters are known.
+    Prefect usually calls it in another process than the run's, which knows only the run's id and parameters.
     """
     logger = flow_run_logger(flow_run, flow)
 
@@ -32,17 +32,17 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
         from ..vertex.submit.cancellation import cancel_by_key
 
         run = str(flow_run.id)
-        # The run may have ended just after a create: a job that isn't listed yet is waited for.
+        # The run may have ended just after creating a job, so one that is not listed yet is waited for.
         recorded = intent_text(run, time.time())
         return cancel_by_key(connection, run, label=RUN_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped)
 
     try:
         connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
-    except Exception as error:  # noqa: BLE001 - a hook that fails is only a line in the runner's own log
+    except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook
         log(
-            f"this run's training job may still run and cost, for Vertex AI can't be asked: {error}. "
+            f"this run's training job may still run and cost, because Vertex AI can't be reached: {error}. "
             "End it: vertex-training orphans --cancel",
             logging.ERROR,
         )
         return
-    stop(connection, cancel, log=log, shout=lambda line: log(line, logging.ERROR))
+    stop(connection, cancel, log=log, warn=lambda line: log(line, logging.ERROR))

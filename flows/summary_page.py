@@ -1,4 +1,4 @@
-"""What the page of a run shows in Prefect's UI while it runs and when it has ended."""
+"""The artifacts that the page of a run in Prefect's UI shows: progress, and a summary at the end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from prefect.artifacts import create_markdown_artifact
 
-from ..tasks.reporting.artifacts import artifact_key, artifacts_of, copied, only_shown
+from ..tasks.reporting.artifacts import artifact_key, artifacts_of, copyable, optional_display
 from .step_runner import Steps
 
 
 @contextmanager
 def run_page(project: str, steps: Steps) -> Iterator[None]:
-    """Names the steps that run inside, and their artifacts, after the project; however they end, a summary is left."""
+    """Names the steps that run inside, and their artifacts, after the project; writes a summary however they end."""
     steps.subject = project
     whole = False
     with artifacts_of(project):
@@ -21,15 +21,15 @@ def run_page(project: str, steps: Steps) -> Iterator[None]:
             yield
             whole = True
         finally:
-            steps.progress.close("finished" if whole else "ended before its model was there", whole=whole)
-            with only_shown():
+            steps.progress.close("finished" if whole else "ended without a model", whole=whole)
+            with optional_display():
                 create_markdown_artifact(
                     summary(project, steps), key=artifact_key("summary"), description="What the run did"
                 )
 
 
 def summary(name: str, steps: Steps) -> str:
-    """The steps with their seconds, and what they made, as Markdown."""
+    """Markdown of the summary: the steps with their durations, and their results."""
     rows = "\n".join(f"| {step.name} | {step.state} | {step.seconds:,.2f} |" for step in steps.reports)
     total = sum(step.seconds for step in steps.reports)
     made = [
@@ -37,7 +37,9 @@ def summary(name: str, steps: Steps) -> str:
         ("Job", "name", steps.results.get("watch") or steps.results.get("submit")),
         ("Model", "model", steps.results.get("receipt")),
     ]
-    lines = "\n".join(f"{what}\n{copied(getattr(value, field))}\n" for what, field, value in made if value is not None)
+    lines = "\n".join(
+        f"{what}\n{copyable(getattr(value, field))}\n" for what, field, value in made if value is not None
+    )
     return (
         f"# {name}\n\n| step | state | seconds |\n|---|---|---:|\n{rows}\n| **all** | | **{total:,.2f}** |\n\n{lines}"
     )

@@ -22,11 +22,12 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
+from ..tasks.step_results import StepResult
 from ..tasks.verify import verify as verify_step
 from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
-from .checkout import opened
+from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import describe_job
 from .result import TrainingResult
@@ -92,7 +93,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
         )
     steps = Steps()
-    with opened(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
+    with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.size_report.lines():
@@ -145,3 +146,7 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
     steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
+
+
+# An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.
+train.result_serializer = StepResult(holds="flows.result.TrainingResult")

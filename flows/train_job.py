@@ -18,7 +18,7 @@ from ..project.git import revision
 from ..project.snapshot import Project
 from ..tasks.receipt import receipt_step
 from ..tasks.submit import submit
-from ..tasks.watch import watch
+from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
 from ..vertex.submit.submission import job_key
@@ -90,15 +90,14 @@ def run_job(
         submission_turn(connection)
         job = steps.run(submit, connection, request, key, allowed, least)
         try:
-            return steps.run(watch, connection, job)
+            return steps.run(watch, connection, job, WatchProgress())
         except JobFailed as error:
             if not error.retryable:
                 raise
             if job.attempt >= allowed:
-                error.next_step = (
-                    f"{error.next_step}; this was attempt {job.attempt} of {allowed}, a new run has its own"
-                )
-                raise
+                raise error.replace(
+                    next_step=f"{error.next_step}; this was attempt {job.attempt} of {allowed}, a new run has its own"
+                ) from error
             line = "attempt %d of %d failed (%s); the next one follows in %.0f s"
             get_run_logger().warning(line, job.attempt, allowed, error.kind, wait, extra={"step": "submit"})
         sleep(wait)

@@ -16,14 +16,17 @@ from ..images.oci.image_types import BuiltImage, LayerReport
 from ..images.plan import ImagePlan
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
-from .reporting.artifacts import artifact_key, copied
+from .reporting.artifacts import artifact_key, copyable
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
 
 # The target itself is the cache of images. Prefect's cache would have to be checked against it anyway, and doesn't
 # know what other machines built, so the step asks the target and ends as Cached by itself.
-@task(name="build", cache_policy=NO_CACHE, **STEP)
+@task(
+    name="build", cache_policy=NO_CACHE, result_serializer=StepResult(holds="images.oci.image_types.BuiltImage"), **STEP
+)
 def build(make_plan: PlanFactory) -> BuiltImage:
     """Builds the image, unless its target has it already; of two runs at once, one builds.
 
@@ -99,7 +102,7 @@ def report_layers(image: BuiltImage, key: str) -> None:
         for layer in image.layers
     )
     create_markdown_artifact(
-        f"{copied(image.reference)}\n\n{head}\n{rows}\n",
+        f"{copyable(image.reference)}\n\n{head}\n{rows}\n",
         key=artifact_key(key),
         description="The image's layers",
     )

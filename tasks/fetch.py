@@ -1,4 +1,4 @@
-"""Step 0 of a project that lies in a git repository: its files as they are on the branch now."""
+"""Step 0, only for projects in a git repository: clones it."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ from ..project.git import revision
 from ..project.source import is_commit, repository_name
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
 _NETWORK = re.compile(
     r"resolve host|timed? ?out|connect to|connection|early EOF|hung up|unexpected disconnect|HTTP 5\d\d|error: 5\d\d",
     re.IGNORECASE,
 )
+_PROMPTS = "GIT_TERMINAL_PROMPT"
 _USERINFO = re.compile(r"//[^/@\s]+@")
-"""Where a token would stand in an address that git repeats."""
+"""Where an access token stands in a URL in git's output."""
 
 _STALE = 7 * 24 * 3600.0
-"""Seconds after which a checkout that a killed run left is removed."""
+"""Seconds after which the checkout of a killed run is removed."""
 
 
 def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: ARG001 - Prefect's signature
     return f"fetch-{flow_run.id}"
 
 
-@task(name="fetch", cache_key_fn=_key, **STEP)
+@task(name="fetch", cache_key_fn=_key, result_serializer=StepResult(holds="str"), **STEP)
 def fetch(address: str, ref: str, token: Secret[str] | None, folder: Path) -> str:
     """Clones a branch, tag or commit into `folder`; returns the commit.
 
-    The result belongs to the flow run: its retries train the same commit, a new run what is on the branch by then.
+    Retries of a flow run use the commit of its first attempt; a new run uses the newest commit of the branch.
 
     Raises:
-        ProjectError: No such repository or ref, or no access; transient if the host could not be reached.
+        ProjectError: There is no such repository or ref, or access was refused; transient if the host can't be reached.
     """
     pull(address, ref, token, folder)
     commit = revision(folder)
@@ -56,16 +58,14 @@ def fetch(address: str, ref: str, token: Secret[str] | None, folder: Path) -> st
 
 
 def pull(address: str, ref: str, token: Secret[str] | None, folder: Path) -> None:
-    """Makes `folder` a work tree of the repository at `ref`, by Prefect's own git support.
+    """Clones the repository at `ref` into `folder`, with Prefect's git support.
 
     Raises:
         ProjectError: As `fetch`.
     """
     from prefect.runner.storage import GitRepository
 
-    # A password that is asked for at a terminal would stop a scheduled run for ever.
-    os.environ.setdefault("GIT_TERMINAL_PROMPT", "0")
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed attempt left may be half a clone
+    shutil.rmtree(folder, ignore_errors=True)  # a killed attempt may have left an incomplete clone
     folder.parent.mkdir(parents=True, exist_ok=True)
     repository = GitRepository(
         address,
@@ -76,12 +76,30 @@ def pull(address: str, ref: str, token: Secret[str] | None, folder: Path) -> Non
     )
     repository.set_base_path(folder.parent)
     try:
-        run_coro_as_sync(repository.pull_code())
-        _pull_submodules(folder)
+        with _without_prompts():
+            run_coro_as_sync(repository.pull_code())
+            _pull_submodules(folder)
     except FileNotFoundError as error:
         raise ProjectError("git is not installed here", where=address, next_step="Install git") from error
     except (RuntimeError, subprocess.CalledProcessError) as error:
         raise _refused(address, ref, error) from None  # the cause's command may hold the token
+
+
+@contextmanager
+def _without_prompts() -> Iterator[None]:
+    """Makes git fail instead of asking for a password at a terminal, which would block a scheduled run for ever.
+
+    `GitRepository` gives git this process's environment, so that has to change while git runs.
+    """
+    before = os.environ.get(_PROMPTS)
+    os.environ[_PROMPTS] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_PROMPTS, None)
+        else:
+            os.environ[_PROMPTS] = before
 
 
 def _pull_submodules(folder: Path) -> None:
@@ -91,7 +109,7 @@ def _pull_submodules(folder: Path) -> None:
 
 
 def _refused(address: str, ref: str, error: Exception) -> ProjectError:
-    """What git said, in one line, without the command."""
+    """The error for a failed git command: git's last line, without the command and without the token."""
     said = getattr(error, "stderr", None) or b""
     text = said.decode(errors="replace").strip().splitlines()[-1:] if said else [str(error)]
     text = [_USERINFO.sub("//", line) for line in text]
@@ -106,9 +124,9 @@ def _refused(address: str, ref: str, error: Exception) -> ProjectError:
 
 @contextmanager
 def checkout_folder(address: str, home: Home) -> Iterator[Path]:
-    """A folder of this flow run's own for a clone, removed afterwards: no other run pulls under its feet.
+    """A folder for this flow run's clone, removed afterwards; no two runs share one.
 
-    It is called as the repository, for that names the image.
+    Its last part is the repository's name, which becomes the image's name.
     """
     sources = home.cache / "sources"
     mine = sources / str(flow_run.id)

@@ -1,4 +1,4 @@
-"""Step 2: the exact dependencies, as wheels for linux/amd64."""
+"""Step 2: resolves the project's dependencies to exact wheels for linux/amd64."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
 if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
@@ -25,13 +26,13 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     return f"freeze-{engine.request_key(project.root, project.settings, project.dependencies)}"
 
 
-@task(name="freeze", cache_key_fn=_key, **STEP)
+@task(name="freeze", cache_key_fn=_key, result_serializer=StepResult(holds="project.dependencies.freeze.Lock"), **STEP)
 def freeze(project: Project, refresh: bool = False) -> Lock:
-    """Resolves the project's list; an unchanged list keeps its versions until the step is refreshed.
+    """Resolves the project's list of dependencies. An unchanged list keeps its versions until `refresh`.
 
     Raises:
-        DependencyError: A requirement that doesn't exist, has no wheel for the target, or can't travel; a CPU-only
-            build for a job with a GPU.
+        DependencyError: A requirement that doesn't exist, has no wheel for the target, or can't be copied into an
+            image; or a package's CPU-only build for a job with a GPU.
     """
     from ..project.dependencies import freeze as engine
     from ..project.dependencies import report
@@ -42,12 +43,14 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
     for line in (*map(str, lock.changes), *lock.notes):
         log(line)
     if lock.conda:
-        log(f"{lock.method} is conda's: the image is made by conda, with Docker (--translate makes it a list for pip)")
+        log(f"{lock.method} is a conda list: conda builds the image, with Docker (--translate makes it a list for pip)")
         return lock
     count = len(lock.packages)
     log(f"{count} package{'' if count == 1 else 's'} from {lock.method} for Python {lock.python} on linux/amd64")
     text = report.markdown(lock.method, lock.packages, lock.changes, lock.notes)
     create_markdown_artifact(
-        text, key=artifact_key("dependencies"), description="What was frozen, and what could not stay as it was"
+        text,
+        key=artifact_key("dependencies"),
+        description="Frozen dependencies, and what had to change",
     )
     return lock

@@ -1,4 +1,4 @@
-"""The road's end: what the job left, file by file with checksums, and a receipt beside it."""
+"""Step 5, last part: checks the model that the job saved, and writes a receipt with checksums beside it."""
 
 from __future__ import annotations
 
@@ -14,35 +14,41 @@ from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import Origin, Outcome, Receipt
 from ..vertex.receipt.receipt_document import record_model
-from .reporting.artifacts import artifact_key, copied, only_shown
+from .reporting.artifacts import artifact_key, copyable, optional_display
 from .reporting.events import model_event
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
-_OPTIONS = {"name": "receipt", "cache_policy": NO_CACHE, **STEP}
+_OPTIONS = {
+    "name": "receipt",
+    "cache_policy": NO_CACHE,
+    "result_serializer": StepResult(holds="vertex.job_types.Receipt"),
+    **STEP,
+}
 
 
 def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Receipt:
-    """Lists and checksums the model, and writes its receipt beside it.
+    """Lists the model's files, computes their checksums, and writes the receipt beside them.
 
     Raises:
-        ModelMissing: The job left no new file in its model folder.
-        VertexError: The model can't be read, or the receipt not written.
+        ModelMissing: The job saved no new file in its model folder.
+        VertexError: The model can't be read, or the receipt can't be written.
     """
     found = record_model(connection, outcome.name, origin)
     step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
-    with only_shown():
-        create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job left")
+    with optional_display():
+        create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")
     model_event(found)
     return found
 
 
 receipt = task(check_model, **_OPTIONS)
-"""The step where models are folders."""
+"""The step for models in folders of this machine."""
 
 
 def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
-    """The step for a job's output; a model in a bucket is registered as an asset of Prefect, too.
+    """The step for a job's output; it also registers a model in a bucket as a Prefect asset.
 
     Args:
         connection: Where the job ran.
@@ -53,19 +59,19 @@ def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
         return receipt
     try:
         asset = Asset(key=uri, properties=AssetProperties(name=uri.rpartition("//")[2], url=_browser(uri)))
-    except ValidationError:  # an asset's key has fewer characters than a folder's name may
+    except ValidationError:  # a folder's name may have characters that an asset's key may not
         return receipt
     return materialize(asset, by="Vertex AI", **_OPTIONS)(check_model)
 
 
 def page(receipt: Receipt) -> str:
-    """The artifact's text."""
+    """The artifact's Markdown."""
     rows = "\n".join(f"| {file.path} | {file.size:,} |" for file in receipt.files)
     sums = "\n".join(f"{file.sha256}  {file.path}" for file in receipt.files)
     link = f"[Open the model]({_browser(receipt.model)})\n\n" if receipt.model.startswith("gs://") else ""
     return (
-        f"{link}{copied(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
-        f"Checksums, as `sha256sum --check` reads them:\n{copied(sums)}\n\nReceipt:\n{copied(receipt.document)}\n"
+        f"{link}{copyable(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
+        f"Checksums, as `sha256sum --check` reads them:\n{copyable(sums)}\n\nReceipt:\n{copyable(receipt.document)}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Ending a run's job when the run is over before its time, and saying so."""
+"""Cancels a run's job when the run ends early, and logs the result."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ..vertex.job_types import TERMINAL, State, SubmittedJob
 from .reporting.step_log import LogFunction
 
 WINDOW = 20.0
-"""Seconds for cancelling a job and seeing it end: Prefect kills a process 30 s after it was asked to end."""
+"""Seconds for cancelling a job and waiting for its end. Prefect kills a process 30 s after asking it to end."""
 
 
 def is_stopped(state: State) -> bool:
-    """Whether a job in this state was the run's last one: it was cancelled, here or before."""
+    """Whether no further job of the run can follow a job in this state: it is live, or it was cancelled."""
     return state not in TERMINAL or state == "JOB_STATE_CANCELLED"
 
 
@@ -22,32 +22,32 @@ def stop(
     cancel: Callable[[Connection], Sequence[SubmittedJob]],
     *,
     log: LogFunction,
-    shout: LogFunction,
-    what: str = "",
+    warn: LogFunction,
+    name: str = "",
 ) -> None:
-    """Cancels jobs and tells of each that it has ended, or that it has not; never raises.
+    """Cancels jobs, and logs for each whether it has ended; never raises.
 
     Args:
-        connection: Where the jobs are.
-        cancel: Ends them through the hasty connection that it is given.
-        log: For what went well.
-        shout: For what did not: a job that may run on costs until somebody ends it.
-        what: The job's name, where one is known.
+        connection: The service that runs the jobs.
+        cancel: Cancels them, with a connection whose calls and waits end within `WINDOW`.
+        log: Logs successes.
+        warn: Logs failures: a job that goes on costs money until somebody ends it.
+        name: The job's name, if it is known.
     """
     try:
         jobs = cancel(connection.within(WINDOW))
-    except Exception as error:  # noqa: BLE001 - the run is ending: whatever went wrong is told, and it goes on ending
-        # What was asked of the service without its answer may have been done all the same.
-        place = " ".join(filter(None, [what, what and connection.console(what)])) or "this run's training job"
-        command = connection.cancel_command(what) if what else "vertex-training orphans --cancel"
-        shout(f"{place} may still run and cost, for it could not be cancelled: {error}. End it: {command}")
+    except Exception as error:  # noqa: BLE001 - the run is ending: whatever went wrong is logged, and it goes on ending
+        # A call that got no answer may have been carried out all the same.
+        place = " ".join(filter(None, [name, name and connection.console(name)])) or "this run's training job"
+        command = connection.cancel_command(name) if name else "vertex-training orphans --cancel"
+        warn(f"{place} may still run and cost, because it could not be cancelled: {error}. End it: {command}")
         return
     for job in jobs:
         if job.state in TERMINAL:
             log(f"{job.name} has ended: {job.state}")
         else:
-            shout(
-                f"{job.name} was asked to end and is still {job.state}; it costs until it ends. "
+            warn(
+                f"{job.name} was cancelled and is still {job.state}; it costs until it ends. "
                 f"Look at it: {job.console or 'vertex-training local status'}, or end it: "
                 f"{connection.cancel_command(job.name)}"
             )

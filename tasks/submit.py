@@ -1,4 +1,4 @@
-"""Step 5, first half: exactly one cloud job for this attempt at the request."""
+"""Step 5, first part: submits the job, exactly once for each attempt of a request."""
 
 from __future__ import annotations
 
@@ -21,20 +21,28 @@ from .reporting.failure_page import report_refusal
 from .reporting.job_page import report_job
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 from .stop_job import WINDOW, is_stopped, stop
 
 
-# Never skipped by Prefect's cache: whether the job exists is the service's to say, and which of a request's jobs
-# counts changes when one fails. The look-ups by key cost two requests.
-@task(name="submit", cache_policy=NO_CACHE, **STEP)
+# Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs
+# counts changes when one fails. Looking that up costs two requests.
+@task(name="submit", cache_policy=NO_CACHE, result_serializer=StepResult(holds="vertex.job_types.SubmittedJob"), **STEP)
 def submit(connection: Connection, request: JobRequest, key: str, allowed: int = 1, least: int = 1) -> SubmittedJob:
-    """Creates the job of the attempt that is due, or adopts the one that is there.
+    """Creates the job of the current attempt, or adopts the one that exists.
 
     After this returns, at most one live or succeeded job of this request exists. A job that failed for good is adopted
-    too: the same request would fail the same way, and isn't paid for twice.
+    too, because the same request would fail the same way and cost money again.
+
+    Args:
+        connection: The service that runs the job.
+        request: The job to run.
+        key: The request's key, from `job_key`.
+        allowed: How many jobs may be made for the request.
+        least: The number of the current attempt, from 1.
 
     Raises:
-        VertexError: The request breaks a limit, or the service refused it.
+        VertexError: The request exceeds a limit, or the service refused it.
         VertexUnavailable: Transient.
     """
     log = step_log("submit")
@@ -54,15 +62,15 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
     except Exception:
         raise
     except BaseException:
-        # The run is ending. Whatever was created, answered or not, is found by the request's label.
+        # The run is ending. A job that was created, with or without an answer, is found by the request's label.
         if intents and (recorded := intents[-1].read()):
             stop(
                 connection,
-                lambda hasty: cancel_by_key(
-                    hasty, key, label=REQUEST_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped
+                lambda limited: cancel_by_key(
+                    limited, key, label=REQUEST_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped
                 ),
                 log=log,
-                shout=step_log("submit", level=logging.ERROR),
+                warn=step_log("submit", level=logging.ERROR),
             )
         raise
     log(f"{'found' if job.adopted else 'created'} {job.name}" + (f", attempt {job.attempt}" if allowed > 1 else ""))

@@ -1,4 +1,4 @@
-"""Step 1: the code runs here, with a small workload, before anything is paid for."""
+"""Step 1: runs the training script on this machine with a small workload, before anything costs money."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .step_results import StepResult
 
 if TYPE_CHECKING:
     from ..project.local_run.verify import VerifyReport
@@ -26,12 +27,17 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     return f"verify-{project.fingerprint}-{key}"
 
 
-@task(name="verify", cache_key_fn=_key, **STEP)
+@task(
+    name="verify",
+    cache_key_fn=_key,
+    result_serializer=StepResult(holds="project.local_run.verify.VerifyReport"),
+    **STEP,
+)
 def verify(project: Project, args: list[str]) -> VerifyReport:
-    """Runs the script in a copy of the project; the same code, dependencies and arguments are not run twice.
+    """Runs the script in a copy of the project. The same code, dependencies and arguments run only once.
 
     Raises:
-        VerifyError: It failed, ran longer than the project's `verify-timeout`, or saved no model.
+        VerifyError: The script failed, took longer than the project's `verify-timeout`, or saved no model.
     """
     from ..project.local_run import verify as engine
 

@@ -1,4 +1,4 @@
-"""Step 5, second half: the job's states and lines until it ended."""
+"""Step 5, second part: follows the job to its end, with its states and log lines in the run's log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
 
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
@@ -17,55 +18,73 @@ from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
 from ..vertex.watch.log_reader import Cursor
 from .reporting.failure_page import report_failure
-from .reporting.logged_lines import printed
+from .reporting.logged_lines import logged_lines
 from .reporting.step_log import step_log
 from .reporting.training_log import TrainingLog
 from .retry_policy import STEP
+from .step_results import StepResult
 from .stop_job import WINDOW, stop
 
-_BEGUN: dict[str, tuple[Cursor, TrainingLog]] = {}
-"""Watches of this process that stopped before their job's end, for their retries."""
+
+class WatchProgress:
+    """How far a job's log was followed; a retry of `watch` with the same object continues there.
+
+    Attributes:
+        cursor: The place in the job's log.
+        log: Where the lines go; None until `watch` has begun.
+    """
+
+    def __init__(self) -> None:
+        self.cursor = Cursor()
+        self.log: TrainingLog | None = None
 
 
-@task(name="watch", cache_policy=NO_CACHE, **STEP)
-def watch(connection: Connection, job: SubmittedJob) -> Outcome:
-    """Follows the job to its end; a retry takes up where the job is by then.
+@task(name="watch", cache_policy=NO_CACHE, result_serializer=StepResult(holds="vertex.job_types.Outcome"), **STEP)
+def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | None = None) -> Outcome:
+    """Follows the job to its end. A retry continues with the same job, and logs no line a second time.
 
-    Cancelling this task (from Prefect's UI, by SIGTERM, Ctrl-C or a time limit) cancels the job and sees it end, or
-    says at error level that it may run on. What an earlier attempt printed of the job's log is not printed again.
+    Cancelling this task (in Prefect's UI, by SIGTERM, Ctrl-C or a time limit) cancels the job and waits for its end. If
+    the job does not end in time, a line at error level says so.
+
+    Args:
+        connection: The service that runs the job.
+        job: The job.
+        progress: Where an earlier attempt in this process stopped. Default: the run's log tells what was logged.
 
     Raises:
-        JobFailed: It ended without success; the message is a diagnosis, the detail its last lines.
-        VertexUnavailable: Transient: the service was out of reach for too long, the job goes on.
-        LocalServiceError: Transient: local_vertex stopped; the next try starts it and finds the job again.
+        JobFailed: The job ended without success; the message is a diagnosis, the detail has its last log lines.
+        VertexUnavailable: Transient: the service gave no answer for too long; the job goes on.
+        LocalServiceError: Transient: local_vertex stopped; the next attempt starts it and finds the job again.
     """
     log = step_log("watch")
-    show = step_log("watch", name=job_id(job.name))
-    cursor, shown = _BEGUN.setdefault(job.name, (Cursor(), TrainingLog(show, printed=_printed(job))))
+    progress = progress or WatchProgress()
+    if progress.log is None:
+        progress.log = TrainingLog(step_log("watch", name=job_id(job.name)), logged=_logged_before(job))
     try:
         outcome = engine.watch(
-            connection, job.name, on_state=log, on_line=shown.line, created=job.created, cursor=cursor
+            connection, job.name, on_state=log, on_line=progress.log.line, created=job.created, cursor=progress.cursor
         )
     except Exception:
         raise
     except BaseException:
         log("the run is ending: cancelling its job")
-        shout = step_log("watch", level=logging.ERROR)
-        stop(connection, partial(_ended, job=job), log=log, shout=shout, what=job.name)
+        warn = step_log("watch", level=logging.ERROR)
+        stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name)
         raise
-    del _BEGUN[job.name]
-    shown.end(outcome)
+    progress.log.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
         report_failure(connection, outcome)
         raise failure(outcome)
     return outcome
 
 
-def _printed(job: SubmittedJob) -> list[str]:
-    """What an earlier attempt, in this process or another, has put of the job's lines into the run's log."""
-    return printed(job_id(job.name)) if job.adopted and job.name not in _BEGUN else []
+def _logged_before(job: SubmittedJob) -> list[str]:
+    """The job's lines in the run's log, from earlier attempts in this process or another one."""
+    context = TaskRunContext.get()
+    retried = job.adopted or (context is not None and context.task_run.run_count > 1)
+    return logged_lines(job_id(job.name)) if retried else []
 
 
-def _ended(connection: Connection, *, job: SubmittedJob) -> list[SubmittedJob]:
+def _cancelled(connection: Connection, *, job: SubmittedJob) -> list[SubmittedJob]:
     state = cancel(connection, job.name, wait=WINDOW)
     return [replace(job, state=state, console=connection.console(job.name))]

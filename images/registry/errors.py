@@ -42,24 +42,25 @@ def error_from_response(
             next_step=permission_hint(host, repository, account),
         )
     if answer.status in _TRANSIENT:
-        error = RegistryUnavailable(
-            f"the registry answered {answer.status} to {method}{detail}", where=where, next_step="Run again in a while"
+        return RegistryUnavailable(
+            f"the registry answered {answer.status} to {method}{detail}",
+            where=where,
+            next_step="Run again in a while",
+            retry_after=_retry_after(answer.headers.get("Retry-After")),
         )
-        error.retry_after = _retry_after(answer.headers.get("Retry-After"))
-        return error
     if _is_html(answer, body):
         return RegistryError(
             f"this host answers {answer.status} with a web page, not as a registry",
             where=host,
             next_step="Check the registry's host name",
         )
-    error = RegistryError(
+    return RegistryError(
         f"the registry answered {answer.status} to {method}{detail}",
         where=where,
         next_step="Check the image's name and that the repository exists",
+        code=code,
+        status=answer.status,
     )
-    error.code, error.status = code, answer.status
-    return error
 
 
 def permission_hint(host: str, repository: str, account: str) -> str:

@@ -110,7 +110,8 @@ class Repository:
             try:
                 self._transport.send_once(Request("PUT", url, headers, {201}, body=body, size=descriptor.size))
             except RegistryError as error:
-                error.transient = error.transient or error.status in _SESSION_LOST
+                if error.status in _SESSION_LOST:
+                    raise error.replace(transient=True) from error
                 raise
 
         self._transport.retrying(attempt)

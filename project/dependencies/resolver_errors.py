@@ -41,9 +41,7 @@ def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
     """
     flat = " ".join(output.split())
     error = _unreachable(flat) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
-    error = error or _other(flat, lines)
-    error.detail = output.strip()
-    return error
+    return (error or _other(flat, lines)).replace(detail=output.strip())
 
 
 def _unreachable(flat: str) -> DependencyError | None:

@@ -82,9 +82,9 @@ def _make(final: Path, lock: Lock, root: Path) -> None:
 
 def _not_installed(output: str, root: Path) -> DependencyError:
     error = explain(output, (), this_python())
-    error.what = f"can't install the frozen dependencies here: {error.what}"
-    error.where = error.where or str(root)
-    return error
+    return error.replace(
+        what=f"can't install the frozen dependencies here: {error.what}", where=error.where or str(root)
+    )
 
 
 def _venv(folder: Path, python: str, root: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a run's artifacts are called, and the promise that showing something never ends a training."""
+"""Names of a run's artifacts; and a guard, so that a failure to show one never ends a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROJECT = ContextVar("project", default="training")
 
 @contextmanager
 def artifacts_of(project: str) -> Iterator[None]:
-    """Names the artifacts of what runs inside after a project, so that each project has a history of its own."""
+    """Puts the project's name into the keys of artifacts made inside, so that each project has its own history."""
     token = _PROJECT.set(re.sub(r"[^a-z0-9]+", "-", project.lower()).strip("-") or "training")
     try:
         yield
@@ -25,21 +25,21 @@ def artifacts_of(project: str) -> Iterator[None]:
 
 
 def artifact_key(what: str) -> str:
-    """The key under which Prefect's Artifacts page keeps every version of it, as "digits-model"."""
+    """The key under which Prefect's Artifacts page lists all versions of an artifact, as "digits-model"."""
     return f"{_PROJECT.get()}-{what}"
 
 
-def copied(text: str) -> str:
-    """Markdown of what people copy. A block scrolls; in a line or a table a long word lies over what is beside it."""
+def copyable(text: str) -> str:
+    """Markdown for text that people copy: a code block, which scrolls, where a long line would cover its neighbours."""
     return f"````text\n{text}\n````"
 
 
 @contextmanager
-def only_shown() -> Iterator[None]:
-    """What happens inside is for a person to look at: a failure becomes a line of the log, and the run goes on."""
+def optional_display() -> Iterator[None]:
+    """For code that only displays something: an exception becomes a line in the log, and the run goes on."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - hours of training are not lost for a table
+    except Exception as error:  # noqa: BLE001 - no artifact is worth losing a training
         try:
             logger = get_run_logger()
         except MissingContextError:

@@ -1,6 +1,6 @@
-"""What happens to a training's job, as Prefect events: automations start from them, and other programs listen to them.
+"""Prefect events about a training job; automations and other programs can react to them.
 
-Each names the job as its resource; Prefect adds the flow run, the task run and the deployment as related ones.
+The event's resource is the job. Prefect adds flow run, task run and deployment as related resources.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 from prefect.events import emit_event
 
 from ...vertex.job_types import Receipt
-from .artifacts import only_shown
+from .artifacts import optional_display
 
 SUBMITTED = "vertex-training.job.submitted"
 SUCCEEDED = "vertex-training.job.succeeded"
@@ -19,14 +19,14 @@ DELIVERED = "vertex-training.model.delivered"
 
 
 def job_event(event: str, job: str, **payload: Any) -> None:  # noqa: ANN401 - anything that JSON holds
-    """Tells that something happened to a job.
+    """Emits an event about a job.
 
     Args:
-        event: One of this module's names.
-        job: Its full name.
-        payload: What else is known.
+        event: `SUBMITTED`, `SUCCEEDED` or `FAILED`.
+        job: The job's full name.
+        payload: Further data for the event.
     """
-    with only_shown():
+    with optional_display():
         emit_event(
             event,
             resource={
@@ -38,8 +38,8 @@ def job_event(event: str, job: str, **payload: Any) -> None:  # noqa: ANN401 - a
 
 
 def model_event(receipt: Receipt) -> None:
-    """Tells that a model lies where it can be fetched."""
-    with only_shown():
+    """Emits an event about a model that is ready in its folder or bucket."""
+    with optional_display():
         emit_event(
             DELIVERED,
             resource={

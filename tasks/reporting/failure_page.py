@@ -1,4 +1,4 @@
-"""What went wrong with a job, as a page of the run: kind, cause, next step, links, last lines."""
+"""The artifact about a failed job: kind of failure, cause, next step, links, last log lines."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ...core.errors import VertexError
 from ...vertex.client.connection import Connection
 from ...vertex.client.console_links import log_command, log_link
 from ...vertex.job_types import Outcome
-from .artifacts import artifact_key, only_shown
+from .artifacts import artifact_key, optional_display
 
 
 def report_failure(connection: Connection, outcome: Outcome) -> None:
-    """Writes the artifact `PROJECT-failure` of a job that ended without success."""
+    """Writes the artifact `PROJECT-failure` for a job that ended without success."""
     _write(page(connection, outcome))
 
 
 def report_refusal(error: VertexError) -> None:
-    """Writes the same artifact where the service refused to make the job."""
+    """Writes the same artifact where the service refused to create the job."""
     _write(
         _table(
             {
@@ -33,12 +33,12 @@ def report_refusal(error: VertexError) -> None:
 
 
 def _write(text: str) -> None:
-    with only_shown():
+    with optional_display():
         create_markdown_artifact(text, key=artifact_key("failure"), description="Why the training job failed")
 
 
 def page(connection: Connection, outcome: Outcome) -> str:
-    """The artifact's text."""
+    """The artifact's Markdown."""
     found = outcome.diagnosis
     console, log = connection.console(outcome.name), log_link(connection, outcome.name)
     rows = {

@@ -1,4 +1,4 @@
-"""Series of numbers as one small SVG: a panel each, for a loss and an accuracy share no scale."""
+"""Line charts as one small SVG image: a panel for each series, since a loss and an accuracy share no scale."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from html import escape
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 320, 170
-"""Of a panel, in pixels."""
+"""Size of a panel, in pixels."""
 
 LEFT, TOP, RIGHT, BOTTOM = 12, 42, 308, 144
-"""The panel's inside, in which the curve lies."""
+"""Edges of the area for the line inside a panel, in pixels."""
 
 COLUMNS = 2
 
 
 def as_image(curves: Mapping[str, Points], by: str) -> str:
-    """The curves as a `data:` address, which any page can show without asking anybody.
+    """The charts as a `data:` URL, which a page shows without another request.
 
     Args:
-        curves: Points (x, y) by the curve's name; at least one curve, each with at least one point.
-        by: What x counts.
+        curves: Points (x, y) by the series' name; at least one series, each with at least one point.
+        by: Label of the x axis.
     """
     return f"data:image/svg+xml;base64,{b64encode(as_svg(curves, by).encode()).decode()}"
 
 
 def as_svg(curves: Mapping[str, Points], by: str) -> str:
-    """The curves as an SVG document."""
+    """The charts as an SVG document; arguments as `as_image`."""
     columns = min(COLUMNS, len(curves))
     rows = -(-len(curves) // columns)
     size = f'width="{columns * WIDTH}" height="{rows * HEIGHT}"'
@@ -37,7 +37,7 @@ def as_svg(curves: Mapping[str, Points], by: str) -> str:
         x, y = index % columns * WIDTH, index // columns * HEIGHT
         panels += f'<g transform="translate({x} {y})">{_panel(name, points, by)}</g>'
     font = 'font-family="sans-serif" font-size="12"'
-    # A background of its own: Prefect's page is dark or light as its reader likes.
+    # With a background, since Prefect's page is dark or light by choice of its reader.
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font}><rect {size} fill="#fff"/>{panels}</svg>'
 
 
@@ -57,8 +57,8 @@ def _panel(name: str, points: Points, by: str) -> str:
 
 
 def _scaled(value: float, values: Sequence[float], begin: float, end: float) -> float:
-    """Where a value lies between two edges; in the middle if all values are the same."""
+    """The value's coordinate between two edges; the middle if all values are equal."""
     low, high = min(values), max(values)
-    # Halves: the difference of two large floats may be infinite.
+    # Halved first: the difference of two large floats may be infinite.
     part = 0.5 if low == high else (value / 2 - low / 2) / (high / 2 - low / 2)
     return begin + part * (end - begin)

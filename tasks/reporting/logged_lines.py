@@ -1,4 +1,4 @@
-"""What a run's log holds already, so that a retry doesn't say it again."""
+"""Reads lines of a run's log from Prefect's server, so that a retry does not log them again."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import Log
 from prefect.client.schemas.sorting import LogSort
+from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run
 
 PAGE = 200
-"""The most lines that Prefect's server answers at once."""
+"""Most lines in one answer of Prefect's server."""
 
 
-def printed(name: str) -> list[str]:
-    """The lines that this flow run's log has of the logger whose last part is `name`; none outside of a run.
+def logged_lines(name: str) -> list[str]:
+    """The lines in this flow run's log from the logger whose last name part is `name`; none outside of a run.
 
-    Prefect's server is asked, not a file: the attempt that printed them may have run on another machine, and what it
-    could not send any more was not printed.
+    They are read from Prefect's server, because an earlier attempt may have run on another machine. Lines that it could
+    not send are not in the run's log.
     """
     run = flow_run.id
-    return [line.message for line in lines_of_run(UUID(str(run))) if line.name.endswith(f".{name}")] if run else []
+    if not run:
+        return []
+    APILogHandler().flush()  # lines of an earlier attempt in this process may not have been sent yet
+    return [line.message for line in lines_of_run(UUID(str(run))) if line.name.endswith(f".{name}")]
 
 
 def lines_of_run(run: UUID) -> Iterator[Log]:

@@ -1,4 +1,4 @@
-"""The numbers that a training prints as JSON lines: kept as series, shown as a table and as curves."""
+"""Metrics that a training script prints as JSON lines: kept as series, shown as a table and line charts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
-from .artifacts import artifact_key, only_shown
+from .artifacts import artifact_key, optional_display
 from .line_chart import as_image
 
 MAX_SERIES = 12
 MAX_POINTS = 1000
-"""Of one series; beyond it every second point is dropped."""
+"""Most points of one series; when there are more, every second point is dropped."""
 
 STEPS = ("global_step", "step", "iteration", "epoch")
-"""What a line may be numbered by, the finest first."""
+"""Fields that number a line, the finest first."""
 
 _NOT_METRICS = {*STEPS, "time", "timestamp", "ts", "elapsed", "pid", "rank", "seed", "lineno", "level", "severity"}
 _NOT_METRICS |= {f"{prefix}{step}s" for prefix in ("", "num_", "total_", "max_") for step in ("step", "epoch")}
@@ -25,14 +25,14 @@ _NOT_METRICS |= {f"{prefix}{step}s" for prefix in ("", "num_", "total_", "max_")
 
 @dataclass
 class Series:
-    """One metric.
+    """The values of one metric.
 
     Attributes:
-        points: (step, value), in the order in which they were printed.
+        points: (step, value), in the order of the log.
         last: The newest value.
-        low: The smallest of all.
-        high: The largest.
-        count: How many were printed.
+        low: The smallest value.
+        high: The largest value.
+        count: Number of values in the log.
     """
 
     points: list[tuple[float, float]] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Series:
     _every: int = 1
 
     def add(self, step: float, value: float) -> None:
-        """One more value."""
+        """Adds a value."""
         if self.count % self._every == 0:
             self.points.append((step, value))
         self.count += 1
@@ -54,11 +54,11 @@ class Series:
 
 
 class Metrics:
-    """Every series of one job.
+    """All metrics of one job.
 
     Attributes:
-        series: By name; the first `MAX_SERIES` that were printed.
-        by: What the points are numbered by: one of `STEPS`, or "line".
+        series: Series by the metric's name; at most `MAX_SERIES`, the first ones in the log.
+        by: The field that numbers the points: one of `STEPS`, or "line".
     """
 
     def __init__(self) -> None:
@@ -66,28 +66,30 @@ class Metrics:
         self.by = ""
 
     def line(self, fields: Mapping[str, Any]) -> None:
-        """Takes the numbers of one line; a line without any is ignored."""
+        """Adds the numbers of one line; lines without numbers are ignored."""
         numbers = dict(_numbers(fields))
         values = {name: value for name, value in numbers.items() if name not in _NOT_METRICS}
         if not values:
             return
         self.by = self.by or next((name for name in STEPS if name in numbers), "line")
-        for name, value in sorted(values.items()):  # a line travels as protobuf, which keeps no order
+        for name, value in sorted(values.items()):  # protobuf keeps no order of fields
             if name in self.series or len(self.series) < MAX_SERIES:
                 series = self.series.setdefault(name, Series())
                 series.add(numbers.get(self.by, float(series.count + 1)), value)
 
     def publish(self) -> None:
-        """Shows them as an artifact of the run: curves, and the same as a table."""
+        """Writes the artifact `PROJECT-metrics`: line charts and a table."""
         if not self.series:
             return
-        with only_shown():
+        with optional_display():
             create_markdown_artifact(
-                self.markdown(), key=artifact_key("metrics"), description="What the training printed as JSON lines"
+                self.markdown(),
+                key=artifact_key("metrics"),
+                description="Metrics from the script's JSON lines",
             )
 
     def markdown(self) -> str:
-        """Curves of every metric that has more than one value, then a table of all."""
+        """The artifact's Markdown: line charts of metrics with more than one value, then a table of all."""
         curves = {name: series.points for name, series in self.series.items() if len(series.points) > 1}
         image = f"![Curves of {', '.join(curves)}]({as_image(curves, self.by)})\n\n" if curves else ""
         rows = "\n".join(
@@ -98,7 +100,7 @@ class Metrics:
 
 
 def _numbers(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    """Finite numbers, also those one level down, as in `{"metrics": {"loss": 0.3}}`."""
+    """Finite numbers of a line, also those nested once, as in `{"metrics": {"loss": 0.3}}`."""
     found: list[tuple[str, float]] = []
     for name, value in fields.items():
         if isinstance(value, Mapping) and not prefix:

@@ -1,4 +1,4 @@
-"""How far a run is, as a bar on its page: by its steps, and inside the job by what the training prints."""
+"""A run's progress bar: by its finished steps, and during the job by the epochs or steps in its log."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from .artifacts import artifact_key, only_shown
+from .artifacts import artifact_key, optional_display
 
 SHARES = {"fetch": 2, "verify": 5, "freeze": 5, "build": 10, "push": 6, "submit": 2, "watch": 68, "receipt": 2}
-"""Percent of the bar that each step is worth; most of the time is the job's."""
+"""Each step's share of the bar, percent; the job takes most of the time."""
 
 EVERY = 2.0
-"""Seconds between two updates, and before the first: a run that takes less than that has no bar."""
+"""Seconds between updates, and before the first one: shorter runs have no bar."""
 
 _PART = re.compile(r"\b(epoch|step|iteration|iter)s?\b\W{0,4}(\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
 _TOTALS = ("{}s", "total_{}s", "num_{}s", "max_{}s", "total_{}", "max_{}")
 
 
 class Progress:
-    """One run's bar; it never goes back.
+    """The progress bar of one run; it never moves back.
 
     Args:
-        clock: Seconds, as `time.monotonic`.
+        clock: A monotonic clock, seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -42,27 +42,32 @@ class Progress:
 
     @property
     def percent(self) -> float:
-        """From 0 to 100."""
+        """Progress from 0 to 100."""
         return min(100.0, self._done + self._share * self._part)
 
     def begin(self, step: str) -> None:
-        """A step begins."""
+        """A step starts."""
         self._share, self._part = float(SHARES.get(step, 0)), 0.0
         self._write(step)
 
     def inside(self, part: float, words: str) -> None:
-        """The step that runs is this far, from 0 to 1."""
+        """The current step has reached `part`, from 0 to 1."""
         if part > self._part:
             self._part = min(part, 1.0)
             self._write(words)
 
     def finish(self) -> None:
-        """The step that ran has come to its end."""
+        """The current step has ended."""
         self._done += self._share
         self._share = 0.0
 
     def close(self, words: str, *, whole: bool) -> None:
-        """The run has ended; a bar that was shown says how."""
+        """The run has ended; a bar that is shown gets a last text.
+
+        Args:
+            words: The text.
+            whole: Whether the run succeeded; then the bar is full.
+        """
         if whole:
             self._done, self._share = 100.0, 0.0
         if self._artifact:
@@ -73,7 +78,7 @@ class Progress:
         if self._clock() < self._written + EVERY:
             return
         self._written = self._clock()
-        with only_shown():
+        with optional_display():
             if self._artifact is None:
                 made = create_progress_artifact(self.percent, key=artifact_key("progress"), description=words)
                 self._artifact = made if isinstance(made, UUID) else None
@@ -86,7 +91,7 @@ _CURRENT: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 @contextmanager
 def shown(progress: Progress) -> Iterator[None]:
-    """Makes it the bar of every task that runs inside."""
+    """Makes it the current progress bar for tasks that run inside."""
     token = _CURRENT.set(progress)
     try:
         yield
@@ -95,19 +100,19 @@ def shown(progress: Progress) -> Iterator[None]:
 
 
 def current() -> Progress | None:
-    """The bar of the run, if it has one."""
+    """The current progress bar, if there is one."""
     return _CURRENT.get()
 
 
 def part_done(text: str, fields: Mapping[str, Any]) -> tuple[str, float] | None:
-    """What a line of the training says of how far it is.
+    """Reads the training's progress from a log line.
 
     Args:
-        text: As `epoch 3/20`, `Epoch: 3 of 20`, `step 100/1000`.
-        fields: Of a line in JSON, as `{"epoch": 3, "epochs": 20}`.
+        text: The line, as `epoch 3/20`, `Epoch: 3 of 20`, `step 100/1000`.
+        fields: Fields of a JSON line, as `{"epoch": 3, "epochs": 20}`.
 
     Returns:
-        The unit ("epoch", "step" or "iteration") and the part, from 0 to 1; None if the line says nothing.
+        The unit ("epoch", "step" or "iteration") and the progress, from 0 to 1; None for other lines.
     """
     for unit in ("epoch", "step", "iteration"):
         at = _number(fields.get(unit))
@@ -121,5 +126,5 @@ def part_done(text: str, fields: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def _number(value: object) -> float:
-    """What isn't a number is less than any count."""
+    """The value, or -1 if it is no number."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0

@@ -1,10 +1,11 @@
-"""A step's lines: to Prefect's run log, and marked for the command line's progress."""
+"""Log lines of a step: in Prefect's run log, with the step's name for the command line's display."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from typing import cast
+from weakref import finalize
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
@@ -20,8 +21,8 @@ def step_log(step: str, *, level: int = logging.INFO, name: str = "") -> LogFunc
 
     Args:
         step: The step's name.
-        level: Of every line.
-        name: Set apart from the run's other lines by this last part of the logger's name.
+        level: The level of every line.
+        name: Last part of the logger's name, which tells these lines from others of the run.
     """
     try:
         logger = cast("PrefectLogAdapter", get_run_logger())
@@ -33,28 +34,30 @@ def step_log(step: str, *, level: int = logging.INFO, name: str = "") -> LogFunc
 
 
 class PlainErrors(logging.Filter):
-    """Keeps tracebacks out of a run's log where the error's own line says it all; those of faults stay.
+    """Removes tracebacks of `TrainingError` from a run's log, since its message says everything; others stay.
 
-    Prefect writes one for each task that used up its retries, and two for each flow that failed.
+    Prefect logs one for each task that has no retries left, and two for each flow that failed.
     """
 
-    ECHOES = ("Encountered exception during execution", "Engine execution exited with unexpected exception")
-    """Lines of Prefect around a failed flow; its last one, "Finished in state Failed", holds the error's."""
+    REPEATS = ("Encountered exception during execution", "Engine execution exited with unexpected exception")
+    """Lines of Prefect about a failed flow; its last line, "Finished in state Failed", has the error's message too."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is kept; one with a `TrainingError` loses the traceback."""
+        """Whether the record is logged; one with a `TrainingError` loses its traceback."""
         if record.exc_info and isinstance(record.exc_info[1], TrainingError):
             record.exc_info = None
-            return not str(record.msg).startswith(self.ECHOES)
+            return not str(record.msg).startswith(self.REPEATS)
         return True
 
 
-def _plain_errors() -> None:
-    # A logger's filters stay when Prefect sets up its logging again, as it does at several moments.
+def log_plain_errors(owner: object) -> None:
+    """Filters the logs of runs with `PlainErrors` as long as `owner` lives.
+
+    Prefect logs a flow's error after the flow function has ended, so a `with` block ends too early. A local variable
+    of the flow function lasts long enough: the error's traceback keeps it alive until Prefect drops the error.
+    """
+    plain = PlainErrors()
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logger = logging.getLogger(name)
-        if not any(isinstance(found, PlainErrors) for found in logger.filters):
-            logger.addFilter(PlainErrors())
-
-
-_plain_errors()
+        logger.addFilter(plain)  # stays when Prefect sets up its logging again, unlike a handler's filter
+        finalize(owner, logger.removeFilter, plain)

@@ -31,7 +31,7 @@ def test_the_smallest_block() -> None:
 
     assert connection.parent == "projects/my-project-123/locations/europe-west4"
     assert (connection.bucket, connection.settle, connection.poll) == ("models", 45, 5)
-    assert not connection.place.local
+    assert not connection.endpoint.local
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_an_endpoint_on_this_machine_needs_no_credentials(endpoint: str) -> None
     """Plain text, without asking Google who is calling."""
     connection = VertexAI(**GOOD, endpoint=endpoint, token=SecretStr("t")).connection()
 
-    assert connection.place.local
+    assert connection.endpoint.local
     assert connection.jobs.transport.kind == "grpc"
 
 
@@ -89,8 +89,8 @@ def test_a_private_endpoint_is_spoken_to_with_tls() -> None:
     """Anything that is not this machine keeps Google's credentials and TLS."""
     connection = VertexAI(**GOOD, endpoint="https://europe-west4-aiplatform-p.googleapis.com").connection()
 
-    assert not connection.place.local
-    assert connection.place.endpoint == "europe-west4-aiplatform-p.googleapis.com"  # pyright: ignore[reportAttributeAccessIssue]
+    assert not connection.endpoint.local
+    assert connection.endpoint.address == "europe-west4-aiplatform-p.googleapis.com"  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_the_accounts_own_name_is_used_in_messages(service_account_key: dict[str, str]) -> None:
@@ -98,7 +98,7 @@ def test_the_accounts_own_name_is_used_in_messages(service_account_key: dict[str
     block = VertexAI(**GOOD, credentials=GcpCredentials(service_account_info=service_account_key))  # pyright: ignore[reportArgumentType]
     connection = block.connection()
 
-    assert connection.place.account == "serviceAccount:ci@my-project-123.iam.gserviceaccount.com"
+    assert connection.endpoint.account == "serviceAccount:ci@my-project-123.iam.gserviceaccount.com"
     assert connection.jobs.api_endpoint == "europe-west4-aiplatform.googleapis.com"
     assert connection.logs.api_endpoint == "logging.googleapis.com"
 

@@ -28,7 +28,7 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.tasks.reporting.artifacts import artifacts_of
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 from prefect_vertex_training.vertex.job_types import JobRequest
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
     @flow(name="in the cloud")
     def submitted(target: str) -> None:
         runs.append(UUID(str(current_run.id)))
-        place = PlainPlace("my-project-123", "europe-west4", "models", target, None, local=False)
+        place = LocalEndpoint("my-project-123", "europe-west4", "models", target, None, local=False)
         with artifacts_of("tiny"):
             submit(
                 Connection(lambda: place, LOCAL),

@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.blocks.system import Secret
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.flows.checkout import opened
+from prefect_vertex_training.flows.checkout import project_folder
 from prefect_vertex_training.flows.step_runner import Steps
 from prefect_vertex_training.flows.train import train
 
@@ -50,7 +50,7 @@ def repository(tmp_path: Path) -> Path:
 @flow(name="read")
 def read(address: str, ref: str = "", subfolder: str = "", token: Secret[str] | None = None) -> str:
     """The training script as a run would get it."""
-    with opened(address, ref, subfolder, token, home=Home.default(), steps=Steps()) as folder:
+    with project_folder(address, ref, subfolder, token, home=Home.default(), steps=Steps()) as folder:
         return (folder / "train.py").read_text()
 
 
@@ -77,7 +77,9 @@ def test_a_retry_trains_the_commit_of_the_first_attempt(home: Home, repository: 
     def twice() -> None:
         for other in ("one", "two"):
             steps = Steps()
-            with opened(repository.as_uri(), "", "digits", None, home=Home(home.root / other), steps=steps) as folder:
+            with project_folder(
+                repository.as_uri(), "", "digits", None, home=Home(home.root / other), steps=steps
+            ) as folder:
                 said.append(f"{steps.reports[0].state} {(folder / 'train.py').read_text()}")
             commit(repository, "digits/train.py", f"print('after {other}')\n")
 
@@ -158,8 +160,8 @@ def test_a_host_that_is_out_of_reach_is_worth_another_try(home: Home, monkeypatc
     assert caught.value.transient
 
 
-def test_the_road_from_a_repository(home: Home, project: Path, repository: Path) -> None:
-    """The image is called as the subfolder, and knows the commit."""
+def test_the_train_flow_from_a_repository(home: Home, project: Path, repository: Path) -> None:
+    """The image is named after the subfolder and labelled with the commit."""
     shutil.copytree(project, repository / "tiny")
     head = commit(repository, "tiny/more.txt", "")
 

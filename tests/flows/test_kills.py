@@ -70,7 +70,7 @@ def kill_all(pid: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_killed_and_retried_runs_have_one_job_each(campaign: ModuleType, home: Home, tmp_path: Path) -> None:
-    """Four kills of submit and watch, one of the whole road: one job succeeded, none runs, each line once."""
+    """Four kills of submit and watch, one of the whole train flow: one job succeeded, none runs, each line once."""
     image = load("local_vertex", "images").tiny_image(home, tmp_path / "image")
     flows = [
         ("short", {"image": image, "script": campaign.SCRIPT, "args": ["1.5"]}, 4),

@@ -1,4 +1,4 @@
-"""Ways out of a run other than a cancel: the job ends with it, or the run's log says loudly that it does not."""
+"""Runs that end without being cancelled: their job ends too, or the run's log says at error level that it does not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from prefect_vertex_training.vertex.submit.submission import job_key
 
 pytestmark = pytest.mark.prefect
 
-DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+IGNORES_SIGTERM = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
 
 
 @pytest.fixture
@@ -76,13 +78,13 @@ def test_a_job_that_does_not_end_is_said_at_error_level(
     monkeypatch.setattr(watching, "WINDOW", 2.0)
 
     with caplog.at_level(logging.INFO, "prefect"):
-        limited("python3", "-c", DEAF)
+        limited("python3", "-c", IGNORES_SIGTERM)
 
-    (loud,) = [
+    (warning,) = [
         record.getMessage()
         for record in caplog.records
         if record.levelno == logging.ERROR and "cost" in record.getMessage()
     ]
-    assert "/customJobs/" in loud
-    assert "still JOB_STATE_CANCELLING" in loud
-    assert "vertex-training orphans --cancel" in loud
+    assert "/customJobs/" in warning
+    assert "still JOB_STATE_CANCELLING" in warning
+    assert "vertex-training orphans --cancel" in warning

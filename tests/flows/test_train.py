@@ -1,4 +1,4 @@
-"""The whole train flow, with a Prefect server and jobs in local_vertex."""
+"""The whole train flow, with a real Prefect server and a real job in local_vertex."""
 
 from __future__ import annotations
 

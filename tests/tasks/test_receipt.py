@@ -1,4 +1,4 @@
-"""The road's last step: a model in a bucket is an asset of Prefect, one in a folder is not."""
+"""The receipt step: a model in a bucket is a Prefect asset, one in a folder is not."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from prefect.tasks import MaterializingTask
 from prefect_vertex_training.tasks.receipt import page, receipt, receipt_step
 from prefect_vertex_training.vertex.client.connection import Connection
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 from prefect_vertex_training.vertex.job_types import ModelFile, Receipt
 
 
 def connection(buckets: Path | None) -> Connection:
     """Leads nowhere; only its store is looked at."""
-    place = PlainPlace("my-project", "europe-west4", "b", "unix:/nowhere", None, buckets)
+    place = LocalEndpoint("my-project", "europe-west4", "b", "unix:/nowhere", None, buckets)
     return Connection(lambda: place, None)  # pyright: ignore[reportArgumentType]
 
 

@@ -9,7 +9,7 @@ import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex, Wire, serve
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.vertex.client.connection import Connection, Pace
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 from prefect_vertex_training.vertex.job_types import JobRequest
 
 
@@ -39,7 +39,7 @@ def vertex(wire: Wire, clock: Clock) -> TinyVertex:
 @pytest.fixture
 def connection(wire: Wire, vertex: TinyVertex, tmp_path: Path) -> Connection:
     """A connection with the cloud's pace, to the scripted service."""
-    place = PlainPlace("my-project", "europe-west4", "bucket", wire.target, None, tmp_path / "buckets")
+    place = LocalEndpoint("my-project", "europe-west4", "bucket", wire.target, None, tmp_path / "buckets")
     return Connection(lambda: place, PACE)
 
 

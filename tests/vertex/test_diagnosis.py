@@ -8,16 +8,10 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prefect_vertex_training.vertex.diagnosis import (
-    REFUSED,
-    RULES,
-    _Facts,
-    _rule,
-    diagnose,
-    kind_of_refusal,
-    last_exception,
-)
+from prefect_vertex_training.vertex.diagnosis import diagnose, kind_of_refusal
+from prefect_vertex_training.vertex.failure_rules import REFUSED, RULES, Failure, matching_rule
 from prefect_vertex_training.vertex.job_types import Diagnosis, Kind, LogLine, State
+from prefect_vertex_training.vertex.tracebacks import last_exception
 
 EXIT = "The replica workerpool0-0 exited with a non-zero status of {}. Termination reason: {}. To find out more ..."
 TRACEBACK = """Loading
@@ -57,7 +51,7 @@ def raised(exception: str) -> str:
 ONE = EXIT.format(1, "Error")
 
 FAILURES = [
-    (ONE, TRACEBACK, "user_code", "failed with ValueError: no rows. Mend it", False),
+    (ONE, TRACEBACK, "user_code", "failed with ValueError: no rows. Fix it", False),
     (ONE, CHAINED, "user_code", "failed with RuntimeError: training failed: no rows", False),
     (
         ONE,
@@ -182,9 +176,11 @@ def test_every_state_is_mapped(state: State) -> None:
 
 def test_every_kind_is_made_and_no_row_is_dead() -> None:
     """Each row of the table is the first that fits for something; each kind has a row."""
-    seen = [_rule(_Facts("JOB_STATE_FAILED", 3, text, tail.splitlines())) for text, tail, *_ in FAILURES]
-    seen += [_rule(_Facts(state, n, "?", [])) for n in range(17) for state in ("JOB_STATE_FAILED", REFUSED)]
-    seen += [_rule(_Facts(state, 0, "", [])) for state in ("JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")]
+    seen = [
+        matching_rule(Failure("JOB_STATE_FAILED", 3, text, last_exception(lines(tail)))) for text, tail, *_ in FAILURES
+    ]
+    seen += [matching_rule(Failure(state, n, "?")) for n in range(17) for state in ("JOB_STATE_FAILED", REFUSED)]
+    seen += [matching_rule(Failure(state, 0, "")) for state in ("JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")]
 
     assert [rule for rule in RULES if rule not in seen] == []
     assert {rule.kind for rule in RULES} == set(get_args(Kind))
@@ -248,12 +244,6 @@ def test_other_ends_are_told_too(state: str) -> None:
 def test_success_needs_no_diagnosis() -> None:
     """Whatever was printed on the way."""
     assert diagnose("JOB_STATE_SUCCEEDED", 0, "", lines(TRACEBACK)) is None
-
-
-def test_without_a_traceback_there_is_no_exception() -> None:
-    """A line that only looks like one is not taken for one."""
-    assert not last_exception(["ValueError: printed by hand"])
-    assert not last_exception(["Traceback (most recent call last):", '  File "x"'])
 
 
 @given(text=st.text(), tail=st.lists(st.text()), code=st.integers(0, 16))

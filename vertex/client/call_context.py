@@ -1,4 +1,4 @@
-"""Where a call was made, for the messages of those that fail."""
+"""Context of an API call, for error messages."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Where a call was made, for messages.
+class CallContext:
+    """Context of an API call, for error messages.
 
     Attributes:
-        action: What was tried, as "create the training job".
-        resource: What it was tried on: a parent, a job's name, a bucket.
+        action: The attempted action, as "create the training job".
+        resource: The resource of the call: a parent, a job's name, a bucket.
         project: The project's id.
         region: As "europe-west4".
-        account: Who asked, as IAM writes it ("serviceAccount:a@b"); empty when unknown.
-        local: The call went to local_vertex on this machine.
+        account: The caller as an IAM member ("serviceAccount:a@b"); empty when unknown.
+        local: Whether the call went to local_vertex on this machine.
     """
 
     action: str

@@ -1,4 +1,6 @@
-"""The four calls made for a job: each with a deadline, without the client's own retries, errors in our tree.
+"""The four API calls for jobs: create, get, list and cancel.
+
+Each has a deadline, switches the client's own retries off, and raises errors of `core.errors`.
 
 Google's generated client has no default time limit for any of them, and a retried create is a second, paid job.
 """
@@ -25,22 +27,22 @@ T = TypeVar("T")
 
 @contextmanager
 def calling(connection: Connection, action: str, resource: str) -> Iterator[None]:
-    """Maps what Google's clients raise; a connection that gave no answer is made again on its next use."""
+    """Translates errors of Google's clients; after a call without an answer the next call opens new clients."""
     try:
-        with mapped(connection.scene(action, resource)):
+        with mapped(connection.context(action, resource)):
             yield
     except TrainingError as error:
         if error.transient:
-            connection.lost()
+            connection.reset()
         raise
 
 
 def create(connection: Connection, job: CustomJob) -> CustomJob:
-    """Creates a job, which starts it.
+    """Creates a job; that starts it.
 
     Raises:
-        VertexError: Refused: nothing was created.
-        VertexUnavailable, LocalServiceError: When `is_ambiguous` says so the job may exist all the same.
+        VertexError: The request was refused: nothing was created.
+        VertexUnavailable, LocalServiceError: No answer; the job may exist where `is_ambiguous` is true.
     """
     with calling(connection, "create the training job", connection.parent):
         return connection.jobs.create_custom_job(
@@ -49,10 +51,10 @@ def create(connection: Connection, job: CustomJob) -> CustomJob:
 
 
 def get(connection: Connection, name: str) -> CustomJob:
-    """One job as it is now.
+    """Reads one job.
 
     Raises:
-        VertexError: There is none of that name, or it can't be read.
+        VertexError: There is no job of that name, or it may not be read.
         VertexUnavailable, LocalServiceError: No answer.
     """
     with calling(connection, "read the training job", name):
@@ -60,13 +62,13 @@ def get(connection: Connection, name: str) -> CustomJob:
 
 
 def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> list[CustomJob]:
-    """Every job with that value in a label (its key, by default), in any state, oldest first.
+    """Every job with a label of that value (by default the label of its key), in any state, oldest first.
 
-    The answer is checked against the label once more: acting on a filter that was not applied would cancel
-    strangers' jobs.
+    The label of each job in the answer is checked again: if the service ignored the filter, callers would cancel other
+    people's jobs.
 
     Raises:
-        VertexError: The value can't be a label's, or the listing was refused.
+        VertexError: The value is not valid for a label, or the listing was refused.
         VertexUnavailable, LocalServiceError: No answer.
     """
     check_label_value(value)
@@ -75,7 +77,7 @@ def listed(connection: Connection, value: str, *, label: str = KEY_LABEL) -> lis
 
 
 def list_jobs(connection: Connection, wanted: str) -> tuple[list[CustomJob], int]:
-    """Every job that a filter finds, newest first as the service lists them, and how many pages that took.
+    """Every job that matches a filter, newest first as the service lists them, and the number of pages read.
 
     Raises:
         VertexError: The listing was refused.
@@ -92,20 +94,20 @@ def list_jobs(connection: Connection, wanted: str) -> tuple[list[CustomJob], int
 
 
 def age(job: CustomJob) -> tuple[float, str]:
-    """Sorts jobs by their creation; the name decides between two of the same microsecond."""
+    """Sort key: creation time, then name for jobs of the same microsecond."""
     return (seconds(job.create_time), job.name)
 
 
 def seconds(moment: Any) -> float:  # noqa: ANN401 - proto-plus gives its own datetime, or None
-    """Seconds since 1970, 0 for a time that is not set."""
+    """Seconds since 1970; 0 for a time that is not set."""
     return moment.timestamp() if moment else 0.0
 
 
 def request_cancel(connection: Connection, name: str) -> None:
-    """Asks for a job's end; the service answers before it has come.
+    """Requests a job's cancellation; the service answers before the job has ended.
 
     Raises:
-        VertexError: Refused; a job that has ended may refuse, so read its state again.
+        VertexError: Refused. A job that has ended may refuse too, so read its state again.
         VertexUnavailable, LocalServiceError: No answer.
     """
     with calling(connection, "cancel the training job", name):
@@ -113,18 +115,18 @@ def request_cancel(connection: Connection, name: str) -> None:
 
 
 def status_of(error: BaseException) -> grpc.StatusCode | None:
-    """The status code behind one of our errors; None where no call was made."""
+    """The gRPC status code that caused one of our errors; None for errors without a call."""
     cause = error.__cause__
     return code_of(cause) if cause is not None and is_call_error(cause) else None
 
 
 def is_ambiguous(error: BaseException) -> bool:
-    """True when a call failed in a way that leaves open whether it was carried out."""
+    """Whether a failed call may have been carried out all the same."""
     return status_of(error) in AMBIGUOUS
 
 
 def state_of(job: CustomJob) -> State:
-    """A job's state by name; a number that this client doesn't know yet counts as a live, unspecified state."""
+    """A job's state by name; a number unknown to this client counts as unspecified, which is a live state."""
     from google.cloud.aiplatform_v1 import JobState
 
     try:
@@ -134,12 +136,12 @@ def state_of(job: CustomJob) -> State:
 
 
 def error_of(job: CustomJob) -> tuple[int, str]:
-    """A job's error: a gRPC status code's number, 0 for none, and the service's words."""
+    """A job's error: the number of a gRPC status code (0 for none), and the service's message."""
     return (0, "") if job.error is None else (int(job.error.code), str(job.error.message))
 
 
 def is_live(job: CustomJob) -> bool:
-    """True while the job may still work and cost; one that is being cancelled is not counted."""
+    """Whether the job may still run and cost money; a job that is being cancelled is not live."""
     state = state_of(job)
     return state not in TERMINAL and state != "JOB_STATE_CANCELLING"
 
@@ -152,7 +154,7 @@ def patiently(
     sleep: Callable[[float], None],
     patience: float | None = None,
 ) -> T:
-    """Calls `action` until it answers; transient errors are waited out for `patience` seconds, or the connection's."""
+    """Calls `action` until it succeeds; retries transient errors for `patience` seconds (default: the pace's)."""
     end = clock() + (connection.pace.patience if patience is None else patience)
     waits = backoff(base=connection.poll, limit=connection.pace.backoff)
     while True:

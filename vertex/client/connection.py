@@ -1,7 +1,7 @@
-"""What a step needs to talk to a Vertex AI: Google's clients, made on first use, for the cloud or for this machine.
+"""A connection to one Vertex AI service, in the cloud or on this machine: Google's clients, opened on first use.
 
-The local service may be stopped at any moment. A connection then forgets its clients (`lost`); the next call starts the
-service again, and the jobs are found where they were.
+The local service may stop at any moment. `reset` then drops the clients; the next call starts the service again, and
+finds the same jobs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.home import Home
-from .call_context import Scene
-from .endpoints import GooglePlace, Place, PlainPlace, is_plain, local_place
+from .call_context import CallContext
+from .endpoints import Endpoint, GoogleEndpoint, LocalEndpoint, is_plain, local_vertex_endpoint
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often is looked, and how long is waited; all in seconds.
+    """Polling intervals and time limits, all in seconds.
 
     Attributes:
-        settle: How long a create whose answer was lost, or a job missing from a list, may still turn up.
-        poll: Between two looks at a job's state, at first; four times as long for a long job.
-        list_page: What one page of a list of jobs takes at least: 600 reads a minute are allowed, and a watcher of
-            many jobs stays below a tenth of them.
-        log_poll: Between two reads of the log.
-        log_page: What one page of the log takes at least: Cloud Logging allows 60 requests a minute and project.
-        log_overlap: How far back each read of the log looks again: lines arrive out of order.
-        log_drain: How long after the end lines are still waited for.
-        patience: How long answers may fail to come before a watcher gives up.
-        backoff: The longest wait between two tries of a call that gets no answer.
-        deadline: Of one call.
+        settle: The settle window: after it, a job that still does not appear in lists was not created.
+        poll: Interval between reads of a job's state, at first; up to four times as long for a long job.
+        list_page: Minimum time for one page of a job list: 600 reads a minute are allowed, and watching many jobs uses
+            less than a tenth of them.
+        log_poll: Interval between reads of the log.
+        log_page: Minimum time for one page of the log: Cloud Logging allows a project 60 requests a minute.
+        log_overlap: How far each read of the log goes back before the newest line: lines arrive out of order.
+        log_drain: How long to wait for further lines after a job's end.
+        patience: How long calls may go unanswered before a watch gives up.
+        backoff: The longest wait between attempts of a call without an answer.
+        deadline: Time limit of one call.
     """
 
     settle: float
@@ -61,29 +61,29 @@ LOCAL = Pace(settle=1, poll=0.05, log_poll=0.2, log_page=0, log_overlap=1, log_d
 
 
 class Connection:
-    """One Vertex AI: a project and a region, its clients and its pace. Threads may share it.
+    """One Vertex AI service in one project and region: its clients and its pace. Threads may share it.
 
     Args:
-        open_place: Finds where calls go; called on first use, and again after `lost`.
-        pace: How often is looked, and how long is waited.
+        open_endpoint: Finds the service's endpoint; called on first use, and again after `reset`.
+        pace: Polling intervals and time limits.
     """
 
-    def __init__(self, open_place: Callable[[], Place], pace: Pace) -> None:
+    def __init__(self, open_endpoint: Callable[[], Endpoint], pace: Pace) -> None:
         self.pace = pace
-        self._open_place = open_place
+        self._open_endpoint = open_endpoint
         self._cached: dict[str, Any] = {}
         self._lock = threading.RLock()
 
     @classmethod
     def local(cls, home: Home | None = None, *, pace: Pace = LOCAL) -> Connection:
-        """local_vertex on this machine, started when it doesn't run.
+        """Connects to local_vertex on this machine; starts it if necessary.
 
         Raises:
             LocalServiceError: It can't be started.
         """
         chosen = home or Home.default()
-        connection = cls(lambda: local_place(chosen), pace)
-        _ = connection.place
+        connection = cls(lambda: local_vertex_endpoint(chosen), pace)
+        _ = connection.endpoint
         return connection
 
     @classmethod
@@ -100,129 +100,129 @@ class Connection:
         settle: float | None = None,
         backoff: float | None = None,
     ) -> Connection:
-        """Vertex AI in the cloud, or anything that speaks its API.
+        """Connects to Vertex AI in the cloud, or to another server with the same API.
 
         Args:
             project: The project's id.
             region: As "europe-west4".
-            bucket: Where output goes, by name; in the same region.
-            credentials: None for the application default ones.
-            endpoint: None for the region's own. `unix:/path`, `http://host:port` and addresses of this machine are
-                spoken to in plain text and without credentials; anything else with TLS.
-            token: What a server on this machine asks for.
-            pace: None for the cloud's, or a quick one on this machine.
-            settle: Of the pace, when it should be another.
-            backoff: Likewise.
+            bucket: Name of the bucket for output; it must be in the same region.
+            credentials: Google credentials. Default: application default credentials.
+            endpoint: The API's address. Default: the region's own. Connections to `unix:/path`, `http://host:port` and
+                addresses of this machine use plain text without credentials; all others use TLS.
+            token: Access token for a server on this machine.
+            pace: Polling intervals and time limits. Default: `CLOUD`, or `LOCAL` for addresses of this machine.
+            settle: Replaces the pace's settle window.
+            backoff: Replaces the pace's longest wait between attempts.
         """
         plain = endpoint is not None and is_plain(endpoint)
         if plain:
             target = str(endpoint).removeprefix("http://").rstrip("/")
-            place: Place = PlainPlace(project, region, bucket, target, token)
+            chosen: Endpoint = LocalEndpoint(project, region, bucket, target, token)
         else:
-            place = GooglePlace(project, region, bucket, credentials, endpoint)
+            chosen = GoogleEndpoint(project, region, bucket, credentials, endpoint)
         pace = pace or (LOCAL if plain else CLOUD)
         pace = replace(
             pace,
             settle=pace.settle if settle is None else settle,
             backoff=pace.backoff if backoff is None else backoff,
         )
-        return cls(lambda: place, pace)
+        return cls(lambda: chosen, pace)
 
     @property
-    def place(self) -> Place:
-        """Where calls go; a local service is started here when it doesn't run."""
-        return self._once("place", self._open_place)
+    def endpoint(self) -> Endpoint:
+        """The service's endpoint; starts the local service if necessary."""
+        return self._once("endpoint", self._open_endpoint)
 
     @property
     def jobs(self) -> JobServiceClient:
         """Google's client for custom jobs, over gRPC."""
-        return self._once("jobs", self.place.jobs)
+        return self._once("jobs", self.endpoint.jobs)
 
     @property
     def logs(self) -> LoggingServiceV2Client:
-        """Google's client for the jobs' lines, over gRPC."""
-        return self._once("logs", self.place.logs)
+        """Google's client for the jobs' log, over gRPC."""
+        return self._once("logs", self.endpoint.logs)
 
     @property
     def models(self) -> ModelStore:
-        """The buckets that jobs write to."""
-        return self._once("models", lambda: self.place.models(self.scene))
+        """Access to the buckets that jobs write to."""
+        return self._once("models", lambda: self.endpoint.models(self.context))
 
     @property
     def project(self) -> str:
         """The project's id."""
-        return self.place.project
+        return self.endpoint.project
 
     @property
     def region(self) -> str:
         """As "europe-west4"."""
-        return self.place.region
+        return self.endpoint.region
 
     @property
     def bucket(self) -> str:
-        """Where output goes, by name."""
-        return self.place.bucket
+        """Name of the bucket for output."""
+        return self.endpoint.bucket
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The same for connections that ask the same service for the same project and region as the same account."""
-        place = self.place
-        return (place.address, place.project, place.region, place.account)
+        """Equal for connections to the same service, project and region with the same account."""
+        endpoint = self.endpoint
+        return (endpoint.address, endpoint.project, endpoint.region, endpoint.account)
 
     @property
     def parent(self) -> str:
-        """What jobs are created in: `projects/PROJECT/locations/REGION`."""
+        """The parent resource of jobs: `projects/PROJECT/locations/REGION`."""
         return f"projects/{self.project}/locations/{self.region}"
 
     @property
     def settle(self) -> float:
-        """Seconds in which a job that was created may not be listed yet."""
+        """The settle window, seconds: a new job may be missing from lists for that long."""
         return self.pace.settle
 
     @property
     def poll(self) -> float:
-        """Seconds between two looks at a job."""
+        """Seconds between reads of a job's state."""
         return self.pace.poll
 
-    def scene(self, action: str, resource: str) -> Scene:
-        """Where a call is made, for an error's message."""
-        place = self.place
-        return Scene(action, resource, place.project, place.region, place.account, place.local)
+    def context(self, action: str, resource: str) -> CallContext:
+        """Context of a call on this connection, for error messages."""
+        end = self.endpoint
+        return CallContext(action, resource, end.project, end.region, end.account, end.local)
 
     def console(self, name: str) -> str:
-        """Where a person looks at a job in a browser; empty for local_vertex."""
-        if self.place.local:
+        """Address of a job's page in the Google Cloud console; empty for local_vertex."""
+        if self.endpoint.local:
             return ""
         _, _, job = name.rpartition("/")
         base = "https://console.cloud.google.com/vertex-ai/locations"
         return f"{base}/{self.region}/training/{job}?project={self.project}"
 
     def within(self, seconds: float) -> Connection:
-        """The same clients at a pace for somebody who has only so many seconds: no call and no wait outlasts them."""
-        hasty = copy.copy(self)
+        """A copy with the same clients whose calls and waits all end within `seconds`."""
+        limited = copy.copy(self)
         pace = self.pace
-        hasty.pace = replace(
+        limited.pace = replace(
             pace,
             deadline=min(pace.deadline, seconds / 4),
             patience=min(pace.patience, seconds / 2),
             settle=min(pace.settle, seconds / 2),
             backoff=min(pace.backoff, seconds / 10),
         )
-        return hasty
+        return limited
 
     def cancel_command(self, name: str) -> str:
-        """What a person types to cancel a job."""
-        if self.place.local:
+        """The shell command that cancels a job."""
+        if self.endpoint.local:
             return "vertex-training orphans --cancel"
         job = name.rpartition("/")[2]
         return f"gcloud ai custom-jobs cancel {job} --project={self.project} --region={self.region}"
 
-    def lost(self) -> None:
-        """Forgets the clients after a call that got no answer; the next call makes them again.
+    def reset(self) -> None:
+        """Drops the clients of a local service after a call without an answer; the next call opens new ones.
 
-        They are not closed: another thread may be in the middle of a call. A channel ends with its last reference.
+        They are not closed, since another thread may be using them. A channel closes with its last reference.
         """
-        if self._cached.get("place") and self.place.local:
+        if self._cached.get("endpoint") and self.endpoint.local:
             with self._lock:
                 self._cached.clear()
 

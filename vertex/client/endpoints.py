@@ -1,4 +1,4 @@
-"""The Vertex AIs there are: Google's, and a server on this machine. Each makes Google's own clients for itself."""
+"""Endpoints of the Vertex AI API: Google's, and a server on this machine. Each opens Google's own clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...core.errors import VertexError
 from ...core.home import Home
-from .call_context import LOG_IN, Scene
+from .call_context import LOG_IN, CallContext
 
 if TYPE_CHECKING:
     import grpc
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .storage import ModelStore
 
 
-class Place(Protocol):
-    """Makes the clients of one Vertex AI."""
+class Endpoint(Protocol):
+    """One service that offers the Vertex AI API; opens clients for it."""
 
     @property
     def project(self) -> str:
@@ -35,45 +35,45 @@ class Place(Protocol):
 
     @property
     def bucket(self) -> str:
-        """Where output goes, by name."""
+        """Name of the bucket for output."""
         ...
 
     @property
     def account(self) -> str:
-        """Who asks, as IAM writes it; empty when unknown."""
+        """The caller as an IAM member; empty when unknown."""
         ...
 
     @property
     def local(self) -> bool:
-        """Whether it is a server on this machine."""
+        """Whether the service runs on this machine."""
         ...
 
     @property
     def address(self) -> str:
-        """Where the API answers."""
+        """The API's address."""
         ...
 
     def jobs(self) -> JobServiceClient:
-        """Makes a client for custom jobs."""
+        """Opens a client for custom jobs."""
         ...
 
     def logs(self) -> LoggingServiceV2Client:
-        """Makes a client for the jobs' lines."""
+        """Opens a client for the jobs' log."""
         ...
 
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        """Makes a reader for the jobs' buckets."""
+    def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
+        """Opens access to the jobs' buckets."""
         ...
 
 
 def is_plain(endpoint: str) -> bool:
-    """Whether an endpoint is spoken to without TLS and credentials: only on this machine."""
+    """Whether calls to an address use no TLS and no credentials: only on this machine."""
     host = endpoint.removeprefix("http://").rpartition(":")[0].strip("[]")
     return endpoint.startswith(("unix:", "http://")) or host in {"localhost", "127.0.0.1", "::1"}
 
 
-def local_place(home: Home) -> Place:
-    """local_vertex, started when it doesn't run.
+def local_vertex_endpoint(home: Home) -> Endpoint:
+    """The endpoint of local_vertex, which is started if necessary.
 
     Raises:
         LocalServiceError: It can't be started.
@@ -81,16 +81,16 @@ def local_place(home: Home) -> Place:
     from ...local_vertex.lifecycle import ensure_running
 
     service = ensure_running(home)
-    return PlainPlace(service.project, service.region, service.bucket, service.target, None, service.buckets)
+    return LocalEndpoint(service.project, service.region, service.bucket, service.target, None, service.buckets)
 
 
-# The server is near, or gone: a new connection is tried at once.
+# A local server answers at once or not at all, so reconnecting needs no long back-off.
 _OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.initial_reconnect_backoff_ms", 50))
 
 
 @dataclass(slots=True)
-class PlainPlace:
-    """A server on this machine: local_vertex, or a stand-in in a test."""
+class LocalEndpoint:
+    """A server on this machine: local_vertex, or a test's own server."""
 
     project: str
     region: str
@@ -103,13 +103,13 @@ class PlainPlace:
 
     @property
     def address(self) -> str:
-        """See `Place`."""
+        """See `Endpoint`."""
         return self.target
 
     def _channel(self) -> grpc.Channel:
-        """A channel without TLS that no proxy setting leads astray: gRPC obeys http_proxy even for 127.0.0.1.
+        """A channel without TLS and without a proxy: gRPC would use http_proxy even for 127.0.0.1.
 
-        A token is sent with local credentials, for which gRPC itself makes sure that it never leaves this machine.
+        The token travels with local channel credentials, which gRPC accepts only for connections within this machine.
         """
         import grpc
 
@@ -121,14 +121,14 @@ class PlainPlace:
         return grpc.secure_channel(self.target, grpc.composite_channel_credentials(local, token), options=_OPTIONS)
 
     def jobs(self) -> JobServiceClient:
-        """See `Place`."""
+        """See `Endpoint`."""
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
 
         return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
 
     def logs(self) -> LoggingServiceV2Client:
-        """See `Place`."""
+        """See `Endpoint`."""
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
         from google.cloud.logging_v2.services.logging_service_v2.transports import (
             LoggingServiceV2GrpcTransport,
@@ -136,8 +136,8 @@ class PlainPlace:
 
         return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel()))
 
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        """See `Place`."""
+    def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
+        """See `Endpoint`."""
         if self.buckets is not None:
             from .storage import FolderStore
 
@@ -146,13 +146,13 @@ class PlainPlace:
 
         from .storage import CloudStore
 
-        return CloudStore(self.project, AnonymousCredentials(), scene)
+        return CloudStore(self.project, AnonymousCredentials(), context)
 
 
 _SCOPES: Sequence[str] = ("https://www.googleapis.com/auth/cloud-platform",)
 
 
-class GooglePlace:
+class GoogleEndpoint:
     """Vertex AI in the cloud."""
 
     local = False
@@ -168,12 +168,12 @@ class GooglePlace:
 
     @property
     def address(self) -> str:
-        """See `Place`."""
+        """See `Endpoint`."""
         return self.endpoint
 
     @property
     def account(self) -> str:
-        """Who asks, as IAM writes it; empty for a person's own credentials, which don't tell."""
+        """The caller as an IAM member; empty for a user's own credentials, which do not contain it."""
         email = str(getattr(self._given, "service_account_email", "") or "")
         return f"serviceAccount:{email}" if "@" in email else ""
 
@@ -193,19 +193,19 @@ class GooglePlace:
         return self._given
 
     def jobs(self) -> JobServiceClient:
-        """See `Place`."""
+        """See `Endpoint`."""
         from google.cloud.aiplatform_v1 import JobServiceClient
 
         return JobServiceClient(credentials=self._credentials(), client_options={"api_endpoint": self.endpoint})
 
     def logs(self) -> LoggingServiceV2Client:
-        """See `Place`."""
+        """See `Endpoint`."""
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
         return LoggingServiceV2Client(credentials=self._credentials())
 
-    def models(self, scene: Callable[[str, str], Scene]) -> ModelStore:
-        """See `Place`."""
+    def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
+        """See `Endpoint`."""
         from .storage import CloudStore
 
-        return CloudStore(self.project, self._credentials(), scene)
+        return CloudStore(self.project, self._credentials(), context)

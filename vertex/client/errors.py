@@ -1,7 +1,7 @@
-"""Google's errors in our tree: what was wrong, where, and the command that mends it.
+"""Translation of errors of Google's clients to `core.errors`: what was wrong, where, and the command that fixes it.
 
-Whether a retry can help is decided by the status code alone (https://grpc.io/docs/guides/status-codes/), never by the
-text; the text only makes the message better.
+The status code alone decides whether a retry can help (https://grpc.io/docs/guides/status-codes/); the error's text
+only improves the message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import grpc
 
 from ...core.errors import LocalServiceError, TrainingError, VertexError, VertexUnavailable
 from ..diagnosis import kind_of_refusal
-from .call_context import Scene
+from .call_context import CallContext
 from .refusals import explain
 
 Code = grpc.StatusCode
@@ -31,7 +31,7 @@ DEFINITE = frozenset(
         Code.UNIMPLEMENTED,
     }
 )
-"""The service looked at the request and refused it: nothing was created."""
+"""The service refused the request: nothing was created."""
 
 AMBIGUOUS = frozenset(
     {
@@ -44,10 +44,10 @@ AMBIGUOUS = frozenset(
         Code.DATA_LOSS,
     }
 )
-"""The request may have been carried out although no answer came."""
+"""The request may have been carried out although the answer is missing."""
 
 TRANSIENT = AMBIGUOUS | {Code.RESOURCE_EXHAUSTED}
-"""Asking again, later, can help: lost answers, and quotas that refill."""
+"""Trying again later can help: lost answers, and quotas that refill."""
 
 _FROM_HTTP = {
     400: Code.INVALID_ARGUMENT,
@@ -69,7 +69,7 @@ _FROM_HTTP = {
 
 
 def is_call_error(error: BaseException) -> bool:
-    """True for everything that Google's clients raise when a call fails, refused or lost."""
+    """Whether an exception is one that Google's clients raise for a failed call."""
     import google.auth.exceptions
     from google.api_core.exceptions import GoogleAPIError
     from requests.exceptions import RequestException
@@ -79,10 +79,9 @@ def is_call_error(error: BaseException) -> bool:
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
-    """The status code of anything for which `is_call_error` is true.
+    """The gRPC status code of an exception for which `is_call_error` is true.
 
-    Errors with no code of their own are lost connections (UNAVAILABLE), or credentials that can't be used
-    (UNAUTHENTICATED).
+    Exceptions without a code are lost connections (UNAVAILABLE) or unusable credentials (UNAUTHENTICATED).
     """
     import google.auth.exceptions
     from google.api_core.exceptions import GoogleAPICallError
@@ -98,8 +97,8 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 
 @contextmanager
-def mapped(scene: Scene) -> Iterator[None]:
-    """Turns what Google's clients raise into our tree; other errors pass unchanged."""
+def mapped(context: CallContext) -> Iterator[None]:
+    """Translates exceptions of Google's clients; others pass unchanged."""
     try:
         yield
     except TrainingError:
@@ -107,48 +106,47 @@ def mapped(scene: Scene) -> Iterator[None]:
     except Exception as error:
         if not is_call_error(error):
             raise
-        raise translate(error, scene) from error
+        raise translate(error, context) from error
 
 
-def translate(error: BaseException, scene: Scene) -> TrainingError:
-    """Our error for one of Google's: named resource, next step, and whether a retry can help.
+def translate(error: BaseException, context: CallContext) -> TrainingError:
+    """The error of `core.errors` for an exception of Google's clients.
 
     Raises:
-        KeyError: The status code is in none of our tables; a test keeps that from happening.
+        KeyError: The status code is in none of the tables; a test checks that all are.
     """
     code = code_of(error)
     text = _text(error)
-    translated = _unreachable(code, text, scene) if code in AMBIGUOUS else _refused(code, text, scene)
-    if isinstance(translated, VertexError):
-        translated.kind = kind_of_refusal(int(code.value[0]), text)
-    return translated
+    kind = kind_of_refusal(int(code.value[0]), text)
+    return _unreachable(code, text, context, kind) if code in AMBIGUOUS else _refused(code, text, context, kind)
 
 
-def _refused(code: grpc.StatusCode, text: str, scene: Scene) -> VertexError:
-    what, next_step = explain(code, text, scene)
-    kind = VertexUnavailable if code in TRANSIENT else VertexError
-    return kind(what, where=scene.resource, next_step=next_step, detail=text)
+def _refused(code: grpc.StatusCode, text: str, context: CallContext, kind: str) -> VertexError:
+    what, next_step = explain(code, text, context)
+    error = VertexUnavailable if code in TRANSIENT else VertexError
+    return error(what, where=context.resource, next_step=next_step, detail=text, kind=kind)
 
 
-def _unreachable(code: grpc.StatusCode, text: str, scene: Scene) -> TrainingError:
-    if scene.local:
+def _unreachable(code: grpc.StatusCode, text: str, context: CallContext, kind: str) -> TrainingError:
+    if context.local:
         return LocalServiceError(
-            f"the local Vertex AI service was lost while trying to {scene.action}: {code.name} {text}",
-            where=scene.resource,
+            f"the local Vertex AI service was lost while trying to {context.action}: {code.name} {text}",
+            where=context.resource,
             next_step="Run again: its jobs are kept and found again",
             detail=text,
             transient=True,
         )
     return VertexUnavailable(
-        f"Vertex AI gave no answer when asked to {scene.action}: {code.name} {text}",
-        where=scene.resource,
+        f"Vertex AI gave no answer when asked to {context.action}: {code.name} {text}",
+        where=context.resource,
         next_step="Run again in a minute: the job is found again if it was created",
         detail=text,
+        kind=kind,
     )
 
 
 def _text(error: BaseException) -> str:
-    """The service's own words in one line, with the field violations that the text leaves out."""
+    """The service's message in one line, with the field violations that it leaves out."""
     details = getattr(error, "details", None)
     message = getattr(error, "message", None) or (details() if callable(details) else None) or str(error)
     text = " ".join(str(message).split())

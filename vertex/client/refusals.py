@@ -1,6 +1,6 @@
-"""What a refusal means: the service's words, where they were said, and the command that mends it.
+"""Explanations of refused calls: what was refused, and the command that fixes it.
 
-The texts were seen in the wild; one that is not recognised is passed on as it is.
+The patterns come from real answers of the service. A text that none of them matches is shown as it is.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 
 import grpc
 
-from .call_context import LOG_IN, Scene
+from .call_context import LOG_IN, CallContext
 
 Code = grpc.StatusCode
 
@@ -22,41 +22,41 @@ _LOCATION = re.compile(r"valid location ID is `(?P<region>[\w-]+)`")
 _QUOTA = re.compile(r"quota metrics? exceed quota limits?: (?P<metric>[\w./-]+\w)")
 
 
-def _invalid_argument(text: str, scene: Scene) -> tuple[str, str]:
-    """INVALID_ARGUMENT covers bad fields, the wrong endpoint, and (oddly) a missing actAs right."""
+def _invalid_argument(text: str, context: CallContext) -> tuple[str, str]:
+    """INVALID_ARGUMENT means bad fields, the wrong endpoint, or (unexpectedly) a missing actAs permission."""
     if found := _ACT_AS.search(text):
         account = found["account"]
         return (
             f"no permission iam.serviceAccounts.actAs on the service account {account}, or it does not exist",
             (
-                f"Run: gcloud iam service-accounts add-iam-policy-binding {account} --project={scene.project}"
-                f" --member={_member(scene)} --role=roles/iam.serviceAccountUser"
+                f"Run: gcloud iam service-accounts add-iam-policy-binding {account} --project={context.project}"
+                f" --member={_member(context)} --role=roles/iam.serviceAccountUser"
             ),
         )
     if found := _LOCATION.search(text):
         return (
-            f"the endpoint belongs to region {found['region']}, the request to {scene.region}",
+            f"the endpoint belongs to region {found['region']}, the request to {context.region}",
             f"Set the block's region to {found['region']}, or remove its endpoint",
         )
     fields = [f"{match['field']}: {match['message']}" for match in _FIELD.finditer(text)]
     return (
-        f"Vertex AI refused to {scene.action}: {'; '.join(fields) or text}",
+        f"Vertex AI refused to {context.action}: {'; '.join(fields) or text}",
         "Change what is named and run again",
     )
 
 
-def _permission_denied(text: str, scene: Scene) -> tuple[str, str]:
+def _permission_denied(text: str, context: CallContext) -> tuple[str, str]:
     if "has not been used" in text or "is disabled" in text or "SERVICE_DISABLED" in text:
         service = next(iter(re.findall(r"\b[\w-]+\.googleapis\.com\b", text)), "aiplatform.googleapis.com")
         return (
-            f"the API {service} is not enabled in project {scene.project}",
-            f"Run: gcloud services enable {service} --project={scene.project}",
+            f"the API {service} is not enabled in project {context.project}",
+            f"Run: gcloud services enable {service} --project={context.project}",
         )
     found = _PERMISSION.search(text)
-    permission = found["permission"] if found else f"permission to {scene.action}"
-    resource = found["resource"] if found else scene.resource
-    who = scene.account or "the caller"
-    return f"{who} has no {permission} on {resource} ({text})", f"Run: {_grant(permission, scene)}"
+    permission = found["permission"] if found else f"permission to {context.action}"
+    resource = found["resource"] if found else context.resource
+    who = context.account or "the caller"
+    return f"{who} has no {permission} on {resource} ({text})", f"Run: {_grant(permission, context)}"
 
 
 _ROLES = {
@@ -67,70 +67,70 @@ _ROLES = {
 }
 
 
-def _grant(permission: str, scene: Scene) -> str:
+def _grant(permission: str, context: CallContext) -> str:
     service = permission.partition(".")[0]
-    if "://" in scene.resource or service == "storage":
-        bucket = scene.resource.removeprefix("gs://").partition("/")[0]
+    if "://" in context.resource or service == "storage":
+        bucket = context.resource.removeprefix("gs://").partition("/")[0]
         return (
             f"gcloud storage buckets add-iam-policy-binding gs://{bucket}"
-            f" --member={_member(scene)} --role={_ROLES['storage']}"
+            f" --member={_member(context)} --role={_ROLES['storage']}"
         )
-    role = _ROLES.get(service, _ROLES["logging" if "log" in scene.action else "aiplatform"])
-    return f"gcloud projects add-iam-policy-binding {scene.project} --member={_member(scene)} --role={role}"
+    role = _ROLES.get(service, _ROLES["logging" if "log" in context.action else "aiplatform"])
+    return f"gcloud projects add-iam-policy-binding {context.project} --member={_member(context)} --role={role}"
 
 
-def _member(scene: Scene) -> str:
-    return scene.account or "user:YOUR_ADDRESS"
+def _member(context: CallContext) -> str:
+    return context.account or "user:YOUR_ADDRESS"
 
 
-def _unauthenticated(text: str, scene: Scene) -> tuple[str, str]:
-    if scene.local:
+def _unauthenticated(text: str, context: CallContext) -> tuple[str, str]:
+    if context.local:
         return (
             f"local_vertex does not know this client: {text}",
             "Run `vertex-training local start` and use the token it prints",
         )
-    return f"no usable Google credentials to {scene.action}: {text}", LOG_IN
+    return f"no usable Google credentials to {context.action}: {text}", LOG_IN
 
 
-def _resource_exhausted(text: str, scene: Scene) -> tuple[str, str]:
+def _resource_exhausted(text: str, context: CallContext) -> tuple[str, str]:
     found = _QUOTA.search(text)
     if found and "requests" not in found["metric"]:
         return (
-            f"the quota {found['metric']} of project {scene.project} in {scene.region} is used up",
+            f"the quota {found['metric']} of project {context.project} in {context.region} is used up",
             (
                 "Wait for other jobs to end, use another region or machine, or ask for more at"
-                f" https://console.cloud.google.com/iam-admin/quotas?project={scene.project}"
+                f" https://console.cloud.google.com/iam-admin/quotas?project={context.project}"
             ),
         )
-    return f"a quota of {scene.project} is used up: {text}", "Wait a minute and run again"
+    return f"a quota of {context.project} is used up: {text}", "Wait a minute and run again"
 
 
-def _failed_precondition(text: str, scene: Scene) -> tuple[str, str]:
+def _failed_precondition(text: str, context: CallContext) -> tuple[str, str]:
     if "bucket" in text.lower() and ("location" in text or "region" in text):
         return (
-            f"the bucket is not in the job's region {scene.region}: {text}",
+            f"the bucket is not in the job's region {context.region}: {text}",
             (
-                f"Name a bucket in {scene.region}; to make one: gcloud storage buckets create gs://NAME"
-                f" --project={scene.project} --location={scene.region}"
+                f"Name a bucket in {context.region}; to make one: gcloud storage buckets create gs://NAME"
+                f" --project={context.project} --location={context.region}"
             ),
         )
-    return f"Vertex AI can't {scene.action} now: {text}", "Change what is named and run again"
+    return f"Vertex AI can't {context.action} now: {text}", "Change what is named and run again"
 
 
-def _not_found(text: str, scene: Scene) -> tuple[str, str]:
+def _not_found(text: str, context: CallContext) -> tuple[str, str]:
     return (
-        f"not found while trying to {scene.action}: {text}",
-        f"Check the name, the project ({scene.project}) and the region ({scene.region})",
+        f"not found while trying to {context.action}: {text}",
+        f"Check the name, the project ({context.project}) and the region ({context.region})",
     )
 
 
-def _refused(text: str, scene: Scene) -> tuple[str, str]:
-    return f"Vertex AI refused to {scene.action}: {text}", "Change what is named and run again"
+def _refused(text: str, context: CallContext) -> tuple[str, str]:
+    return f"Vertex AI refused to {context.action}: {text}", "Change what is named and run again"
 
 
-def _unimplemented(text: str, scene: Scene) -> tuple[str, str]:
+def _unimplemented(text: str, context: CallContext) -> tuple[str, str]:
     return (
-        f"the endpoint does not offer what is needed to {scene.action}: {text}",
+        f"the endpoint does not offer what is needed to {context.action}: {text}",
         "Check the block's endpoint",
     )
 
@@ -148,10 +148,10 @@ _EXPLANATIONS = {
 }
 
 
-def explain(code: grpc.StatusCode, text: str, scene: Scene) -> tuple[str, str]:
+def explain(code: grpc.StatusCode, text: str, context: CallContext) -> tuple[str, str]:
     """What was refused, and the next step.
 
     Raises:
-        KeyError: The code is not a refusal's.
+        KeyError: The code is not in `errors.DEFINITE`.
     """
-    return _EXPLANATIONS[code](text, scene)
+    return _EXPLANATIONS[code](text, context)

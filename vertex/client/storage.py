@@ -1,4 +1,4 @@
-"""Where models lie: a bucket in the cloud, or a folder that plays one. Both are listed and read the same way."""
+"""Object storage for models: Cloud Storage, or folders on this machine, with one interface."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import VertexError
-from .call_context import Scene
+from .call_context import CallContext
 from .errors import mapped
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class StoredObject:
 
 
 class Document(NamedTuple):
-    """A small object's content, and what tells this version of it from any other; never 0."""
+    """A small object's content and its generation, which changes with every write and is never 0."""
 
     data: bytes
     generation: int
@@ -42,21 +42,21 @@ _LOOK_UP_SECONDS = 30.0
 
 
 class Sink(Protocol):
-    """Takes bytes: a file, or a checksum."""
+    """A destination for bytes: a file, or a checksum."""
 
     def write(self, data: bytes, /) -> int:
-        """Takes all of `data`; returns its length."""
+        """Consumes all of `data`; returns its length."""
         ...
 
 
 class ModelStore(Protocol):
-    """Reads objects by `gs://BUCKET/PREFIX`, and writes small ones beside them."""
+    """Reads objects by `gs://BUCKET/PREFIX`, and writes small documents beside them."""
 
     def objects(self, uri: str) -> list[StoredObject]:
-        """Every object below `uri`, sorted by path; empty when there is none. Folder markers don't count.
+        """Every object below `uri`, sorted by path, without folder markers.
 
         Raises:
-            VertexError: The store refused, or could not be reached (then transient).
+            VertexError: Access was refused, or the storage could not be reached (transient).
         """
         ...
 
@@ -64,12 +64,12 @@ class ModelStore(Protocol):
         """Writes one object's bytes to `sink`, in order and in pieces.
 
         Raises:
-            VertexError: As `objects`; or the object changed, or arrived damaged, while it was read (transient).
+            VertexError: As `objects`; or the object changed or was damaged while it was read (transient).
         """
         ...
 
     def document(self, uri: str) -> Document | None:
-        """A small object; None when there is none.
+        """Reads a small object; None when there is none.
 
         Raises:
             VertexError: As `objects`.
@@ -77,9 +77,9 @@ class ModelStore(Protocol):
         ...
 
     def write(self, uri: str, data: bytes, *, generation: int) -> bool:
-        """Writes a small object if it is still of this generation, 0 for "there is none"; False when it isn't.
+        """Writes a small object if its generation is still `generation` (0: it does not exist); else returns False.
 
-        A call whose answer was lost may be repeated: it is False then, and `document` shows what it wrote.
+        A call whose answer was lost may be repeated. It then returns False, and `document` shows what was written.
 
         Raises:
             VertexError: As `objects`.
@@ -87,20 +87,20 @@ class ModelStore(Protocol):
         ...
 
     def region(self, bucket: str) -> str:
-        """Where the bucket lies, as Cloud Storage writes it ("EUROPE-WEST4", "US"); empty where that can't be told.
+        """The bucket's location, as Cloud Storage writes it ("EUROPE-WEST4", "US"); empty when unknown.
 
         Raises:
-            VertexError: There is no such bucket, or no answer came (then transient).
+            VertexError: There is no such bucket, or no answer came (transient).
         """
         ...
 
     def location(self, uri: str) -> str:
-        """Where a person finds `uri`: a folder's path, or the URI itself."""
+        """The location of `uri` for people: a folder's path, or the URI itself."""
         ...
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """`gs://BUCKET/PREFIX` as bucket and prefix, the prefix without slashes at its ends.
+    """Splits `gs://BUCKET/PREFIX` into bucket and prefix; removes slashes at the prefix's ends.
 
     Raises:
         VertexError: It has another form.
@@ -112,7 +112,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 class FolderStore:
-    """Buckets as folders below one root, as local_vertex keeps them."""
+    """Buckets as folders below one root folder, as local_vertex keeps them."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -125,7 +125,7 @@ class FolderStore:
         return folder
 
     def objects(self, uri: str) -> list[StoredObject]:
-        """See `ModelStore.objects`; files that vanish meanwhile are left out."""
+        """See `ModelStore.objects`; files that are deleted meanwhile are left out."""
         folder = self._folder(uri)
         found = [_stored(path, folder) for path in folder.rglob("*")]
         return sorted((item for item in found if item), key=lambda item: item.path)
@@ -143,7 +143,7 @@ class FolderStore:
             ) from error
 
     def region(self, bucket: str) -> str:  # noqa: ARG002 - the protocol's
-        """See `ModelStore.region`; a folder lies in none."""
+        """See `ModelStore.region`; folders have no region."""
         return ""
 
     def document(self, uri: str) -> Document | None:
@@ -158,7 +158,7 @@ class FolderStore:
         return Document(data, 1 + int.from_bytes(hashlib.sha256(data).digest()[:8]))
 
     def write(self, uri: str, data: bytes, *, generation: int) -> bool:
-        """See `ModelStore.write`; whole or not at all, though two that look at the same instant may both write."""
+        """See `ModelStore.write`; atomic, except that two writers at the same instant may both succeed."""
         found = self.document(uri)
         if (found.generation if found else 0) != generation:
             return False
@@ -174,25 +174,27 @@ def _stored(path: Path, folder: Path) -> StoredObject | None:
     if not path.is_file():
         return None
     status = path.stat()
-    # A file may be given any age (`cp -p`), but not its inode.
+    # `cp -p` can set any modification time, but not the inode's change time.
     return StoredObject(path.relative_to(folder).as_posix(), status.st_size, max(status.st_mtime, status.st_ctime))
 
 
 class CloudStore:
-    """Google Cloud Storage; `STORAGE_EMULATOR_HOST` sends Google's client elsewhere."""
+    """Google Cloud Storage; `STORAGE_EMULATOR_HOST` redirects Google's client to an emulator."""
 
-    def __init__(self, project: str, credentials: Credentials | None, scene: Callable[[str, str], Scene]) -> None:
+    def __init__(
+        self, project: str, credentials: Credentials | None, context: Callable[[str, str], CallContext]
+    ) -> None:
         from google.cloud import storage
 
-        with mapped(scene("open Cloud Storage", f"projects/{project}")):
+        with mapped(context("open Cloud Storage", f"projects/{project}")):
             self._client: Any = storage.Client(project=project, credentials=credentials)
-        self._scene = scene
+        self._context = context
 
     def objects(self, uri: str) -> list[StoredObject]:
         """See `ModelStore.objects`."""
         bucket, prefix = split_uri(uri)
         start = f"{prefix}/" if prefix else ""
-        with mapped(self._scene("list the model's files", uri)):
+        with mapped(self._context("list the model's files", uri)):
             blobs = list(self._client.list_blobs(bucket, prefix=start))
         found = [
             StoredObject(b.name[len(start) :], int(b.size or 0), b.updated.timestamp() if b.updated else 0.0)
@@ -202,16 +204,16 @@ class CloudStore:
         return sorted(found, key=lambda item: item.path)
 
     def read(self, uri: str, sink: Sink) -> None:
-        """See `ModelStore.read`; the client compares what arrives with the checksum that the bucket keeps."""
+        """See `ModelStore.read`; the client verifies the bucket's checksum."""
         bucket, name = split_uri(uri)
-        with mapped(self._scene("read a file of the model", uri)):
+        with mapped(self._context("read a file of the model", uri)):
             self._client.bucket(bucket).blob(name).download_to_file(sink)
 
     def region(self, bucket: str) -> str:
-        """See `ModelStore.region`; who may write objects need not be allowed to ask this."""
+        """See `ModelStore.region`; accounts that may write objects are often not allowed to read this."""
         from google.api_core.exceptions import Forbidden, Unauthorized
 
-        with mapped(self._scene("look up the bucket", f"gs://{bucket}")):
+        with mapped(self._context("look up the bucket", f"gs://{bucket}")):
             try:
                 return str(self._client.get_bucket(bucket, timeout=_LOOK_UP_SECONDS).location or "")
             except (Forbidden, Unauthorized):
@@ -220,18 +222,18 @@ class CloudStore:
     def document(self, uri: str) -> Document | None:
         """See `ModelStore.document`."""
         bucket, name = split_uri(uri)
-        with mapped(self._scene("read a file beside the model", uri)):
+        with mapped(self._context("read a file beside the model", uri)):
             blob = self._client.bucket(bucket).get_blob(name)
             if blob is None:
                 return None
             return Document(blob.download_as_bytes(if_generation_match=blob.generation), int(blob.generation))
 
     def write(self, uri: str, data: bytes, *, generation: int) -> bool:
-        """See `ModelStore.write`; the bucket itself compares (`ifGenerationMatch`)."""
+        """See `ModelStore.write`; Cloud Storage compares the generation (`ifGenerationMatch`)."""
         from google.api_core.exceptions import PreconditionFailed
 
         bucket, name = split_uri(uri)
-        with mapped(self._scene("write a file beside the model", uri)):
+        with mapped(self._context("write a file beside the model", uri)):
             try:
                 self._client.bucket(bucket).blob(name).upload_from_string(
                     data, content_type="application/json", if_generation_match=generation

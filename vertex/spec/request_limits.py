@@ -85,13 +85,12 @@ def _refuse(job: JobDescription, problems: list[Problem]) -> None:
         return
     texts = [f"{problem.field}: {problem.what}" for problem in problems]
     what = texts[0] if len(texts) == 1 else "; ".join(f"{i}. {text}" for i, text in enumerate(texts, 1))
-    error = VertexError(
+    raise VertexError(
         f"Vertex AI would refuse this job: {what}",
         where=job.display_name[:DISPLAY_NAME_LIMIT] or "job request",
         next_step="; ".join(dict.fromkeys(problem.step for problem in problems)),
+        kind="invalid_request",
     )
-    error.kind = "invalid_request"
-    raise error
 
 
 def _problems(job: JobDescription, region: str, *, local: bool) -> Iterator[Problem]:

@@ -25,12 +25,11 @@ def jobs_allowed(job: JobDescription, attempts: int) -> int:
     """
     starts = starts_of_a_job(job)
     if attempts < starts:
-        error = VertexError(
+        raise VertexError(
             f"attempts: {attempts} allowed, and with restarts = {job.restarts!r} and strategy {job.strategy}"
             f" Vertex AI itself may start one job {starts} times",
             where=job.display_name,
             next_step=f"Set attempts to {starts} or more, or restarts to 'none'",
+            kind="invalid_request",
         )
-        error.kind = "invalid_request"
-        raise error
     return attempts // starts

@@ -21,14 +21,13 @@ def check_bucket(connection: Connection) -> None:
     region = connection.models.region(connection.bucket).lower()
     if region in {"", connection.region}:
         return
-    error = VertexError(
+    raise VertexError(
         f"the bucket is in {region}, and the job would run in {connection.region}",
         where=f"gs://{connection.bucket}",
         next_step="Name a bucket there in the VertexAI block: "
         f"gcloud storage buckets create gs://NAME --location={connection.region}",
+        kind="invalid_request",
     )
-    error.kind = "invalid_request"
-    raise error
 
 
 def far_registry(host: str, region: str) -> str:

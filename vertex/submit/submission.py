@@ -92,7 +92,7 @@ def submit(
         VertexError: The request is not valid, or was refused; nothing was created.
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
-    wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.place.local)
+    wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.endpoint.local)
     jobs = _JobsOfKey(connection, key, clock, sleep)
     before = jobs.list_until(intent_time(recorded, clock()) + connection.settle, enough=is_answer)
     if kept := jobs.keep_one(before) or next((job for job in before if state_of(job) in answers), None):

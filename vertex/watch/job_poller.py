@@ -1,9 +1,9 @@
-"""One look for all the jobs that this process watches in one project and region.
+"""One ListCustomJobs call refreshes all jobs that this process watches in one project and region.
 
-600 reads a minute are allowed for a project and region, to everybody together. Up to a handful of jobs are each read
-for themselves, which shows a change at once. From then on one filtered list, in pages of 100 jobs and at most four
-times a minute, tells all of them: a thousand jobs are 40 reads a minute. Whichever watcher finds the last list too old
-makes the next one; no thread of its own has to be kept alive for it.
+Vertex AI allows 600 reads a minute for a project and region, shared by all callers. Up to `FEW` jobs are read one by
+one, so that a change shows at once. More are read together: one filtered list, in pages of 100 jobs and at most four
+times a minute, which is 40 reads a minute for a thousand jobs. There is no polling thread; the first watcher that finds
+the last list too old requests the next one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
 
 FEW = 4
-"""So many jobs are each read for themselves: at most 12 reads a minute each, as one list of them would be."""
+"""Most jobs that are read one by one; each takes at most 12 reads a minute."""
 
 
 @dataclass(slots=True)
@@ -34,11 +34,11 @@ class _Watched:
     created: float = 0.0
 
 
-class Lookout:
-    """What is known of the jobs that are watched; threads share it.
+class JobPoller:
+    """Reads the states of the watched jobs of one service, and their log lines. Threads share it.
 
     Args:
-        connection: Where to.
+        connection: The service.
         clock: Seconds since 1970.
     """
 
@@ -48,8 +48,8 @@ class Lookout:
         self.logs = LogReader(connection, clock)
         self._watched: dict[str, _Watched] = {}
         self._jobs: dict[str, CustomJob] = {}
-        self._of_key: dict[str, list[CustomJob]] = {}
-        self._swept = float("-inf")
+        self._by_key: dict[str, list[CustomJob]] = {}
+        self._listed_at = float("-inf")
         self._due = float("-inf")
         self._failing: float | None = None
         self._error: TrainingError | None = None
@@ -58,63 +58,63 @@ class Lookout:
 
     @property
     def shared(self) -> bool:
-        """Whether the jobs are so many that they are listed together."""
+        """Whether the jobs are read together, in one list."""
         return len(self._watched) > FEW and not (self._error and not is_transient(self._error))
 
     @property
     def wait(self) -> float:
-        """Seconds until the next list may be made."""
+        """Seconds until the next list may be requested."""
         return max(self._due - self.clock(), 0.0)
 
-    def look(self, name: str, created: float) -> CustomJob | None:
-        """The job as it was when last looked at; None when the next list will tell.
+    def read(self, name: str, created: float) -> CustomJob | None:
+        """The job's last known state; None if the next list will show the job.
 
         Args:
-            name: The job's.
-            created: When it was created, or 0 when that isn't known: then it is read for itself once.
+            name: The job's full name.
+            created: When it was created, seconds since 1970; with 0 (unknown) the job is read by itself.
 
         Raises:
             VertexError: There is no such job.
-            VertexUnavailable, LocalServiceError: No answer; in a list, none for the connection's patience.
+            VertexUnavailable, LocalServiceError: No answer; for lists only after the pace's `patience`.
         """
         with self._lock:
             if self.shared and created:
                 watched = self._watched[job_id(name)]
                 watched.created = created
-                self._sweep_if_due()
+                self._list_if_due()
                 if self.shared:
                     job = self._jobs.get(job_id(name))
-                    if job is not None or self._swept < watched.joined:
+                    if job is not None or self._listed_at < watched.joined:
                         return job
         return get(self.connection, name)
 
-    def twins(self, key: str) -> list[CustomJob] | None:
-        """The jobs of a key, as the last list told them; None when there was none, or the jobs are few."""
-        return self._of_key.get(key) if self.shared else None
+    def with_key(self, key: str) -> list[CustomJob] | None:
+        """The jobs of a key in the last list; None if it has none, or if jobs are read one by one."""
+        return self._by_key.get(key) if self.shared else None
 
     def watches(self, name: str) -> bool:
-        """Whether the job is watched already."""
+        """Whether the job is already watched."""
         return job_id(name) in self._watched
 
     def join(self, name: str, cursor: Cursor) -> None:
-        """A job is watched from now on."""
+        """Starts watching a job."""
         self._watched[job_id(name)] = _Watched(self.clock())
         self.logs.join(job_id(name), cursor)
 
     def leave(self, name: str) -> bool:
-        """A job is watched no longer; True when it was the last one."""
+        """Stops watching a job; returns True if it was the last one."""
         del self._watched[job_id(name)]
         self.logs.leave(job_id(name))
         return not self._watched
 
-    def _sweep_if_due(self) -> None:
+    def _list_if_due(self) -> None:
         now, pace = self.clock(), self.connection.pace
         if now < self._due:
             if self._error and self._failing is not None and now - self._failing >= pace.patience:
                 raise self._error
             return
         try:
-            pages = self._sweep(now)
+            pages = self._list(now)
         except TrainingError as error:
             self._error = error
             self._failing = now if self._failing is None else self._failing
@@ -126,42 +126,47 @@ class Lookout:
         self._waits = backoff(base=pace.poll, limit=pace.backoff)
         self._due = now + max(3 * pace.poll, pages * pace.list_page)
 
-    def _sweep(self, now: float) -> int:
-        """Lists all jobs with a key that may be of one of the watched requests; returns how many pages that took."""
+    def _list(self, now: float) -> int:
+        """Lists all jobs of the time of the watched ones; returns the number of pages read."""
         created = [watched.created for watched in list(self._watched.values()) if watched.created]
-        # A job's elder twin may have been created before it, by as long as a create may stay unseen.
+        # An earlier job with the same key may be older than the watched one, by the time that lists may not show it.
         since = datetime.fromtimestamp(min(created) - 4 * self.connection.settle, tz=UTC)
         moment = since.isoformat(timespec="seconds").replace("+00:00", "Z")
         jobs, pages = list_jobs(self.connection, f'(labels.{KEY_LABEL}:*) AND (create_time>="{moment}")')
         self._jobs = {job_id(job.name): job for job in jobs}
-        self._of_key = {}
+        self._by_key = {}
         for job in sorted(jobs, key=lambda job: seconds(job.create_time)):
-            self._of_key.setdefault(job.labels.get(KEY_LABEL, ""), []).append(job)
-        self._swept = now
+            self._by_key.setdefault(job.labels.get(KEY_LABEL, ""), []).append(job)
+        self._listed_at = now
         return pages
 
 
-_LOOKOUTS: dict[Hashable, Lookout] = {}
-_LOCK = threading.Lock()
+class JobPollers:
+    """The pollers of one process: one for each service, project, region and account, while jobs there are watched."""
 
+    def __init__(self) -> None:
+        self._pollers: dict[Hashable, JobPoller] = {}
+        self._lock = threading.Lock()
 
-@contextmanager
-def joined(connection: Connection, name: str, cursor: Cursor, clock: Callable[[], float]) -> Iterator[Lookout]:
-    """This process's lookout for that service, project and region, with the job among those it looks after."""
-    key = connection.identity
-    with _LOCK:
-        lookout = _LOOKOUTS.setdefault(key, Lookout(connection, clock))
-        if lookout.watches(name):  # a second watch of one job has lines of its own to hand on
-            lookout = Lookout(connection, clock)
-        lookout.join(name, cursor)
-    try:
-        yield lookout
-    finally:
-        with _LOCK:
-            if lookout.leave(name) and _LOOKOUTS.get(key) is lookout:
-                del _LOOKOUTS[key]
+    @contextmanager
+    def watching(
+        self, connection: Connection, name: str, cursor: Cursor, clock: Callable[[], float]
+    ) -> Iterator[JobPoller]:
+        """The poller for a connection, which watches the job as long as the `with` block runs."""
+        key = connection.identity
+        with self._lock:
+            poller = self._pollers.setdefault(key, JobPoller(connection, clock))
+            if poller.watches(name):  # a second watch of the same job needs log lines of its own
+                poller = JobPoller(connection, clock)
+            poller.join(name, cursor)
+        try:
+            yield poller
+        finally:
+            with self._lock:
+                if poller.leave(name) and self._pollers.get(key) is poller:
+                    del self._pollers[key]
 
 
 def job_id(name: str) -> str:
-    """The job's own part of its name: the service says the project's number where its id was sent."""
+    """The last part of a job's name; the service answers the project's number before it where its id was sent."""
     return name.rpartition("/")[2]

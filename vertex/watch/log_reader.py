@@ -1,8 +1,8 @@
-"""The jobs' lines from Cloud Logging, each once and as they come; one reader serves every job of a process.
+"""Reads the jobs' log lines from Cloud Logging, each once and as they arrive; one reader serves all jobs of a process.
 
-Lines arrive out of order, so a place in the log is not enough: each read looks again at a job's last few seconds and
-drops what was seen. A project has 60 reads a minute for all its jobs together, so the jobs of one process are asked
-for in one request, each from its own place on.
+Lines arrive out of order, so a position in the log is not enough: each read includes a job's last few seconds again and
+drops lines that were read before. A project may read 60 times a minute for all its jobs together, so one request reads
+the lines of all jobs of a process, each from its own position.
 """
 
 from __future__ import annotations
@@ -24,20 +24,23 @@ if TYPE_CHECKING:
     from google.cloud.logging_v2.types import LogEntry
 
 TAIL = 200
-"""How many of the last lines are kept for a diagnosis."""
+"""Number of last lines that are kept for a diagnosis."""
 
 JOBS_A_REQUEST = 180
-"""A filter has at most 20,000 characters, https://cloud.google.com/logging/quotas; a job takes about 100."""
+"""Most jobs in one request: a filter has at most 20,000 characters, and a job takes about 100 of them.
+
+https://cloud.google.com/logging/quotas
+"""
 
 BURST = 10
-"""Pages that are read one right after the other; a longer log is gone on with when its time has come."""
+"""Most pages that are read without a pause; the rest of a longer log is read later."""
 
 _EXACT = 2**53
-"""Up to here a float tells every whole number from the next."""
+"""Up to this number a float represents every whole number exactly."""
 
 
 class Cursor:
-    """A job's place in its log; a watch that is given the cursor of an earlier one goes on from there."""
+    """A position in a job's log; a watch with the cursor of an earlier one continues there."""
 
     def __init__(self) -> None:
         self.newest = 0.0
@@ -45,7 +48,7 @@ class Cursor:
         self._seen: dict[tuple[float, str], None] = {}
 
     def fresh(self, entries: Iterable[LogEntry], now: float, overlap: float) -> list[LogLine]:
-        """The lines that are new, in the order in which they came."""
+        """The lines that were not read before, in the order of their arrival."""
         lines = []
         for entry in entries:
             mark = _mark(entry)
@@ -53,7 +56,7 @@ class Cursor:
                 continue
             line = _line(entry)
             self._seen[mark] = None
-            # A program may date its lines itself; one from the future must not hide those that follow.
+            # Programs may set a line's time; one in the future must not hide the lines after it.
             self.newest = max(self.newest, min(line.timestamp, now))
             self.tail.append(line)
             lines.append(line)
@@ -64,12 +67,12 @@ class Cursor:
 
 
 class LogReader:
-    """Reads the lines of every job that joined, and keeps each job's until they are taken. Threads may share it.
+    """Reads the log lines of all jobs that have joined, and keeps them until they are taken. Threads may share it.
 
-    Trouble with the log never ends a watch: it is read again later, and a refusal is told once, as a line.
+    A failed read never ends a watch: it is repeated later, and a refusal becomes one line in the job's log.
 
     Args:
-        connection: Where to.
+        connection: The service.
         clock: Seconds since 1970.
     """
 
@@ -80,33 +83,33 @@ class LogReader:
         self.refused: LogLine | None = None
         self._cursors: dict[str, Cursor] = {}
         self._lines: dict[str, deque[LogLine]] = {}
-        self._covered: dict[str, float] = {}
-        self._round: Iterator[None] | None = None
+        self._read_until: dict[str, float] = {}
+        self._pass: Iterator[None] | None = None
         self._failures = 0
         self._reading = threading.Lock()
 
     def join(self, job_id: str, cursor: Cursor) -> None:
-        """From now on this job's lines are read, from its cursor on."""
+        """Starts reading a job's lines, from its cursor on."""
         self._lines[job_id] = deque([self.refused] if self.refused else [])
-        self._covered[job_id] = float("-inf")
+        self._read_until[job_id] = float("-inf")
         self._cursors[job_id] = cursor
 
     def leave(self, job_id: str) -> None:
-        """This job's lines are no longer read."""
-        for kept in (self._cursors, self._lines, self._covered):
+        """Stops reading a job's lines."""
+        for kept in (self._cursors, self._lines, self._read_until):
             kept.pop(job_id, None)
 
     def take(self, job_id: str) -> list[LogLine]:
-        """The lines that came since the last call."""
+        """The lines that arrived since the last call."""
         kept = self._lines[job_id]
         return [kept.popleft() for _ in range(len(kept))]
 
-    def covered(self, job_id: str) -> float:
-        """Up to when everything that the log had of this job was read, seconds since 1970."""
-        return self._covered[job_id]
+    def read_until(self, job_id: str) -> float:
+        """All lines that the log had of this job at this time were read; seconds since 1970."""
+        return self._read_until[job_id]
 
-    def pump(self, *, now: bool = False) -> None:
-        """Reads when it is time to, or `now`; does nothing while another thread reads."""
+    def read_if_due(self, *, now: bool = False) -> None:
+        """Reads if the time for it has come, or at once with `now`; does nothing while another thread reads."""
         if self.refused or not (now or self.clock() >= self.due) or not self._reading.acquire(blocking=False):
             return
         try:
@@ -116,24 +119,24 @@ class LogReader:
 
     def _read(self) -> None:
         pace = self.connection.pace
-        if self._round is None:
-            self._round = self._whole_round(dict(self._cursors))
+        if self._pass is None:
+            self._pass = self._whole_pass(dict(self._cursors))
         pages = 0
         try:
-            for _ in islice(self._round, BURST):
+            for _ in islice(self._pass, BURST):
                 pages += 1
         except TrainingError as error:
-            self._round = None
-            self._give_way(error)
+            self._pass = None
+            self._back_off(error)
             return
         self._failures = 0
         whole = pages < BURST
         if whole:
-            self._round = None
+            self._pass = None
         self.due = self.clock() + max(pace.log_poll if whole else 0.0, pages * pace.log_page)
 
-    def _give_way(self, error: TrainingError) -> None:
-        """Waits longer each time."""
+    def _back_off(self, error: TrainingError) -> None:
+        """Doubles the time to the next read; a refusal ends the reading."""
         self._failures += 1
         self.due = self.clock() + min(60.0, self.connection.pace.log_poll * 2**self._failures)
         if not error.transient:
@@ -141,8 +144,8 @@ class LogReader:
             for lines in list(self._lines.values()):
                 lines.append(self.refused)
 
-    def _whole_round(self, cursors: dict[str, Cursor]) -> Iterator[None]:
-        """Reads what there is of these jobs, a page at each step."""
+    def _whole_pass(self, cursors: dict[str, Cursor]) -> Iterator[None]:
+        """Reads all lines of these jobs; yields after each page."""
         every = list(cursors)
         for first in range(0, len(every), JOBS_A_REQUEST):
             ids = every[first : first + JOBS_A_REQUEST]
@@ -152,11 +155,11 @@ class LogReader:
                     self._keep(job_id, cursors[job_id], entries)
                 yield
             for job_id in ids:
-                if job_id in self._covered:
-                    self._covered[job_id] = began
+                if job_id in self._read_until:
+                    self._read_until[job_id] = began
 
     def _keep(self, job_id: str, cursor: Cursor, entries: Sequence[LogEntry]) -> None:
-        if job_id in self._lines:  # it may have left meanwhile
+        if job_id in self._lines:  # the job may have left meanwhile
             self._lines[job_id].extend(cursor.fresh(entries, self.clock(), self.connection.pace.log_overlap))
 
     def _pages(self, cursors: dict[str, Cursor]) -> Iterator[Sequence[LogEntry]]:
@@ -189,7 +192,7 @@ def _from_place(job_id: str, seconds: float) -> str:
 
 
 def _by_job(page: Sequence[LogEntry], ids: Sequence[str]) -> dict[str, list[LogEntry]]:
-    """A page's entries by the job that wrote them."""
+    """A page's entries, grouped by job."""
     if len(ids) == 1:
         return {ids[0]: list(page)}
     split: dict[str, list[LogEntry]] = {job_id: [] for job_id in ids}
@@ -199,7 +202,7 @@ def _by_job(page: Sequence[LogEntry], ids: Sequence[str]) -> dict[str, list[LogE
 
 
 def _mark(entry: LogEntry) -> tuple[float, str]:
-    """What tells two lines apart; read below proto-plus, whose dates are slow to make for each line."""
+    """Identifies a line. Reads the raw protobuf message, since proto-plus is slow at converting times."""
     raw = type(entry).pb(entry)
     return raw.timestamp.seconds + raw.timestamp.nanos / 1e9, raw.insert_id or raw.text_payload
 
@@ -217,7 +220,7 @@ def _line(entry: LogEntry) -> LogLine:
 
 
 def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
-    """A line as it was printed; of a structured one its `message`, or all of it as JSON."""
+    """The line's text; of a structured line its `message`, or the whole line as JSON."""
     if payload:
         message = payload.get("message")
         text = message if isinstance(message, str) else json.dumps(payload, ensure_ascii=False, sort_keys=True)
@@ -227,7 +230,7 @@ def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """The plain form of a Struct: proto-plus wraps it in its own types, and it has no whole numbers."""
+    """A Struct as plain values: proto-plus wraps it in types of its own, and it stores all numbers as floats."""
     if hasattr(value, "items"):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):

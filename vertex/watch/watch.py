@@ -1,4 +1,4 @@
-"""Following a job to its end by the service's word alone: a job can die before its container starts."""
+"""Follows a job to its end by its state in the service, since a job may fail before its container starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..client.connection import Connection
 from ..diagnosis import diagnose
 from ..job_types import TERMINAL, LogLine, Outcome, State
 from ..submit.submission import CREATES, keep_one
-from .job_poller import Lookout, job_id, joined
+from .job_poller import JobPoller, JobPollers, job_id
 from .log_reader import Cursor
 
 if TYPE_CHECKING:
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PROCESS_POLLERS = JobPollers()
+"""The pollers that all watches of this process share, so that one list serves them all. Empty while none runs."""
+
 SHOWN_TAIL = 50
-"""How many of the last lines an outcome carries."""
+"""Number of last lines in an outcome."""
 
 DRAIN_LIMIT = 60.0
-"""Seconds after a job's end in which new lines are still read."""
+"""Seconds after a job's end in which new lines are still read, once the older ones have been."""
 
 LONGEST_DRAIN = 900.0
-"""Seconds after a job's end in which the lines that it left are read, however many they are."""
+"""Most seconds after a job's end for reading its lines, however many there are."""
 
 
 def watch(
@@ -39,34 +42,36 @@ def watch(
     on_line: Callable[[LogLine], None],
     created: float = 0.0,
     cursor: Cursor | None = None,
+    pollers: JobPollers = PROCESS_POLLERS,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Follows a job until it has ended, and hands on its states and lines.
+    """Follows a job to its end, and passes on its states and log lines.
 
-    Watches in the threads of one process share their reads: see `lookout`.
+    Watches with the same `pollers` share their reads, also across threads.
 
-    While it watches it also keeps the promise of `submit`: other live jobs with the same key are cancelled. When the
-    watched job is the one that goes, its elder is watched instead, and the outcome carries that one's name.
+    Meanwhile it also ensures what `submit` guarantees: other live jobs with the same key are cancelled. If the watched
+    job is the one that gets cancelled, the older job is watched instead, and the outcome has that one's name.
 
     Args:
-        connection: Where to.
-        name: As the service answered it.
+        connection: The service that runs the job.
+        name: The job's full name, as the service answered it.
         on_state: Called with the first state and with every change.
-        on_line: Called with every line of the log, once each.
-        created: When the job was created, seconds since 1970; spares a read where many jobs are watched.
-        cursor: Of an earlier watch of the same job, whose lines are not handed on again.
+        on_line: Called once with every line of the log.
+        created: When the job was created, seconds since 1970; saves a read where many jobs are watched. 0: unknown.
+        cursor: Position of an earlier watch in the same log; its lines are not passed on again. Default: the start.
+        pollers: The pollers that watches share. Default: those of this process.
         clock: Seconds since 1970.
-        sleep: Waits that many seconds.
+        sleep: Waits for a number of seconds.
 
     Returns:
-        How it ended; a failed job is an outcome too, not an exception.
+        How the job ended; a failed job is an outcome too, not an exception.
 
     Raises:
         VertexError: There is no such job, or it may not be read.
-        VertexUnavailable, LocalServiceError: No answer for longer than the connection's patience.
+        VertexUnavailable, LocalServiceError: No answer for longer than the pace's `patience`.
     """
-    return _Watch(connection, name, on_state, on_line, clock, sleep, created, cursor or Cursor()).run()
+    return _Watch(connection, name, on_state, on_line, clock, sleep, pollers, created, cursor or Cursor()).run()
 
 
 @dataclass
@@ -77,100 +82,102 @@ class _Watch:
     on_line: Callable[[LogLine], None]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    pollers: JobPollers
     created: float
     cursor: Cursor
     state: State | None = None
-    lookout: Lookout = field(init=False)
+    poller: JobPoller = field(init=False)
 
     def __post_init__(self) -> None:
         self.since = self.reconciled = self.clock()
 
     def run(self) -> Outcome:
         while True:
-            with joined(self.connection, self.name, self.cursor, self.clock) as lookout:
-                self.lookout = lookout
+            with self.pollers.watching(self.connection, self.name, self.cursor, self.clock) as poller:
+                self.poller = poller
                 found = self._follow()
             if isinstance(found, Outcome):
                 return found
             self.name, self.created, self.cursor = found.name, 0.0, Cursor()
 
     def _follow(self) -> Outcome | CustomJob:
-        """Watches one job until it has ended, or until its elder is the one to watch."""
+        """Watches one job until it has ended, or until an older job with its key has to be watched instead."""
         while True:
-            job = self._patiently(lambda: self.lookout.look(self.name, self.created))
+            job = self._patiently(lambda: self.poller.read(self.name, self.created))
             if job is not None:
                 self.created = seconds(job.create_time)
                 self.cursor.newest = max(self.cursor.newest, self.created)
-                if elder := self._elder(job):
-                    return elder
+                if older := self._older_duplicate(job):
+                    return older
                 if state_of(job) in TERMINAL:
                     return self._ended(job)
-                self._see(state_of(job))
-                self.lookout.logs.pump()
-                self._tell()
+                self._report_state(state_of(job))
+                self.poller.logs.read_if_due()
+                self._pass_on_lines()
             self.sleep(self._interval())
 
     def _patiently(self, action: Callable[[], T], patience: float | None = None) -> T:
         return patiently(action, self.connection, clock=self.clock, sleep=self.sleep, patience=patience)
 
-    def _see(self, state: State) -> None:
+    def _report_state(self, state: State) -> None:
         if state != self.state:
             self.state = state
             self.since = self.clock()
             self.on_state(state)
 
-    def _tell(self) -> bool:
-        """Hands on the lines that came; True when there were some."""
-        lines = self.lookout.logs.take(job_id(self.name))
+    def _pass_on_lines(self) -> bool:
+        """Passes on new lines; returns True if there were any."""
+        lines = self.poller.logs.take(job_id(self.name))
         for line in lines:
             self.on_line(line)
         return bool(lines)
 
     def _interval(self) -> float:
-        """Short after a change, up to four times as long when nothing happens; of many jobs until the next list."""
+        """Seconds until the next read: longer the longer nothing has changed; with lists, until the next one."""
         poll = self.connection.poll
         longer = min(max(poll, (self.clock() - self.since) / 40), 4 * poll)
-        return max(self.lookout.wait, poll) if self.lookout.shared else longer
+        return max(self.poller.wait, poll) if self.poller.shared else longer
 
-    def _elder(self, job: CustomJob) -> CustomJob | None:
-        """The job that counts instead of this one, if there is one; looked for now and then, and at the end.
+    def _older_duplicate(self, job: CustomJob) -> CustomJob | None:
+        """The older job with the same key that counts instead of this one, if there is one.
 
-        A job may be listed late, so one look after the create is not enough. Trouble with this look never ends a
-        watch: the next one makes up for it, and the last one is patient.
+        Lists may show a job late, so checking once after the create is not enough: it is checked now and then, and at
+        the job's end. An error in this check never ends a watch, since it is repeated; the last one is retried.
         """
         key = job.labels.get(KEY_LABEL)
         ended = state_of(job) in TERMINAL
         if not key:
             return None
-        twins = self.lookout.twins(key)
-        if twins is None and not (ended or self.clock() >= self.reconciled + self.connection.settle):
+        with_key = self.poller.with_key(key)
+        if with_key is None and not (ended or self.clock() >= self.reconciled + self.connection.settle):
             return None
         self.reconciled = self.clock()
         try:
             kept = self._patiently(
-                lambda: keep_one(self.connection, listed(self.connection, key) if twins is None else twins),
+                lambda: keep_one(self.connection, listed(self.connection, key) if with_key is None else with_key),
                 patience=None if ended else 0.0,
             )
         except TrainingError:
             return None
         if kept is None or kept.name == job.name or (ended and state_of(job) != "JOB_STATE_CANCELLED"):
             return None
-        # A job of a later attempt is no elder of one that somebody cancelled on purpose.
+        # The job of a later attempt does not replace one that somebody cancelled on purpose.
         latest = seconds(job.create_time) + CREATES * self.connection.settle
         return kept if seconds(kept.create_time) <= latest else None
 
     def _drain(self, quiet: float) -> None:
-        """Reads what the log has, and what still comes until nothing came for `quiet` seconds.
+        """Reads the rest of the log until no line has arrived for `quiet` seconds.
 
-        Ends a minute after all was read in any case: a process that outlives its job may talk for ever.
+        Ends a minute after the existing lines were read in any case, since a process that outlives its job may go on
+        writing.
         """
-        logs, asked = self.lookout.logs, self.clock()
+        logs, asked = self.poller.logs, self.clock()
         end, limit = asked + quiet, asked + LONGEST_DRAIN
         while True:
-            logs.pump(now=not self.lookout.shared)
+            logs.read_if_due(now=not self.poller.shared)
             now = self.clock()
-            whole = logs.covered(job_id(self.name)) >= asked
-            if self._tell():
+            whole = logs.read_until(job_id(self.name)) >= asked
+            if self._pass_on_lines():
                 end = now + quiet
             if whole:
                 limit = min(limit, asked + DRAIN_LIMIT)
@@ -180,9 +187,9 @@ class _Watch:
 
     def _ended(self, job: CustomJob) -> Outcome:
         state = state_of(job)
-        # A minute lies between the program's end and this state; only a failure's last words are worth more waiting.
+        # This state follows the program's end by a minute, so only the last lines of a failure are worth more waiting.
         self._drain(0.0 if state == "JOB_STATE_SUCCEEDED" else self.connection.pace.log_drain)
-        self._see(state)  # after its last lines, as a person reads it
+        self._report_state(state)  # after the last lines, the order in which people read it
         tail = list(self.cursor.tail)
         code, text = error_of(job)
         return Outcome(

@@ -60,5 +60,5 @@ def test_the_bar_never_goes_back(moves: list[str | float]) -> None:
 
 
 def test_the_steps_fill_the_bar() -> None:
-    """Every step of the road together are the whole."""
+    """The shares of all steps add up to 100 percent."""
     assert sum(SHARES.values()) == 100

@@ -9,7 +9,7 @@ from fixtures.scripted_vertex import TinyVertex, Wire
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.calls import get
 from prefect_vertex_training.vertex.client.connection import CLOUD, LOCAL, Connection
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 
 
 def test_a_token_is_sent_to_a_server_that_asks_for_one(wire: Wire, vertex: TinyVertex) -> None:
@@ -38,7 +38,7 @@ def test_a_proxy_setting_does_not_lead_a_local_call_away(
 def test_a_lost_service_is_looked_for_again(wire: Wire, vertex: TinyVertex, tmp_path: Path) -> None:
     """The call that finds nobody is transient; the next one asks anew where the service is."""
     targets = [f"unix:{tmp_path}/nobody", wire.target]
-    connection = Connection(lambda: PlainPlace("p", "r", "b", targets.pop(0), None), LOCAL)
+    connection = Connection(lambda: LocalEndpoint("p", "r", "b", targets.pop(0), None), LOCAL)
     name = vertex.add().name
 
     with pytest.raises(LocalServiceError) as caught:
@@ -53,11 +53,11 @@ def test_clients_are_made_once_and_only_when_needed(wire: Wire, vertex: TinyVert
     """Making a connection opens nothing; its clients stay."""
     opened: list[int] = []
 
-    def open_place() -> PlainPlace:
+    def open_endpoint() -> LocalEndpoint:
         opened.append(1)
-        return PlainPlace("p", "r", "b", wire.target, None)
+        return LocalEndpoint("p", "r", "b", wire.target, None)
 
-    connection = Connection(open_place, LOCAL)
+    connection = Connection(open_endpoint, LOCAL)
     assert opened == []
     assert connection.jobs is connection.jobs
     assert connection.parent == "projects/p/locations/r"

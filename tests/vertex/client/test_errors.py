@@ -13,14 +13,14 @@ from google.api_core import exceptions
 from google.rpc.error_details_pb2 import BadRequest
 from prefect_vertex_training.core.errors import LocalServiceError, TrainingError, VertexError, VertexUnavailable
 from prefect_vertex_training.vertex.client import errors
-from prefect_vertex_training.vertex.client.call_context import Scene
+from prefect_vertex_training.vertex.client.call_context import CallContext
 from prefect_vertex_training.vertex.client.calls import get
 from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 from prefect_vertex_training.vertex.client.errors import translate
 
 JOB = "projects/my-project/locations/europe-west4/customJobs/1"
-SCENE = Scene(
+CONTEXT = CallContext(
     "create the training job", JOB, "my-project", "europe-west4", "serviceAccount:ci@my-project.iam.gserviceaccount.com"
 )
 FAILURES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
@@ -31,7 +31,7 @@ def test_every_status_code_is_mapped(code: grpc.StatusCode) -> None:
     """A code in none of the tables, or in two, would be guessed at."""
     assert (code in errors.DEFINITE) != (code in errors.AMBIGUOUS)
 
-    error = translate(exceptions.from_grpc_status(code, "words"), SCENE)
+    error = translate(exceptions.from_grpc_status(code, "words"), CONTEXT)
 
     assert error.transient == (code in errors.TRANSIENT)
     assert isinstance(error, VertexUnavailable) == error.transient
@@ -60,7 +60,7 @@ def test_every_exception_of_the_client_library_has_a_code(name: str) -> None:
     """Also those that come from HTTP, as Cloud Storage's do."""
     error = getattr(exceptions, name)("words")
 
-    assert isinstance(translate(error, SCENE), TrainingError)
+    assert isinstance(translate(error, CONTEXT), TrainingError)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_every_exception_of_the_client_library_has_a_code(name: str) -> None:
 def test_errors_without_a_code(error: Exception, transient: bool) -> None:
     """Bad credentials are final, lost connections are not."""
     assert errors.is_call_error(error)
-    assert transient == translate(error, SCENE).transient
+    assert transient == translate(error, CONTEXT).transient
 
 
 def test_own_mistakes_are_not_disguised(connection: Connection) -> None:
     """A programming error is no trouble of the service's."""
-    with pytest.raises(ZeroDivisionError), errors.mapped(SCENE):
+    with pytest.raises(ZeroDivisionError), errors.mapped(CONTEXT):
         _ = 1 / 0
 
 
@@ -154,7 +154,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("code", "text", "parts"), MISTAKES)
 def test_messages_name_what_and_the_next_step(code: grpc.StatusCode, text: str, parts: list[str]) -> None:
     """The service's recorded words become one line with the resource and the command."""
-    said = str(translate(exceptions.from_grpc_status(code, text), SCENE))
+    said = str(translate(exceptions.from_grpc_status(code, text), CONTEXT))
 
     assert "\n" not in said
     assert "\t" not in said
@@ -167,16 +167,16 @@ def test_field_violations_are_told_even_when_the_text_is_not() -> None:
     detail = BadRequest(field_violations=[violation])
     error = exceptions.InvalidArgument("Request contains an invalid argument.", details=[detail])
 
-    assert "job_spec.network: not a network" in str(translate(error, SCENE))
+    assert "job_spec.network: not a network" in str(translate(error, CONTEXT))
 
 
 def test_a_forbidden_bucket_names_the_buckets_command() -> None:
     """Cloud Storage speaks HTTP; its 403 is the same refusal."""
-    scene = Scene("list the model's files", "gs://models/run/model", "p", "r")
+    context = CallContext("list the model's files", "gs://models/run/model", "p", "r")
     error = exceptions.Forbidden(
         "403 GET https://storage: ci@p does not have storage.objects.list access to the Google Cloud Storage bucket."
     )
-    said = translate(error, scene)
+    said = translate(error, context)
 
     assert isinstance(said, VertexError)
     assert "gcloud storage buckets add-iam-policy-binding gs://models --member=user:" in str(said)
@@ -184,8 +184,8 @@ def test_a_forbidden_bucket_names_the_buckets_command() -> None:
 
 def test_a_lost_local_service_says_what_happens_next() -> None:
     """On this machine the service is ours: it is transient, and says that nothing is lost."""
-    scene = Scene("create the training job", JOB, "local", "here", local=True)
-    error = translate(exceptions.ServiceUnavailable("connection refused"), scene)
+    context = CallContext("create the training job", JOB, "local", "here", local=True)
+    error = translate(exceptions.ServiceUnavailable("connection refused"), context)
 
     assert isinstance(error, LocalServiceError)
     assert error.transient
@@ -194,7 +194,7 @@ def test_a_lost_local_service_says_what_happens_next() -> None:
 
 def test_a_stuck_call_ends_at_its_deadline(wire: Wire, vertex: TinyVertex) -> None:
     """The generated client has no time limit of its own: a service that hangs must not hang the caller."""
-    place = PlainPlace("p", "r", "b", wire.target, None)
+    place = LocalEndpoint("p", "r", "b", wire.target, None)
     connection = Connection(lambda: place, replace(LOCAL, deadline=0.05))
 
     with vertex.lock, pytest.raises(LocalServiceError, match="DEADLINE_EXCEEDED"):

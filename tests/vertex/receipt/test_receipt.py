@@ -35,7 +35,7 @@ Save = Callable[[str, bytes], None]
 @pytest.fixture
 def in_folder(connection: Connection) -> Save:
     """Saves into the folder that plays the bucket."""
-    root = connection.place.buckets  # pyright: ignore[reportAttributeAccessIssue]
+    root = connection.endpoint.buckets  # pyright: ignore[reportAttributeAccessIssue]
 
     def save(path: str, data: bytes) -> None:
         target = root / "bucket" / path

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.vertex.client.calls import listed
 from prefect_vertex_training.vertex.client.connection import Connection, Pace
-from prefect_vertex_training.vertex.client.endpoints import PlainPlace
+from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint
 from prefect_vertex_training.vertex.job_types import JobRequest, SubmittedJob
 from prefect_vertex_training.vertex.submit.submission import job_key, keep_one, submit
 
@@ -124,7 +124,7 @@ class Stage:
 
     def connection(self, actor: Actor | None = None) -> Connection:
         """To this service; an actor's calls stop."""
-        place = PlainPlace("p", "europe-west4", "b", self.wire.target, None)
+        place = LocalEndpoint("p", "europe-west4", "b", self.wire.target, None)
         connection = Connection(lambda: place, PACE)
         if actor is not None:
             client = SteppingClient(transport=place.jobs().transport)

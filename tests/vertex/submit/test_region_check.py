@@ -25,7 +25,7 @@ def name(
     """What the connection's bucket is called in the object store, which has none of that name yet."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
     name = f"r{hashlib.md5(str(tmp_path).encode()).hexdigest()[:20]}"
-    monkeypatch.setattr(connection.place, "bucket", name)
+    monkeypatch.setattr(connection.endpoint, "bucket", name)
     connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.scene)
     return name
 

@@ -12,9 +12,9 @@ from google.cloud.aiplatform_v1 import CustomJob, JobState
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.connection import CLOUD, Connection
 from prefect_vertex_training.vertex.submit.submission import job_key
-from prefect_vertex_training.vertex.watch.job_poller import Lookout, job_id, joined
+from prefect_vertex_training.vertex.watch.job_poller import JobPoller, job_id
 from prefect_vertex_training.vertex.watch.log_reader import Cursor
-from prefect_vertex_training.vertex.watch.watch import watch
+from prefect_vertex_training.vertex.watch.watch import PROCESS_POLLERS, watch
 
 RUNNING = JobState.JOB_STATE_RUNNING
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -28,19 +28,19 @@ def connection(connection: Connection) -> Connection:
 
 
 @pytest.fixture
-def lookout(connection: Connection, clock: Clock) -> Lookout:
+def poller(connection: Connection, clock: Clock) -> JobPoller:
     """One that nobody has joined."""
-    return Lookout(connection, clock)
+    return JobPoller(connection, clock)
 
 
 @pytest.fixture
-def fleet(vertex: TinyVertex, lookout: Lookout) -> Callable[[int], list[CustomJob]]:
+def fleet(vertex: TinyVertex, poller: JobPoller) -> Callable[[int], list[CustomJob]]:
     """Makes so many running jobs and watches them."""
 
     def run(count: int) -> list[CustomJob]:
         jobs = [vertex.add(job_key("fleet", str(i)), RUNNING) for i in range(count)]
         for job in jobs:
-            lookout.join(job.name, Cursor())
+            poller.join(job.name, Cursor())
         return jobs
 
     return run
@@ -52,7 +52,7 @@ def crowd(connection: Connection, vertex: TinyVertex, clock: Clock) -> Iterator[
     with ExitStack() as stack:
         for i in range(5):
             other = vertex.add(job_key("crowd", str(i)), RUNNING)
-            stack.enter_context(joined(connection, other.name, Cursor(), clock))
+            stack.enter_context(PROCESS_POLLERS.watching(connection, other.name, Cursor(), clock))
         yield
 
 
@@ -62,13 +62,13 @@ def created(job: CustomJob) -> float:
 
 
 def test_a_thousand_jobs_stay_below_a_tenth_of_the_quota(
-    fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock
+    fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock
 ) -> None:
     """Each is looked at every few seconds for three minutes, and the lists that takes are below 60 a minute."""
     jobs = fleet(1000)
 
     for _ in range(36):
-        seen = [lookout.look(job.name, created(job)) for job in jobs]
+        seen = [poller.read(job.name, created(job)) for job in jobs]
         clock.now += 5
 
     assert [job.name for job in jobs] == [job.name for job in seen if job]
@@ -76,43 +76,43 @@ def test_a_thousand_jobs_stay_below_a_tenth_of_the_quota(
     assert len(vertex.calls) <= 3 * 60
 
 
-def test_a_few_jobs_are_each_read_at_once(fleet, lookout: Lookout, vertex: TinyVertex) -> None:
+def test_a_few_jobs_are_each_read_at_once(fleet, poller: JobPoller, vertex: TinyVertex) -> None:
     """With four jobs a change of state shows at the next look."""
     jobs = fleet(4)
-    lookout.look(jobs[0].name, created(jobs[0]))
+    poller.read(jobs[0].name, created(jobs[0]))
     jobs[0].state = JobState.JOB_STATE_SUCCEEDED
 
-    seen = lookout.look(jobs[0].name, created(jobs[0]))
+    seen = poller.read(jobs[0].name, created(jobs[0]))
 
     assert seen is not None
     assert seen.state == JobState.JOB_STATE_SUCCEEDED
     assert vertex.calls == ["get", "get"]
 
 
-def test_an_end_is_told_by_the_next_list(fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock) -> None:
+def test_an_end_is_told_by_the_next_list(fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock) -> None:
     """Of many jobs none needs a read of its own, not even at its end."""
     jobs = fleet(10)
-    lookout.look(jobs[3].name, created(jobs[3]))
+    poller.read(jobs[3].name, created(jobs[3]))
     jobs[3].state = JobState.JOB_STATE_FAILED
     clock.now += 15
 
-    seen = lookout.look(jobs[3].name, created(jobs[3]))
+    seen = poller.read(jobs[3].name, created(jobs[3]))
 
     assert seen is not None
     assert seen.state == JobState.JOB_STATE_FAILED
     assert vertex.calls == ["list", "list"]
 
 
-def test_a_job_that_joins_waits_for_the_next_list(fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock) -> None:
+def test_a_job_that_joins_waits_for_the_next_list(fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock) -> None:
     """A sweep that is still being submitted costs no read for each new job."""
     jobs = fleet(5)
-    lookout.look(jobs[0].name, created(jobs[0]))
+    poller.read(jobs[0].name, created(jobs[0]))
     clock.now += 1
     (late,) = fleet(1)
 
-    first = lookout.look(late.name, created(late))
+    first = poller.read(late.name, created(late))
     clock.now += 15
-    second = lookout.look(late.name, created(late))
+    second = poller.read(late.name, created(late))
 
     assert first is None
     assert second is not None
@@ -120,51 +120,51 @@ def test_a_job_that_joins_waits_for_the_next_list(fleet, lookout: Lookout, verte
 
 
 def test_a_job_that_lists_do_not_show_is_read_for_itself(
-    fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock
+    fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock
 ) -> None:
     """A list that lags behind makes no watch wait for it."""
     fleet(5)
     late = vertex.add(job_key("late"), RUNNING, lag=60)
-    lookout.join(late.name, Cursor())
+    poller.join(late.name, Cursor())
 
-    seen = lookout.look(late.name, created(late))
+    seen = poller.read(late.name, created(late))
 
     assert seen is not None
     assert vertex.calls == ["list", "get"]
 
 
-def test_lists_that_fail_leave_what_was_known(fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock) -> None:
+def test_lists_that_fail_leave_what_was_known(fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock) -> None:
     """One watcher's bad luck is not everybody's; only trouble for ten minutes is an error, for all of them."""
     jobs = fleet(6)
-    lookout.look(jobs[0].name, created(jobs[0]))
+    poller.read(jobs[0].name, created(jobs[0]))
     vertex.refusals = {"list": [UNAVAILABLE] * 10_000}
 
     for _ in range(40):
         clock.now += 15
-        assert lookout.look(jobs[1].name, created(jobs[1])) is not None
+        assert poller.read(jobs[1].name, created(jobs[1])) is not None
     clock.now += 30
 
     for job in jobs:
         with pytest.raises(LocalServiceError):
-            lookout.look(job.name, created(job))
+            poller.read(job.name, created(job))
 
 
-def test_where_lists_are_refused_each_job_is_read(fleet, lookout: Lookout, vertex: TinyVertex) -> None:
+def test_where_lists_are_refused_each_job_is_read(fleet, poller: JobPoller, vertex: TinyVertex) -> None:
     """An account that may read jobs and not list them still sees its jobs."""
     jobs = fleet(6)
     vertex.refusals = {"list": [grpc.StatusCode.PERMISSION_DENIED]}
 
-    assert all(lookout.look(job.name, created(job)) for job in jobs)
+    assert all(poller.read(job.name, created(job)) for job in jobs)
     assert vertex.calls == ["list", *["get"] * 6]
 
 
-def test_a_job_that_is_gone_is_an_error(fleet, lookout: Lookout) -> None:
+def test_a_job_that_is_gone_is_an_error(fleet, poller: JobPoller) -> None:
     """A job that was deleted is told, though the others are listed."""
     fleet(6)
-    lookout.join("projects/4711/locations/here/customJobs/9", Cursor())
+    poller.join("projects/4711/locations/here/customJobs/9", Cursor())
 
     with pytest.raises(VertexError, match="not found"):
-        lookout.look("projects/4711/locations/here/customJobs/9", 1_700_000_000.0)
+        poller.read("projects/4711/locations/here/customJobs/9", 1_700_000_000.0)
 
 
 def test_a_watch_among_many_reports_its_end(crowd, connection: Connection, vertex: TinyVertex, clock: Clock) -> None:
@@ -224,7 +224,7 @@ def test_a_duplicate_is_seen_in_the_list_of_many(
 
 
 def test_the_logs_of_a_thousand_jobs_are_six_requests(
-    fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock
+    fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock
 ) -> None:
     """Each job gets its own lines, in order and once, within sixty requests a minute for all of them."""
     jobs = fleet(1000)
@@ -235,24 +235,24 @@ def test_the_logs_of_a_thousand_jobs_are_six_requests(
             vertex.say(f"line {minute}", job=job_id(job.name))
         for _ in range(60):
             clock.now += 1
-            lookout.logs.pump()
+            poller.logs.read_if_due()
         for job in jobs:
-            got[job.name] += [line.message for line in lookout.logs.take(job_id(job.name))]
+            got[job.name] += [line.message for line in poller.logs.take(job_id(job.name))]
 
     assert all(lines == (["line 0", "line 1", "line 2"] if i % 10 == 0 else []) for i, lines in enumerate(got.values()))
     assert vertex.calls.count("log") <= 60 * (clock() - begin) / 60
     assert max(map(len, vertex.log_filters)) <= 20_000
 
 
-def test_a_talkative_job_keeps_the_pace(fleet, lookout: Lookout, vertex: TinyVertex, clock: Clock) -> None:
+def test_a_talkative_job_keeps_the_pace(fleet, poller: JobPoller, vertex: TinyVertex, clock: Clock) -> None:
     """A backlog of 40,000 lines is read on and on within the quota, and none of it is lost."""
     (job,) = fleet(1)
     for i in range(40_000):
         vertex.say(str(i), at=clock() - 1 + i / 1e5)
     begin, lines = clock(), []
     while len(lines) < 40_000 and clock() < begin + 600:
-        lookout.logs.pump()
-        lines += lookout.logs.take(job_id(job.name))
+        poller.logs.read_if_due()
+        lines += poller.logs.take(job_id(job.name))
         clock.now += 1
 
     assert [line.message for line in lines] == [str(i) for i in range(40_000)]

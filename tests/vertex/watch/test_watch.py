@@ -171,7 +171,7 @@ def test_the_last_words_of_a_failed_job_are_waited_for(watching, vertex: TinyVer
 
     assert "ValueError: no data" == seen.messages[-1] == outcome.tail[-1]
     assert outcome.diagnosis
-    assert str(outcome.diagnosis) == "the training code failed with ValueError: no data. Mend it and run again"
+    assert str(outcome.diagnosis) == "the training code failed with ValueError: no data. Fix it and run again"
     assert not outcome.diagnosis.retryable
 
 
@@ -299,16 +299,18 @@ def test_a_duplicate_listed_late_is_cancelled_while_watching(
     assert other.state == JobState.JOB_STATE_CANCELLED
 
 
-def test_the_younger_of_two_watchers_follows_the_elder_job(watching, script, vertex: TinyVertex, clock: Clock) -> None:
+def test_the_watcher_of_a_newer_duplicate_follows_the_older_job(
+    watching, script, vertex: TinyVertex, clock: Clock
+) -> None:
     """When the watched job is the duplicate, the watch goes on with the one that stays and reports that one's end."""
-    elder = vertex.add(KEY, JobState.JOB_STATE_RUNNING, lag=30)
+    older = vertex.add(KEY, JobState.JOB_STATE_RUNNING, lag=30)
     clock.now += 0.1
     mine = vertex.add(KEY, JobState.JOB_STATE_RUNNING)
-    script(elder, *[JobState.JOB_STATE_RUNNING] * 15, JobState.JOB_STATE_SUCCEEDED)
+    script(older, *[JobState.JOB_STATE_RUNNING] * 15, JobState.JOB_STATE_SUCCEEDED)
 
     outcome = watching(mine.name)
 
-    assert (elder.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
+    assert (older.name, "JOB_STATE_SUCCEEDED") == (outcome.name, outcome.state)
     assert mine.state == JobState.JOB_STATE_CANCELLED
 
 

@@ -1,0 +1,184 @@
+"""Results of steps that Prefect keeps: JSON with the type and version of what it holds, checked when it is read.
+
+A record in Prefect's result storage names the serializer that decodes it, and Prefect uses whichever it names. Some run
+code: `pickle`, or `json` with a function of the writer's choice. Anyone who may write to a shared storage could so run
+code on every worker. Therefore a record of this package's steps and flows is decoded only if it names exactly the
+serializer of its reader. Any other is set aside with one line in the log, and the step is done again. That includes
+records that an earlier version of this package wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from importlib import import_module
+from typing import Any
+
+from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
+from prefect.serializers import Serializer
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ..blocks.prefect_private import check_stored_results
+from ..core import errors
+from ..core.errors import ResultError, TrainingError
+
+PACKAGE = __name__.split(".", maxsplit=1)[0]
+
+_DOCUMENTS = ({"holds", "version", "value"}, {"holds", "version", "error"})
+_METADATA = frozenset({"storage_key", "expiration", "serializer", "prefect_version", "storage_block_id"})
+
+
+class StepResult(Serializer):
+    """Prefect serializer for one type of result.
+
+    Attributes:
+        type: The name under which Prefect finds this class.
+        holds: The dataclass of the result, as a path inside this package ("flows.result.TrainingResult"), or "str".
+        version: Version of that class's fields; results of other versions are refused.
+    """
+
+    type: str = Field(default="vertex-training", frozen=True)
+    holds: str = Field(pattern=r"^(str|[a-z_.]+\.[A-Z]\w+)$")
+    version: int = 1
+
+    def dumps(self, obj: Any) -> bytes:  # noqa: ANN401 - Prefect's signature
+        """Encodes a result, or the exception that ended a step.
+
+        Raises:
+            TypeError: It is of another type.
+        """
+        if isinstance(obj, BaseException):
+            return self._document(error=_encoded_error(obj))
+        if not isinstance(obj, self._class()):
+            raise TypeError(f"a result of type {type(obj).__name__} where {self.holds} was expected")
+        return self._document(value=_plain(obj))
+
+    def loads(self, blob: bytes) -> Any:  # noqa: ANN401 - Prefect's signature
+        """Decodes a result; an exception comes back as an exception.
+
+        Raises:
+            ResultError: It has another type, version or form.
+        """
+        document = _json_object(blob)
+        if (document.get("holds"), document.get("version")) != (self.holds, self.version):
+            raise _refused(f"it holds {document.get('holds')} of version {document.get('version')}")
+        if "error" in document:
+            return _decoded_error(document["error"])
+        try:
+            found = TypeAdapter(self._class()).validate_json(json.dumps(document.get("value")), strict=True)
+        except ValidationError as error:
+            raise _refused(f"it is no {self.holds}: {error.errors()[0]['msg']}") from None
+        # Pydantic fills in missing fields and ignores unknown ones: both are signs of another version.
+        if _json_object(self._document(value=_plain(found))) != document:
+            raise _refused(f"it has other fields than {self.holds}")
+        return found
+
+    def _document(self, **content: Any) -> bytes:  # noqa: ANN401 - JSON
+        return json.dumps({"holds": self.holds, "version": self.version, **content}).encode()
+
+    def _class(self) -> type[Any]:
+        if self.holds == "str":
+            return str
+        module, _, name = self.holds.rpartition(".")
+        return getattr(import_module(f"{PACKAGE}.{module}"), name)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def _encoded_error(error: BaseException) -> dict[str, Any] | str:
+    """Our errors with all their arguments; of any other only the text."""
+    if type(error) is _error_class(type(error).__name__) and isinstance(error, TrainingError):
+        return {"class": type(error).__name__, **error.arguments()}
+    return f"{type(error).__name__}: {error}"
+
+
+def _decoded_error(encoded: object) -> TrainingError | str:
+    """An error of `core.errors`; a text, for which Prefect has an exception of its own.
+
+    Raises:
+        ResultError: It is neither.
+    """
+    if isinstance(encoded, str):
+        return encoded
+    arguments = dict(encoded) if isinstance(encoded, dict) else {}
+    error_class = _error_class(str(arguments.pop("class", "")))
+    plain = all(isinstance(value, (str, int, float, type(None))) for value in arguments.values())
+    if error_class is None or not plain:
+        raise _refused("it holds an unknown error")
+    try:
+        return error_class(**arguments)
+    except TypeError:
+        raise _refused("it holds an error with other fields") from None
+
+
+def _error_class(name: str) -> type[TrainingError] | None:
+    found = getattr(errors, name, None)
+    return found if isinstance(found, type) and issubclass(found, TrainingError) else None
+
+
+def checked(data: bytes, reader: Serializer) -> bytes:
+    """The record for Prefect to decode, if its reader's serializer is a `StepResult`; any other passes unchanged.
+
+    Raises:
+        ResultError: The record names another serializer, or is no record of a `StepResult`.
+    """
+    if not isinstance(reader, StepResult):
+        return data
+    try:
+        record = _json_object(data)
+        if record.keys() in _DOCUMENTS:  # Prefect stores results of flows without metadata
+            reader.loads(data)
+            return json.dumps(record).encode()
+        metadata = record.get("metadata", record)
+        _check_metadata(metadata, reader)
+        if metadata is not record:
+            _check_result(record, reader)
+    except ResultError as error:
+        _report(error, reader)
+        raise
+    # Written anew: what was checked is what Prefect decodes, even if the data has a key twice.
+    return json.dumps(record).encode()
+
+
+def _check_metadata(metadata: object, reader: StepResult) -> None:
+    if not isinstance(metadata, dict) or not metadata.keys() <= _METADATA:
+        raise _refused("it is no record of a result")
+    named = metadata.get("serializer")
+    if named != reader.model_dump():
+        kind = named.get("type") if isinstance(named, dict) else named
+        raise _refused(f"it names the serializer {str(kind)[:40]!r}, or another version")
+
+
+def _check_result(record: dict[str, Any], reader: StepResult) -> None:
+    # Prefect also reads an older form, whose top-level keys replace those of the metadata.
+    if record.keys() != {"metadata", "result"} or not isinstance(record["result"], str):
+        raise _refused("it is no record of a result")
+    reader.loads(record["result"].encode())
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _refused("it is not JSON")
+    return found
+
+
+def _refused(why: str) -> ResultError:
+    return ResultError(f"a kept result can't be used: {why}", next_step="Run again: the step is then done again")
+
+
+def _report(error: ResultError, reader: StepResult) -> None:
+    """One line in the run's log, where a step is about to be done again."""
+    context = TaskRunContext.get()
+    if context is not None and context.result_store.serializer == reader:
+        step = context.task.name
+        get_run_logger(context).warning("%s; %s is done again", error.what, step, extra={"step": step})
+
+
+check_stored_results(checked)
