@@ -7,8 +7,8 @@ from typing import Any
 
 from prefect.blocks.core import Block
 
-from ..blocks.prefect_private import document_id
 from ..core.errors import ProjectError
+from ..prefect_private import document_id
 from ..project.source import is_git
 
 

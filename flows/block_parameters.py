@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic_core import core_schema
 
-from ..blocks.prefect_private import document_id_in, load_document
 from ..core.home import Home
+from ..prefect_private import document_id_in, load_document
 from ..vertex.client.connection import Connection
 
 if TYPE_CHECKING:

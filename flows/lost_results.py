@@ -12,8 +12,8 @@ from prefect.logging import get_run_logger
 from prefect.results import ResultStore
 from prefect.tasks import Task
 
-from ..blocks.prefect_private import document_name, store_of_step
 from ..core.errors import ResultError
+from ..prefect_private import document_name, store_of_step
 
 
 class FinishedSteps:

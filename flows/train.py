@@ -22,7 +22,7 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
-from ..tasks.step_results import StepResult
+from ..tasks.step_results import step_result
 from ..tasks.verify import verify as verify_step
 from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
@@ -149,4 +149,4 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
 
 
 # An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.
-train.result_serializer = StepResult(holds="flows.result.TrainingResult")
+train.result_serializer = step_result("flows.result.TrainingResult")

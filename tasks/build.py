@@ -19,14 +19,12 @@ from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, copyable
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 
 # The target itself is the cache of images. Prefect's cache would have to be checked against it anyway, and doesn't
 # know what other machines built, so the step asks the target and ends as Cached by itself.
-@task(
-    name="build", cache_policy=NO_CACHE, result_serializer=StepResult(holds="images.oci.image_types.BuiltImage"), **STEP
-)
+@task(name="build", cache_policy=NO_CACHE, result_serializer=step_result("images.oci.image_types.BuiltImage"), **STEP)
 def build(make_plan: PlanFactory) -> BuiltImage:
     """Builds the image, unless its target has it already; of two runs at once, one builds.
 

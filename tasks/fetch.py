@@ -24,7 +24,7 @@ from ..project.git import revision
 from ..project.source import is_commit, repository_name
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 _NETWORK = re.compile(
     r"resolve host|timed? ?out|connect to|connection|early EOF|hung up|unexpected disconnect|HTTP 5\d\d|error: 5\d\d",
@@ -42,7 +42,7 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     return f"fetch-{flow_run.id}"
 
 
-@task(name="fetch", cache_key_fn=_key, result_serializer=StepResult(holds="str"), **STEP)
+@task(name="fetch", cache_key_fn=_key, result_serializer=step_result("str"), **STEP)
 def fetch(address: str, ref: str, token: Secret[str] | None, folder: Path) -> str:
     """Clones a branch, tag or commit into `folder`; returns the commit.
 

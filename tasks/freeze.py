@@ -13,7 +13,7 @@ from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
@@ -26,7 +26,7 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
     return f"freeze-{engine.request_key(project.root, project.settings, project.dependencies)}"
 
 
-@task(name="freeze", cache_key_fn=_key, result_serializer=StepResult(holds="project.dependencies.freeze.Lock"), **STEP)
+@task(name="freeze", cache_key_fn=_key, result_serializer=step_result("project.dependencies.freeze.Lock"), **STEP)
 def freeze(project: Project, refresh: bool = False) -> Lock:
     """Resolves the project's list of dependencies. An unchanged list keeps its versions until `refresh`.
 

@@ -14,12 +14,10 @@ from .docker_engine import docker_engine
 from .image_plan import PlanFactory
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 
-@task(
-    name="push", cache_policy=NO_CACHE, result_serializer=StepResult(holds="images.oci.image_types.BuiltImage"), **STEP
-)
+@task(name="push", cache_policy=NO_CACHE, result_serializer=step_result("images.oci.image_types.BuiltImage"), **STEP)
 def push(make_plan: PlanFactory, image: BuiltImage) -> BuiltImage:
     """Sends the blobs that the target lacks, then the manifest, then the tags: the target has the image whole or not.
 

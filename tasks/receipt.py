@@ -18,12 +18,12 @@ from .reporting.artifacts import artifact_key, copyable, optional_display
 from .reporting.events import model_event
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 _OPTIONS = {
     "name": "receipt",
     "cache_policy": NO_CACHE,
-    "result_serializer": StepResult(holds="vertex.job_types.Receipt"),
+    "result_serializer": step_result("vertex.job_types.Receipt"),
     **STEP,
 }
 

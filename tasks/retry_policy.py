@@ -27,4 +27,4 @@ STEP: dict[str, Any] = {
     "retry_condition_fn": retry_if_transient,
     "persist_result": True,
 }
-"""Options of every step's `@task`, beside its `result_serializer`, a `StepResult`."""
+"""Options of every step's `@task`, beside its `result_serializer`, from `step_result`."""

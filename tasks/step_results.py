@@ -11,36 +11,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
 from prefect.serializers import Serializer
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from ..blocks.prefect_private import check_stored_results
 from ..core import errors
 from ..core.errors import ResultError, TrainingError
+from ..prefect_private import check_stored_results
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
 
 _DOCUMENTS = ({"holds", "version", "value"}, {"holds", "version", "error"})
+_TYPE = "vertex-training"
 _METADATA = frozenset({"storage_key", "expiration", "serializer", "prefect_version", "storage_block_id"})
 
 
 class StepResult(Serializer):
-    """Prefect serializer for one type of result.
+    """Prefect serializer for one type of result; `step_result` makes one.
 
     Attributes:
-        type: The name under which Prefect finds this class.
+        type: Names the type of the result and its version. Prefect's API keeps nothing else of a serializer.
         holds: The dataclass of the result, as a path inside this package ("flows.result.TrainingResult"), or "str".
         version: Version of that class's fields; results of other versions are refused.
     """
 
-    type: str = Field(default="vertex-training", frozen=True)
-    holds: str = Field(pattern=r"^(str|[a-z_.]+\.[A-Z]\w+)$")
-    version: int = 1
+    type: str = Field(default=_TYPE, frozen=True)
+    holds: ClassVar[str] = "str"
+    version: ClassVar[int] = 1
 
     def dumps(self, obj: Any) -> bytes:  # noqa: ANN401 - Prefect's signature
         """Encodes a result, or the exception that ended a step.
@@ -84,6 +86,21 @@ class StepResult(Serializer):
         return getattr(import_module(f"{PACKAGE}.{module}"), name)
 
 
+@cache
+def step_result(holds: str, version: int = 1) -> StepResult:
+    """The serializer for results of one type.
+
+    Args:
+        holds: The dataclass of the result, as a path inside this package, or "str".
+        version: To be raised when a change of the class makes older results unusable.
+    """
+    name = f"{_TYPE}:{holds}:{version}"
+    # Prefect finds a serializer by its `type`, so each type needs a class of its own.
+    made = create_model(name, __base__=StepResult, type=(str, Field(default=name, frozen=True)))
+    made.holds, made.version = holds, version
+    return made()
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
@@ -120,14 +137,16 @@ def _error_class(name: str) -> type[TrainingError] | None:
 
 
 def checked(data: bytes, reader: Serializer) -> bytes:
-    """The record for Prefect to decode, if its reader's serializer is a `StepResult`; any other passes unchanged.
+    """The record for Prefect to decode; what readers with other serializers than a `StepResult` read passes unchanged.
 
     Raises:
-        ResultError: The record names another serializer, or is no record of a `StepResult`.
+        ResultError: The record names another serializer than its reader's, or is no record of one.
     """
-    if not isinstance(reader, StepResult):
+    if not reader.type.startswith(_TYPE):
         return data
     try:
+        if not isinstance(reader, StepResult):
+            raise _refused(f"nothing here defines {reader.type}")
         record = _json_object(data)
         if record.keys() in _DOCUMENTS:  # Prefect stores results of flows without metadata
             reader.loads(data)
@@ -173,7 +192,7 @@ def _refused(why: str) -> ResultError:
     return ResultError(f"a kept result can't be used: {why}", next_step="Run again: the step is then done again")
 
 
-def _report(error: ResultError, reader: StepResult) -> None:
+def _report(error: ResultError, reader: Serializer) -> None:
     """One line in the run's log, where a step is about to be done again."""
     context = TaskRunContext.get()
     if context is not None and context.result_store.serializer == reader:

@@ -21,13 +21,13 @@ from .reporting.failure_page import report_refusal
 from .reporting.job_page import report_job
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 from .stop_job import WINDOW, is_stopped, stop
 
 
 # Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs
 # counts changes when one fails. Looking that up costs two requests.
-@task(name="submit", cache_policy=NO_CACHE, result_serializer=StepResult(holds="vertex.job_types.SubmittedJob"), **STEP)
+@task(name="submit", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.SubmittedJob"), **STEP)
 def submit(connection: Connection, request: JobRequest, key: str, allowed: int = 1, least: int = 1) -> SubmittedJob:
     """Creates the job of the current attempt, or adopts the one that exists.
 

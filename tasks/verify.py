@@ -13,7 +13,7 @@ from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 
 if TYPE_CHECKING:
     from ..project.local_run.verify import VerifyReport
@@ -30,7 +30,7 @@ def _key(context: TaskRunContext, parameters: dict[str, Any]) -> str:  # noqa: A
 @task(
     name="verify",
     cache_key_fn=_key,
-    result_serializer=StepResult(holds="project.local_run.verify.VerifyReport"),
+    result_serializer=step_result("project.local_run.verify.VerifyReport"),
     **STEP,
 )
 def verify(project: Project, args: list[str]) -> VerifyReport:

@@ -22,7 +22,7 @@ from .reporting.logged_lines import logged_lines
 from .reporting.step_log import step_log
 from .reporting.training_log import TrainingLog
 from .retry_policy import STEP
-from .step_results import StepResult
+from .step_results import step_result
 from .stop_job import WINDOW, stop
 
 
@@ -39,7 +39,7 @@ class WatchProgress:
         self.log: TrainingLog | None = None
 
 
-@task(name="watch", cache_policy=NO_CACHE, result_serializer=StepResult(holds="vertex.job_types.Outcome"), **STEP)
+@task(name="watch", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.Outcome"), **STEP)
 def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | None = None) -> Outcome:
     """Follows the job to its end. A retry continues with the same job, and logs no line a second time.
 

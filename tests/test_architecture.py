@@ -61,7 +61,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},
-    "vertex/diagnosis": {"core", "vertex/job_types"},
+    "vertex/failure_rules": {"vertex/job_types"},
+    "vertex/tracebacks": {"vertex/job_types"},
+    "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
     "vertex/submit": {
@@ -76,11 +78,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
     "vertex": {"core"},
     # Prefect around the engines.
-    "blocks": {"core", "images", "vertex"},
+    "prefect_private": set(),
+    "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "vertex"},
-    "tasks": {"core", "project", "images", "vertex", "blocks"},
-    "flows": {"core", "project", "images", "vertex", "blocks", "tasks"},
-    "deployments": {"core", "project", "blocks", "flows"},
+    "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
+    "flows": {"core", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
+    "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
 }
 
@@ -220,6 +223,6 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_layers_cover_the_folders_at_the_root() -> None:
     """The table names no folder that is gone."""
-    tops = {part.split("/")[0] for part in MAY_IMPORT} - {".", "__main__"}
+    tops = {part.split("/")[0] for part in MAY_IMPORT} - {".", "__main__", "prefect_private"}
 
     assert tops == set(top_level_folders())

@@ -98,7 +98,7 @@ def test_packages_of_every_kind(demo_project, make_wheel, publish, run, tmp_path
 
 
 def test_every_tool_reads_it(demo_project, publish, docker_registry, tmp_path: Path) -> None:
-    """Skopeo copies it, umoci unpacks what skopeo copied, buildah pulls it."""
+    """Skopeo copies it, umoci unpacks what skopeo copyable, buildah pulls it."""
     for tool in ("skopeo", "umoci", "buildah"):
         if shutil.which(tool) is None:
             missing("registry", f"{tool} is not here; apt-get install {tool}")

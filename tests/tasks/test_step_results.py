@@ -26,7 +26,7 @@ from prefect_vertex_training.images.oci.image_types import BuiltImage, LayerRepo
 from prefect_vertex_training.project.dependencies.freeze import Lock
 from prefect_vertex_training.project.dependencies.translate import Entry
 from prefect_vertex_training.project.local_run.verify import VerifyReport
-from prefect_vertex_training.tasks.step_results import PACKAGE, StepResult
+from prefect_vertex_training.tasks.step_results import PACKAGE, step_result
 from prefect_vertex_training.vertex.job_types import Diagnosis, ModelFile, Outcome, Receipt, SubmittedJob
 
 STEPS = ["fetch", "verify", "freeze", "build", "push", "submit", "watch", "receipt"]
@@ -55,7 +55,7 @@ RESULTS: dict[str, Any] = {
 @pytest.mark.parametrize("holds", RESULTS)
 def test_each_result_comes_back_as_it_was(holds: str) -> None:
     """Type and values, nested ones included; the stored form is JSON that names its type and version."""
-    serializer = StepResult(holds=holds)
+    serializer = step_result(holds)
     stored = serializer.dumps(RESULTS[holds])
     found = serializer.loads(stored)
 
@@ -84,7 +84,7 @@ def test_every_step_and_the_flow_have_their_own_type() -> None:
 )
 def test_errors_come_back_with_all_they_know(error: TrainingError) -> None:
     """A failed step's exception is kept in the same form."""
-    serializer = StepResult(holds="vertex.job_types.Outcome")
+    serializer = step_result("vertex.job_types.Outcome")
     found = serializer.loads(serializer.dumps(error))
 
     assert (type(found), found.arguments()) == (type(error), error.arguments())
@@ -92,13 +92,13 @@ def test_errors_come_back_with_all_they_know(error: TrainingError) -> None:
 
 def test_other_exceptions_come_back_as_text() -> None:
     """Their classes are not imported by a name from the storage."""
-    serializer = StepResult(holds="str")
+    serializer = step_result("str")
 
     assert serializer.loads(serializer.dumps(KeyError("x"))) == "KeyError: 'x'"
 
 
 LOCK_RECORD = {"holds": "project.dependencies.freeze.Lock", "version": 1}
-VALUE = json.loads(StepResult(holds=LOCK_RECORD["holds"]).dumps(LOCK))["value"]
+VALUE = json.loads(step_result(LOCK_RECORD["holds"]).dumps(LOCK))["value"]
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_anything_else_is_refused(document: Any) -> None:
     blob = document if isinstance(document, bytes) else json.dumps(document).encode()
 
     with pytest.raises(ResultError, match="can't be used"):
-        StepResult(holds=LOCK_RECORD["holds"]).loads(blob)
+        step_result(LOCK_RECORD["holds"]).loads(blob)
 
 
 def test_a_result_of_another_type_is_not_written() -> None:
     """The mistake shows where it is made, and not in a later run."""
     with pytest.raises(TypeError, match="Lock"):
-        StepResult(holds=LOCK_RECORD["holds"]).dumps({"text": ""})
+        step_result(LOCK_RECORD["holds"]).dumps({"text": ""})
 
 
 # What a writer to the storage can try: each changes a record so that Prefect alone would run `touch FILE`.
@@ -210,8 +210,8 @@ def plain_object(record: dict[str, Any], file: Path) -> str:
 def another_steps_result(record: dict[str, Any], file: Path) -> str:
     """A valid record of another step."""
     holds = "vertex.job_types.SubmittedJob"
-    record["metadata"]["serializer"] = StepResult(holds=holds).model_dump()
-    return json.dumps({**record, "result": StepResult(holds=holds).dumps(RESULTS[holds]).decode()})
+    record["metadata"]["serializer"] = step_result(holds).model_dump()
+    return json.dumps({**record, "result": step_result(holds).dumps(RESULTS[holds]).decode()})
 
 
 def written_by_an_earlier_version(record: dict[str, Any], file: Path) -> str:
@@ -243,7 +243,7 @@ def change(folder: Path, how: Callable[[dict[str, Any], Path], str], file: Path)
     for path in records:
         record = json.loads(path.read_text())
         if "metadata" not in record:  # a flow's, which Prefect stores without its metadata
-            metadata = {"serializer": StepResult(holds=record["holds"]).model_dump(), "prefect_version": "3.8.8"}
+            metadata = {"serializer": step_result(record["holds"]).model_dump(), "prefect_version": "3.8.8"}
             record = {"metadata": metadata, "result": path.read_text()}
         path.write_text(how(record, file))
 
@@ -281,7 +281,7 @@ def test_a_changed_record_is_set_aside_and_the_step_done_again(
     @task(
         name="freeze",
         cache_key_fn=lambda *_: "freeze-key",
-        result_serializer=StepResult(holds="project.dependencies.freeze.Lock"),
+        result_serializer=step_result("project.dependencies.freeze.Lock"),
         persist_result=True,
     )
     def freeze() -> Lock:
@@ -317,7 +317,7 @@ def test_a_changed_result_of_a_flow_is_refused(storage: Path, tmp_path: Path, ho
 
     made = TrainingResult("i", "j", "s", "m", steps=[StepReport("build", "Cached", 0.5)])
 
-    @flow(result_serializer=StepResult(holds="flows.result.TrainingResult"), persist_result=True)
+    @flow(result_serializer=step_result("flows.result.TrainingResult"), persist_result=True)
     def trained() -> TrainingResult:
         return made
 
@@ -347,11 +347,11 @@ def test_metadata_in_a_storage_of_its_own_is_checked_too(storage: Path, tmp_path
     store = ResultStore(
         result_storage=LocalFileSystem(basepath=str(results)),
         metadata_storage=LocalFileSystem(basepath=str(metadata)),
-        serializer=StepResult(holds="project.dependencies.freeze.Lock"),
+        serializer=step_result("project.dependencies.freeze.Lock"),
         cache_result_in_memory=False,
     )
 
-    @flow(result_serializer=StepResult(holds="project.dependencies.freeze.Lock"))
+    @flow(result_serializer=step_result("project.dependencies.freeze.Lock"))
     def reads() -> tuple[bool, object]:
         return store.exists("key"), store.read("key").result if store.exists("key") else None
 
@@ -407,6 +407,6 @@ def test_a_whole_run_over_changed_results(
 def test_entries_of_a_lock_come_back(tmp_path: Path) -> None:
     """A list with changed lines, as a conda list has."""
     lock = Lock("", "3.11", (), "d", changes=(Entry("environment.yml:3", "mkl", "dropped", "", "no counterpart"),))
-    serializer = StepResult(holds="project.dependencies.freeze.Lock")
+    serializer = step_result("project.dependencies.freeze.Lock")
 
     assert serializer.loads(serializer.dumps(lock)) == lock

@@ -1,7 +1,7 @@
 """Everything that this package uses of Prefect beyond its public names.
 
 Prefect may change any of it in a minor release, so no other module touches it, and
-`tests/blocks/test_prefect_private.py` fails when it changes.
+`tests/test_prefect_private.py` fails when it changes.
 """
 
 from __future__ import annotations
