@@ -176,6 +176,7 @@ def test_the_program_starts_as_a_process() -> None:
     assert "run" in done.stdout
 
 
+@pytest.mark.timeout(400)
 def test_prefects_own_server_is_quiet(home_without_server: dict[str, str]) -> None:
     """Without a server in the settings Prefect starts one, and ends it, without a line on the terminal."""
     done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=home_without_server, check=False)

@@ -165,11 +165,12 @@ def test_a_run_of_a_lost_worker_continues_with_the_same_job(worker: Worker, home
     run = run_of(worker.deploy({"project": str(project)}, home))
     until(started.exists)
     worker.kill()
-    # A heartbeat comes every 30 s at most: with so few seconds the automation must be gone before the next attempt.
-    with automation("take-up-lost-runs.yaml", worker, within=2):
+    # Prefect accepts no less than 10 s. Heartbeats come every 30 s at most, so an automation of 10 s that stayed would
+    # take the next attempt for lost, too.
+    with automation("take-up-lost-runs.yaml", worker, within=10):
         repeat_heartbeat(run.id)
+        worker.start()
         until(lambda: events(run.id, prefix="prefect.flow-run.AwaitingRetry"))
-    worker.start()
     until(lambda: "watch" in states(run.id, 2))
     flag.touch()
     done = ended(run.id, attempt=2)
