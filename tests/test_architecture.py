@@ -61,7 +61,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},
-    "vertex/diagnosis": {"core", "vertex/job_types"},
+    "vertex/tracebacks": {"vertex/job_types"},
+    "vertex/failure_rules": {"vertex/job_types"},
+    "vertex/diagnosis": {"core", "vertex/job_types", "vertex/tracebacks", "vertex/failure_rules"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
     "vertex/submit": {
