@@ -160,7 +160,7 @@ def test_a_failure_is_diagnosed(wanted: Callable[..., JobRequest], run: Callable
 
     assert outcome.state == "JOB_STATE_FAILED"
     assert outcome.diagnosis
-    assert "the training code failed with ValueError: no rows in train.csv. Mend it" in str(outcome.diagnosis)
+    assert "the training code failed with ValueError: no rows in train.csv. Fix it" in str(outcome.diagnosis)
     assert (outcome.diagnosis.kind, outcome.diagnosis.retryable) == ("user_code", False)
 
 

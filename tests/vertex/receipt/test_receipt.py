@@ -56,7 +56,7 @@ def cloud(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
     client = storage.Client(project="p", credentials=AnonymousCredentials())
     bucket = client.create_bucket(f"b{hashlib.md5(str(tmp_path).encode()).hexdigest()[:20]}")
-    connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.scene)
+    connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.context)
     return bucket
 
 

@@ -26,7 +26,7 @@ def name(
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
     name = f"r{hashlib.md5(str(tmp_path).encode()).hexdigest()[:20]}"
     monkeypatch.setattr(connection.endpoint, "bucket", name)
-    connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.scene)
+    connection._cached["models"] = CloudStore("p", AnonymousCredentials(), connection.context)
     return name
 
 
@@ -45,7 +45,7 @@ class Placed(CloudStore):
 def test_the_bucket_must_be_in_the_jobs_region(connection: Connection, name: str, where: str, fits: bool) -> None:
     """The error names the bucket, both places and the command; the job's own region passes."""
     storage.Client(project="p", credentials=AnonymousCredentials()).create_bucket(name)
-    store = Placed("p", AnonymousCredentials(), connection.scene)
+    store = Placed("p", AnonymousCredentials(), connection.context)
     store.where = where
     connection._cached["models"] = store
 
