@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,6 @@ from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.project.files.project_file import ProjectFile
-from prefect_vertex_training.tasks import stop_job as stopping
-from prefect_vertex_training.tasks import watch as watching
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -74,8 +73,8 @@ def test_a_job_that_does_not_end_is_said_at_error_level(
     limited: Callable[..., str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the job's name and what to type: a job that ignores its end goes on costing."""
-    monkeypatch.setattr(stopping, "WINDOW", 2.0)
-    monkeypatch.setattr(watching, "WINDOW", 2.0)
+    for module in ("stop_job", "watch"):  # by their names: `tasks.watch` is the task
+        monkeypatch.setattr(import_module(f"prefect_vertex_training.tasks.{module}"), "WINDOW", 2.0)
 
     with caplog.at_level(logging.INFO, "prefect"):
         limited("python3", "-c", IGNORES_SIGTERM)

@@ -136,8 +136,8 @@ def test_an_expected_error_is_one_line_and_a_fault_keeps_its_traceback(home: Hom
     lines = last_lines(failed.id)
     assert not [line for line in lines if "Traceback" in line or "\n" in line]
     assert [line for line in lines if "Flow run encountered" in line or "during execution" in line] == lines[-1:]
-    assert "Correct the script and run again" in lines[-1]
-    assert "Correct the script and run again" in str(failed.state and failed.state.message)
+    assert "Fix the script and run again" in lines[-1]
+    assert "Fix the script and run again" in str(failed.state and failed.state.message)
     assert any("Traceback" in line for line in last_lines(last_run().id))
 
 
