@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from fixtures.hypothesis_profile import examples
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.gitignore import GitIgnore, Pattern, lines_of
 
@@ -53,7 +54,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_git
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150))
 @given(st.lists(PATTERNS, min_size=1, max_size=4), st.sets(NAMES, min_size=1, max_size=6))
 @example(["a/**", "!a/b"], {"b"})
 @example(["x/a**", "!x/aa"], {"x y"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.planted import LINES
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.project.secrets.batch_scan import SecretBatches
 from prefect_vertex_training.project.secrets.finding import Finding
@@ -34,7 +34,6 @@ def alone(text: bytes) -> list[Finding]:
     return scan.findings
 
 
-@settings(deadline=None)  # the first example loads detect-secrets
 @given(st.lists(TEXTS, max_size=8), st.integers(1, 2000))
 def test_neighbours_neither_hide_a_secret_nor_make_one(contents: list[bytes], size: int) -> None:
     """Holds for whole and cut secrets, at the ends of texts and across them, in one batch and in several."""
