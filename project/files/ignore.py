@@ -16,19 +16,26 @@ from ..settings.settings import Settings
 from .name_filter import NameFilter
 
 VCS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-"""Version control's own folders: never part of an image, whatever the settings say."""
+"""Version control's own folders (in a worktree or submodule `.git` is a file): never part of an image, whatever the
+settings say."""
 
-_NAMES = frozenset(
+PLACEHOLDERS = frozenset({".gitkeep", ".gitignore"})
+"""Files that keep an otherwise empty folder in git; git has no empty folders."""
+
+_TOOL_FILES = frozenset(
     {
-        *(".gitignore", ".gitattributes", ".gitmodules", ".gitkeep", ".github"),
+        *(".gitattributes", ".gitmodules", ".github", *PLACEHOLDERS),
         *(".dockerignore", ".gcloudignore"),
         *("__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"),
-        *(".cache", ".tox", ".nox", ".eggs", ".venv", ".direnv", "node_modules", ".terraform", ".dvc"),
+        *(".tox", ".nox", ".eggs", ".venv", ".direnv", "node_modules", ".terraform", ".dvc"),
         *(".idea", ".vscode", ".DS_Store", "Thumbs.db", ".coverage"),
         *(".env", ".envrc"),
-        *("wandb", "mlruns", "lightning_logs"),
     }
 )
+"""Files of tools, and local secrets: they stay out of a folder that the settings include, unless they are named."""
+_DATA = frozenset({".cache", "wandb", "mlruns", "lightning_logs"})
+"""Downloads and results of earlier runs: part of a folder that the settings include."""
+_NAMES = _TOOL_FILES | _DATA
 _SUFFIXES = (".pyc", ".pyo", ".swp", "~", ".egg-info")
 _VIRTUALENV_MARKS = ("pyvenv.cfg", "conda-meta")
 
@@ -51,9 +58,8 @@ class ProjectRules:
         self.docker = _docker_rules(settings.root / ".dockerignore")
 
     def includes(self, path: str) -> bool:
-        """Whether the settings include `path`, or a folder above it."""
-        ends = (index + 1 for index, sign in enumerate(path) if sign == "/")
-        return any(self.include.decide(part) for part in (path, *(path[:end] for end in ends)))
+        """Whether the settings include `path` itself, or else the nearest folder above it that `include` matches."""
+        return bool(self.include.patterns) and self.include.covers(path)
 
     def may_include_in(self, folder: str) -> bool:
         """Whether the settings can include something in `folder`, ending in "/", although it is ignored itself."""
@@ -84,7 +90,7 @@ class IgnoreRules:
         self._project = project
         self._files = files
         # `include` is not part of the filter: it decides only on paths that another rule ignores.
-        self._filter = NameFilter(_NAMES, _SUFFIXES, ((0, project.exclude), *files))
+        self._filter = NameFilter(_NAMES | VCS, _SUFFIXES, ((0, project.exclude), *files))
 
     def entering(self, folder: str, gitignore: Path) -> IgnoreRules:
         """The rules inside `folder` ("" for the project, else ending in "/"), which has this .gitignore.
@@ -114,13 +120,27 @@ class IgnoreRules:
         return self._project.include.decide(path) is True
 
     def ignored(self, path: str, name: str) -> bool:
-        """Whether `path`, whose last part is `name`, stays out; a folder ends in "/"."""
+        """Whether `path`, whose last part is `name`, stays out; a folder ends in "/".
+
+        In a folder that the settings include only `exclude` and the files of tools are left out.
+        """
         if self.included(path):
             return False
+        decision = self._decide(path)
+        if decision is not False and self._project.includes(path):
+            return self._project.exclude.decide(path) is True or name in _TOOL_FILES or name.endswith(_SUFFIXES)
+        return (name in _NAMES or name.endswith(_SUFFIXES)) if decision is None else decision
+
+    def keeps_folder(self, path: str, name: str) -> bool:
+        """Whether the file `path` asks for its folder even if that is empty: a placeholder that no rule leaves out."""
+        return name in PLACEHOLDERS and not self._decide(path) and not self.docker_ignores(path)
+
+    def _decide(self, path: str) -> bool | None:
+        """What `exclude` and the .gitignore files say of `path`; None if they say nothing."""
         for offset, file in ((0, self._project.exclude), *self._files):
             if (decision := file.decide(path[offset:])) is not None:
                 return decision
-        return name in _NAMES or name.endswith(_SUFFIXES)
+        return None
 
     def docker_ignores(self, path: str) -> bool:
         """Whether .dockerignore ignores `path` and the settings don't include it; a folder ends in "/".

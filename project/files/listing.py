@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,8 @@ def scan(root: Path, settings: Settings) -> Listing:
     """Walks through the project's folder and lists what goes into the image.
 
     A link counts as the file or folder that it points to, which must be inside the project. Large data sets and
-    checkpoints are left out unless `include` names them.
+    checkpoints are left out unless `include` names them. A folder that would be empty and has a placeholder, such as
+    .gitkeep, is kept by listing the placeholder.
 
     Raises:
         ProjectError: A link points out of the project, is broken or circular; a name is not UTF-8; there is a
@@ -51,6 +52,7 @@ def scan(root: Path, settings: Settings) -> Listing:
     walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
     _require_utf8(walk.files, walk.root)
     files, left_out = without_large_data(sorted(walk.files, key=itemgetter(0)), rules.includes)
+    files = _with_empty_folders(files, walk.placeholders)
     _require_script(files, settings)
     _refuse_size(files, settings)
     return Listing(tuple(files), tuple(left_out))
@@ -62,6 +64,7 @@ class _Walk:
     def __init__(self, root: str) -> None:
         self.root = root
         self.files: list[ProjectFile] = []
+        self.placeholders: list[ProjectFile] = []
         self._stack: list[str] = []
 
     def folder(self, real: str, prefix: str, rules: IgnoreRules, *, ignored: bool) -> None:
@@ -99,6 +102,8 @@ class _Walk:
         if not skip and rules.docker_ignores(key):
             skip = not (is_folder and rules.docker_may_keep_below(key))
         if skip and not (is_folder and rules.may_include_in(key)):
+            if not is_folder and not ignored and rules.keeps_folder(path, entry.name) and not is_link:
+                self.placeholders.append(project_file(path, entry.path, entry.stat()))
             return
         if is_link:
             self._link(entry, path, rules, ignored=skip, is_folder=is_folder)
@@ -149,6 +154,21 @@ class _Walk:
             where=self.root,
             next_step="Replace it by what it points to, or add it to exclude under [tool.vertex-training]",
         )
+
+
+def _with_empty_folders(files: Sequence[ProjectFile], placeholders: Sequence[ProjectFile]) -> Sequence[ProjectFile]:
+    """The files and the placeholders of those folders that would be missing without them; sorted by path."""
+    wanted = [file for file in placeholders if "/" in file.path]
+    if not wanted:
+        return files
+    folders = {parent for file in files for parent in _parents(file.path)}
+    missing = {folder: file for file in wanted if (folder := file.path.rpartition("/")[0]) not in folders}
+    return sorted([*files, *missing.values()], key=itemgetter(0)) if missing else files
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
