@@ -96,7 +96,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
-        for line in snapshot.size_report.lines():
+        for line in snapshot.lines():
             step_log("files")(line)
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)

@@ -1,7 +1,8 @@
-"""Reads the commit of a project's git repository."""
+"""Reads the commit of a project's git repository, or why git refuses to."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -22,3 +23,27 @@ def revision(root: Path) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def refusal(root: Path) -> str:
+    """Why git doesn't read the project's repository, and what to do; empty if it does or if there is none.
+
+    Git refuses a repository of another user until safe.directory names it:
+    https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory.
+    """
+    top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
+    if top is None or all(path.stat().st_uid == os.geteuid() for path in (top, top / ".git")):
+        return ""
+    command = ["git", "-C", str(root), "rev-parse", "--git-dir"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=10, check=False, env={**os.environ, "LC_ALL": "C"}
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if "dubious ownership" not in done.stderr:
+        return ""
+    return (
+        f"git refuses to read the repository {top}, which another user owns (dubious ownership), so the run has no"
+        f" commit. To trust it: git config --global --add safe.directory {top}"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from ..core.home import Home
 from .files.contents import read_contents
 from .files.fingerprint import combine
+from .files.lfs_pointer import refuse_pointers
 from .files.listing import scan
 from .files.project_file import ProjectFile
 from .files.size_report import SizeReport
+from .files.submodules import refuse_empty_submodules
+from .git import refusal
 from .secret_policy import refuse_secrets
 from .settings.settings import Settings, load
 
@@ -64,15 +67,17 @@ class Project:
             adjust: Returns the settings with the run's own choices; called before anything is read by them.
 
         Raises:
-            ProjectError: The folder, its settings, its script or one of its files can't be used, or a file
-                looks like a secret.
+            ProjectError: The folder, its settings, its script or one of its files can't be used, a file looks like
+                a secret, or git has not fetched a large file or a submodule.
         """
         root = folder.expanduser().absolute()
         settings = adjust(load(root))
         if size_limit_mb:
             settings = replace(settings, size_limit_mb=size_limit_mb)
         files, left_out = scan(root, settings)
+        refuse_empty_submodules(root, settings)
         contents = read_contents(files, root, cache=home.cache)
+        refuse_pointers(contents.lfs_pointers, root)
         refuse_secrets(files, contents.findings, settings)
         return cls(root, settings, files, combine(contents.tree, settings), SizeReport.of(files, left_out))
 
@@ -88,6 +93,12 @@ class Project:
 
             self._dependencies = read(self.root, self.settings)
         return self._dependencies
+
+    def lines(self) -> Iterator[str]:
+        """What the run says of the project: sizes, what was left out, and a git repository that can't be read."""
+        yield from self.size_report.lines()
+        if reason := refusal(self.root):
+            yield f"warning: {reason}"
 
     def __repr__(self) -> str:
         return f"Project({self.settings.name}, {len(self.files)} files, {self.fingerprint[:12]})"

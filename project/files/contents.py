@@ -16,7 +16,7 @@ from ...core.errors import ProjectError
 from ..secrets.batch_scan import SecretBatches
 from ..secrets.finding import Finding
 from ..secrets.scan import SecretScan, is_binary
-from . import contents_cache
+from . import contents_cache, lfs_pointer
 from .contents_cache import Entry, Known
 from .project_file import ProjectFile
 
@@ -31,10 +31,12 @@ class Contents(NamedTuple):
     Attributes:
         tree: sha256 of all paths, executable bits and contents, hexadecimal; the order of the files plays no part.
         findings: What looks like a secret, by path.
+        lfs_pointers: Paths of the files that are Git LFS pointers.
     """
 
     tree: str
     findings: dict[str, list[Finding]]
+    lfs_pointers: tuple[str, ...] = ()
 
 
 def read_contents(
@@ -61,7 +63,7 @@ def read_contents(
     listed = [file.signature for file in files]
     state = contents_cache.state_of(files, listed)
     if known.state == state:
-        return Contents(known.tree, known.found)
+        return _contents(known.tree, known.found)
     settled = clock() - _SETTLED_NS
     entries, found = _read_all(files, known)
     tree = _tree(files, [entry[4] for entry in entries])
@@ -75,7 +77,15 @@ def read_contents(
         state = state if len(kept) == len(files) and [entry[:4] for entry in entries] == listed else ""
         if state or kept != known.entries:
             contents_cache.save(store, state, tree, found, kept)
-    return Contents(tree, found)
+    return _contents(tree, found)
+
+
+def _contents(tree: str, found: dict[str, list[Finding]]) -> Contents:
+    """The findings, with those that mark Git LFS pointers apart from secrets."""
+    pointers = {path for path, findings in found.items() if any(item.kind == lfs_pointer.KIND for item in findings)}
+    if pointers:
+        found = {path: findings for path, findings in found.items() if path not in pointers}
+    return Contents(tree, found, tuple(sorted(pointers)))
 
 
 def _read_all(files: Sequence[ProjectFile], known: Known) -> tuple[list[Entry], dict[str, list[Finding]]]:
@@ -132,6 +142,8 @@ def _digest(opened: int, path: str, size: int, known: Known, batches: SecretBatc
     block = os.read(opened, min(size, _BLOCK) + 1)
     if len(block) <= _BLOCK:
         digest = blake3(block).hexdigest()
+        if lfs_pointer.is_pointer(block):
+            return digest, [Finding(0, lfs_pointer.KIND, "")]
         if is_binary(block):
             return digest, []
         findings = known.findings(digest)

@@ -16,7 +16,7 @@ from ..secrets.finding import Finding
 from ..secrets.rules import VERSION
 from .project_file import ProjectFile, Signature
 
-_FORMAT = f"vertex-training contents 2 {VERSION}"
+_FORMAT = f"vertex-training contents 3 {VERSION}"
 _PROJECTS_KEPT = 64
 
 _NO_COLUMNS = b"[[],[],[],[],[],[]]"

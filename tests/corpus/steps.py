@@ -60,7 +60,7 @@ class Content:
 def open_project(folder: Path, home: Home, log: Log) -> Project:
     """Settings, files and fingerprint."""
     project = Project.open(folder, home)
-    for line in project.size_report.lines():
+    for line in project.lines():
         log(line)
     return project
 
