@@ -34,7 +34,7 @@ _LARGEST_SOURCE = 1024 * 1024  # a .json above it is data
 _RACY = 2 * 10**9  # nanoseconds: the coarsest file times have steps of two seconds (FAT)
 
 
-FORMAT = f"3 {FAST}"
+FORMAT = f"4 {FAST}"
 """Version of the code layers' bytes; raise it when they change, so that older layers aren't reused."""
 
 

@@ -10,6 +10,10 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 """Two zero blocks end an archive."""
 
+TIME = 315_619_200
+"""Modification time of all entries, in seconds since 1970: 1980-01-02. Zip archives have no time before 1980, so tools
+that write them (`zipfile`, `shutil.make_archive`) fail on older files; the second of January is 1980 in any time zone."""
+
 _MAX_SIZE = 8**11  # eleven octal digits; larger sizes go into a pax record
 
 
@@ -19,7 +23,7 @@ def padding(size: int) -> bytes:
 
 
 def file_header(path: str, size: int, *, executable: bool) -> bytes:
-    """The header of a regular file: mode 755 or 644, owner root, time 0."""
+    """The header of a regular file: mode 755 or 644, owner root, time `TIME`."""
     return _header(path, b"0", 0o755 if executable else 0o644, size)
 
 
@@ -48,7 +52,7 @@ def _header(path: str, kind: bytes, mode: int, size: int, link: bytes = b"") -> 
 
 def _block(name: bytes, kind: bytes, mode: int, size: int, link: bytes) -> bytes:
     """A 512-byte header; its checksum counts the checksum field as eight spaces."""
-    start = name.ljust(100, b"\0") + b"%07o\0" % mode + b"0000000\0" * 2 + b"%011o\0" % size + b"00000000000\0"
+    start = name.ljust(100, b"\0") + b"%07o\0" % mode + b"0000000\0" * 2 + b"%011o\0" % size + b"%011o\0" % TIME
     end = kind + link.ljust(100, b"\0") + b"ustar\x0000"
     total = sum(start) + sum(end) + 8 * 32
     return (start + b"%06o\0 " % total + end).ljust(BLOCK, b"\0")

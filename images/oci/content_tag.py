@@ -17,8 +17,8 @@ LATEST = "latest"
 """The tag of the newest image, for people, and for a machine that has built nothing yet."""
 
 
-# Part of every fingerprint: raise it when equal requests give another image than before.
-_FORMAT_VERSION = "2"
+# Part of every fingerprint, by builder: raise it when equal requests give another image than before.
+_FORMAT_VERSIONS = {"direct": "3", "docker": "2"}
 
 
 def image_fingerprint(
@@ -38,7 +38,7 @@ def image_fingerprint(
         builder: "direct" or "docker".
         content: What else the builder uses: for Docker the digest of the context and of each base.
     """
-    facts = [_FORMAT_VERSION, project_fingerprint, lock_digest, base_digest, builder, *content]
+    facts = [_FORMAT_VERSIONS[builder], project_fingerprint, lock_digest, base_digest, builder, *content]
     # JSON keeps facts apart: ("ab", "c") is not ("a", "bc").
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

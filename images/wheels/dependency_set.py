@@ -19,7 +19,7 @@ from ..oci.config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descrip
 from ..oci.image_types import Descriptor
 from .lockfile import LockedWheel
 
-FORMAT = "3"
+FORMAT = "4"
 """Version of the wheel layers' bytes; raise it when they change, so that older layers aren't reused."""
 
 MAX_OWN_LAYERS = 20

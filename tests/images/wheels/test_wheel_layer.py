@@ -149,7 +149,7 @@ def _unpack(blob: bytes) -> Tree:
     tree: Tree = {}
     with tarfile.open(fileobj=io.BytesIO(blob)) as archive:
         for entry in archive:
-            assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 0)
+            assert (entry.uid, entry.gid, entry.mtime) == (0, 0, 315_619_200)
             if entry.isdir():
                 assert entry.mode == 0o755
                 continue
