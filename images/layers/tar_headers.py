@@ -11,8 +11,8 @@ END = bytes(2 * BLOCK)
 """Two zero blocks end an archive."""
 
 TIME = 315_619_200
-"""Modification time of all entries, in seconds since 1970: 1980-01-02. Zip archives have no time before 1980, so tools
-that write them (`zipfile`, `shutil.make_archive`) fail on older files; the second of January is 1980 in any time zone."""
+"""Modification time of all entries, in seconds since 1970: 1980-01-02. Zip archives have no time before 1980, so
+`zipfile` and `shutil.make_archive` fail on older files; the second of January is in 1980 in any time zone."""
 
 _MAX_SIZE = 8**11  # eleven octal digits; larger sizes go into a pax record
 

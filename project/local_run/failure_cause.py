@@ -10,10 +10,8 @@ from pathlib import Path
 
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
+from .out_of_memory import STEP, memory_reason
 from .process import Ended
-
-SHOWN = 20
-"""Number of last lines in the detail of a `VerifyError`."""
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
@@ -30,14 +28,16 @@ _PACKAGES = {
 """Packages whose name differs from that of their module."""
 
 
-def timed_out(settings: Settings, ended: Ended) -> VerifyError:
-    """The error for a script that exceeded its time limit."""
+def timed_out(settings: Settings) -> VerifyError:
+    """The error for a script that exceeded its time limit.
+
+    Like the others here it has no detail: the script's output was logged line by line already.
+    """
     return VerifyError(
         f"{settings.script} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
         next_step="Give the local run less to do with verify-args under [tool.vertex-training], or raise "
         "verify-timeout there",
-        detail=_shown(ended.tail),
     )
 
 
@@ -52,13 +52,15 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyEr
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
     exception = next((line.strip() for line in reversed(ended.tail) if _EXCEPTION.match(line)), "")
-    reason, step = _advice(exception, code, settings, paths)
+    if reason := memory_reason(exception, code, ended.tail):
+        step = STEP
+    else:
+        reason, step = _advice(exception, code, settings, paths)
     last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
     return VerifyError(
         f"{settings.script} {how}{': ' if last else ''}{_cut(last)}",
         where=_place(ended.tail, paths) or settings.root,
         next_step=step,
-        detail=_shown(ended.tail),
     )
 
 
@@ -77,7 +79,6 @@ def _advice(exception: str, code: int, settings: Settings, paths: Collection[str
 
 _BY_CODE = {
     2: ("", "Fix the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
-    -signal.SIGKILL: ("a sign that memory ran out", "Give the local run less to do with verify-args"),
 }
 
 
@@ -129,10 +130,6 @@ def _signal(number: int) -> str:
 
 def _cut(text: str, limit: int = 300) -> str:
     return text if len(text) <= limit else text[:limit] + " ..."
-
-
-def _shown(tail: Sequence[str]) -> str:
-    return "\n".join(tail[-SHOWN:])
 
 
 def shown_path(line: str, folder: Path) -> str:

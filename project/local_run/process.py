@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .peak_memory import PeakMemory
+from .process_mark import ProcessMark
 
 _GRACE = 5.0
 """Seconds between TERM and KILL."""
@@ -52,7 +53,7 @@ def run(
 ) -> Ended:
     """Runs `command` in its own session and passes each line of its output to `log`, in the calling thread.
 
-    When this returns or raises, for whatever reason, the program has ended and its process group was killed.
+    When this returns or raises, for whatever reason, the program has ended, and so have all processes that it started.
 
     Args:
         command: The program and its arguments.
@@ -64,10 +65,11 @@ def run(
     """
     begin = clock()
     lines = _Lines(log)
+    mark = ProcessMark()
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env=dict(env),
+        env={**env, **mark.variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -79,6 +81,7 @@ def run(
         lines.end()
     finally:
         _end_group(process)
+        mark.kill_processes()
     return Ended(code, clock() - begin, tuple(lines.tail), memory.bytes())
 
 

@@ -91,7 +91,7 @@ def verify(
         clock: Seconds, monotonic.
 
     Raises:
-        VerifyError: The script failed, exceeded its time limit, or saved no model; its last lines are in `detail`.
+        VerifyError: The script failed, exceeded its time limit, or saved no model; its output was logged.
         DependencyError: Its requirements can't be installed.
         StorageError: The disk is full.
     """
@@ -200,7 +200,7 @@ def _report(
     copy, outputs = folder / "project", folder / "outputs"
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, copy) for line in ended.tail))
     if ended.code is None:
-        raise failure_cause.timed_out(settings, ended)
+        raise failure_cause.timed_out(settings)
     if ended.code != 0:
         raise failure_cause.failed(settings, ended, {file.path for file in files})
     model = _files_in(outputs / output_folders.MODEL)
@@ -210,7 +210,6 @@ def _report(
             where=settings.root,
             next_step="Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under "
             "[tool.vertex-training]",
-            detail="\n".join(ended.tail[-failure_cause.SHOWN :]),
         )
     texts = [*texts_of(settings.root / settings.script), *(text.rpartition("=")[2] for text in arguments)]
     shown = tuple(failure_cause.shown_path(argument, folder) for argument in arguments)

@@ -1,0 +1,66 @@
+"""A program's processes end with it, whatever session they are in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.project.local_run.process import Ended, run
+
+WAIT = "import time; time.sleep(300)"
+DETACHED = f"subprocess.Popen([sys.executable, '-c', {WAIT!r}], start_new_session=True)"
+DAEMON = f"""
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execv(sys.executable, [sys.executable, '-c', {WAIT!r}])
+    os._exit(0)
+os.wait()
+"""
+BY_A_SHELL = f"subprocess.run(['sh', '-c', 'setsid ' + sys.executable + ' -c \"{WAIT}\" >/dev/null 2>&1 &'])"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="without /proc only the program's process group is known")
+@pytest.mark.parametrize("start", [DETACHED, DAEMON, BY_A_SHELL])
+@pytest.mark.parametrize(("end", "code"), [("", 0), ("raise SystemExit(3)", 3), ("import time; time.sleep(300)", None)])
+def test_processes_with_their_own_session_end(tmp_path: Path, start: str, end: str, code: int | None) -> None:
+    """After success, failure and a time limit; they are found by the folder in which they run."""
+    ended = _run(tmp_path, f"import os, subprocess, sys\n{start}\n{end}\n", timeout=2 if code is None else 30)
+
+    assert ended.code == code
+    assert _processes_in(tmp_path) == []
+
+
+def test_another_run_s_processes_go_on(tmp_path: Path) -> None:
+    """Each run ends its own processes only: two of them can run at a time."""
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    seen: list[int] = []
+
+    def check(line: str) -> None:
+        if line == "started":
+            _run(inner, "pass")
+            seen.extend(_processes_in(tmp_path))
+
+    _run(tmp_path, f"import subprocess, sys\n{DETACHED}\nprint('started', flush=True)", log=check)
+
+    assert seen
+    assert _processes_in(tmp_path) == []
+
+
+def _run(folder: Path, script: str, *, timeout: float = 30, log: Callable[[str], None] = print) -> Ended:
+    return run([sys.executable, "-c", script], cwd=folder, env=os.environ, timeout=timeout, log=log)
+
+
+def _processes_in(folder: Path) -> list[int]:
+    found: list[int] = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink() == folder and int(link.parent.name) != os.getpid():
+                found.append(int(link.parent.name))
+        except OSError:  # it has ended, or is another user's
+            continue
+    return found
