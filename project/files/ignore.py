@@ -45,6 +45,11 @@ def is_virtualenv(names: Iterable[str]) -> bool:
     return any(mark in names for mark in _VIRTUALENV_MARKS)
 
 
+def is_left_out_always(path: str) -> bool:
+    """Whether a part of `path` has a name that the default rules leave out: caches, tools' files, version control."""
+    return any(part in _NAMES or part in VCS or part.endswith(_SUFFIXES) for part in path.rstrip("/").split("/"))
+
+
 class ProjectRules:
     """The rules that are the same in every folder: those of the settings and of .dockerignore.
 

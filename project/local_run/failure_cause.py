@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
+from . import asked_files
 from .out_of_memory import STEP, memory_reason
 from .process import Ended
 
@@ -41,13 +42,14 @@ def timed_out(settings: Settings) -> VerifyError:
     )
 
 
-def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyError:
+def failed(settings: Settings, ended: Ended, paths: Collection[str], asked: Collection[str] = ()) -> VerifyError:
     """The error for a script that ended with an exit code other than 0.
 
     Args:
         settings: The project's settings.
         ended: How the script ended.
         paths: Paths of the listed files.
+        asked: What it asked for and the ignore rules leave out.
     """
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
@@ -57,6 +59,9 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyEr
     else:
         reason, step = _advice(exception, code, settings, paths)
     last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
+    if asked and not reason:
+        why, step = asked_files.why(asked)
+        last = f"{_cut(last)}; {why}" if last else why
     return VerifyError(
         f"{settings.script} {how}{': ' if last else ''}{_cut(last)}",
         where=_place(ended.tail, paths) or settings.root,

@@ -21,7 +21,8 @@ from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import request_key as freeze_key
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
-from . import failure_cause, process
+from . import asked_files, failure_cause, process
+from .asked_files import AskedFiles
 from .machine_paths import local_path_warnings
 from .script_interpreter import Chosen, choose_interpreter, users_interpreter
 from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
@@ -104,18 +105,21 @@ def verify(
         variables = _variables(os.environ, settings, chosen, outputs)
         flags = _flags(files, settings, [str(chosen.path), settings.script, "--help"], copy, variables)
         shutil.rmtree(outputs, ignore_errors=True)
+        asked = AskedFiles(folder / "hook", copy, root)
         arguments = smoke_arguments(flags, settings, args, outputs)
         (outputs / output_folders.MODEL).mkdir(parents=True)
         ended = process.run(
             [str(chosen.path), settings.script, *arguments],
             cwd=copy,
-            env=variables,
+            env=asked.variables(variables),
             timeout=settings.verify_timeout,
             log=lambda line: log(failure_cause.shown_path(line, copy)),
             clock=clock,
         )
-        report = _report(ended, settings, files, arguments, folder)
-        report = replace(report, interpreter=chosen.title, warnings=(*chosen.warnings, *report.warnings))
+        left_out = asked.left_out({file.path for file in files}, texts_of(root / settings.script))
+        report = _report(ended, settings, files, arguments, folder, left_out=left_out)
+        warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
+        report = replace(report, interpreter=chosen.title, warnings=warnings)
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report
@@ -196,13 +200,15 @@ def _report(
     files: Sequence[ProjectFile],
     arguments: Sequence[str],
     folder: Path,
+    *,
+    left_out: Sequence[str],
 ) -> VerifyReport:
     copy, outputs = folder / "project", folder / "outputs"
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, copy) for line in ended.tail))
     if ended.code is None:
         raise failure_cause.timed_out(settings)
     if ended.code != 0:
-        raise failure_cause.failed(settings, ended, {file.path for file in files})
+        raise failure_cause.failed(settings, ended, {file.path for file in files}, left_out)
     model = _files_in(outputs / output_folders.MODEL)
     if not model:
         raise VerifyError(

@@ -1,0 +1,92 @@
+"""Files that the script asks for and that the project's ignore rules leave out: they are missing in the cloud too."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from ..files.ignore import is_left_out_always
+
+_SHOWN = 3
+_LONGEST = 200
+"""Characters of a text that may be a path."""
+
+
+class AskedFiles:
+    """Collects what the Python processes of a local run ask for in vain.
+
+    Args:
+        folder: A folder for the hook and its record; made if it is missing.
+        copy: The copy of the project in which the script runs.
+        root: The project's folder.
+    """
+
+    def __init__(self, folder: Path, copy: Path, root: Path) -> None:
+        self._folder, self._copy, self._root = folder, copy, root
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("asked_files_hook.py"), folder / "sitecustomize.py")
+        (folder / "root").write_text(str(copy), encoding="utf-8")
+
+    def variables(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The environment with the hook on Python's path."""
+        return {**env, "PYTHONPATH": os.pathsep.join(filter(None, (str(self._folder), env.get("PYTHONPATH"))))}
+
+    def left_out(self, files: Collection[str], texts: Iterable[str] = ()) -> tuple[str, ...]:
+        """The files that exist in the project and not in the image, sorted; a folder ends in "/".
+
+        What the script made itself is not among them.
+
+        Args:
+            files: Paths of the files in the image.
+            texts: The texts in the script; one that is the path of a file counts as asked for.
+        """
+        found = {path for asked in self._asked() for path in self._existing(asked)}
+        found |= {text for text in texts if self._is_file(text)}
+        return tuple(sorted(path for path in found if path not in files and self._is_missing(path)))
+
+    def _asked(self) -> list[str]:
+        try:
+            text = (self._folder / "asked").read_text(encoding="utf-8", errors="surrogateescape")
+        except FileNotFoundError:
+            return []
+        return [os.path.normpath(line) + ("/" if line.endswith("/") else "") for line in text.splitlines()]
+
+    def _existing(self, asked: str) -> Iterator[str]:
+        """The path in the project; for a folder that the image has too, the files in it."""
+        path = self._root / asked
+        if not path.is_dir():
+            if path.is_file() and not asked.endswith("/"):
+                yield asked
+        elif not (self._copy / asked).is_dir():
+            yield asked.rstrip("/") + "/"
+        elif asked.endswith("/") and asked != "./":
+            yield from (f"{asked}{entry.name}" for entry in path.iterdir() if entry.is_file())
+
+    def _is_file(self, text: str) -> bool:
+        if not text or len(text) > _LONGEST or not text.isprintable() or os.path.normpath(text) != text:
+            return False
+        return not text.startswith(("/", "..")) and (self._root / text).is_file()
+
+    def _is_missing(self, path: str) -> bool:
+        return not is_left_out_always(path) and not (self._copy / path).exists()
+
+
+def why(asked: Collection[str]) -> tuple[str, str]:
+    """What the script asks for, and the setting that takes it along."""
+    shown = list(asked)[:_SHOWN]
+    more = f" and {len(asked) - len(shown)} more" if len(asked) > len(shown) else ""
+    setting = ", ".join(f'"/{path}"' for path in shown)
+    return (
+        f"it asks for {', '.join(shown)}{more}, which the project's ignore rules leave out",
+        f"Add include = [{setting}] under [tool.vertex-training], or read it from a bucket",
+    )
+
+
+def warning(asked: Collection[str]) -> list[str]:
+    """One line for a run that succeeded without the files; none without such files."""
+    if not asked:
+        return []
+    reason, step = why(asked)
+    return [f"{reason}, so the job won't have it. {step}"]

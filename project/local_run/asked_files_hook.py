@@ -1,0 +1,107 @@
+"""Records which files of its project a Python process asks for in vain; copied as `sitecustomize.py` for the local run.
+
+Python imports `sitecustomize` at its start. Beside the copy, `root` holds the project's folder, and paths are added to
+`asked`, one a line; a folder that is listed ends in "/". This runs in the project's own Python, so it uses the standard
+library only, works with Python 3.7, and never raises an error.
+"""
+
+# ruff: noqa: PTH100, PTH118, PTH120, PTH123 - pathlib and typing would be imported before the script starts
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MOST = 5000
+_LISTING = {"os.listdir", "os.scandir"}
+
+
+class _Recorder:
+    """Notes paths below the project's folder, each once."""
+
+    def __init__(self, here: str) -> None:
+        with open(os.path.join(here, "root"), encoding="utf-8") as file:
+            self._root = file.read() + os.sep
+        self._target = os.path.join(here, "asked")
+        self._seen: set[str] = set()
+        self._stat = os.stat
+
+    def note(self, path: object, end: str = "", *, unless_there: bool = False) -> None:
+        """Notes a path; with `unless_there` only one that does not exist. An open file has a number and no path."""
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        with contextlib.suppress(Exception):  # whatever happens here, the script must run as without it
+            full = os.path.abspath(os.fsdecode(path)) + end
+            is_new = full.startswith(self._root) and full not in self._seen and len(self._seen) < _MOST
+            if is_new and not (unless_there and self._exists(full)):
+                self._seen.add(full)
+                self._write(full[len(self._root) :])
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._stat(path)
+        except OSError:
+            return False
+        return True
+
+    def _write(self, path: str) -> None:
+        opened = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            os.write(opened, os.fsencode(path + "\n"))  # one call, so that processes don't mix their lines
+        finally:
+            os.close(opened)
+
+    def audit(self, event: str, details: tuple[Any, ...]) -> None:
+        """Python's audit hook: https://docs.python.org/3/library/audit_events.html."""
+        if event == "open" and not (details[2] or 0) & os.O_CREAT:
+            self.note(details[0], unless_there=True)
+        elif event in _LISTING and not _in_import():
+            self.note("." if details[0] is None else details[0], os.sep)
+
+
+def _in_import() -> bool:
+    """Whether Python's own import made the call: it lists the folders of modules."""
+    return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")  # noqa: SLF001
+
+
+def _install(here: str) -> None:
+    recorder, real = _Recorder(here), os.stat
+
+    @functools.wraps(real)
+    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as the function it replaces
+        try:
+            return real(path, *args, **options)
+        except OSError:
+            recorder.note(path)
+            raise
+
+    for known in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
+        if real in known:
+            known.add(stat)
+    os.stat = stat  # no audit event tells of it
+    if hasattr(sys, "addaudithook"):  # since Python 3.8
+        sys.addaudithook(recorder.audit)
+
+
+def _run_next(here: str) -> None:
+    """Runs the `sitecustomize` of the environment, which this one hides."""
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    sys.path[:] = [path for path in sys.path if path != here]
+    spec = PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(module_from_spec(spec))
+
+
+if __name__ == "sitecustomize":
+    _here = os.path.dirname(os.path.abspath(__file__))
+    with contextlib.suppress(Exception):
+        _install(_here)
+    _run_next(_here)
