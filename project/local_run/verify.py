@@ -22,6 +22,7 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import failure_cause, process
+from .local_outputs import LocalOutputs, suggested_setting
 from .machine_paths import local_path_warnings
 from .script_interpreter import Chosen, choose_interpreter, users_interpreter
 from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
@@ -106,6 +107,7 @@ def verify(
         shutil.rmtree(outputs, ignore_errors=True)
         arguments = smoke_arguments(flags, settings, args, outputs)
         (outputs / output_folders.MODEL).mkdir(parents=True)
+        local_outputs = LocalOutputs(settings.outputs, copy)
         ended = process.run(
             [str(chosen.path), settings.script, *arguments],
             cwd=copy,
@@ -114,6 +116,8 @@ def verify(
             log=lambda line: log(failure_cause.shown_path(line, copy)),
             clock=clock,
         )
+        if ended.code == 0:
+            local_outputs.save(outputs / output_folders.MODEL, log)
         report = _report(ended, settings, files, arguments, folder)
         report = replace(report, interpreter=chosen.title, warnings=(*chosen.warnings, *report.warnings))
         for warning in report.warnings:
@@ -208,8 +212,7 @@ def _report(
         raise VerifyError(
             _no_model(settings, files, folder),
             where=settings.root,
-            next_step="Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under "
-            "[tool.vertex-training]",
+            next_step=_how_to_save(settings, _stray_files(files, folder)),
             detail="\n".join(ended.tail[-failure_cause.SHOWN :]),
         )
     texts = [*texts_of(settings.root / settings.script), *(text.rpartition("=")[2] for text in arguments)]
@@ -226,14 +229,26 @@ def _report(
 
 def _no_model(settings: Settings, files: Sequence[ProjectFile], folder: Path) -> str:
     """The error's text if the model's folder is empty; it names a file that was saved elsewhere."""
-    known = {file.path for file in files}
-    stray = [path for path in _files_in(folder / "project") if path not in known and "__pycache__/" not in path]
-    if stray:
+    if stray := _stray_files(files, folder):
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
         return f"{settings.script} saved no model: {stray[0]}{more} in its working directory would be lost in the cloud"
     if outputs := _files_in(folder / "outputs"):
         return f"{settings.script} saved no model, only {outputs[0]}"
     return f"{settings.script} saved no model"
+
+
+def _stray_files(files: Sequence[ProjectFile], folder: Path) -> list[str]:
+    """The files that the script wrote in its working directory."""
+    known = {file.path for file in files}
+    return [path for path in _files_in(folder / "project") if path not in known and "__pycache__/" not in path]
+
+
+def _how_to_save(settings: Settings, stray: Sequence[str]) -> str:
+    save = "ave the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
+    if not stray:
+        return f"S{save}"
+    change = "Change outputs, which matched no file, to" if settings.outputs else "Set"
+    return f"{change} {suggested_setting(stray)} under [tool.vertex-training], or s{save.partition(' under')[0]}"
 
 
 def _files_in(folder: Path) -> tuple[str, ...]:

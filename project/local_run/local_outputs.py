@@ -1,0 +1,69 @@
+"""The setting `outputs` in the local run: what the script writes in its own place becomes the model, as in the job."""
+
+from __future__ import annotations
+
+import posixpath
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ...core.errors import VerifyError
+from ...runtime.output_copy import CopyFailed, OutputCopy
+from ...runtime.output_files import find, signatures
+from ...runtime.output_patterns import OutputPatterns
+
+_SUGGESTED = 3
+
+
+class LocalOutputs:
+    """The outputs of one local run; to be created before the script starts.
+
+    Args:
+        patterns: The setting.
+        folder: The script's working directory.
+    """
+
+    def __init__(self, patterns: Sequence[str], folder: Path) -> None:
+        self._patterns = OutputPatterns(patterns)
+        self._folder = str(folder)
+        self._started = time.time()
+        self._before = signatures(self._folder, self._patterns)
+
+    def save(self, model: Path, log: Callable[[str], None]) -> None:
+        """Copies what the script wrote to the model's folder, after the script succeeded.
+
+        Args:
+            model: The model's folder.
+            log: Called with a line for each path that matches and can't be an output.
+
+        Raises:
+            VerifyError: A file can't be copied.
+        """
+        found = find(self._folder, self._patterns, self._before)
+        for line in found.left_out:
+            log(f"warning: outputs: left out {line}")
+        if not found.outputs:
+            return
+        try:
+            OutputCopy(str(model), self._started).save(found.outputs)
+        except CopyFailed as error:
+            raise VerifyError(f"outputs: {error}", where=model, next_step="Make room on this disk") from error
+
+
+def suggested_setting(paths: Sequence[str]) -> str:
+    """The setting that would make these files the model: their folders, or the kind of those in no folder.
+
+    Args:
+        paths: Files that the script wrote, relative to its working directory.
+    """
+    patterns = dict.fromkeys(_pattern(path) for path in paths)
+    quoted = ", ".join(f'"{pattern}"' for pattern in list(patterns)[:_SUGGESTED])
+    return f"outputs = [{quoted}]"
+
+
+def _pattern(path: str) -> str:
+    folder, separator, _ = path.partition("/")
+    if separator:
+        return f"{folder}/**"
+    ending = posixpath.splitext(path)[1]
+    return f"*{ending}" if ending else path
