@@ -25,9 +25,10 @@ def launcher(python: str) -> list[str]:
     """The words before those that start the script.
 
     Args:
-        python: Absolute path of a Python in the image. Option -I hides the project's modules from the runtime.
+        python: Absolute path of a Python in the image. Its option -I hides the project's modules from the
+            runtime, and -B writes no bytecode.
     """
-    return [python, "-I", image_paths.RUNTIME, "--"]
+    return [python, "-IB", image_paths.RUNTIME, "--"]
 
 
 def write_runtime(out: BinaryIO) -> Layer:

@@ -22,7 +22,7 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import failure_cause, process
-from .local_outputs import LocalOutputs, suggested_setting
+from .local_outputs import LocalOutputs, how_to_save
 from .machine_paths import local_path_warnings
 from .script_interpreter import Chosen, choose_interpreter, users_interpreter
 from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
@@ -118,7 +118,7 @@ def verify(
         )
         if ended.code == 0:
             local_outputs.save(outputs / output_folders.MODEL, log)
-        report = _report(ended, settings, files, arguments, folder)
+        report = _report(ended, settings, files, arguments, folder, flags=flags)
         report = replace(report, interpreter=chosen.title, warnings=(*chosen.warnings, *report.warnings))
         for warning in report.warnings:
             log(f"warning: {warning}")
@@ -200,6 +200,8 @@ def _report(
     files: Sequence[ProjectFile],
     arguments: Sequence[str],
     folder: Path,
+    *,
+    flags: frozenset[str],
 ) -> VerifyReport:
     copy, outputs = folder / "project", folder / "outputs"
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, copy) for line in ended.tail))
@@ -212,7 +214,7 @@ def _report(
         raise VerifyError(
             _no_model(settings, files, folder),
             where=settings.root,
-            next_step=_how_to_save(settings, _stray_files(files, folder)),
+            next_step=how_to_save(settings.outputs, _stray_files(files, folder), flags),
             detail="\n".join(ended.tail[-failure_cause.SHOWN :]),
         )
     texts = [*texts_of(settings.root / settings.script), *(text.rpartition("=")[2] for text in arguments)]
@@ -231,7 +233,13 @@ def _no_model(settings: Settings, files: Sequence[ProjectFile], folder: Path) ->
     """The error's text if the model's folder is empty; it names a file that was saved elsewhere."""
     if stray := _stray_files(files, folder):
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-        return f"{settings.script} saved no model: {stray[0]}{more} in its working directory would be lost in the cloud"
+        unmatched = (
+            f"outputs = {json.dumps(settings.outputs, ensure_ascii=False)} matched nothing, and "
+            if settings.outputs
+            else ""
+        )
+        lost = f"{stray[0]}{more} in its working directory would be lost in the cloud"
+        return f"{settings.script} saved no model: {unmatched}{lost}"
     if outputs := _files_in(folder / "outputs"):
         return f"{settings.script} saved no model, only {outputs[0]}"
     return f"{settings.script} saved no model"
@@ -241,14 +249,6 @@ def _stray_files(files: Sequence[ProjectFile], folder: Path) -> list[str]:
     """The files that the script wrote in its working directory."""
     known = {file.path for file in files}
     return [path for path in _files_in(folder / "project") if path not in known and "__pycache__/" not in path]
-
-
-def _how_to_save(settings: Settings, stray: Sequence[str]) -> str:
-    save = "ave the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
-    if not stray:
-        return f"S{save}"
-    change = "Change outputs, which matched no file, to" if settings.outputs else "Set"
-    return f"{change} {suggested_setting(stray)} under [tool.vertex-training], or s{save.partition(' under')[0]}"
 
 
 def _files_in(folder: Path) -> tuple[str, ...]:

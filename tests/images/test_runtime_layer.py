@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from prefect_vertex_training.core.errors import ImageError
 from prefect_vertex_training.images.oci.config import DOCKER, OCI, blob_descriptor, image_manifest, layer_descriptor
+from prefect_vertex_training.images.oci.content_tag import image_fingerprint
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
-from prefect_vertex_training.images.plan import plan_direct
+from prefect_vertex_training.images.plan import BaseLookup, plan_direct
 from prefect_vertex_training.images.runtime_layer import add_runtime, launcher, runtime_digest, write_runtime
 
 SOURCES = sorted(path.name for path in (Path(__file__).parents[2] / "runtime").glob("*.py"))
@@ -56,12 +57,15 @@ def test_the_fingerprint_changes_only_with_the_runtime(demo_project: Any) -> Non
 
     def planned(**changes: Any) -> str:
         request = replace(demo_project.request(), **changes)
-        facts: dict[str, Any] = {"project_fingerprint": "p", "lock_digest": "l", "lookup": None}
-        return plan_direct(request, demo_project.store, None, **facts).request.fingerprint
+        lookup = BaseLookup(demo_project.cache, lambda _: None, lambda: pytest.fail("no engine is needed"))
+        plan = plan_direct(request, demo_project.store, None, project_fingerprint="p", lock_digest="l", lookup=lookup)
+        return plan.request.fingerprint
 
-    plain = planned()
-    assert plain == "c3b0ee63a61f9b21a54c5d8b0fdb7a1b4f4ab5f3a1b8ba2a3b0b1f2b9a8b7c6d" or len(plain) == 64
-    assert planned(runtime_features=("outputs",)) != plain
+    plain = image_fingerprint("p", "l", base_digest="", builder="direct")
+    assert planned() == plain
+    assert planned(runtime_features=("outputs",)) == image_fingerprint(
+        "p", "l", base_digest="", builder="direct", content=[f"runtime={runtime_digest()}"]
+    )
 
 
 @pytest.fixture(params=[OCI, DOCKER], ids=["OCI", "Docker"])
@@ -98,9 +102,7 @@ def test_the_runtime_on_top_of_any_image(layout: OciLayout, stored: BuiltImage) 
     tagged = layout.get_manifest("v1")
     assert tagged is not None
     assert (tagged[0].digest, tagged[0].media_type) == (image.digest, stored.media_type)
-    before, after = (
-        json.loads((layout.get_manifest(digest) or (None, b""))[1]) for digest in (stored.digest, image.digest)
-    )
+    before, after = (json.loads(layout.blob_path(digest).read_bytes()) for digest in (stored.digest, image.digest))
     assert after["layers"][:-1] == before["layers"]
     assert {key: value for key, value in after.items() if key not in {"config", "layers"}} == {
         key: value for key, value in before.items() if key not in {"config", "layers"}
@@ -108,7 +110,7 @@ def test_the_runtime_on_top_of_any_image(layout: OciLayout, stored: BuiltImage) 
     old, new = (json.loads(layout.blob_path(manifest["config"]["digest"]).read_bytes()) for manifest in (before, after))
     assert new["config"] == {
         **old["config"],
-        "Entrypoint": ["/usr/bin/python3", "-I", "/opt/vertex-training/runtime", "--", "/bin/sh", "-c", "run"],
+        "Entrypoint": ["/usr/bin/python3", "-IB", "/opt/vertex-training/runtime", "--", "/bin/sh", "-c", "run"],
     }
     assert new["rootfs"]["diff_ids"] == [*old["rootfs"]["diff_ids"], runtime_digest()]
     assert len([step for step in new["history"] if not step.get("empty_layer")]) == len(new["rootfs"]["diff_ids"])

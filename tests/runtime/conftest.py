@@ -44,7 +44,7 @@ class Job:
 
     def command(self, *words: str) -> list[str]:
         """The command line that starts a command through the runtime."""
-        return [sys.executable, "-I", str(self.runtime), "--", *words]
+        return [sys.executable, "-IB", str(self.runtime), "--", *words]
 
     def env(self, outputs: Sequence[str] = ("out",), **more: str) -> dict[str, str]:
         """The variables of the job."""
