@@ -1,4 +1,4 @@
-"""Starts the script of a job, and saves its outputs when it has ended."""
+"""The runtime: starts the script of a job, and saves its outputs when it has ended."""
 
 from __future__ import annotations
 
