@@ -8,6 +8,7 @@ from prefect.runtime import flow_run as current_run
 
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
 from ..project.snapshot import Project
+from ..runtime import outputs_variable
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
@@ -35,7 +36,7 @@ def describe_job(project: Project, args: list[str], connection: Connection, vert
         display_name=_display_name(settings.name, str(current_run.name), run),
         output=output,
         args=args,
-        env=settings.env,
+        env={**settings.env, **outputs_variable.encode(settings.outputs)},
         **{
             **job.options(),
             "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},

@@ -4,6 +4,8 @@ The layers, lowest first:
 
     base (not copied here) | environment | big wheels, one each | small wheels | code and data in buckets | folders
 
+A project that uses a feature of the runtime has its layer above the environment.
+
 A layer depends on its contents only, so layers that didn't change are neither made nor sent again.
 """
 
@@ -21,6 +23,7 @@ from .base.resolve import Base
 from .code import buckets, previous_image
 from .code.code_layers import CodeLayers
 from .code.state import CodeState
+from .layers import image_paths
 from .layers.layer_writer import Layer
 from .layers.venv_layer import write_environment
 from .oci.config import DOCKER, OCI, PREFIX, MediaTypes, blob_descriptor, image_config, image_manifest, layer_descriptor
@@ -31,6 +34,7 @@ from .oci.target import ImageTarget
 from .pipeline.background_uploads import BackgroundUploads
 from .pipeline.layer_builder import LayerBuilder
 from .pipeline.task_group import TaskGroup
+from .runtime_layer import launcher, write_runtime
 from .wheels.dependency_layers import DependencyLayers, LayersRemoved
 from .wheels.dependency_set import MAX_OWN_LAYERS
 
@@ -108,9 +112,11 @@ def _build(
         folders = _folders(builder, request)
         found_contents = contents.result() if contents else None
         environment = _environment(builder, request, found_contents)
+        runtime = [builder.make_small(write_runtime)] if request.runtime_features else []
         found = dependencies.result()
         layers = [
             *environment,
+            *runtime,
             *(layer for _, layer in found.layers),
             *code.result(),
             *folders,
@@ -132,7 +138,7 @@ def _check(request: ImageRequest, base: Base | None) -> int:
     if base is None:
         assert request.base is None, "the base has to be resolved first"
         return MAX_OWN_LAYERS
-    own_layers = min(MAX_OWN_LAYERS, MAX_LAYERS - _FIXED - len(base.layers))
+    own_layers = min(MAX_OWN_LAYERS, MAX_LAYERS - _FIXED - bool(request.runtime_features) - len(base.layers))
     if own_layers < 1:
         raise BaseImageError(
             f"the base has {len(base.layers)} layers, too many to add to",
@@ -173,7 +179,14 @@ def _assemble(
     types = _media_types(base)
     labels = _labels(request, base, lock)
     base_config = base.contents.config if base else {}
-    config = image_config(layers, base_config, script=request.script, env=request.env, labels=labels)
+    config = image_config(
+        layers,
+        base_config,
+        script=request.script,
+        launcher=launcher(image_paths.INTERPRETER) if request.runtime_features else (),
+        env=request.env,
+        labels=labels,
+    )
     config_descriptor = blob_descriptor(types.config, config)
     base_layers = base.layers if base else []
     own = [layer_descriptor(types, layer) for layer in layers]

@@ -170,7 +170,11 @@ def plan_direct(
         credentials=lookup.credentials,
     )
     fingerprint = image_fingerprint(
-        project_fingerprint, lock_digest, base_digest=base.digest if base else "", builder="direct"
+        project_fingerprint,
+        lock_digest,
+        base_digest=base.digest if base else "",
+        builder="direct",
+        content=_runtime(request),
     )
     return ImagePlan(
         replace(request, fingerprint=fingerprint),
@@ -207,6 +211,7 @@ def plan_docker(
 
     bases = resolve_bases(request, digest_of, lookup.engine)
     content = [context_digest(request), *(f"{name}={digest}" for name, digest in sorted(bases.items()))]
+    content += _runtime(request)
     fingerprint = image_fingerprint(project_fingerprint, lock_digest, base_digest="", builder="docker", content=content)
     return ImagePlan(
         replace(request, fingerprint=fingerprint),
@@ -216,3 +221,10 @@ def plan_docker(
         bases=bases,
         credentials=lookup.credentials,
     )
+
+
+def _runtime(request: ImageRequest) -> list[str]:
+    """What an image with the runtime adds to its fingerprint: a newer runtime is another image."""
+    from .runtime_layer import runtime_digest
+
+    return [f"runtime={runtime_digest()}"] if request.runtime_features else []

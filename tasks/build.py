@@ -77,9 +77,14 @@ def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltIm
         return built
     if plan.repository:
         plan.repository.check_push()  # a missing permission is reported before the build, not after
-    return docker_build.build(
+    image = docker_build.build(
         plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
     )
+    if plan.request.runtime_features:
+        from ..images.docker.find_python import find_python
+
+        find_python(engine, image.digest, " and ".join(plan.request.runtime_features))  # refused before the push
+    return image
 
 
 def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image

@@ -57,6 +57,18 @@ def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Hom
     from ..images.docker import docker_push, export
 
     engine = docker_engine()
+    features = plan.request.runtime_features
+    # The content tag is for the whole image; the engine can push only under a tag.
+    tags = [f"{plan.tags[0]}-without-runtime"] if features else plan.tags
     if plan.repository:
-        return docker_push.push(image, engine=engine, target=plan.repository, tags=plan.tags, log=log)
-    return export.export(image, engine=engine, layout=plan.layout, tags=plan.tags, cache=home.cache, log=log)
+        pushed = docker_push.push(image, engine=engine, target=plan.repository, tags=tags, log=log)
+    else:
+        pushed = export.export(image, engine=engine, layout=plan.layout, tags=tags, cache=home.cache, log=log)
+    if not features:
+        return pushed
+    from ..images.docker.find_python import find_python
+    from ..images.runtime_layer import add_runtime
+
+    python = find_python(engine, image.digest, " and ".join(features))
+    log(f"adding the runtime, for {' and '.join(features)}")
+    return add_runtime(pushed, plan.target, python, plan.tags)

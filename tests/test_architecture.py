@@ -16,13 +16,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     # Shared by all engines.
     "core": set(),
+    # What runs inside of jobs, with the image's own Python.
+    "runtime": set(),
     # Engine of verify and freeze.
     "project/settings": {"core"},
     "project/secrets": {"core"},
     "project/files": {"core", "project/settings", "project/secrets"},
     "project/dependencies/formats": {"core", "project/settings"},
     "project/dependencies": {"core", "project/settings"},
-    "project/local_run": {"core", "project/settings", "project/files", "project/dependencies"},
+    "project/local_run": {"core", "runtime", "project/settings", "project/files", "project/dependencies"},
     "project": {"core"},
     # Engine of build and push.
     "images/layers": {"core"},
@@ -33,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images/pipeline": {"core", "images/layers", "images/oci", "images/registry", "images/base"},
     "images/wheels": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},
     "images/code": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},
-    "images": {"core"},
+    "images": {"core", "runtime"},
     # Vertex AI on this machine.
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
@@ -82,12 +84,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "vertex"},
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
-    "flows": {"core", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
+    "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
 }
 
-ENGINES = ("core", "project", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15

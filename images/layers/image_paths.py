@@ -11,6 +11,9 @@ VENV = "/opt/venv"
 INTERPRETER = f"{VENV}/bin/python"
 """The interpreter that runs the script; console scripts name it in their first line."""
 
+RUNTIME = "/opt/vertex-training/runtime"
+"""The runtime, which starts the script for projects that use one of its features."""
+
 
 def site_packages(python: str) -> str:
     """The folder of a wheel's modules, for a minor version as "3.11"."""

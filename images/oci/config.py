@@ -66,6 +66,7 @@ def image_config(
     base: Mapping[str, Any],
     *,
     script: str = "",
+    launcher: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
 ) -> bytes:
@@ -75,13 +76,14 @@ def image_config(
         layers: The layers above the base.
         base: The base's config; empty for an image without a base.
         script: The script that the image runs, relative to the project; empty for none.
+        launcher: The words before those that start the script.
         env: Added to the base's environment.
         labels: Added to the base's labels.
     """
     inherited: Mapping[str, Any] = base.get("config") or {}
     config = {key: value for key, value in inherited.items() if key not in _NOT_INHERITED}
     if script:
-        config["Entrypoint"] = [image_paths.INTERPRETER, f"{image_paths.APP}/{script}"]
+        config["Entrypoint"] = [*launcher, image_paths.INTERPRETER, f"{image_paths.APP}/{script}"]
     config["WorkingDir"] = image_paths.APP
     config["Env"] = _environment(inherited.get("Env") or [], env or {})
     config["Labels"] = dict(sorted({**(inherited.get("Labels") or {}), **(labels or {})}.items()))

@@ -68,6 +68,7 @@ class ImageRequest:
         files: The files that go into the image, sorted by path.
         script: The training script, relative to the project.
         lock: The frozen dependencies as `pylock.toml` text; empty for none.
+        runtime_features: The settings that need the runtime in the image; empty for an image without it.
         conda: The project's list of conda packages, where conda installs the dependencies.
         python: Minor version, as "3.11".
         base: A base image by tag or digest; None for an image without a base, which only local_vertex can run. Before
@@ -96,6 +97,7 @@ class ImageRequest:
     build_args: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
     conda: str | None = None
+    runtime_features: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..settings.settings import Settings
@@ -47,8 +47,15 @@ def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = Non
         (text for item in sorted(settings.env.items()) for text in item),
         (text for item in sorted((extra or {}).items()) for text in item),
         (tree,),
+        *_set_only(settings),
     )
     return hashlib.sha256(b"".join(map(_line, lists))).hexdigest()
+
+
+def _set_only(settings: Settings) -> Iterator[Iterable[object]]:
+    """Settings that count only where they are set, so that fingerprints from before they existed stay the same."""
+    if settings.outputs:
+        yield "outputs", *settings.outputs
 
 
 def _line(values: Iterable[object]) -> bytes:

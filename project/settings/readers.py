@@ -160,6 +160,14 @@ def insides(value: object) -> tuple[str, ...]:
     return tuple(inside(item) for item in texts(value))
 
 
+def output_patterns(value: object) -> tuple[str, ...]:
+    """A list of patterns of files inside the working directory; each names a file or a folder."""
+    found = tuple(inside(item) for item in texts(value))
+    if any(item == "." for item in found):
+        raise ValueError
+    return found
+
+
 def flag(value: object) -> bool:
     """True or false."""
     if not isinstance(value, bool):

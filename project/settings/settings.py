@@ -24,6 +24,7 @@ from .readers import (
     matching,
     number,
     one_of,
+    output_patterns,
     patterns,
     read_table,
     text,
@@ -63,6 +64,7 @@ class Settings:
         freeze: The dependency list to freeze; `auto` takes the first that exists.
         translate: Whether a conda list is translated for pip; if not, conda makes the image.
         model_dir_argument: A flag of the script, such as "--output", that gets the model's folder.
+        outputs: Patterns of files that the script writes in its working directory and that become part of the model.
         builder: How the image is built; None takes Docker if there is a Dockerfile.
         build_args: Values for the Dockerfile's ARG lines.
         build_target: The Dockerfile's stage to build; None builds the last.
@@ -88,6 +90,7 @@ class Settings:
     freeze: Freeze = "auto"
     translate: bool = False
     model_dir_argument: str | None = None
+    outputs: tuple[str, ...] = ()
     builder: Builder | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
     build_target: str | None = None
@@ -189,6 +192,7 @@ _KEYS: Keys = {
     "freeze": (f"one of {', '.join(get_args(Freeze))}", one_of(*get_args(Freeze))),
     "translate": ("true or false", flag),
     "model-dir-argument": ('a flag, as "--model-dir"', matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
+    "outputs": ('a list of patterns inside the project, as "out/*.pt"', output_patterns),
     "builder": ('"direct" or "docker"', one_of(*get_args(Builder))),
     "build-args": ("a table of names and texts", environment),
     "build-target": ("the name of a stage", text),

@@ -126,6 +126,7 @@ def test_place_owner_and_times_play_no_part(make_project, tmp_path):
         {"base": "python:3.12"},
         {"directories": ("x",)},
         {"env": {"A": "1"}},
+        {"outputs": ("out/*",)},
     ],
 )
 def test_settings_that_shape_the_image_count(project, change):

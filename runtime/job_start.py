@@ -1,0 +1,133 @@
+"""The runtime: starts the script of a job, and saves its outputs when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import tempfile
+import time
+from typing import List, Mapping, Optional, Sequence
+
+from . import output_files, outputs_variable
+from .output_copy import CopyFailed, OutputCopy
+from .output_files import Found, Signatures
+from .output_patterns import OutputPatterns
+from .script_process import ScriptProcess
+
+_FAILED = 1
+_USAGE = 2
+_NOT_EXECUTABLE = 126  # as a shell reports it
+_NOT_FOUND = 127
+_SHOWN = 5
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Runs the command after `--`; returns the exit status of the job.
+
+    Without outputs to save the command replaces this process.
+    """
+    words = list(arguments[1:]) if arguments[:1] == ["--"] else list(arguments)
+    if not words:
+        return _fail("there is no command to start: give one after --", _USAGE)
+    try:
+        patterns = outputs_variable.decode(environ)
+        wanted = OutputPatterns(patterns)
+    except ValueError as error:
+        return _fail("%s can't be read: %s" % (outputs_variable.NAME, error))
+    try:
+        if patterns and _is_primary(environ):
+            return _run(words, wanted, environ)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)  # Python ignores them, and the command would inherit that
+        os.execvp(words[0], words)  # noqa: S606 - the job's own command
+    except OSError as error:
+        status = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+        return _fail("can't start %s: %s" % (words[0], error.strerror), status)
+
+
+def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str]) -> int:
+    model = _model_folder(environ)
+    if not model:
+        return _fail("the job has no output folder to save outputs in: AIP_MODEL_DIR isn't set")
+    root = os.getcwd()
+    copy = OutputCopy(model, time.time())
+    try:
+        copy.check()
+    except CopyFailed as error:
+        return _fail("outputs: %s" % error)
+    before = _state_before(root, patterns)
+    script = ScriptProcess()
+    status = script.run(words)
+    return _save(copy, output_files.find(root, patterns, before), status, stopped=script.stopped)
+
+
+def _save(copy: OutputCopy, found: Found, status: int, *, stopped: bool) -> int:
+    for line in found.left_out[:_SHOWN]:
+        _say("outputs: left out %s" % line)
+    if len(found.left_out) > _SHOWN:
+        _say("outputs: left out %d more" % (len(found.left_out) - _SHOWN))
+    whole = status == 0 and not stopped
+    try:
+        if whole:
+            copy.save(found.outputs)
+        else:
+            copy.save_partial(found.outputs)
+    except CopyFailed as error:
+        return _fail("outputs: %s" % error, status or _FAILED)
+    where = "the model's folder" if whole else "the folder partial beside the model's"
+    count = len(found.outputs)
+    _say("outputs: %d file%s copied to %s" % (count, "" if count == 1 else "s", where))
+    return status
+
+
+def _model_folder(environ: Mapping[str, str]) -> str:
+    """The model's folder as a path; empty if the job has none."""
+    folder = environ.get("VERTEX_TRAINING_MODEL_DIR") or environ.get("AIP_MODEL_DIR") or ""
+    return ("/gcs/" + folder[len("gs://") :] if folder.startswith("gs://") else folder).rstrip("/")
+
+
+def _is_primary(environ: Mapping[str, str]) -> bool:
+    """Whether this replica is the primary one: the others would overwrite its outputs with their own."""
+    try:
+        return json.loads(environ["CLUSTER_SPEC"])["task"]["type"] in ("workerpool0", "chief")
+    except (KeyError, TypeError, ValueError):
+        return True
+
+
+def _state_before(root: str, patterns: OutputPatterns) -> Signatures:
+    """The files before the first start of the script in this container: a second start must not take them as given."""
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    path = os.path.join(tempfile.gettempdir(), "%s%d-%s" % (output_files.STATE_PREFIX, os.getuid(), name))
+    kept = _read_state(path)
+    if kept is not None:
+        return kept
+    before = output_files.signatures(root, patterns)
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w") as file:
+            json.dump(before, file)
+    return before
+
+
+def _read_state(path: str) -> Optional[Signatures]:
+    try:
+        if os.lstat(path).st_uid != os.getuid():
+            return None
+        with open(path) as file:
+            return {str(name): list(signature) for name, signature in json.load(file).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+
+
+def _fail(message: str, status: int = _FAILED) -> int:
+    _say(message)
+    return status
+
+
+def _say(message: str) -> None:
+    # Not through sys.stderr: if nobody reads it any more, Python would change the exit status at its end.
+    with contextlib.suppress(OSError):
+        os.write(2, ("vertex-training: %s\n" % message).encode("utf-8", "backslashreplace"))

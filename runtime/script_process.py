@@ -1,0 +1,84 @@
+"""Runs the script as a child process, as the first process of a container must: passes signals on, collects zombies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from types import FrameType
+from typing import List, Optional, Sequence
+
+_NOT_PASSED_ON = frozenset(
+    number
+    for name in (
+        # These can't be caught, or are about this process itself.
+        *("SIGKILL", "SIGSTOP", "SIGCHLD", "SIGPIPE", "SIGXFSZ", "SIGTTIN", "SIGTTOU"),
+        # The kernel sends these for a fault of the process itself.
+        *("SIGSEGV", "SIGFPE", "SIGILL", "SIGBUS", "SIGABRT", "SIGTRAP", "SIGSYS"),
+    )
+    for number in [getattr(signal, name, None)]
+    if number is not None
+)
+_STOPPING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP))
+
+
+class ScriptProcess:
+    """One run of the script. To be used once, in the main thread.
+
+    Attributes:
+        stopped: Whether a signal that asks to stop arrived while the script ran.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._pid = 0
+        self._ended = False
+        self._waiting: List[int] = []
+
+    def run(self, words: Sequence[str]) -> int:
+        """Runs a command to its end, with this process's streams, environment and working directory.
+
+        From this call on, signals are passed on to the command; after its end they are ignored.
+
+        Returns:
+            Its exit status; 128 and the signal's number if a signal ended it.
+
+        Raises:
+            OSError: The command can't be started.
+        """
+        for number in range(1, signal.NSIG):
+            if number in _NOT_PASSED_ON:
+                continue
+            with contextlib.suppress(OSError, ValueError):  # a number that this system doesn't have
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):  # what was ignored, the script ignores too
+                    signal.signal(number, self._pass_on)
+        process = subprocess.Popen(list(words), close_fds=False)
+        self._pid = process.pid
+        waiting, self._waiting = self._waiting, []
+        for number in waiting:
+            os.kill(self._pid, number)
+        process.returncode = self._wait()  # so that `subprocess` doesn't wait for it again
+        return process.returncode
+
+    def _pass_on(self, number: int, _frame: Optional[FrameType]) -> None:
+        if self._ended:
+            return
+        self.stopped = self.stopped or number in _STOPPING
+        if self._pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self._pid, number)
+        else:
+            self._waiting.append(number)
+
+    def _wait(self) -> int:
+        """Waits for the script, and collects processes that lost their parent, which belong to a container's first."""
+        while True:
+            # WNOWAIT: the process keeps its number until no signal can be sent to it any more.
+            result = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+            if result is None:
+                continue
+            self._ended = result.si_pid == self._pid
+            _, status = os.waitpid(result.si_pid, 0)
+            if self._ended:
+                return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
