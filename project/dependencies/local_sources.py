@@ -37,6 +37,7 @@ class Build:
         url: URL of the repository.
         ref: Commit, tag or branch; empty for the default branch.
         subdirectory: The package's folder in the repository.
+        sha256: Hash of a source distribution from an index, by which its wheel is kept; empty for all else.
     """
 
     name: str | None
@@ -47,6 +48,7 @@ class Build:
     url: str = ""
     ref: str = ""
     subdirectory: str = ""
+    sha256: str = ""
 
     @property
     def title(self) -> str:

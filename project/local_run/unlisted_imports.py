@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, distributions
+from collections.abc import Iterator, Sequence
+from importlib.metadata import Distribution
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from ..dependencies.verified import closure, installed_packages
 
-def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[Path]) -> dict[str, str]:
+
+def not_listed(root: Path, script: str, listed: Sequence[str], sites: Sequence[Path]) -> dict[str, str]:
     """Modules that the script imports and the listed packages don't provide, each with the package that does.
 
     An import inside `try` counts as optional. A module that is not installed at all is not reported: the local run
@@ -24,11 +25,10 @@ def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[P
         listed: Canonical names of the listed packages.
         sites: The `site-packages` folders of the user's Python.
     """
-    found_here = distributions(path=[str(site) for site in sites])
-    installed = [found for found in found_here if found.metadata["Name"]]  # None for a broken installation
-    provided = _closure(listed, {canonicalize_name(found.name): found for found in installed})
+    installed = installed_packages(sites)
+    provided = closure(listed, installed)
     owners: dict[str, list[str]] = {}
-    for found in installed:
+    for found in installed.values():
         for module in _modules(found):
             owners.setdefault(module, []).append(found.name)
     missing: dict[str, str] = {}
@@ -37,29 +37,6 @@ def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[P
         if packages and provided.isdisjoint(map(canonicalize_name, packages)):
             missing[module] = packages[0]
     return missing
-
-
-def _closure(listed: Iterable[str], installed: dict[str, Distribution]) -> set[str]:
-    """The packages and all their dependencies; those of every extra count."""
-    reached: set[str] = set()
-    waiting = [str(canonicalize_name(name)) for name in listed]
-    while waiting:
-        name = waiting.pop()
-        if name in reached:
-            continue
-        reached.add(name)
-        found = installed.get(name)
-        waiting += [
-            canonicalize_name(needed) for text in (found.requires or () if found else ()) if (needed := _name(text))
-        ]
-    return reached
-
-
-def _name(text: str) -> str | None:
-    try:
-        return Requirement(text).name
-    except InvalidRequirement:
-        return None
 
 
 def _modules(found: Distribution) -> set[str]:

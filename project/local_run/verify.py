@@ -19,11 +19,12 @@ from ...core.errors import ProjectError, VerifyError, storage_errors
 from ..dependencies.find_list import read
 from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import request_key as freeze_key
+from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import failure_cause, process
 from .machine_paths import local_path_warnings
-from .script_interpreter import Chosen, choose_interpreter, users_interpreter
+from .script_interpreter import Chosen, choose_interpreter
 from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
 from .virtualenv import forget_unused
 
