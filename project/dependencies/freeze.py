@@ -250,7 +250,7 @@ def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, in
 def _uv_settings(root: Path) -> list[str]:
     """The project's settings for uv, which can name indexes: https://docs.astral.sh/uv/reference/settings/."""
     own, shared = root / "uv.toml", root / "pyproject.toml"
-    tool = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {}) if shared.is_file() else {}
+    tool = tomllib.loads(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
     return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
 
 

@@ -144,6 +144,8 @@ class _Reader:
             self.options.append(line.text)  # uv fetches it
             return
         other = path.parent / target
+        if not other.is_file() and "\\" in target:  # the spelling of Windows
+            other = path.parent / target.replace("\\", "/")
         if not other.is_file():
             raise DependencyError(
                 f"{line.text} names a file that does not exist",
