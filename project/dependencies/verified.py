@@ -24,10 +24,18 @@ def users_interpreter(
     """The user's own Python if it meets all requirements; else None and the reason, which may be empty."""
     if listed.conda:
         return interpreters.conda_environment(os.environ, settings.python), ""
-    if not listed.lines:  # an empty environment costs nothing, and proves that the script needs no package
-        return None, ""
+    if not listed.lines:
+        if (root / "Dockerfile").is_file() and listed.method == "nothing":
+            return _of_dockerfile_project(root, settings), ""
+        return None, ""  # an empty environment costs nothing, and proves that the script needs no package
     lines = [replace(line, name=line.name or local_sources.name_of(line, root)) for line in listed.lines]
     return interpreters.choose(root, lines, settings.python)
+
+
+def _of_dockerfile_project(root: Path, settings: Settings) -> interpreters.Interpreter | None:
+    """The activated environment, or the project's own: the Dockerfile installs what no list names."""
+    found = interpreters.interpreters(root, os.environ)[:-1]  # without the Python that runs this program
+    return next((it for it in found if it.python == settings.python), None)
 
 
 def preferred_versions(root: Path, settings: Settings, listed: Requirements) -> dict[str, str]:

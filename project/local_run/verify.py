@@ -115,7 +115,7 @@ def verify(
             log=lambda line: log(failure_cause.shown_path(line, copy)),
             clock=clock,
         )
-        report = _report(ended, settings, files, arguments, folder)
+        report = _report(ended, settings, files, arguments, folder=folder, chosen=chosen, listed=listed)
         report = replace(report, interpreter=chosen.title, warnings=(*chosen.warnings, *report.warnings))
         for warning in report.warnings:
             log(f"warning: {warning}")
@@ -196,14 +196,17 @@ def _report(
     settings: Settings,
     files: Sequence[ProjectFile],
     arguments: Sequence[str],
+    *,
     folder: Path,
+    chosen: Chosen,
+    listed: Requirements,
 ) -> VerifyReport:
     copy, outputs = folder / "project", folder / "outputs"
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, copy) for line in ended.tail))
     if ended.code is None:
         raise failure_cause.timed_out(settings, ended)
     if ended.code != 0:
-        raise failure_cause.failed(settings, ended, {file.path for file in files})
+        raise failure_cause.failed(settings, ended, {file.path for file in files}, chosen.path, listed.method)
     model = _files_in(outputs / output_folders.MODEL)
     if not model:
         raise VerifyError(

@@ -43,6 +43,8 @@ def require_satisfied(lock: Path, wanted: Iterable[str], versions: Mapping[str, 
 
 
 def _allows(requirement: Requirement, version: str) -> bool:
+    if not version:  # locked in several versions
+        return True
     try:
         return requirement.specifier.contains(version, prereleases=True)
     except InvalidVersion:
