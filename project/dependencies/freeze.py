@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,7 +118,7 @@ def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
         wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
         text = resolve(plan, wheels, target)
         lock = _lock(text, target.python)
-        _require_hashes(lock, plan, cache)
+        _require_hashes(lock, plan, target)
         _keep(store, text)
     return lock
 
@@ -200,21 +201,37 @@ def _keep(store: Path, text: str) -> None:
         old.unlink(missing_ok=True)
 
 
-def _require_hashes(lock: Lock, plan: Plan, cache: Path) -> None:
+def _require_hashes(lock: Lock, plan: Plan, target: Target) -> None:
     """Rejects a wheel that the list's hashes don't name, even if its version is right."""
     packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
     for package in packages:
         allowed = plan.hashes.get(package["name"])
-        if allowed and "archive" not in package and _is_built(package, cache):
+        if allowed and "archive" not in package and _is_built(package, target.cache):
             continue  # the sdist's hash was compared before it was built
         found = {wheel["hashes"]["sha256"] for wheel in _wheels(package)}
-        if allowed and not found <= allowed:
+        if allowed and not found <= allowed and not _has_other_hash(package, allowed, target):
             line = next((line for line in plan.lines if line.name == package["name"]), None)
             raise DependencyError(
                 f"the index's wheel of {package['name']} {package['version']} is not one of {plan.method}'s hashes",
                 where=line.place if line else plan.method,
                 next_step="Generate the list again, or find out why the file changed",
             )
+
+
+def _has_other_hash(package: dict[str, Any], allowed: frozenset[str], target: Target) -> bool:
+    """Whether the wheel has one of the hashes that are not of sha256; uv downloads it to find out."""
+    other = [f"--hash={item}" for item in sorted(allowed) if ":" in item]
+    wheel = _wheels(package)[0]
+    place = wheel.get("url") or Path(target.root, wheel["path"]).as_uri()
+    if not other:
+        return False
+    with tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder:
+        listed = Path(folder, "requirements.txt")
+        listed.write_text(f"{package['name']} @ {place} {' '.join(other)}\n", encoding="utf-8")
+        arguments = ["pip", "install", "--no-deps", "--require-hashes", "--target", f"{folder}/target"]
+        arguments += ["--python-version", target.python, "--python", sys.executable]
+        arguments += ["--python-platform", target.platform] if target.platform else []
+        return uv.run([*arguments, "--requirements", str(listed)], cwd=target.root).returncode == 0
 
 
 def absolute(text: str, root: Path) -> str:

@@ -55,7 +55,7 @@ def run(
     lists = arguments[:2] == ["pip", "freeze"]  # the only command that uses no index and has no option for one
     chosen = [] if lists else options(os.environ)
     settings = {**os.environ, **environment(os.environ), **(variables or {})}
-    if arguments[:2] == ["pip", "sync"]:
+    if list(arguments[:2]) in (["pip", "sync"], ["pip", "install"]):
         settings = {name: value for name, value in settings.items() if name not in _NOT_WITH_A_LOCK}
     command = [find_uv_bin(), *arguments, *chosen, "--quiet", "--color", "never", "--no-progress"]
     try:
