@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ...core.errors import DependencyError
 from ..settings.settings import Settings
-from . import interpreters, requirements_files, setup_files, unused_lists, uv, uv_lock, workspace
+from . import interpreters, uv
 from .formats import conda, pdm, pipfile, poetry, pylock, pyproject, script_block
 from .formats.requirements_txt import Requirements, decoded, read_file, read_text
+from .lists import requirements_files, setup_files, unused_lists, uv_lock, workspace
 
 _WITH_EXTRAS = frozenset(("uv.lock", "poetry.lock", "pdm.lock", "pyproject.toml", "setup.cfg", "setup.py"))
 _WITH_GROUPS = frozenset(("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml"))

@@ -20,7 +20,7 @@ from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read
 from .formats.requirements_txt import Requirements
-from .resolve import NOTE, Target, resolve
+from .resolver import NOTE, Target, resolve
 from .translate import Entry, Plan, make_plan
 from .verified import differences, preferred_versions
 

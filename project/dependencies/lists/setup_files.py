@@ -10,10 +10,10 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from ...core.errors import DependencyError
-from ..settings.settings import Settings
-from . import uv
-from .formats.requirements_txt import Line, Requirements, decoded, package_of
+from ....core.errors import DependencyError
+from ...settings.settings import Settings
+from .. import uv
+from ..formats.requirements_txt import Line, Requirements, decoded, package_of
 
 _LARGE = 1_000_000
 """Bytes; larger files are data, which no metadata is made from."""

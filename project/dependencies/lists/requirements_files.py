@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...core.errors import DependencyError
-from .formats.requirements_txt import Requirements, decoded, read_file
+from ....core.errors import DependencyError
+from ..formats.requirements_txt import Requirements, decoded, read_file
 
 _PATTERNS = ("requirements*.txt", "requirements*.in", "requirements/*.txt", "requirements/*.in", "reqs/*.txt")
 _FOR_WORK = re.compile(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ...core.errors import DependencyError
-from ..settings.python_version import CONDA_FILES
-from ..settings.settings import Settings
-from .formats import pyproject, script_block
+from ....core.errors import DependencyError
+from ...settings.python_version import CONDA_FILES
+from ...settings.settings import Settings
+from ..formats import pyproject, script_block
 from .requirements_files import candidates
 
 _FILES = ("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "Pipfile")

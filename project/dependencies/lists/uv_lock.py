@@ -13,12 +13,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from ...core.errors import DependencyError
-from ..settings.settings import Settings
-from . import uv, workspace
-from .formats import pyproject
-from .formats.freshness import require_satisfied
-from .formats.requirements_txt import Line, Requirements, decoded, package_of, read_text
+from ....core.errors import DependencyError
+from ...settings.settings import Settings
+from .. import uv
+from ..formats import pyproject
+from ..formats.freshness import require_satisfied
+from ..formats.requirements_txt import Line, Requirements, decoded, package_of, read_text
+from . import workspace
 
 LOCK = "uv.lock"
 _PYPI = "https://pypi.org/simple"

@@ -13,8 +13,8 @@ from typing import Any
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from .formats.pyproject import document
-from .formats.requirements_txt import Line, Requirements
+from ..formats.pyproject import document
+from ..formats.requirements_txt import Line, Requirements
 
 
 @dataclass(frozen=True, slots=True)
