@@ -23,6 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "project/secrets": {"core"},
     "project/files": {"core", "project/settings", "project/secrets"},
     "project/dependencies/formats": {"core", "project/settings"},
+    "project/dependencies/uv": {"core"},
+    "project/dependencies/lists": {
+        *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
+    },
     "project/dependencies": {"core", "project/settings"},
     "project/local_run": {"core", "runtime", "project/settings", "project/files", "project/dependencies"},
     "project": {"core"},

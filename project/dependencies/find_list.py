@@ -3,43 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ...core.errors import DependencyError
 from ..settings.settings import Settings
 from . import interpreters, uv
-from .formats import conda, poetry, pylock
-from .formats.requirements_txt import Line, Requirements, decoded, package_of, read_file, read_text
+from .formats import conda, pdm, pipfile, poetry, pylock, pyproject, script_block
+from .formats.requirements_txt import Requirements, decoded, read_file, read_text
+from .lists import requirements_files, setup_files, unused_lists, uv_lock, workspace
 
-_UNSUPPORTED = {
-    "Pipfile": "Export it: pipenv requirements > requirements.txt",
-    "setup.py": "List what the script imports in requirements.txt, or freeze what is installed: --freeze environment",
-}
-_PYPI = "https://pypi.org/simple"
+_WITH_EXTRAS = frozenset(("uv.lock", "poetry.lock", "pdm.lock", "pyproject.toml", "setup.cfg", "setup.py"))
+_WITH_GROUPS = frozenset(("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml"))
 
 
 def read(root: Path, settings: Settings) -> Requirements:
     """Reads the project's dependency list.
 
-    The setting `freeze` chooses the list. Without it the first of these counts: the `requirements` setting, uv.lock,
-    pylock.toml, poetry.lock, requirements.txt, `dependencies` in pyproject.toml, conda's files.
+    The setting `freeze` chooses the list. Without it the first of these counts: the `requirements` setting, then the
+    lists in the order of `_READERS`, then requirements files of other names.
 
     Raises:
-        DependencyError: A file is missing, can't be read, or has a format that can't be frozen.
+        DependencyError: A file is missing, can't be read, is out of date, or has a format that can't be frozen.
     """
     root = root.resolve()
-    if settings.freeze == "auto":
-        return _first_list(root, settings)
-    listed = _READERS[settings.freeze](root, settings)
+    listed = _first_list(root, settings) if settings.freeze == "auto" else _READERS[settings.freeze](root, settings)
     if listed is None:
         raise DependencyError(
             f"there is nothing to freeze as {settings.freeze}", where=root, next_step=_HOW_TO_CREATE[settings.freeze]
         )
+    _require_known_settings(root, settings, listed)
+    if settings.freeze == "auto" and (note := unused_lists.note(root, settings, listed.method)):
+        listed = replace(listed, notes=(*listed.notes, note))
     return listed
 
 
@@ -52,10 +48,25 @@ def _first_list(root: Path, settings: Settings) -> Requirements:
     for method, reader in _READERS.items():
         if method != "environment" and (listed := reader(root, settings)):
             return listed
-    for name, step in _UNSUPPORTED.items():
-        if (root / name).is_file():
-            raise DependencyError(f"{name} can't be frozen", where=root, next_step=step)
+    if listed := requirements_files.read(root):
+        return listed
+    if (root / "Pipfile").is_file():
+        raise DependencyError("Pipfile has no Pipfile.lock beside it", where=root, next_step="Create it: pipenv lock")
     return Requirements()
+
+
+def _require_known_settings(root: Path, settings: Settings, listed: Requirements) -> None:
+    """Rejects extras and groups of a list that has none."""
+    for key, values, known in (
+        ("extras", settings.extras, _WITH_EXTRAS),
+        ("groups", settings.groups, _WITH_GROUPS),
+    ):
+        if values and listed.method not in known:
+            raise DependencyError(
+                f"{key} = {list(values)} has no effect: {listed.method} is frozen, which has no {key}",
+                where=root / "pyproject.toml",
+                next_step='Delete it, or set freeze = "pyproject.toml" under [tool.vertex-training]',
+            )
 
 
 def _requirements(root: Path, settings: Settings) -> Requirements | None:
@@ -74,77 +85,36 @@ def _requirements(root: Path, settings: Settings) -> Requirements | None:
     return replace(read_file(root, path), method=name)
 
 
-def _pyproject(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001 - all readers have one signature
-    path = root / "pyproject.toml"
-    text = decoded(path, path.name) if path.is_file() else ""
-    dependencies = tomllib.loads(text).get("project", {}).get("dependencies")
-    if dependencies is None:
-        return None
-    if not isinstance(dependencies, list) or not all(isinstance(item, str) for item in dependencies):
-        raise DependencyError("dependencies must be a list of texts", where=path, next_step="Fix that list")
-    lines = []
-    for item in dependencies:
-        number = text[: max(text.find(item), 0)].count("\n") + 1
-        lines.append(Line(path.name, number, item, package_of(item)))
-    return Requirements(path.name, tuple(lines))
+def _pyproject(root: Path, settings: Settings) -> Requirements | None:
+    listed = pyproject.read(root, settings)
+    if listed is None and _is_dynamic(root):
+        listed = setup_files.built(root, pyproject.NAME, settings)
+    return workspace.with_sources(root, listed) if listed else None
 
 
-def _uv_lock(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001
-    path = root / "uv.lock"
-    if not path.is_file():
-        return None
-    if not (root / "pyproject.toml").is_file():
-        raise DependencyError("uv.lock has no pyproject.toml beside it", where=root, next_step="Put it there")
-    text = decoded(path, path.name)
-    listed = read_text(root, path.name, _exported(root))
-    options = _registries(path, text)
-    return replace(listed, lines=_with_lock_lines(listed.lines, text), options=(*listed.options, *options))
+def _is_dynamic(root: Path) -> bool:
+    """Whether only the build of the project tells its dependencies, and no older file of setuptools lists them."""
+    project = pyproject.document(root).get("project", {})
+    older = any((root / name).is_file() for name in ("setup.cfg", "setup.py"))
+    return "dependencies" in project.get("dynamic", ()) and not older
 
 
-def _exported(root: Path) -> str:
-    """`uv.lock` as a requirements file, exported by uv without asking an index."""
-    command = ["export", "--frozen", "--no-emit-project", "--no-dev", "--no-header", "--no-annotate"]
-    finished = uv.run(command, cwd=root)
-    if finished.returncode != 0:
-        raise DependencyError(
-            f"uv can't read uv.lock: {' '.join(finished.stderr.split())[:300]}", where=root, next_step="Run uv lock"
-        )
-    return finished.stdout
-
-
-def _registries(path: Path, text: str) -> list[str]:
-    """The indexes other than PyPI that packages of a uv.lock come from, as options of a requirements file."""
-    try:
-        packages: list[dict[str, Any]] = tomllib.loads(text).get("package", [])
-    except tomllib.TOMLDecodeError:
-        return []
-    places = dict.fromkeys(str(package.get("source", {}).get("registry", _PYPI)) for package in packages)
-    return [
-        f"--extra-index-url {place}" if "://" in place else f"--find-links {(path.parent / place).resolve()}"
-        for place in places
-        if place.rstrip("/") != _PYPI
-    ]
-
-
-def _with_lock_lines(lines: tuple[Line, ...], text: str) -> tuple[Line, ...]:
-    """The lines with the line numbers of their packages in the lock, which a user can look up."""
-    places = {name: number for number, raw in enumerate(text.splitlines(), 1) if (name := _named(raw))}
-    return tuple(replace(line, number=places.get(line.name or "", line.number)) for line in lines)
-
-
-def _named(raw: str) -> str | None:
-    found = re.match(r'name = "([^"]+)"', raw)
-    return package_of(found[1]) if found else None
-
-
-def _pylock(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001
+def _pylock(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001 - all readers have one signature
     path = root / "pylock.toml"
     return pylock.read(root, path) if path.is_file() else None
 
 
-def _poetry(root: Path, settings: Settings) -> Requirements | None:  # noqa: ARG001
+def _poetry(root: Path, settings: Settings) -> Requirements | None:
     path = root / "poetry.lock"
-    return poetry.read(root, path) if path.is_file() else None
+    return poetry.read(root, path, settings) if path.is_file() else None
+
+
+def _pipfile(root: Path, settings: Settings) -> Requirements | None:
+    return pipfile.read(root, settings.groups)
+
+
+def _script(root: Path, settings: Settings) -> Requirements | None:
+    return script_block.read(root, settings.script)
 
 
 def _environment(root: Path, settings: Settings) -> Requirements | None:
@@ -165,18 +135,19 @@ def _environment(root: Path, settings: Settings) -> Requirements | None:
     return replace(read_text(root, "environment", finished.stdout), notes=(f"frozen from {interpreter.path}",))
 
 
-def _conda(root: Path, settings: Settings) -> Requirements | None:
-    return conda.read(root, settings)
-
-
 Reader = Callable[[Path, Settings], Requirements | None]
 _READERS: Mapping[str, Reader] = {
-    "uv.lock": _uv_lock,
+    "uv.lock": uv_lock.read,
     "pylock.toml": _pylock,
     "poetry.lock": _poetry,
+    "pdm.lock": pdm.read,
+    "Pipfile.lock": _pipfile,
     "requirements.txt": _requirements,
     "pyproject.toml": _pyproject,
-    "conda": _conda,
+    "conda": conda.read,
+    "setup.cfg": setup_files.read_setup_cfg,
+    "setup.py": setup_files.read_setup_py,
+    "script": _script,
     "environment": _environment,
 }
 """Reader of each kind of list, in the order in which lists are looked for."""
@@ -185,8 +156,13 @@ _HOW_TO_CREATE = {
     "uv.lock": "Create it: uv lock",
     "pylock.toml": "Create it: uv export --format pylock.toml -o pylock.toml, or pip lock",
     "poetry.lock": "Create it: poetry lock",
+    "pdm.lock": "Create it: pdm lock",
+    "Pipfile.lock": "Create it: pipenv lock",
     "requirements.txt": "Create it: pip freeze > requirements.txt",
     "pyproject.toml": "List the dependencies under [project] in pyproject.toml",
     "conda": "Create it: conda env export --no-builds > environment.yml",
+    "setup.cfg": "List the dependencies in install_requires in setup.cfg",
+    "setup.py": "List the dependencies in install_requires in setup.py",
+    "script": "Add a block to the script: uv add --script SCRIPT PACKAGE",
     "environment": "Activate the environment that has the packages",
 }

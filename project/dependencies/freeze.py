@@ -9,7 +9,6 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,9 @@ from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read
 from .formats.requirements_txt import Requirements
-from .resolver_errors import explain
+from .resolver import NOTE, Target, resolve
 from .translate import Entry, Plan, make_plan
+from .verified import differences, preferred_versions
 
 TARGET = "x86_64-manylinux_2_28"
 """linux/amd64 with glibc 2.28 or later, as in every base image since Debian 10; wheels for older glibc work too."""
@@ -97,25 +97,57 @@ def freeze(
     if not plan.requirements and not plan.builds:
         lock = _lock("", settings.python)
     else:
-        lock = _resolved(root, settings, plan, cache, platform, refresh=refresh)
+        verified = preferred_versions(root, settings, listed)
+        target = Target(root, settings.python, platform, cache, verified)
+        lock = _resolved(plan, target, refresh=refresh)
+        lock = replace(lock, notes=(*_kept_notes(lock), *differences(lock.packages, verified)))
     accelerators.refuse_cpu_only_lock(lock.packages, listed, settings)
-    notes = (*listed.notes, *accelerators.describe(dict(lock.packages), settings))
-    return replace(lock, method=listed.method, changes=_at_commits(plan, cache), notes=notes)
+    notes = (*listed.notes, *lock.notes, *accelerators.describe(dict(lock.packages), settings))
+    changes = (*_at_commits(plan, cache), *_built_sdists(lock, plan, cache))
+    return replace(lock, method=listed.method, changes=changes, notes=notes)
 
 
-def _resolved(root: Path, settings: Settings, plan: Plan, cache: Path, platform: str | None, *, refresh: bool) -> Lock:
+def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
     """The lock of the plan's requirements, from the cache unless `refresh` or one of its wheels is gone."""
-    store = cache / "locks" / f"{_key(root, plan, settings.python, platform)}.toml"
-    known = None if refresh else _known(store, settings.python)
+    cache = target.cache
+    store = cache / "locks" / f"{_key(plan, target)}.toml"
+    known = None if refresh else _known(store, target.python)
     if known and not missing_wheels(known):
         return known
     with storage_errors(cache):
         wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
-        text = _resolve(root, plan, wheels, settings.python, platform)
-        lock = _lock(text, settings.python)
-        _require_hashes(lock, plan)
+        text = resolve(plan, wheels, target)
+        lock = _lock(text, target.python)
+        _require_hashes(lock, plan, target)
         _keep(store, text)
     return lock
+
+
+def _kept_notes(lock: Lock) -> list[str]:
+    """The remarks that were written into the lock when it was resolved."""
+    return [line.removeprefix(NOTE) for line in lock.text.splitlines() if line.startswith(NOTE)]
+
+
+def _built_sdists(lock: Lock, plan: Plan, cache: Path) -> list[Entry]:
+    """The packages whose wheels were built from the sdists of an index."""
+    packages: list[dict[str, Any]] = tomllib.loads(lock.text).get("packages", [])
+    built = [package for package in packages if "archive" not in package and _is_built(package, cache)]
+    places = {line.name: line.place for line in plan.lines}
+    return [
+        Entry(
+            places.get(package["name"], plan.method),
+            f"{package['name']}=={package['version']}",
+            "built",
+            "a wheel",
+            "has only an sdist",
+        )
+        for package in built
+    ]
+
+
+def _is_built(package: dict[str, Any], cache: Path) -> bool:
+    places = (str(wheel.get("path") or wheel.get("url") or "") for wheel in _wheels(package))
+    return any(unquote(place.removeprefix("file://")).startswith(f"{cache / 'built'}/") for place in places)
 
 
 def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
@@ -148,7 +180,8 @@ def request_key(root: Path, settings: Settings, listed: Requirements | None = No
     listed = listed or read(root, settings)
     plan = _plan(root, settings, listed)
     refusing = [accelerators.wants_gpu(settings), settings.base]
-    facts = json.dumps([_key(root, plan, settings.python, TARGET), listed.conda, refusing])
+    target = Target(root, settings.python, TARGET, Path(), preferred_versions(root, settings, listed))
+    facts = json.dumps([_key(plan, target), listed.conda, refusing])
     return hashlib.sha256(facts.encode()).hexdigest()[:32]
 
 
@@ -168,28 +201,15 @@ def _keep(store: Path, text: str) -> None:
         old.unlink(missing_ok=True)
 
 
-def _resolve(root: Path, plan: Plan, wheels: Sequence[str], python: str, platform: str | None) -> str:
-    arguments = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-annotate"]
-    arguments += ["--python-version", python, "--python", sys.executable, "--only-binary", ":all:"]
-    if platform is not None:
-        arguments += ["--python-platform", platform]
-    with tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder:
-        source, limits = Path(folder, "requirements.in"), Path(folder, "constraints.txt")
-        source.write_text("\n".join([*plan.options, *plan.requirements, *wheels]) + "\n", encoding="utf-8")
-        limits.write_text("\n".join(plan.constraints) + "\n", encoding="utf-8")
-        finished = uv.run([*arguments, "--constraint", str(limits), str(source)], cwd=root)
-    if finished.returncode != 0:
-        raise explain(finished.stderr, plan.lines, python)
-    return _relocatable(finished.stdout, root)
-
-
-def _require_hashes(lock: Lock, plan: Plan) -> None:
+def _require_hashes(lock: Lock, plan: Plan, target: Target) -> None:
     """Rejects a wheel that the list's hashes don't name, even if its version is right."""
     packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
     for package in packages:
         allowed = plan.hashes.get(package["name"])
+        if allowed and "archive" not in package and _is_built(package, target.cache):
+            continue  # the sdist's hash was compared before it was built
         found = {wheel["hashes"]["sha256"] for wheel in _wheels(package)}
-        if allowed and not found <= allowed:
+        if allowed and not found <= allowed and not _has_other_hash(package, allowed, target):
             line = next((line for line in plan.lines if line.name == package["name"]), None)
             raise DependencyError(
                 f"the index's wheel of {package['name']} {package['version']} is not one of {plan.method}'s hashes",
@@ -198,16 +218,20 @@ def _require_hashes(lock: Lock, plan: Plan) -> None:
             )
 
 
-def _relocatable(text: str, root: Path) -> str:
-    """Makes paths of wheels inside the project relative to it, so that the lock is the same in every folder."""
-
-    def relative(match: re.Match[str]) -> str:
-        path = unquote(match[1])
-        if not path.startswith(f"{root}/"):
-            return match[0]
-        return f"path = {json.dumps(path[len(str(root)) + 1 :])}"
-
-    return re.sub(r'(?:url = "file://|path = ")(/[^"]*)"', relative, text)
+def _has_other_hash(package: dict[str, Any], allowed: frozenset[str], target: Target) -> bool:
+    """Whether the wheel has one of the hashes that are not of sha256; uv downloads it to find out."""
+    other = [f"--hash={item}" for item in sorted(allowed) if ":" in item]
+    wheel = _wheels(package)[0]
+    place = wheel.get("url") or Path(target.root, wheel["path"]).as_uri()
+    if not other:
+        return False
+    with tempfile.TemporaryDirectory(prefix="vertex-freeze-") as folder:
+        listed = Path(folder, "requirements.txt")
+        listed.write_text(f"{package['name']} @ {place} {' '.join(other)}\n", encoding="utf-8")
+        arguments = ["pip", "install", "--no-deps", "--require-hashes", "--target", f"{folder}/target"]
+        arguments += ["--python-version", target.python, "--python", sys.executable]
+        arguments += ["--python-platform", target.platform] if target.platform else []
+        return uv.run([*arguments, "--requirements", str(listed)], cwd=target.root).returncode == 0
 
 
 def absolute(text: str, root: Path) -> str:
@@ -215,16 +239,20 @@ def absolute(text: str, root: Path) -> str:
     return re.sub(r'path = "(?!/)', f'path = "{root}/', text)
 
 
-def _key(root: Path, plan: Plan, python: str, platform: str | None) -> str:
+def _key(plan: Plan, target: Target) -> str:
     """A hash of everything that decides what uv resolves, apart from the content of indexes."""
     settings = {**os.environ, **uv.environment(os.environ)}
     hashes = sorted((name, sorted(allowed)) for name, allowed in plan.hashes.items())
-    facts: list[Any] = [_VERSION, python, platform or sys.platform, plan.requirements, plan.constraints, plan.options]
+    facts: list[Any] = [_VERSION, target.python, target.platform or sys.platform]
+    facts += [plan.requirements, plan.constraints, plan.options]
     facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
     facts.append([(name, settings[name]) for name in _UV_VARIABLES if settings.get(name)])
-    facts.append(_folders_of_wheels(root, plan, settings.get("UV_FIND_LINKS", "")))
-    facts.append(_uv_settings(root))
+    facts.append(_folders_of_wheels(target.root, plan, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_uv_settings(target.root))
+    facts += [target.preferred] if target.preferred else []
+    limits = [*uv.constraints(target.root), *(target.root / name for name in settings.get("UV_OVERRIDE", "").split())]
+    facts += [file.read_text(encoding="utf-8", errors="replace") for file in limits if file.is_file()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -239,7 +267,7 @@ def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, in
 def _uv_settings(root: Path) -> list[str]:
     """The project's settings for uv, which can name indexes: https://docs.astral.sh/uv/reference/settings/."""
     own, shared = root / "uv.toml", root / "pyproject.toml"
-    tool = tomllib.loads(shared.read_text(encoding="utf-8")).get("tool", {}) if shared.is_file() else {}
+    tool = tomllib.loads(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
     return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
 
 

@@ -19,7 +19,7 @@ from .formats.requirements_txt import Line
 
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
 _VCS = re.compile(r"^(git|hg|svn|bzr)\+")
-_LOCAL = re.compile(r"^(\.{0,2}/|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
+_LOCAL = re.compile(r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*@\s*(.+)$")
 _VERSION_IN_FILE = re.compile(r"^(?P<name>[A-Za-z0-9_.]+?)-(?P<version>\d[^-]*?)(?:-[^/]*\.whl|\.tar\.gz|\.zip)$")
 
@@ -37,6 +37,7 @@ class Build:
         url: URL of the repository.
         ref: Commit, tag or branch; empty for the default branch.
         subdirectory: The package's folder in the repository.
+        sha256: Hash of a source distribution from an index, by which its wheel is kept; empty for all else.
     """
 
     name: str | None
@@ -47,6 +48,7 @@ class Build:
     url: str = ""
     ref: str = ""
     subdirectory: str = ""
+    sha256: str = ""
 
     @property
     def title(self) -> str:
@@ -200,6 +202,8 @@ def _of_path(source: Source, address: str, root: Path) -> Source:
         source, address = replace(source, extras=bracket[1]), address[: bracket.start()]
     text = unquote(address.removeprefix("file://")) if address.startswith("file:") else address
     text = text.removeprefix("file:")
+    if not re.match(r"[A-Za-z]:", text):  # a relative path in the spelling of Windows
+        text = text.replace("\\", "/")
     path = (root / Path(text).expanduser()).resolve()
     egg = parse_qs(fragment).get("egg", [""])[0]
     file = _VERSION_IN_FILE.match(re.split(r"[\\/]", text)[-1])
@@ -222,7 +226,7 @@ def _requirement(name: str, extras: str, marker: str, wheel: Path) -> str:
 
 def _project_table(root: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
     return table if isinstance(table, dict) else {}

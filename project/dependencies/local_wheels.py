@@ -1,4 +1,4 @@
-"""Builds wheels of packages that are not released: from folders on this machine, and from repositories."""
+"""Builds wheels of packages that have none: folders on this machine, repositories, and source distributions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,21 @@ _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _COMMIT_FILE = "commit"
 _NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
 _GIT_SECONDS = 1800.0
+_BROKEN_SDIST = "Choose a version that has a wheel, or install it in the project's own Dockerfile"
+
+
+class NeedsCompiler(DependencyError):
+    """A source distribution's wheel would contain compiled code, which runs on this machine only."""
 
 
 def signature(build: Build) -> str:
-    """A hash of the wheel's source: size and time of a folder's files, or URL and ref of a repository."""
+    """A hash of the source: size and time of a folder's files, URL and ref of a repository, or an sdist's hash."""
     return hashlib.sha256(json.dumps(_facts(build)).encode()).hexdigest()[:32]
 
 
 def _facts(build: Build) -> list[object]:
+    if build.sha256:
+        return ["sdist", build.sha256]
     if build.folder is None:
         return [build.url, build.ref, build.subdirectory]
     if build.folder.is_file():
@@ -81,6 +88,11 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
         if build.folder is None:
             write_atomic(home / _COMMIT_FILE, _git(build, source, "rev-parse", "HEAD").strip())
         return wheel.replace(home / wheel.name)
+
+
+def known_wheel(build: Build, cache: Path) -> Path | None:
+    """The wheel that was built from the same source before; None if there is none."""
+    return next((cache / "built" / signature(build)).glob("*.whl"), None)
 
 
 def commit_of(build: Build, cache: Path) -> str | None:
@@ -161,7 +173,9 @@ def _built(build: Build, source: Path, out: Path) -> Path:
         raise DependencyError(
             f"{shown} can't be built as a wheel: {message}",
             where=build.place,
-            next_step=f"Run uv build in {build.folder or 'a clone of it'} to see the cause, or name a released version",
+            next_step=_BROKEN_SDIST
+            if build.sha256
+            else f"Run uv build in {build.folder or 'a clone of it'} to see the cause, or name a released version",
             detail=finished.stderr.strip(),
         )
     return _checked(wheel, build, shown)
@@ -176,6 +190,8 @@ def _checked(wheel: Path, build: Build, shown: str) -> Path:
             f"{shown} builds {wheel.name}, which is not the name of a wheel", where=build.place
         ) from error
     if not any(tag.platform == "any" for tag in tags):
+        if build.sha256:
+            raise NeedsCompiler(f"{shown} has no wheel, and its source contains code to compile", where=build.place)
         raise DependencyError(
             f"{shown} builds {wheel.name}, which contains code for this machine only",
             where=build.place,

@@ -68,8 +68,8 @@ def _missing(flat: str, lines: Sequence[Line]) -> DependencyError | None:
     if found is None:
         return None
     return DependencyError(
-        f"there is no package {found[1]}{_needed_by(found[1], flat, lines)}",
-        where=_place(found[1], flat, lines),
+        f"there is no package {found[1]}{needed_by(found[1], flat, lines)}",
+        where=place_of(found[1], flat, lines),
         next_step="Fix the name, or add the index that has it: --extra-index-url URL in requirements.txt",
     )
 
@@ -82,8 +82,8 @@ def _no_version(flat: str, lines: Sequence[Line]) -> DependencyError | None:
     if "+" in found[2]:
         step = "Versions with a + are in separate indexes: --extra-index-url URL in requirements.txt"
     return DependencyError(
-        f"there is no version {found[1]}{found[2]}{_needed_by(found[1], flat, lines)}",
-        where=_place(found[1], flat, lines),
+        f"there is no version {found[1]}{found[2]}{needed_by(found[1], flat, lines)}",
+        where=place_of(found[1], flat, lines),
         next_step=step,
     )
 
@@ -92,15 +92,15 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
     if found := _HINT_PLATFORM.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{_needed_by(name, flat, lines)}",
-            where=_place(name, flat, lines),
+            f"{name} {version} has no wheel for linux/amd64, only for {_tags(tags)}{needed_by(name, flat, lines)}",
+            where=place_of(name, flat, lines),
             next_step=f"Delete it or restrict it to its platform: {name}; sys_platform == {_platform(tags)!r}",
         )
     if found := _HINT_PYTHON.search(flat):
         name, version, tags = found.groups()
         return DependencyError(
-            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{_needed_by(name, flat, lines)}",
-            where=_place(name, flat, lines),
+            f"{name} {version} has no wheel for Python {python}, only for {_tags(tags)}{needed_by(name, flat, lines)}",
+            where=place_of(name, flat, lines),
             next_step="Choose another version of it, or set python under [tool.vertex-training]",
         )
     found = _NO_WHEEL.search(flat) or _HINT_BUILD.search(flat)
@@ -108,8 +108,8 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
         return None
     written = found[0].split(" has no")[0] if " has no" in found[0] else found[1]
     return DependencyError(
-        f"{written} has no wheel for linux/amd64 and Python {python}{_needed_by(found[1], flat, lines)}",
-        where=_place(found[1], flat, lines),
+        f"{written} has no wheel for linux/amd64 and Python {python}{needed_by(found[1], flat, lines)}",
+        where=place_of(found[1], flat, lines),
         next_step="Choose a version that has one, or build the image from your own Dockerfile",
     )
 
@@ -135,7 +135,7 @@ def _shortened(text: str, limit: int = 400) -> str:
     return text if len(text) <= limit else text[:limit].rsplit(" ", 1)[0] + " ..."
 
 
-def _needed_by(name: str, flat: str, lines: Sequence[Line]) -> str:
+def needed_by(name: str, flat: str, lines: Sequence[Line]) -> str:
     """The package that needs another one, as part of a message; empty for a package that a line names."""
     if _line(name, lines):
         return ""
@@ -148,7 +148,7 @@ def _parent(name: str, flat: str) -> str | None:
     return next((found[1] for found in _DEPENDS.finditer(flat) if canonicalize_name(found[2]) == wanted), None)
 
 
-def _place(name: str, flat: str, lines: Sequence[Line]) -> str | None:
+def place_of(name: str, flat: str, lines: Sequence[Line]) -> str | None:
     """`file:line` of the package, or of the listed package that depends on it."""
     current: str | None = name
     for _ in range(20):  # a chain of dependencies, which may be circular

@@ -19,16 +19,24 @@ from ...core.errors import DependencyError, StorageError
 _LIMIT = 3600.0
 """Time limit in seconds for uv; its own requests end after UV_HTTP_TIMEOUT (30 s)."""
 
-_FROM_PIP = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "find-links": "UV_FIND_LINKS"}
+_FROM_PIP = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "constraint": "UV_CONSTRAINT",
+}
 _SAME = {
     "UV_DEFAULT_INDEX": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "UV_INDEX": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "UV_FIND_LINKS": ("UV_FIND_LINKS",),
+    "UV_CONSTRAINT": ("UV_CONSTRAINT",),
 }
+_NOT_WITH_A_LOCK = ("UV_CONSTRAINT", "UV_OVERRIDE")
+"""Variables with which uv refuses to install a lock; they were considered when it was made."""
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, variables: Mapping[str, str] | None = None
+    arguments: Sequence[str], *, cwd: Path, variables: Mapping[str, str] | None = None, text: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Runs uv until it ends, whatever its exit code; an interruption of the caller ends uv too.
 
@@ -36,6 +44,7 @@ def run(
         arguments: Arguments of uv.
         cwd: Working directory.
         variables: Additional environment variables.
+        text: Standard input.
 
     Raises:
         DependencyError: uv exceeded its time limit (transient).
@@ -45,13 +54,16 @@ def run(
 
     lists = arguments[:2] == ["pip", "freeze"]  # the only command that uses no index and has no option for one
     chosen = [] if lists else options(os.environ)
+    settings = {**os.environ, **environment(os.environ), **(variables or {})}
+    if list(arguments[:2]) in (["pip", "sync"], ["pip", "install"]):
+        settings = {name: value for name, value in settings.items() if name not in _NOT_WITH_A_LOCK}
     command = [find_uv_bin(), *arguments, *chosen, "--quiet", "--color", "never", "--no-progress"]
     try:
         finished = subprocess.run(
             command,
             cwd=cwd,
-            env={**os.environ, **environment(os.environ), **(variables or {})},
-            stdin=subprocess.DEVNULL,
+            env=settings,
+            input=text,
             capture_output=True,
             text=True,
             errors="replace",
@@ -102,6 +114,12 @@ def options(variables: Mapping[str, str], pip_files: Sequence[Path] | None = Non
     """Options for the part of pip's configuration that no variable of uv covers; arguments as for `environment`."""
     pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
     return ["--no-index"] if pip.get("no-index", "").lower() in {"1", "true", "yes", "on"} else []
+
+
+def constraints(root: Path) -> list[Path]:
+    """The constraint files of pip's and uv's settings; relative ones start from `root`."""
+    names = os.environ.get("UV_CONSTRAINT") or environment(os.environ).get("UV_CONSTRAINT", "")
+    return [root / name for name in names.split()]
 
 
 def _usable(link: str) -> bool:

@@ -9,24 +9,19 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ...core.errors import VerifyError
+from ..dependencies.distributions import how_to_add, package_for
+from ..dependencies.interpreters import this_interpreter
 from ..settings.settings import Settings
 from . import asked_files
 from .out_of_memory import STEP, memory_reason
 from .process import Ended
+from .unlisted_imports import missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
-_MODULE = re.compile(r"No module named '([\w.]+)'")
+_MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
-
-_PACKAGES = {
-    "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil", "dotenv": "python-dotenv",
-    "fitz": "pymupdf", "google.cloud": "google-cloud-storage", "PIL": "pillow",
-    "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml", "umap": "umap-learn", "faiss": "faiss-cpu",
-    "git": "gitpython", "serial": "pyserial", "attr": "attrs", "pytorch_lightning": "pytorch-lightning",
-}  # fmt: skip
-"""Packages whose name differs from that of their module."""
 
 
 def timed_out(settings: Settings) -> VerifyError:
@@ -42,13 +37,23 @@ def timed_out(settings: Settings) -> VerifyError:
     )
 
 
-def failed(settings: Settings, ended: Ended, paths: Collection[str], asked: Collection[str] = ()) -> VerifyError:
+def failed(
+    settings: Settings,
+    ended: Ended,
+    paths: Collection[str],
+    *,
+    python: Path,
+    method: str,
+    asked: Collection[str] = (),
+) -> VerifyError:
     """The error for a script that ended with an exit code other than 0.
 
     Args:
         settings: The project's settings.
         ended: How the script ended.
         paths: Paths of the listed files.
+        python: The Python that ran it.
+        method: The dependency list that is frozen.
         asked: What it asked for and the ignore rules leave out.
     """
     code = ended.code or 0
@@ -56,8 +61,10 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str], asked: Coll
     exception = next((line.strip() for line in reversed(ended.tail) if _EXCEPTION.match(line)), "")
     if reason := memory_reason(exception, code, ended.tail):
         step = STEP
+    elif module := _MODULE.search(exception):
+        reason, step = _missing_module(module[1] or module[2], settings, paths, python, method)
     else:
-        reason, step = _advice(exception, code, settings, paths)
+        reason, step = _advice(exception, code, settings)
     last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
     if asked and not reason:
         why, step = asked_files.why(asked)
@@ -69,10 +76,8 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str], asked: Coll
     )
 
 
-def _advice(exception: str, code: int, settings: Settings, paths: Collection[str]) -> tuple[str, str]:
+def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
-    if module := _MODULE.search(exception):
-        return _missing_module(module[1], settings, paths)
     if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
         return _missing_file(path[1], settings)
     if "attempted relative import with no known parent" in exception:
@@ -107,7 +112,10 @@ def _provide(variable: str) -> str:
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
 
 
-def _missing_module(module: str, settings: Settings, paths: Collection[str]) -> tuple[str, str]:
+def _missing_module(
+    module: str, settings: Settings, paths: Collection[str], python: Path, method: str
+) -> tuple[str, str]:
+    """The advice for modules that the environment lacks: all that the sources import, not only the first."""
     top = module.partition(".")[0]
     here = [name for name in (f"{top}.py", top) if (settings.root / name).exists()]
     if here and not any(path == here[0] or path.startswith(f"{here[0]}/") for path in paths):
@@ -115,9 +123,20 @@ def _missing_module(module: str, settings: Settings, paths: Collection[str]) -> 
             f"it imports {module}, which the project's ignore rules leave out",
             f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
         )
-    package = _PACKAGES.get(module) or _PACKAGES.get(top) or top.replace("_", "-")
-    file = settings.requirements or "requirements.txt"
-    return f"it imports {module}, which {file} does not list", f"Add {package} to {file}"
+    sites = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
+    found = missing(settings.root, settings.script, sites)
+    modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
+    owners = owners_of(this_interpreter().sites)
+    packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
+    imports = f"it imports {', '.join(modules)}"
+    if method == "nothing" and (settings.root / "Dockerfile").is_file():
+        return (
+            f"{imports}, which no environment here has",
+            'Activate an environment that has it, or set verify = "image" under [tool.vertex-training]',
+        )
+    file = settings.requirements or ("requirements.txt" if method == "nothing" else method)
+    step = how_to_add(settings.root, settings.requirements or method, packages)
+    return f"{imports}, which {file if file in step or method != 'nothing' else 'no list'} does not list", step
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..dependencies import interpreters, local_sources
+from ..dependencies import interpreters
 from ..dependencies.formats.requirements_txt import Requirements
+from ..dependencies.verified import users_interpreter
 from ..settings.settings import Settings
 from .unlisted_imports import not_listed
 from .virtualenv import environment
@@ -53,18 +53,6 @@ def choose_interpreter(
         if reason:
             log(f"{reason}: running in {CLEAN} instead")
     return Chosen(environment(root, settings, cache=cache, listed=listed), CLEAN)
-
-
-def users_interpreter(
-    root: Path, settings: Settings, listed: Requirements
-) -> tuple[interpreters.Interpreter | None, str]:
-    """The user's own Python if it meets all requirements; else None and the reason, which may be empty."""
-    if listed.conda:
-        return interpreters.conda_environment(os.environ, settings.python), ""
-    if not listed.lines:  # an empty environment costs nothing, and proves that the script needs no package
-        return None, ""
-    lines = [replace(line, name=line.name or local_sources.name_of(line, root)) for line in listed.lines]
-    return interpreters.choose(root, lines, settings.python)
 
 
 def _unlisted_imports(

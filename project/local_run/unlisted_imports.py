@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
-from importlib.metadata import Distribution, distributions
+from collections.abc import Iterator, Sequence
+from importlib.metadata import Distribution
 from pathlib import Path
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from ..dependencies.verified import closure, installed_packages
 
-def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[Path]) -> dict[str, str]:
+
+def not_listed(root: Path, script: str, listed: Sequence[str], sites: Sequence[Path]) -> dict[str, str]:
     """Modules that the script imports and the listed packages don't provide, each with the package that does.
 
     An import inside `try` counts as optional. A module that is not installed at all is not reported: the local run
@@ -24,42 +25,41 @@ def not_listed(root: Path, script: str, listed: Iterable[str], sites: Iterable[P
         listed: Canonical names of the listed packages.
         sites: The `site-packages` folders of the user's Python.
     """
-    found_here = distributions(path=[str(site) for site in sites])
-    installed = [found for found in found_here if found.metadata["Name"]]  # None for a broken installation
-    provided = _closure(listed, {canonicalize_name(found.name): found for found in installed})
-    owners: dict[str, list[str]] = {}
-    for found in installed:
-        for module in _modules(found):
-            owners.setdefault(module, []).append(found.name)
-    missing: dict[str, str] = {}
+    installed = installed_packages(sites)
+    provided = closure(listed, installed)
+    owners = owners_of(sites)
+    unlisted: dict[str, str] = {}
     for module in sorted(_imported(root, script)):
         packages = owners.get(module, [])
         if packages and provided.isdisjoint(map(canonicalize_name, packages)):
-            missing[module] = packages[0]
-    return missing
+            unlisted[module] = packages[0]
+    return unlisted
 
 
-def _closure(listed: Iterable[str], installed: dict[str, Distribution]) -> set[str]:
-    """The packages and all their dependencies; those of every extra count."""
-    reached: set[str] = set()
-    waiting = [str(canonicalize_name(name)) for name in listed]
-    while waiting:
-        name = waiting.pop()
-        if name in reached:
-            continue
-        reached.add(name)
-        found = installed.get(name)
-        waiting += [
-            canonicalize_name(needed) for text in (found.requires or () if found else ()) if (needed := _name(text))
-        ]
-    return reached
+def missing(root: Path, script: str, sites: Sequence[Path]) -> list[str]:
+    """Modules that the script and the project's modules import and that the environment in `sites` doesn't have.
+
+    Imports inside `try` or a function don't count. Namespace packages are named with their part (google.cloud.storage).
+    """
+    return [name for name in sorted(_imported(root, script, dotted=True)) if not _is_there(name, sites)]
 
 
-def _name(text: str) -> str | None:
-    try:
-        return Requirement(text).name
-    except InvalidRequirement:
-        return None
+def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
+    """The installed packages by top-level module."""
+    owners: dict[str, list[str]] = {}
+    for found in installed_packages(sites).values():
+        for module in _modules(found):
+            owners.setdefault(module, []).append(found.name)
+    return owners
+
+
+_NAMESPACES = frozenset(("google", "ruamel", "azure"))
+
+
+def _is_there(module: str, sites: Sequence[Path]) -> bool:
+    parts = module.split(".")
+    top = parts if parts[0] in _NAMESPACES else parts[:1]
+    return any((place := site.joinpath(*top)).is_dir() or any(place.parent.glob(f"{place.name}.*")) for site in sites)
 
 
 def _modules(found: Distribution) -> set[str]:
@@ -70,8 +70,11 @@ def _modules(found: Distribution) -> set[str]:
     return {top.partition(".")[0] for top in tops}
 
 
-def _imported(root: Path, script: str) -> set[str]:
-    """Top-level modules that the script imports itself or through the project's own modules."""
+def _imported(root: Path, script: str, *, dotted: bool = False) -> set[str]:
+    """Top-level modules that the script imports itself or through the project's own modules.
+
+    With `dotted`, modules of namespace packages keep the part that says which package has them.
+    """
     folders = [(root / script).parent, root, root / "src"]
     names: set[str] = set()
     seen: set[Path] = set()
@@ -81,12 +84,21 @@ def _imported(root: Path, script: str) -> set[str]:
         if path in seen:
             continue
         seen.add(path)
-        for module in _imports_of(path):
+        for module in _imports_of(path, is_script=path == root / script):
             own = [file for folder in folders for file in _files(folder, module)]
             waiting += own
             if not own and not (root / module.partition(".")[0]).is_dir():
-                names.add(module.partition(".")[0])
-    return names - sys.stdlib_module_names
+                names.add(_named(module) if dotted else module.partition(".")[0])
+    longer = {name for name in names for other in names if other.startswith(f"{name}.")}
+    return names - longer - sys.stdlib_module_names
+
+
+def _named(module: str) -> str:
+    """A module's top-level name; for namespace packages the part that one package provides."""
+    parts = module.split(".")
+    if parts[0] not in _NAMESPACES:
+        return parts[0]
+    return ".".join(parts[: 3 if parts[:2] == ["google", "cloud"] else 2])
 
 
 def _files(folder: Path, module: str) -> Iterator[Path]:
@@ -96,11 +108,14 @@ def _files(folder: Path, module: str) -> Iterator[Path]:
     return (path for path in candidates if path.is_file())
 
 
-def _imports_of(path: Path) -> Iterator[str]:
+def _imports_of(path: Path, *, is_script: bool) -> Iterator[str]:
+    """The modules that a file imports; not those of functions in the script that nothing calls."""
     try:
-        nodes: list[ast.AST] = [ast.parse(path.read_bytes())]
+        module = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
+    used = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
+    nodes: list[ast.AST] = [node for node in module.body if not (is_script and _is_unused(node, used))]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
@@ -108,9 +123,19 @@ def _imports_of(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not isinstance(node, ast.Try) and not _is_type_checking(node):
+        elif not isinstance(node, ast.Try) and not _is_type_checking(node) and not _suppresses(node):
             nodes += ast.iter_child_nodes(node)
 
 
 def _is_type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def _suppresses(node: ast.AST) -> bool:
+    """Whether it is `with contextlib.suppress(...)`, in which an import is optional."""
+    return isinstance(node, ast.With) and any("suppress" in ast.dump(item.context_expr) for item in node.items)
+
+
+def _is_unused(node: ast.AST, used: set[str]) -> bool:
+    """Whether it is a function without decorators that its module doesn't mention again."""
+    return isinstance(node, ast.FunctionDef) and not node.decorator_list and node.name not in used

@@ -84,6 +84,14 @@ def texts(value: object) -> tuple[str, ...]:
     return tuple(item if item == "" else text(item) for item in value)
 
 
+def names(value: object) -> tuple[str, ...]:
+    """A list of names of packages, extras or groups."""
+    found = texts(value)
+    if not all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", item) for item in found):
+        raise ValueError
+    return found
+
+
 def patterns(value: object) -> tuple[str, ...]:
     """A list of patterns in the form of .gitignore, where almost any text is a pattern."""
     found = texts(value)

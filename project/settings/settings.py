@@ -22,6 +22,7 @@ from .readers import (
     inside,
     insides,
     matching,
+    names,
     number,
     one_of,
     output_patterns,
@@ -37,8 +38,9 @@ TABLE = "tool.vertex-training"
 Builder = Literal["direct", "docker"]
 Verify = Literal["here", "locked"]
 Freeze = Literal[
-    "auto", "uv.lock", "pylock.toml", "poetry.lock", "requirements.txt", "pyproject.toml", "conda", "environment"
-]
+    "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
+    "conda", "setup.cfg", "setup.py", "script", "environment",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Settings:
         env: Environment variables of the script, here and in the cloud.
         requirements: The requirements file, relative to the project; None looks for a dependency list.
         freeze: The dependency list to freeze; `auto` takes the first that exists.
+        extras: Extras (optional dependencies) of the list that are installed too.
+        groups: Dependency groups of the list that are installed too.
         translate: Whether a conda list is translated for pip; if not, conda makes the image.
         model_dir_argument: A flag of the script, such as "--output", that gets the model's folder.
         outputs: Patterns of files that the script writes in its working directory and that become part of the model.
@@ -88,6 +92,8 @@ class Settings:
     env: Mapping[str, str] = field(default_factory=dict)
     requirements: str | None = None
     freeze: Freeze = "auto"
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     translate: bool = False
     model_dir_argument: str | None = None
     outputs: tuple[str, ...] = ()
@@ -145,7 +151,7 @@ def _import_path(root: Path, script: str) -> dict[str, str]:
 def _document(root: Path) -> dict[str, Any]:
     path = root / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -190,6 +196,8 @@ _KEYS: Keys = {
     "env": ("a table of names and texts", environment),
     "requirements": ("the path of a file in the project", inside),
     "freeze": (f"one of {', '.join(get_args(Freeze))}", one_of(*get_args(Freeze))),
+    "extras": ("a list of names of extras", names),
+    "groups": ("a list of names of dependency groups", names),
     "translate": ("true or false", flag),
     "model-dir-argument": ('a flag, as "--model-dir"', matching(r"--?[A-Za-z][A-Za-z0-9_.-]*")),
     "outputs": ('a list of patterns inside the project, as "out/*.pt"', output_patterns),

@@ -5,6 +5,9 @@ The table: https://python-poetry.org/docs/pyproject/. The lock's format is defin
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,27 +16,36 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
+from ...settings.settings import Settings
+from . import poetry_versions, pyproject
+from .freshness import require_satisfied
 from .requirements_txt import Line, Requirements, decoded, package_of
 
 Table = Mapping[str, Any]
+_NEXT_STEP = "Run poetry lock"
+_PROJECT_KEYS = ("requires-python", "dependencies", "optional-dependencies")
 
 
-def read(root: Path, path: Path) -> Requirements:
+def read(root: Path, path: Path, settings: Settings) -> Requirements:
     """Reads the lock and the pyproject.toml beside it.
 
     The project's own dependencies become requirements and all versions in the lock become constraints. From these uv
     finds the same packages for Linux, so that groups and markers need no handling here.
 
     Raises:
-        DependencyError: One of the two files can't be read.
+        DependencyError: One of the two files can't be read, or the lock is out of date.
     """
     text = decoded(path, path.name)
     lock, project = _table(path, text), _table(root / "pyproject.toml")
     packages: list[dict[str, Any]] = lock.get("package", [])
     pinned = {package_of(package["name"]) or package["name"]: package for package in packages}
     twice = {name for name in pinned if sum(package_of(package["name"]) == name for package in packages) > 1}
+    chosen = pyproject.extras_and_groups(root, settings)
+    require_satisfied(path, _wanted(project, chosen), _versions(pinned, twice), _NEXT_STEP)
+    _require_fresh(path, lock, project)
     lines = []
-    for name, asked in _asked(project):
+    bare = ((package_of(text) or text, re.split(r"\s*[<>=!~]", text, maxsplit=1)[0]) for text in chosen)
+    for name, asked in (*_asked(project), *bare):
         package = pinned.get(name)
         place = _number(text, package["name"]) if package else 1
         lines.append(Line(path.name, place, _requirement(asked, name, package, root), name))
@@ -57,6 +69,43 @@ def _table(path: Path, text: str | None = None) -> dict[str, Any]:
         return tomllib.loads(decoded(path, path.name) if text is None else text)
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Run poetry lock") from error
+
+
+def _wanted(project: Table, chosen: list[str]) -> list[str]:
+    """The direct dependencies with the versions that they allow."""
+    listed = project.get("project", {}).get("dependencies")
+    if listed is None:
+        listed = poetry_versions.requirements(project.get("tool", {}).get("poetry", {}).get("dependencies", {}))
+    return [*listed, *chosen]
+
+
+def _versions(pinned: Mapping[str, Table], twice: set[str]) -> dict[str, str]:
+    """The locked versions by name; empty texts, which any version satisfies, for those that are locked twice."""
+    return {name: "" if name in twice else package["version"] for name, package in pinned.items()}
+
+
+def _require_fresh(path: Path, lock: Table, project: Table) -> None:
+    wanted = lock.get("metadata", {}).get("content-hash")
+    if wanted and wanted not in _content_hashes(project):
+        raise DependencyError("poetry.lock is older than pyproject.toml", where=path, next_step=_NEXT_STEP)
+
+
+def _content_hashes(document: Table) -> set[str]:
+    """The hashes that poetry's releases give a pyproject.toml: see poetry/packages/locker.py."""
+    poetry, project = document.get("tool", {}).get("poetry", {}), document.get("project", {})
+    groups = document.get("dependency-groups", {})
+    legacy = {key: poetry.get(key) for key in ("dependencies", "source", "extras", "dev-dependencies")}
+    group = {"group": poetry["group"]} if "group" in poetry else {}
+    standard = {key: project[key] for key in _PROJECT_KEYS if project.get(key) is not None}
+    own = {key: value for key, value in (legacy | group).items() if value is not None}
+    contents: list[object] = [
+        legacy,  # poetry 1.0 and 1.1
+        legacy | group,
+        {"project": standard, "tool": {"poetry": own}},
+        {"project": standard, "dependency-groups": groups, "tool": {"poetry": own}},
+        {"dependency-groups": groups, "tool": {"poetry": own}},
+    ]
+    return {hashlib.sha256(json.dumps(it, sort_keys=True, default=str).encode()).hexdigest() for it in contents}
 
 
 def _asked(project: Table) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,9 @@ _INCLUDE = re.compile(r"^(-r|--requirement|-c|--constraint)(?:\s+|=|(?<=-[rc]))(
 _EDITABLE = re.compile(r"^(-e|--editable)\b")
 _FREEZE_COMMENT = re.compile(r"^# Editable .*\(([A-Za-z0-9._-]+)==[^)]*\)$")
 """The comment that pip freeze writes above `-e FOLDER`."""
-_HASH = re.compile(r"--hash[= ]sha256:([0-9a-f]+)")
+_HASH = re.compile(r"--hash[= ](\w+):(\w*)")
+_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Hexadecimal digits of the hashes that prove something."""
 _IGNORED_OPTIONS = re.compile(r"^--(require-hashes|only-binary|no-binary|prefer-binary|use-pep517)\b")
 """Options that have no effect: only wheels are used anyway, each by its hash."""
 
@@ -56,7 +58,8 @@ class Requirements:
         method: Where the list comes from: a file's name, or "environment".
         lines: All requirements of all files.
         options: Indexes and folders of wheels, as lines of a requirements file; local paths are absolute.
-        hashes: Allowed sha256 by canonical name; a package without an entry may have any.
+        hashes: Allowed hashes by canonical name: of sha256 the digest, of others `sha512:DIGEST`; a package without an
+            entry may have any.
         conda: Whether it lists conda packages, which pip can't install.
         lost: Lines that could not be translated, each with the reason.
         notes: Remarks on the translation, one sentence each.
@@ -126,7 +129,7 @@ class _Reader:
         package = package_of(bare) or line.name
         self.lines.append(Line(line.file, line.number, bare, package, line.constraint))
         if package and (found := _HASH.findall(line.text)):
-            self.hashes.setdefault(package, set()).update(found)
+            self.hashes.setdefault(package, set()).update(_checked_hash(line, *item) for item in found)
 
     def _option(self, path: Path, text: str) -> None:
         if _IGNORED_OPTIONS.match(text):
@@ -144,6 +147,8 @@ class _Reader:
             self.options.append(line.text)  # uv fetches it
             return
         other = path.parent / target
+        if not other.is_file() and "\\" in target:  # the spelling of Windows
+            other = path.parent / target.replace("\\", "/")
         if not other.is_file():
             raise DependencyError(
                 f"{line.text} names a file that does not exist",
@@ -157,6 +162,23 @@ class _Reader:
         if resolved.is_relative_to(self._root):
             return resolved.relative_to(self._root).as_posix()
         return str(resolved)
+
+
+def _checked_hash(line: Line, algorithm: str, digest: str) -> str:
+    """The hash; with its algorithm in front unless that is sha256.
+
+    Raises:
+        DependencyError: It has the wrong length, or an algorithm that proves nothing.
+    """
+    if len(digest) != _LENGTHS.get(algorithm) or not re.fullmatch(r"[0-9a-f]+", digest):
+        package = re.split(r"\s+--hash", line.text)[0]
+        weak = "" if algorithm in _LENGTHS else ": it must be sha256, sha384 or sha512"
+        raise DependencyError(
+            f"{package} has an invalid hash of {algorithm}{weak}",
+            where=line.place,
+            next_step="Generate the list again: uv pip compile --generate-hashes",
+        )
+    return digest if algorithm == "sha256" else f"{algorithm}:{digest}"
 
 
 def decoded(path: Path, name: str) -> str:

@@ -215,7 +215,7 @@ def test_what_is_there_decides_and_a_choice_decides_over_it(make_project):
     """Locks before lists, lists before conda's files; `requirements` and `freeze` name one."""
     files = {
         "pylock.toml": PYLOCK,
-        "poetry.lock": POETRY,
+        "poetry.lock": '[[package]]\nname = "p"\nversion = "1"\n',
         "requirements.txt": "r\n",
         "pyproject.toml": PROJECT,
         "environment.yml": "dependencies: [c]\n",

@@ -1,0 +1,80 @@
+"""The package that provides a module, and the step that adds a package to a project's dependency list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from .formats import pyproject
+from .formats.requirements_txt import package_of
+
+_PACKAGES = {
+    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "pymupdf", "git": "gitpython",
+    "google.api_core": "google-api-core", "google.auth": "google-auth", "google.cloud": "google-cloud-storage",
+    "google.genai": "google-genai", "google.oauth2": "google-auth", "google.protobuf": "protobuf",
+    "googleapiclient": "google-api-python-client", "PIL": "pillow", "pytorch_lightning": "pytorch-lightning",
+    "ruamel.yaml": "ruamel.yaml", "ruamel": "ruamel.yaml", "serial": "pyserial", "skimage": "scikit-image",
+    "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml", "Crypto": "pycryptodome", "jwt": "pyjwt",
+    "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary", "pkg_resources": "setuptools",
+    "pythonjsonlogger": "python-json-logger", "sentence_transformers": "sentence-transformers", "zmq": "pyzmq",
+}  # fmt: skip
+"""Packages whose name differs from that of their module."""
+_ADD = {
+    "uv.lock": "Run uv add {}",
+    "poetry.lock": "Run poetry add {}",
+    "pdm.lock": "Run pdm add {}",
+    "Pipfile.lock": "Run pipenv install {}",
+    "pyproject.toml": "Add {} to dependencies in pyproject.toml",
+    "setup.cfg": "Add {} to install_requires in setup.cfg",
+    "setup.py": "Add {} to install_requires in setup.py",
+    "conda": "Add {} to environment.yml",
+    "environment": "Install {} in that environment",
+}
+
+
+def package_for(module: str, owners: Mapping[str, Sequence[str]]) -> str:
+    """The package that provides a module.
+
+    Args:
+        module: Its name, with dots.
+        owners: Packages that are installed on this machine by top-level module.
+    """
+    parts = module.split(".")
+    if parts[:2] == ["google", "cloud"] and len(parts) > 2:
+        return f"google-cloud-{parts[2].replace('_', '-')}"
+    for length in range(len(parts), 0, -1):
+        if found := _PACKAGES.get(".".join(parts[:length])):
+            return found
+    if (found := owners.get(parts[0])) and len(found) == 1:
+        return found[0]
+    return parts[0].replace("_", "-")
+
+
+def how_to_add(root: Path, method: str, packages: Sequence[str]) -> str:
+    """The next step that adds packages to the list that is frozen."""
+    if choice := _choice(root, packages):
+        return choice
+    names = " ".join(packages)
+    joined = ", ".join(packages)
+    if method == "nothing":
+        document = pyproject.document(root)
+        method = "pyproject.toml" if "project" in document else "requirements.txt"
+    if method.endswith(".py") and method not in _ADD:
+        return f"Run uv add --script {method} {names}"
+    template = _ADD.get(method, f"Add {{}} to {method}")
+    if method == "pyproject.toml" and "poetry" in pyproject.document(root).get("tool", {}):
+        template = "Run poetry add {}"
+    return template.format(names if template.startswith("Run") else joined)
+
+
+def _choice(root: Path, packages: Sequence[str]) -> str | None:
+    """The setting that chooses an extra or group which has all the packages; None if there is none."""
+    wanted = {canonicalize_name(package) for package in packages}
+    for key, known in (("extras", pyproject.extras(root)), ("groups", pyproject.groups(root))):
+        for name, texts in known.items():
+            if wanted <= {package_of(text) for text in texts}:
+                return f'Set {key} = ["{name}"] under [tool.vertex-training]: it has {", ".join(packages)}'
+    return None

@@ -1,0 +1,1 @@
+"""Lists of dependencies that lie beside the usual place or need uv to be read."""

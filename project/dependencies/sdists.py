@@ -1,0 +1,162 @@
+"""Source distributions (sdists) of an index: which releases have no wheel at all, and their download."""
+
+from __future__ import annotations
+
+import hashlib
+import netrc
+import os
+import shutil
+import tomllib
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+
+from ...core.errors import DependencyError
+from ...core.retry import retry
+from ...core.tls import client_context
+from . import uv
+
+_OLDEST_MINOR = 7
+_BLOCK = 256 * 1024
+_TIMEOUT = urllib3.Timeout(connect=15, read=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of a package, as an index lists it.
+
+    Attributes:
+        name: Canonical name.
+        version: Such as "4.9.3".
+        url: URL of its sdist, or path of a file on this machine; empty if it has none.
+        sha256: The sdist's hash.
+        wheels: File names of its wheels for all platforms.
+    """
+
+    name: str
+    version: str
+    url: str = ""
+    sha256: str = ""
+    wheels: tuple[str, ...] = ()
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the release has wheels for single platforms, so that its sdist contains code to compile."""
+        return any(not wheel.endswith("-any.whl") for wheel in self.wheels)
+
+    @property
+    def filename(self) -> str:
+        """The sdist's file name."""
+        return unquote(urlsplit(self.url).path.rpartition("/")[2])
+
+
+def release_of(package: dict[str, Any], options: Sequence[str], root: Path, python: str) -> Release:
+    """The files of a package's version; its wheels for other Python versions and platforms included.
+
+    Args:
+        package: Name and version, in the form of a pylock.toml.
+        options: Indexes and folders of wheels, as lines of a requirements file.
+        root: The project's folder, where uv is run.
+        python: Minor version of the image's Python.
+    """
+    name, version = package["name"], package["version"]
+    # uv leaves out wheels for Python versions below the one that it resolves for, and fails if the release wants a
+    # newer one, so the oldest that the release allows lists the most wheels.
+    for minor in range(_OLDEST_MINOR, int(python.partition(".")[2]) + 1):
+        command = ["pip", "compile", "--format", "pylock.toml", "--no-header", "--no-annotate", "--no-deps"]
+        command += ["--universal", "--python-version", f"3.{minor}", "-"]
+        finished = uv.run(command, cwd=root, text="\n".join([*options, f"{name}=={version}\n"]))
+        if finished.returncode == 0:
+            found: dict[str, Any] = tomllib.loads(finished.stdout)["packages"][0]
+            return _release(name, version, found)
+    return _release(name, version, package)
+
+
+def _release(name: str, version: str, package: dict[str, Any]) -> Release:
+    sdist = package.get("sdist", {})
+    wheels = tuple(_name_of(wheel) for wheel in package.get("wheels", ()))
+    return Release(name, version, _address(sdist), sdist.get("hashes", {}).get("sha256", ""), wheels)
+
+
+def _address(file: dict[str, Any]) -> str:
+    return str(file.get("url") or file.get("path") or "")
+
+
+def _name_of(file: dict[str, Any]) -> str:
+    return unquote(urlsplit(_address(file)).path.rpartition("/")[2])
+
+
+def download(release: Release, folder: Path, root: Path) -> Path:
+    """Fetches the release's sdist into `folder` and checks its hash.
+
+    Raises:
+        DependencyError: It can't be fetched, or has another hash; transient if a retry may help.
+    """
+    target = folder / release.filename
+    if "://" in release.url and not release.url.startswith("file:"):
+        retry(lambda: _fetch(release, target))
+    else:
+        shutil.copyfile(root / unquote(release.url.removeprefix("file://")), target)
+    with target.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if release.sha256 and found != release.sha256:
+        raise DependencyError(
+            f"{release.filename} has another sha256 than its index says",
+            where=urlsplit(release.url).hostname or release.url,
+            next_step="Run again; if that doesn't help, the index is broken",
+        )
+    return target
+
+
+def _fetch(release: Release, target: Path) -> None:
+    address, headers = _with_credentials(release.url)
+    try:
+        response = _pool(address).request("GET", address, headers=headers, preload_content=False, timeout=_TIMEOUT)
+        if response.status == 200:
+            with target.open("wb") as file:
+                for block in response.stream(_BLOCK, decode_content=False):
+                    file.write(block)
+            return
+        problem, transient = f"HTTP {response.status}", response.status >= 500 or response.status == 429
+        response.close()
+    except urllib3.exceptions.HTTPError as error:
+        problem, transient = type(getattr(error, "reason", None) or error).__name__, True
+    raise DependencyError(
+        f"can't download {release.filename}: {problem}",
+        where=urlsplit(release.url).hostname,
+        next_step="Check the network and the index's credentials, then run again",
+        transient=transient,
+    )
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    parts = urlsplit(url)
+    proxies = {} if urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    trust = client_context()
+    if proxy:
+        return urllib3.ProxyManager(proxy, ssl_context=trust, proxy_ssl_context=trust)
+    return urllib3.PoolManager(ssl_context=trust)
+
+
+def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The URL without user and password, and a header with those credentials or the ones in .netrc."""
+    parts = urlsplit(url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not user:
+        user, password = _netrc_login(parts.hostname or "")
+    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
+
+
+def _netrc_login(host: str) -> tuple[str, str]:
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+    except (OSError, netrc.NetrcParseError):
+        return "", ""
+    return (found[0] or "", found[2] or "") if found else ("", "")

@@ -1,0 +1,92 @@
+"""The environment in which the script is verified, whose versions are preferred where the list leaves room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ..settings.settings import Settings
+from . import interpreters, local_sources
+from .formats.requirements_txt import Requirements
+
+_LOCKS = frozenset(("uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "environment"))
+
+
+def users_interpreter(
+    root: Path, settings: Settings, listed: Requirements
+) -> tuple[interpreters.Interpreter | None, str]:
+    """The user's own Python if it meets all requirements; else None and the reason, which may be empty."""
+    if listed.conda:
+        return interpreters.conda_environment(os.environ, settings.python), ""
+    if not listed.lines:
+        if (root / "Dockerfile").is_file() and listed.method == "nothing":
+            return _of_dockerfile_project(root, settings), ""
+        return None, ""  # an empty environment costs nothing, and proves that the script needs no package
+    lines = [replace(line, name=line.name or local_sources.name_of(line, root)) for line in listed.lines]
+    return interpreters.choose(root, lines, settings.python)
+
+
+def _of_dockerfile_project(root: Path, settings: Settings) -> interpreters.Interpreter | None:
+    """The activated environment, or the project's own: the Dockerfile installs what no list names."""
+    found = interpreters.interpreters(root, os.environ)[:-1]  # without the Python that runs this program
+    return next((it for it in found if it.python == settings.python), None)
+
+
+def preferred_versions(root: Path, settings: Settings, listed: Requirements) -> dict[str, str]:
+    """Versions of the listed packages and of all that they need, in the environment that verifies the script.
+
+    It is empty for locks, which leave no room, and if the script is not verified in the user's own Python.
+    """
+    if settings.verify != "here" or listed.conda or listed.method in _LOCKS:
+        return {}
+    interpreter, _ = users_interpreter(root, settings, listed)
+    if interpreter is None:
+        return {}
+    installed = installed_packages(interpreter.sites)
+    names = [line.name or local_sources.name_of(line, root) for line in listed.lines if not line.constraint]
+    reached = closure([name for name in names if name], installed)
+    return {name: installed[name].version for name in sorted(reached) if name in installed}
+
+
+def differences(packages: Sequence[tuple[str, str]], preferred: Mapping[str, str]) -> list[str]:
+    """Remarks on the packages whose frozen version is not the verified one, one sentence each."""
+    return [
+        f"{name} {version} is frozen, and {preferred[name]} is installed where the script is verified: "
+        f"the list or the index doesn't allow that version, or write {name}=={preferred[name]} in the list"
+        for name, version in packages
+        if name in preferred and preferred[name] != version
+    ]
+
+
+def installed_packages(sites: Sequence[Path]) -> dict[str, Distribution]:
+    """The packages in `site-packages` folders by canonical name."""
+    found = distributions(path=[str(site) for site in sites])
+    named = [it for it in found if it.metadata["Name"]]  # None for a broken installation
+    return {canonicalize_name(it.name): it for it in reversed(named)}
+
+
+def closure(names: Sequence[str], installed: Mapping[str, Distribution]) -> set[str]:
+    """The packages and all their dependencies; those of every extra count."""
+    reached: set[str] = set()
+    waiting = [str(canonicalize_name(name)) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        found = installed.get(name)
+        waiting += [it for text in (found.requires or () if found else ()) if (it := _name(text))]
+    return reached
+
+
+def _name(text: str) -> str | None:
+    try:
+        return canonicalize_name(Requirement(text).name)
+    except InvalidRequirement:
+        return None
