@@ -123,7 +123,7 @@ def _build(
 
 def _check(request: ImageRequest, base: Base | None) -> int:
     """Checks the request; returns how many wheels can have a layer of their own."""
-    if not any(file.path == request.script for file in request.files):
+    if request.script and not any(file.path == request.script for file in request.files):
         raise ImageError(
             f"{request.script} isn't among the files of the image",
             where=request.root,
@@ -173,7 +173,9 @@ def _assemble(
     types = _media_types(base)
     labels = _labels(request, base, lock)
     base_config = base.contents.config if base else {}
-    config = image_config(layers, base_config, script=request.script, env=request.env, labels=labels)
+    config = image_config(
+        layers, base_config, script=request.script, entry=request.entry, env=request.env, labels=labels
+    )
     config_descriptor = blob_descriptor(types.config, config)
     base_layers = base.layers if base else []
     own = [layer_descriptor(types, layer) for layer in layers]

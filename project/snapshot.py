@@ -11,6 +11,7 @@ from ..core.home import Home
 from .files.contents import read_contents
 from .files.fingerprint import combine
 from .files.listing import scan
+from .files.notebook_script import with_notebook_script
 from .files.project_file import ProjectFile
 from .files.size_report import SizeReport
 from .secret_policy import refuse_secrets
@@ -74,6 +75,7 @@ class Project:
         files, left_out = scan(root, settings)
         contents = read_contents(files, root, cache=home.cache)
         refuse_secrets(files, contents.findings, settings)
+        files = with_notebook_script(files, settings, home.cache)
         return cls(root, settings, files, combine(contents.tree, settings), SizeReport.of(files, left_out))
 
     @property

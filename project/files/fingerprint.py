@@ -48,6 +48,8 @@ def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = Non
         (text for item in sorted((extra or {}).items()) for text in item),
         (tree,),
     )
+    if settings.entry:
+        lists = (*lists, ("entry", *settings.entry.typed()))
     return hashlib.sha256(b"".join(map(_line, lists))).hexdigest()
 
 

@@ -33,7 +33,7 @@ _PACKAGES = {
 def timed_out(settings: Settings, ended: Ended) -> VerifyError:
     """The error for a script that exceeded its time limit."""
     return VerifyError(
-        f"{settings.script} did not end within {settings.verify_timeout:g} s and was stopped",
+        f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
         next_step="Give the local run less to do with verify-args under [tool.vertex-training], or raise "
         "verify-timeout there",
@@ -55,7 +55,7 @@ def failed(settings: Settings, ended: Ended, paths: Collection[str]) -> VerifyEr
     reason, step = _advice(exception, code, settings, paths)
     last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
     return VerifyError(
-        f"{settings.script} {how}{': ' if last else ''}{_cut(last)}",
+        f"{settings.title} {how}{': ' if last else ''}{_cut(last)}",
         where=_place(ended.tail, paths) or settings.root,
         next_step=step,
         detail=_shown(ended.tail),
