@@ -35,9 +35,20 @@ class Options:
     defaults: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
 
-    def with_help(self, other: Options) -> Options:
-        """These options and those that `--help` shows."""
-        return Options({**other.flags, **self.flags}, self.positional, self.defaults, other.keys)
+    def with_help(self, shown: Options, imported: Options) -> Options:
+        """These options and those that `--help` shows.
+
+        Args:
+            shown: From `--help`.
+            imported: What the script's imports declare; it counts where `--help` shows it too.
+        """
+        known = {flag: name for flag, name in imported.flags.items() if flag in shown.flags}
+        return Options(
+            {**shown.flags, **known, **self.flags},
+            self.positional or imported.positional,
+            {**imported.defaults, **self.defaults},
+            shown.keys,
+        )
 
 
 def plain_name(flag: str) -> str:

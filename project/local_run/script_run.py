@@ -101,14 +101,16 @@ class ScriptRun:
 
     def _find_options(self, args: Sequence[str]) -> Options:
         """The options that the sources declare, or if those can't limit the work, those in its `--help`."""
-        declared = declared_options(self.sources)
+        declared = declared_options(self.sources[:1])
         if not needs_help(declared, self._settings) or not may_parse_flags(file.source for file in self._files):
             return declared
         lines: list[str] = []
         first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
         command = [*self.program, *args[: min(first, 2)], "--help"]
         ended = process.run(command, cwd=self._copy, env=self._env, timeout=_HELP_SECONDS, log=lines.append)
-        return declared.with_help(help_options(lines)) if ended.code == 0 else declared
+        if ended.code != 0:
+            return declared
+        return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
 
     def _run(self, smoke: SmokeArguments, arguments: Sequence[str]) -> process.Ended:
         shutil.rmtree(self._outputs, ignore_errors=True)
