@@ -3,11 +3,18 @@
 Vertex AI names them as gs:// URIs, in `AIP_MODEL_DIR` and its like, and mounts every bucket below /gcs
 (https://cloud.google.com/vertex-ai/docs/training/code-requirements). A script that can't use gs:// needs paths, which
 `VERTEX_TRAINING_MODEL_DIR` and its like hold.
+
+A person may also write an output in a bucket into the arguments or variables, as `--model-dir=gs://BUCKET/DIR`. In a
+job it stays as it is. The local run replaces it by a folder of this machine, and a receipt looks there for the model if
+the job's own folder holds none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
@@ -21,6 +28,19 @@ _PATH_VARIABLES = {
     "VERTEX_TRAINING_CHECKPOINT_DIR": CHECKPOINTS,
     "VERTEX_TRAINING_LOG_DIR": LOGS,
 }
+
+_KINDS = (
+    "model|outputs?|out|saved?|checkpoints?|ckpt|export|logs?|logging|job|tensorboard|results?|artifacts?|run|work|root"
+    "|dest|destination|target"
+)
+_OUTPUT = re.compile(rf"(?:[a-z0-9]+[-_.])*(?:{_KINDS})(?:[-_.]?(?:dir|path|folder|directory|uri|url|to|file|root))?|o")
+_INPUT = re.compile(
+    r"(?:^|[-_.])(?:pretrained|base|init|initial|resume|from|load|input|data|dataset|train|eval|test)(?:$|[-_.])"
+)
+_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
+_IMPORTANCE = ("model", "export", "out", "save", "artifact", "result", "job", "checkpoint", "ckpt")
+"""Parts of names, the likeliest place of a model first."""
+_ASSIGNMENT = re.compile(r"(?P<name>[+~]{0,2}[A-Za-z_][\w.@/-]*)=(?P<value>(?:gs://|/gcs/).*)", re.DOTALL)
 
 
 def bucket_folder_uri(bucket: str, *parts: str) -> str:
@@ -73,3 +93,94 @@ def path_variables(output: str) -> Mapping[str, str]:
 
 def _below(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}"
+
+
+class LiteralOutput(NamedTuple):
+    """An output in a bucket, as an argument or a variable gives it.
+
+    Attributes:
+        position: Position of the argument, from 0; -1 for a variable.
+        name: The option, key or variable that gives it, without dashes; empty for a bare argument.
+        before: What stands before the address in the same argument, as `--model-dir=`.
+        address: `gs://BUCKET/PATH` or `/gcs/BUCKET/PATH`, as written.
+    """
+
+    position: int
+    name: str
+    before: str
+    address: str
+
+    @property
+    def file(self) -> str:
+        """The file's name, if the address is that of a file; else empty."""
+        name = posixpath.basename(self.address.rstrip("/"))
+        return name if _FILE.search(name) else ""
+
+    @property
+    def folder(self) -> str:
+        """`gs://BUCKET/PATH` of the folder."""
+        uri = f"gs://{self.address.removeprefix('gs://').removeprefix('/gcs/').strip('/')}"
+        return uri.removesuffix(f"/{self.file}") if self.file else uri
+
+
+def in_bucket(text: str) -> bool:
+    """Whether the text is an address in a bucket."""
+    return text.startswith(("gs://", "/gcs/"))
+
+
+def is_output(name: str) -> bool:
+    """Whether an option, a key or a variable of this name gives an output, not an input."""
+    plain = name.lstrip("-+~").lower()
+    return bool(_OUTPUT.fullmatch(plain)) and not _INPUT.search(plain)
+
+
+def literal_outputs(
+    args: Sequence[str], positional: Sequence[str] = (), flags: Sequence[str] = ()
+) -> Iterator[LiteralOutput]:
+    """The outputs in a bucket among the arguments, in their order.
+
+    Args:
+        args: The arguments: `--model-dir=gs://...`, `--model-dir gs://...`, `key=gs://...` or a bare address.
+        positional: Names of the script's positional arguments, if known; by these a bare address is told apart.
+        flags: Options that give outputs, whatever their name.
+    """
+    flag, bare = "", 0
+    for index, argument in enumerate(args):
+        given = _ASSIGNMENT.fullmatch(argument.lstrip("-"))
+        if given and (is_output(given["name"]) or argument.partition("=")[0] in flags):
+            yield _output(index, given["name"], argument, given["value"])
+        elif in_bucket(argument):
+            name = flag or (positional[bare] if bare < len(positional) else "")
+            if name and (is_output(name) or flag in flags):
+                yield _output(index, name, argument, argument)
+        if not argument.startswith("-") and not flag:
+            bare += 1
+        flag = argument if argument.startswith("-") and "=" not in argument else ""
+
+
+def _output(position: int, name: str, argument: str, address: str) -> LiteralOutput:
+    return LiteralOutput(position, name.lstrip("-+~"), argument.removesuffix(address), address)
+
+
+def variable_outputs(env: Mapping[str, str]) -> Iterator[LiteralOutput]:
+    """The outputs in a bucket among variables."""
+    for name, value in env.items():
+        if in_bucket(value) and is_output(name):
+            yield LiteralOutput(-1, name, "", value)
+
+
+def bare_addresses(args: Sequence[str]) -> Iterator[LiteralOutput]:
+    """Addresses that stand alone, without an option before them."""
+    for index, argument in enumerate(args):
+        if in_bucket(argument) and not (index and args[index - 1].startswith("-") and "=" not in args[index - 1]):
+            yield LiteralOutput(index, "", "", argument)
+
+
+def likeliest_first(found: Sequence[LiteralOutput]) -> list[LiteralOutput]:
+    """The outputs, the likeliest place of the model first; logs last."""
+
+    def rank(output: LiteralOutput) -> int:
+        name = output.name.lower()
+        return next((i for i, part in enumerate(_IMPORTANCE) if part in name), len(_IMPORTANCE))
+
+    return sorted(found, key=rank)

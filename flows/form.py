@@ -21,7 +21,7 @@ from ..core.job_fields import (
 from ..core.job_options import Machine
 from ..core.machine_types import AcceleratorType
 from ..project.settings.job_settings import JobSettings
-from ..project.settings.settings import Freeze, Settings
+from ..project.settings.settings import Freeze, Settings, Verify
 
 PROJECTS = "as the project says"
 """The choice that leaves a field to the project's own settings."""
@@ -109,7 +109,12 @@ class RunMachine(BaseModel):
 
 
 def with_choices(
-    own: Settings, machine: RunMachine, *, verify: Literal["auto", "here", "locked"], freeze: Freeze, translate: bool
+    own: Settings,
+    machine: RunMachine,
+    *,
+    verify: Literal["auto", Verify],
+    freeze: Freeze,
+    translate: bool,
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 

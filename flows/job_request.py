@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 from prefect.runtime import flow_run as current_run
 
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
+from ..core.placeholders import fill, fill_all, folder_values
+from ..images.plan import Builder
 from ..project.snapshot import Project
 from ..runtime import outputs_variable
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
+from .image_startup import place_arguments
 
 if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
 
 
-def describe_job(project: Project, args: list[str], connection: Connection, vertex: VertexAI | None) -> JobDescription:
+def describe_job(
+    project: Project, args: list[str], connection: Connection, vertex: VertexAI | None, *, builder: Builder = "auto"
+) -> JobDescription:
     """The job of this run, all but its image, which isn't built yet.
 
     Args:
@@ -26,17 +31,29 @@ def describe_job(project: Project, args: list[str], connection: Connection, vert
         args: Arguments of the training script.
         connection: Where the job will run.
         vertex: The block of where it will run; None for local_vertex.
+        builder: The builder that the run asks for.
+
+    Raises:
+        DockerError: The project's Dockerfile can't take the arguments.
     """
     settings, job = project.settings, project.settings.job
     run = str(current_run.id)
     output = run_output(job.output or bucket_folder_uri(connection.bucket, settings.name), run)
     if settings.model_dir_argument:
         args = [*args, settings.model_dir_argument, mounted_path(model_folder(output))]
+    has_dockerfile = (project.root / "Dockerfile").is_file()
+    chosen = (settings.builder or "auto") if builder == "auto" else builder
+    placed = place_arguments(settings, args, docker=has_dockerfile and chosen != "direct")
+    values = folder_values(mounted_path(output), output)
     return JobDescription(
         display_name=_display_name(settings.name, str(current_run.name), run),
         output=output,
-        args=args,
-        env={**settings.env, **outputs_variable.encode(settings.outputs)},
+        command=fill_all(placed.command, values),
+        args=fill_all(placed.args, values),
+        env={
+            **{name: fill(text, values) for name, text in settings.env.items()},
+            **outputs_variable.encode(settings.outputs),
+        },
         **{
             **job.options(),
             "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},

@@ -58,7 +58,9 @@ def run_and_record(
     name = job_key(run, "submit", *key)
     with turn(project.settings.name, connection, name):
         outcome = run_job(steps, connection, request, name, allowed=allowed)
-        origin = Origin(project.fingerprint, revision(project.root), lock.digest, run)
+        origin = Origin(
+            project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
+        )
         return outcome, steps.run(receipt_step(connection, request.output), connection, outcome, origin)
 
 

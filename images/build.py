@@ -129,7 +129,7 @@ def _build(
 
 def _check(request: ImageRequest, base: Base | None) -> int:
     """Checks the request; returns how many wheels can have a layer of their own."""
-    if not any(file.path == request.script for file in request.files):
+    if request.script and not any(file.path == request.script for file in request.files):
         raise ImageError(
             f"{request.script} isn't among the files of the image",
             where=request.root,
@@ -183,6 +183,7 @@ def _assemble(
         layers,
         base_config,
         script=request.script,
+        entry=request.entry,
         launcher=launcher(image_paths.INTERPRETER) if request.runtime_features else (),
         env=request.env,
         labels=labels,

@@ -12,6 +12,7 @@ from .files.contents import read_contents
 from .files.fingerprint import combine
 from .files.lfs_pointer import refuse_pointers
 from .files.listing import scan
+from .files.notebook_script import with_notebook_script
 from .files.project_file import ProjectFile
 from .files.size_report import SizeReport
 from .files.submodules import refuse_empty_submodules
@@ -79,6 +80,7 @@ class Project:
         contents = read_contents(files, root, cache=home.cache)
         refuse_pointers(contents.lfs_pointers, root)
         refuse_secrets(files, contents.findings, settings)
+        files = with_notebook_script(files, settings, home.cache)
         return cls(root, settings, files, combine(contents.tree, settings), SizeReport.of(files, left_out))
 
     @property

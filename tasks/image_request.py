@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..core.placeholders import has_placeholder
 from ..images.oci.image_types import ImageRequest
 from ..project.git import revision
 from ..project.snapshot import Project
@@ -29,13 +30,14 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         name=settings.name,
         root=project.root,
         files=project.files,
-        script=settings.script,
+        script=settings.starts.file,
+        entry=settings.starts.image_words() if settings.entry else (),
         lock=lock.text,
         conda=lock.method if lock.conda else None,
         python=settings.python,
         base=settings.base,
         directories=settings.directories,
-        env=settings.env,
+        env={name: text for name, text in settings.env.items() if not has_placeholder(text)},
         labels={REVISION_LABEL: commit} if commit else {},
         dockerfile=dockerfile if has_dockerfile else None,
         build_args=settings.build_args,

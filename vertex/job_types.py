@@ -175,12 +175,14 @@ class Origin:
         commit: The code's git commit; empty outside of git.
         requirements: SHA-256 of the frozen dependencies.
         flow_run: Id of the Prefect flow run.
+        verified: Whether the code ran locally before the job.
     """
 
     fingerprint: str = ""
     commit: str = ""
     requirements: str = ""
     flow_run: str = ""
+    verified: bool = True
 
 
 @dataclass(frozen=True, slots=True)

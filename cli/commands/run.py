@@ -39,10 +39,10 @@ def run(
         ),
     ] = "auto",
     verify: Annotated[
-        Literal["auto", "here", "locked"],
+        Literal["auto", "here", "locked", "off"],
         Parameter(
             help="Which Python the local run uses: here is your own; locked is a clean environment with the frozen "
-            "dependencies; auto: as the project's settings say."
+            "dependencies; off leaves the local run out; auto: as the project's settings say."
         ),
     ] = "auto",
     freeze: Annotated[

@@ -5,9 +5,10 @@ https://docs.docker.com/reference/dockerfile/
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
@@ -150,3 +151,69 @@ def line_of(text: str, step: str) -> int | None:
     """The line of the instruction that a builder names, such as `RUN pip install x`; None if there is none."""
     wanted = " ".join(step.split()).lower()
     return next((i.line for i in instructions(text) if f"{i.keyword} {i.text}".lower() == wanted), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The words of an ENTRYPOINT or CMD.
+
+    Attributes:
+        line: The number of its line, from 1.
+        words: The words in exec form; empty in shell form.
+        shell: The text in shell form; empty in exec form.
+    """
+
+    line: int
+    words: tuple[str, ...] = ()
+    shell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """What the image of a Dockerfile runs.
+
+    Attributes:
+        entrypoint: Its ENTRYPOINT; None if the Dockerfile has none.
+        cmd: Its CMD; None if the Dockerfile has none.
+        base: The image that the target stage starts from, as in `Images.final`.
+    """
+
+    entrypoint: Program | None
+    cmd: Program | None
+    base: str
+
+
+def startup(text: str, build_args: Mapping[str, str], target: str | None = None) -> Startup:
+    """Finds what the target stage of a Dockerfile runs, through the stages that it starts from.
+
+    Args:
+        text: The Dockerfile's text.
+        build_args: Values for the ARGs before the first FROM.
+        target: The stage to build; None for the last.
+    """
+    final = named_images(text, build_args, target).final
+    base = final.image if final else ""
+    stages: dict[str, Startup] = {}  # by number and by name
+    keys: tuple[str, ...] = ()
+    for item in instructions(text):
+        if item.keyword == "FROM":
+            origin, alias = _from(item.text, {})
+            found = stages.get(origin.image.lower(), Startup(None, None, base))
+            number = str(sum(key.isdecimal() for key in stages))
+            keys = (number, alias.lower()) if alias else (number,)
+        elif item.keyword in {"ENTRYPOINT", "CMD"} and keys:
+            found = replace(stages[keys[0]], **{item.keyword.lower(): _program(item)})
+        else:
+            continue
+        stages |= dict.fromkeys(keys, found)
+    return stages.get(target.lower() if target else (keys or ("",))[0], Startup(None, None, base))
+
+
+def _program(item: Instruction) -> Program:
+    try:
+        words = json.loads(item.text)
+    except ValueError:
+        words = None
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return Program(item.line, tuple(words))
+    return Program(item.line, shell=item.text)

@@ -102,10 +102,15 @@ def render(request: ImageRequest) -> str:
         _CODE.format(
             directories=f"mkdir -p {folders} && chown trainer: . {folders}" if folders else "chown trainer: .",
             copy="--from=code /code" if requirements.wheels else ".",
-            entrypoint=json.dumps(["python3", request.script]),
+            entrypoint=json.dumps(_entry_point(request)),
         ),
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _entry_point(request: ImageRequest) -> list[str]:
+    first, *rest = request.entry or ("python", request.script)
+    return ["python3" if first == "python" else first, *rest]
 
 
 def _pip(requirements: PipRequirements) -> str:

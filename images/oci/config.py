@@ -66,6 +66,7 @@ def image_config(
     base: Mapping[str, Any],
     *,
     script: str = "",
+    entry: Sequence[str] = (),
     launcher: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
@@ -76,13 +77,16 @@ def image_config(
         layers: The layers above the base.
         base: The base's config; empty for an image without a base.
         script: The script that the image runs, relative to the project; empty for none.
+        entry: The words of the entry point in place of the script, `python` for the interpreter.
         launcher: The words before those that start the script.
         env: Added to the base's environment.
         labels: Added to the base's labels.
     """
     inherited: Mapping[str, Any] = base.get("config") or {}
     config = {key: value for key, value in inherited.items() if key not in _NOT_INHERITED}
-    if script:
+    if entry:
+        config["Entrypoint"] = [*launcher, image_paths.INTERPRETER if entry[0] == "python" else entry[0], *entry[1:]]
+    elif script:
         config["Entrypoint"] = [*launcher, image_paths.INTERPRETER, f"{image_paths.APP}/{script}"]
     config["WorkingDir"] = image_paths.APP
     config["Env"] = _environment(inherited.get("Env") or [], env or {})

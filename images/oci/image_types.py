@@ -66,7 +66,7 @@ class ImageRequest:
         name: The image's name, lowercase: the last part of a repository.
         root: The project's folder.
         files: The files that go into the image, sorted by path.
-        script: The training script, relative to the project.
+        script: The file that trains, relative to the project; empty if the entry point names none of its files.
         lock: The frozen dependencies as `pylock.toml` text; empty for none.
         runtime_features: The settings that need the runtime in the image; empty for an image without it.
         conda: The project's list of conda packages, where conda installs the dependencies.
@@ -80,6 +80,7 @@ class ImageRequest:
         dockerfile: The project's own Dockerfile, for the docker builder.
         build_args: Docker build arguments.
         target: The stage of the Dockerfile to build.
+        entry: The words of the entry point, `python` for the interpreter; empty runs `script`.
     """
 
     name: str
@@ -98,6 +99,7 @@ class ImageRequest:
     target: str | None = None
     conda: str | None = None
     runtime_features: Sequence[str] = ()
+    entry: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

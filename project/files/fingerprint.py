@@ -49,6 +49,8 @@ def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = Non
         (tree,),
         *_set_only(settings),
     )
+    if settings.entry:
+        lists = (*lists, ("entry", *settings.entry.typed()))
     return hashlib.sha256(b"".join(map(_line, lists))).hexdigest()
 
 

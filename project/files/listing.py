@@ -204,7 +204,7 @@ def _require_utf8(files: Sequence[ProjectFile], root: str) -> None:
 
 
 def _require_script(files: Sequence[ProjectFile], settings: Settings) -> None:
-    if settings.script not in [file.path for file in files]:
+    if settings.script and settings.script not in [file.path for file in files]:
         raise ProjectError(
             f"the project's ignore rules leave out the script {settings.script}",
             where=settings.root,

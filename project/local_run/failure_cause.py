@@ -13,8 +13,8 @@ from ..dependencies.distributions import how_to_add, package_for
 from ..dependencies.interpreters import this_interpreter
 from ..settings.settings import Settings
 from . import asked_files
-from .out_of_memory import STEP, memory_reason
-from .process import Ended
+from .processes.out_of_memory import STEP, memory_reason
+from .processes.process import Ended
 from .unlisted_imports import missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
@@ -30,7 +30,7 @@ def timed_out(settings: Settings) -> VerifyError:
     Like the others here it has no detail: the script's output was logged line by line already.
     """
     return VerifyError(
-        f"{settings.script} did not end within {settings.verify_timeout:g} s and was stopped",
+        f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
         next_step="Give the local run less to do with verify-args under [tool.vertex-training], or raise "
         "verify-timeout there",
@@ -70,7 +70,7 @@ def failed(
         why, step = asked_files.why(asked)
         last = f"{_cut(last)}; {why}" if last else why
     return VerifyError(
-        f"{settings.script} {how}{': ' if last else ''}{_cut(last)}",
+        f"{settings.title} {how}{': ' if last else ''}{_cut(last)}",
         where=_place(ended.tail, paths) or settings.root,
         next_step=step,
     )

@@ -2,106 +2,123 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.output_folders import model_folder
+from ...core.output_folders import LiteralOutput, literal_outputs, model_folder, variable_outputs
+from ...core.placeholders import expand, fill, folder_values
 from ..settings.settings import Settings
+from .script_options import Options
 
-_EPOCHS = ("--epochs", "--num-epochs", "--num_epochs", "--n-epochs", "--n_epochs", "--max-epochs", "--max_epochs",
-           "--num-train-epochs", "--num_train_epochs", "--epoch")  # fmt: skip
-_STEPS = ("--max-steps", "--max_steps", "--steps", "--num-steps", "--num_steps", "--train-steps", "--train_steps",
-          "--max-iter", "--max_iter", "--iterations", "--num-iterations", "--num_iterations")  # fmt: skip
-_DECLARING_CALLS = {"add_argument", "option", "Option", "Argument"}
-_ABSL_CALLS = {"DEFINE_integer", "DEFINE_float"}
-_PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|\btyro\b|cyclopts|hydra|docopt|CLI\b")
-"""Matches a file that parses arguments, with any of the common libraries."""
-_OUTPUT = re.compile(
-    r"^--?(?:[a-z]+[-_])*(?:model|output|out|save|checkpoint|checkpoints|ckpt|export|log|logs|logging|job"
-    r"|tensorboard|result|results|artifact|artifacts|run)(?:[-_](?:dir|path|folder|directory|uri|to))?$"
-)
+_EPOCHS = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "epoch", "nepochs", "nb_epochs",
+           "n_epoch", "nepoch", "nb_epoch", "num_epoch", "total_epochs", "train_epochs", "training_epochs",
+           "epochs_num", "max_epoch", "numepochs")  # fmt: skip
+_STEPS = ("max_steps", "steps", "num_steps", "train_steps", "max_iter", "iterations", "num_iterations", "max_iters",
+          "n_iter", "n_iters", "niter", "niters", "num_iter", "num_iters", "iters", "max_iterations", "n_iterations",
+          "total_steps", "total_iters", "training_steps", "num_train_steps", "max_train_steps", "max_step")  # fmt: skip
+_TIMESTEPS = ("total_timesteps", "timesteps", "n_timesteps", "num_timesteps", "max_timesteps", "total_env_steps")
+_FAMILIES = ((_EPOCHS, "1"), (_STEPS, "1"), (_TIMESTEPS, "512"))
+"""Names of options that limit the work, and the value that makes it small. Of reinforcement learning's steps in an
+environment, which are collected before anything is learned, one would be none."""
 
 
-def smoke_arguments(flags: frozenset[str], settings: Settings, args: Sequence[str], outputs: Path) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class SmokeArguments:
+    """The arguments of the local run.
+
+    Attributes:
+        own: The run's own arguments, with folders of this machine for the outputs.
+        added: What limits the work, behind or in place of `own`'s.
+        all: Both.
+        places: Folders of this machine for outputs in a bucket that the arguments or variables name.
+    """
+
+    own: tuple[str, ...]
+    added: tuple[str, ...]
+    all: tuple[str, ...]
+    places: Mapping[LiteralOutput, Path]
+
+
+def limits(options: Options) -> dict[str, str]:
+    """The options, or keys of a Hydra configuration, that limit the work, each with its value."""
+    found: dict[str, str] = {}
+    for family, value in _FAMILIES:
+        ranked = [(family.index(name), key) for key, name in _named(options) if name in family]
+        if ranked:
+            found[min(ranked, key=lambda pair: pair[0])[1]] = value
+    return found
+
+
+def _named(options: Options) -> Iterator[tuple[str, str]]:
+    if options.keys:
+        for key in options.keys:
+            yield key, key.rpartition(".")[2].lower()
+        return
+    yield from options.flags.items()
+
+
+def smoke_arguments(
+    options: Options, settings: Settings, args: Sequence[str], outputs: Path, env: Mapping[str, str] | None = None
+) -> SmokeArguments:
     """The arguments of the local run.
 
     The setting `verify-args` is used as it is. Without it the run's own arguments are used, limited to one epoch or
-    step if `flags` has such a flag. Output folders in a bucket are replaced by folders in `outputs`.
+    step if the script has such an option. Placeholders and outputs in a bucket become folders in `outputs`.
 
     Args:
-        flags: The flags of the script.
+        options: The options of the script.
         settings: The project's settings.
         args: The arguments of the run.
         outputs: The folder for what the local run writes.
+        env: The script's variables, for `$(NAME)` in arguments.
     """
-    if settings.verify_args is not None:
-        chosen = list(settings.verify_args)
-    else:
-        chosen = list(args)
-        for family in (_EPOCHS, _STEPS):
-            flag = next((flag for flag in family if flag in flags), None)
-            chosen += [flag, "1"] if flag else []
+    fixed = settings.verify_args is not None
+    values = folder_values(str(outputs), str(outputs))
+    chosen = [expand(fill(text, values), env or {}) for text in (settings.verify_args if fixed else args) or ()]
     if settings.model_dir_argument:
         chosen += [settings.model_dir_argument, model_folder(str(outputs))]
-    return tuple(_redirected(chosen, outputs, settings))
+    flags = [settings.model_dir_argument] if settings.model_dir_argument else []
+    places: dict[LiteralOutput, Path] = {}
+    for found in literal_outputs(chosen, options.positional, flags):
+        places[found] = local_place(found, outputs)
+        chosen[found.position] = f"{found.before}{places[found]}"
+    wanted = {} if fixed else limits(options)
+    if options.keys:
+        added = tuple(f"{key}={value}" for key, value in wanted.items())
+        whole = tuple(word for word in chosen if word.lstrip("+").partition("=")[0] not in wanted) + added
+    else:
+        added = tuple(word for pair in wanted.items() for word in pair)
+        whole = (*chosen, *added)
+    return SmokeArguments(tuple(chosen), added, whole, places)
 
 
-def needs_help(declared: frozenset[str], settings: Settings) -> bool:
-    """Whether only the script's own `--help` can show a flag that limits its work."""
-    return settings.verify_args is None and declared.isdisjoint((*_EPOCHS, *_STEPS))
+def redirected_variables(env: Mapping[str, str], outputs: Path) -> tuple[dict[str, str], dict[LiteralOutput, Path]]:
+    """Variables with outputs in a bucket replaced by folders in `outputs`, and those folders."""
+    places = {found: local_place(found, outputs) for found in variable_outputs(env)}
+    return {**env, **{found.name: str(place) for found, place in places.items()}}, places
 
 
-def may_parse_flags(sources: Iterable[Path]) -> bool:
-    """Whether any of the Python files parses arguments; a script that doesn't would start to train on `--help`."""
-    return any(_PARSING.search(source.read_bytes()) for source in sources if source.suffix == ".py")
+def local_place(output: LiteralOutput, outputs: Path) -> Path:
+    """The folder, or the file in it, that stands for an output in a bucket."""
+    name = output.name.lower().replace("_", "-").replace("/", "-").strip("-.")
+    return outputs / name / output.file if output.file else outputs / name
 
 
-def help_flags(lines: Iterable[str]) -> frozenset[str]:
-    """The flags in the output of a script's `--help`."""
-    return frozenset(flag for line in lines for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", line))
+def needs_help(declared: Options, settings: Settings) -> bool:
+    """Whether only the script's own `--help` can show an option that limits its work."""
+    return settings.verify_args is None and not limits(declared)
 
 
-def declared_flags(script: Path) -> frozenset[str]:
-    """The flags that a script declares with argparse, click, typer or absl, found in its source."""
-    return frozenset(flag for node in _nodes(script) if isinstance(node, ast.Call) for flag in _flags(node))
+def refuses(lines: Iterable[str], code: int, added: Sequence[str]) -> bool:
+    """Whether a failed script seems to have refused what was added to its arguments.
 
-
-def texts_of(script: Path) -> list[str]:
-    """All string literals in a script."""
-    return [node.value for node in _nodes(script) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-
-
-def _nodes(script: Path) -> Iterator[ast.AST]:
-    try:
-        return ast.walk(ast.parse(script.read_bytes()))
-    except (OSError, SyntaxError, ValueError):
-        return iter(())  # the run itself will report it
-
-
-def _flags(call: ast.Call) -> Iterator[str]:
-    function = call.func
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    texts = [item.value for item in call.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
-    if name in _DECLARING_CALLS:
-        yield from (text for text in texts if text.startswith("--"))
-    elif name in _ABSL_CALLS and texts:
-        yield f"--{texts[0]}"
-
-
-def _redirected(args: Sequence[str], outputs: Path, settings: Settings) -> Iterator[str]:
-    """The arguments with output folders in a bucket replaced by local ones."""
-    flag = ""
-    for argument in args:
-        name, equals, value = argument.partition("=") if argument.startswith("-") else (flag, "", argument)
-        if _in_bucket(value) and (_OUTPUT.match(name.lower()) or name == settings.model_dir_argument):
-            folder = outputs / name.strip("-").replace("_", "-")
-            yield f"{name}={folder}" if equals else str(folder)
-        else:
-            yield argument
-        flag = argument if argument.startswith("-") else ""
-
-
-def _in_bucket(value: str) -> bool:
-    return value.startswith(("gs://", "/gcs/"))
+    Args:
+        lines: Its last lines of output.
+        code: Its exit code.
+        added: What was added.
+    """
+    if not added or code < 0:
+        return False
+    names = {word.lstrip("-").partition("=")[0].rpartition(".")[2] for word in added} - {"1", "512"}
+    return code == 2 or any(name in line for line in list(lines)[-5:] for name in names)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,23 +18,28 @@ from ...core.errors import ProjectError, VerifyError, storage_errors
 from ..dependencies.find_list import read
 from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import request_key as freeze_key
+from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
-from . import asked_files, failure_cause, process
-from .asked_files import AskedFiles
+from . import asked_files, failure_cause
+from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
-from .script_interpreter import Chosen, choose_interpreter, users_interpreter
-from .smoke_arguments import declared_flags, help_flags, may_parse_flags, needs_help, smoke_arguments, texts_of
+from .own_place import no_model
+from .processes import process
+from .script_interpreter import Chosen, choose_interpreter
+from .script_options import texts_of
+from .script_run import ScriptRun
+from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
 
-_KEPT = re.compile(
-    r"^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
-    r"|\w+_(?i:proxy)|CUDA_\w+|NVIDIA_\w+|GOOGLE_\w+|CLOUDSDK_\w+|\w+_NUM_THREADS)$"
+_NO_GPU = re.compile(
+    r"CUDA (?:GPUs? (?:are|is)|is|driver)\b.*(?:not |un)available|No CUDA GPUs|not compiled with CUDA|no NVIDIA driver"
+    r"|Found no NVIDIA|(?:no|needs? an?|requires? an?|could not find an?y?) (?:\w+ )?GPU\b|no CUDA-capable device"
+    r"|GPU (?:device )?(?:is )?(?:not found|not available|required)|torch\.cuda\.is_available\(\)",
+    re.IGNORECASE,
 )
-"""This machine's variables that the script gets: they locate programs, networks, GPUs and Google's credentials.
-All others would be missing in the cloud, so they are missing here too."""
-_HELP_SECONDS = 60.0
-"""Time limit for `--help`: importing a framework takes most of it; a script that starts to train is stopped."""
+"""What a script says that needs a GPU and finds none."""
+_SUBCOMMANDS = re.compile(r"\{(\w[\w-]*(?:,\w[\w-]*)+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +104,18 @@ def verify(
     listed = listed or read(root, settings)
     chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
-        copy, outputs = folder / "project", folder / "outputs"
-        _copy(files, settings, copy)
-        variables = _variables(os.environ, settings, chosen, outputs)
-        flags = _flags(files, settings, [str(chosen.path), settings.script, "--help"], copy, variables)
-        shutil.rmtree(outputs, ignore_errors=True)
-        asked = AskedFiles(folder / "hook", copy, root)
-        arguments = smoke_arguments(flags, settings, args, outputs)
-        (outputs / output_folders.MODEL).mkdir(parents=True)
-        ended = process.run(
-            [str(chosen.path), settings.script, *arguments],
-            cwd=copy,
-            env=asked.variables(variables),
-            timeout=settings.verify_timeout,
-            log=lambda line: log(failure_cause.shown_path(line, copy)),
-            clock=clock,
+        _copy(files, settings, folder / "project")
+        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock)
+        run.name_what_is_left_out()
+        outputs = LocalOutputs(settings.outputs, folder / "project")
+        ended, smoke = run.with_small_workload(args)
+        if ended.code == 0:
+            outputs.save(folder / "outputs" / output_folders.MODEL, log)
+        known = {file.path for file in files}
+        left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
+        report = _report(
+            run, ended, smoke, settings, files=known, folder=folder, chosen=chosen, method=listed.method, asked=left_out
         )
-        left_out = asked.left_out({file.path for file in files}, texts_of(root / settings.script))
-        report = _report(ended, settings, files, arguments, folder, left_out=left_out)
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
         report = replace(report, interpreter=chosen.title, warnings=warnings)
         for warning in report.warnings:
@@ -139,22 +137,11 @@ def request_key(root: Path, settings: Settings, args: Sequence[str], listed: Req
     """
     root = root.resolve()
     listed = listed or read(root, settings)
+    workload = [] if settings.verify_args is not None else list(args)  # fixed arguments are not run again for others
     interpreter = None if settings.verify == "locked" else users_interpreter(root, settings, listed)[0]
-    facts = [freeze_key(root, settings, listed), interpreter.signature() if interpreter else "", list(args)]
+    facts = [freeze_key(root, settings, listed), interpreter.signature() if interpreter else "", workload]
     facts += [settings.verify_args, settings.model_dir_argument]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _flags(
-    files: Sequence[ProjectFile], settings: Settings, command: Sequence[str], copy: Path, env: Mapping[str, str]
-) -> frozenset[str]:
-    """The script's flags: those that its source declares, or if those are not enough, those in its `--help`."""
-    declared = declared_flags(settings.root / settings.script)
-    if not needs_help(declared, settings) or not may_parse_flags(file.source for file in files):
-        return declared
-    lines: list[str] = []
-    ended = process.run(command, cwd=copy, env=env, timeout=_HELP_SECONDS, log=lines.append)
-    return declared | help_flags(lines) if ended.code == 0 else declared
 
 
 @contextmanager
@@ -179,68 +166,50 @@ def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> Non
         target.chmod(0o755 if file.executable else 0o644)
 
 
-def _variables(variables: Mapping[str, str], settings: Settings, chosen: Chosen, outputs: Path) -> dict[str, str]:
-    """The environment variables of the script."""
-    kept = {name: value for name, value in variables.items() if _KEPT.match(name)}
-    kept["PATH"] = f"{chosen.path.parent}:{kept.get('PATH', os.defpath)}"
-    return {
-        **kept,
-        "VIRTUAL_ENV": str(chosen.path.parent.parent),
-        "PYTHONUNBUFFERED": "1",
-        **({"PYTHONNOUSERSITE": "1"} if chosen.is_clean else {}),
-        **settings.env,
-        **output_folders.platform_variables(str(outputs)),
-        **output_folders.path_variables(str(outputs)),
-    }
-
-
 def _report(
+    run: ScriptRun,
     ended: process.Ended,
+    smoke: SmokeArguments,
     settings: Settings,
-    files: Sequence[ProjectFile],
-    arguments: Sequence[str],
-    folder: Path,
     *,
-    left_out: Sequence[str],
+    files: Collection[str],
+    folder: Path,
+    chosen: Chosen,
+    method: str,
+    asked: Collection[str],
 ) -> VerifyReport:
-    copy, outputs = folder / "project", folder / "outputs"
-    ended = replace(ended, tail=tuple(failure_cause.shown_path(line, copy) for line in ended.tail))
+    """The report of a run that succeeded.
+
+    Raises:
+        VerifyError: It failed, was stopped, or saved no model.
+    """
+    ended = replace(ended, tail=tuple(failure_cause.shown_path(line, folder / "project") for line in ended.tail))
     if ended.code is None:
         raise failure_cause.timed_out(settings)
     if ended.code != 0:
-        raise failure_cause.failed(settings, ended, {file.path for file in files}, left_out)
-    model = _files_in(outputs / output_folders.MODEL)
+        error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
+        raise _with_advice(error, ended.tail)
+    model = run.model(smoke)
     if not model:
-        raise VerifyError(
-            _no_model(settings, files, folder),
-            where=settings.root,
-            next_step="Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under "
-            "[tool.vertex-training]",
-        )
-    texts = [*texts_of(settings.root / settings.script), *(text.rpartition("=")[2] for text in arguments)]
-    shown = tuple(failure_cause.shown_path(argument, folder) for argument in arguments)
+        raise no_model(settings, files, folder, run.options)
+    texts = [text for source in run.sources[:1] for text in texts_of(source)]
+    texts += [text.rpartition("=")[2] for text in smoke.all]
+    shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
     return VerifyReport(
         seconds=ended.seconds,
-        command=("python", settings.script, *shown),
+        command=(settings.starts.typed()[0], *shown),
         python=settings.python,
         model_files=model,
-        warnings=local_path_warnings(texts, outputs),
+        warnings=local_path_warnings(texts, folder / "outputs"),
         peak_memory=ended.peak_memory,
     )
 
 
-def _no_model(settings: Settings, files: Sequence[ProjectFile], folder: Path) -> str:
-    """The error's text if the model's folder is empty; it names a file that was saved elsewhere."""
-    known = {file.path for file in files}
-    stray = [path for path in _files_in(folder / "project") if path not in known and "__pycache__/" not in path]
-    if stray:
-        more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-        return f"{settings.script} saved no model: {stray[0]}{more} in its working directory would be lost in the cloud"
-    if outputs := _files_in(folder / "outputs"):
-        return f"{settings.script} saved no model, only {outputs[0]}"
-    return f"{settings.script} saved no model"
-
-
-def _files_in(folder: Path) -> tuple[str, ...]:
-    paths = (Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
-    return tuple(sorted(path.relative_to(folder).as_posix() for path in paths))
+def _with_advice(error: VerifyError, tail: Sequence[str]) -> VerifyError:
+    """The error with the next step for a script that needs a GPU, or one of its subcommands."""
+    if any(_NO_GPU.search(line) for line in tail):
+        step = 'If it needs a GPU that only the cloud has, set verify = "off" under [tool.vertex-training]'
+        return error.replace(next_step=step)
+    if "required" in error.what and (found := next(filter(None, map(_SUBCOMMANDS.search, tail)), None)):
+        return error.replace(next_step=f"Name one of its subcommands first: {found[1].replace(',', ', ')}")
+    return error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
+from ...core.placeholders import has_placeholder
 from .toml_lines import place_of
 
 Keys = Mapping[str, tuple[str, Callable[[object], object]]]
@@ -105,6 +106,14 @@ def arguments(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or any(isinstance(item, (bool, dict, list)) for item in value):
         raise TypeError
     return tuple(item if isinstance(item, str) else str(item) for item in value)
+
+
+def command(value: object) -> tuple[str, ...]:
+    """A program and its words."""
+    words = arguments(value)
+    if not words or not words[0].strip() or has_placeholder(words[0]):
+        raise ValueError
+    return words
 
 
 def matching(pattern: str) -> Callable[[object], str]:

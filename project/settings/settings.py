@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
+from .choose_entry import choose_entry
+from .entry import Entry
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
 from .readers import (
     Keys,
     arguments,
+    command,
     environment,
     flag,
     inside,
@@ -30,13 +33,12 @@ from .readers import (
     read_table,
     text,
 )
-from .script import choose_script
 from .toml_lines import place_of
 
 TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
-Verify = Literal["here", "locked"]
+Verify = Literal["here", "locked", "off"]
 Freeze = Literal[
     "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
     "conda", "setup.cfg", "setup.py", "script", "environment",
@@ -50,12 +52,13 @@ class Settings:
     Attributes:
         root: The project's folder, absolute, links resolved.
         name: Name of the image: lowercase letters, digits, `-`, `_`, `.`.
-        script: The training script, relative to the project.
+        script: The file that trains, relative to the project: a script, a module's file, a notebook or the file that a
+            command runs; empty for a command without one.
         python: Python minor version that runs the script, such as "3.11".
         args: Arguments of every run, before those of the command line.
         verify_args: Arguments of the local run; None uses the run's own, limited to a small workload.
         verify: `here` runs the script in the user's own Python if it meets the requirements; `locked` always in a
-            clean environment of the frozen dependencies.
+            clean environment of the frozen dependencies; `off` sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
@@ -75,6 +78,7 @@ class Settings:
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may look like secrets, and `path#id` of single findings.
         job: The settings of the job.
+        entry: How the training is started; None runs `script` by its path.
     """
 
     root: Path
@@ -103,6 +107,17 @@ class Settings:
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
     job: JobSettings = field(default_factory=JobSettings)
+    entry: Entry | None = None
+
+    @property
+    def starts(self) -> Entry:
+        """How the training is started."""
+        return self.entry or Entry("script", self.script)
+
+    @property
+    def title(self) -> str:
+        """What trains, for messages: the file, or a command without one."""
+        return self.script or " ".join(self.starts.command)
 
 
 def load(folder: Path) -> Settings:
@@ -115,11 +130,14 @@ def load(folder: Path) -> Settings:
     document = _document(root)
     file = root / "pyproject.toml"
     values = read_table(_table(document, root), _KEYS, TABLE, file)
-    script = choose_script(root, values.pop("script", None))
+    asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
+    entry = choose_entry(root, document, **asked)
+    script = entry.source
     python = values.pop("python", None) or choose_python(root, document)
     name = values.pop("name", None) or image_name(root.name)
     values["env"] = {**_import_path(root, script), **values.get("env", {})}
     job = job_settings(values, TABLE, file)
+    values["entry"] = None if entry.kind == "script" else entry
     return Settings(root=root, name=name, script=script, python=python, job=job, **values)
 
 
@@ -184,10 +202,12 @@ _KEYS: Keys = {
         matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),
     ),
     "script": ("the path of a script in the project", text),
+    "module": ('the name of a module, as "trainer.task"', matching(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")),
+    "command": ("a list of words, the program first", command),
     "python": ('a minor version in quotes, as "3.11"', matching(r"3\.\d{1,2}")),
     "args": ("a list of arguments", arguments),
     "verify-args": ("a list of arguments", arguments),
-    "verify": ('"here" or "locked"', one_of(*get_args(Verify))),
+    "verify": ('"here", "locked" or "off"', one_of(*get_args(Verify))),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),

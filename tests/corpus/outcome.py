@@ -99,8 +99,7 @@ def _run_steps(run: Run, prepared: Prepared, home: Home) -> None:
     run.step = "plan"
     plan = steps.planned(project, lock, home)
     _check_image(run, plan, home)
-    if case.table("job"):
-        _check_job(run, plan, steps.job_facts(project, case.args))
+    _check_job(run, plan, steps.job_facts(project, case.args))
 
 
 def _check_verified(run: Run, report: steps.Verified) -> None:

@@ -90,7 +90,7 @@ def planned(project: Project, lock: Lock, home: Home) -> ImagePlan:
 def entry_point(plan: ImagePlan) -> tuple[list[str], list[str]]:
     """The image's ENTRYPOINT and CMD, programs and scripts as a person would type them."""
     if plan.request.dockerfile is None:
-        return ["python", plan.request.script], []
+        return list(plan.request.entry or ("python", plan.request.script)), []
     return _dockerfile_words(plan.request.dockerfile.read_text())
 
 

@@ -80,7 +80,17 @@ def test_verify_takes_one_epoch_in_a_copy_anywhere(cache, tmp_path):
 
     assert report.model_files == ("metrics.json", "model.joblib")
     assert report.warnings == ()
-    assert lines[0].startswith('{"epoch": 1, "epochs": 1, ')
+    assert lines[0].endswith("--epochs 1")
+    assert lines[1].startswith('{"epoch": 1, "epochs": 1, ')
+
+
+def test_verify_takes_a_folder_in_a_bucket(cache):
+    """The guide's own command: the folder that the arguments name counts as the model's."""
+    settings = load(DIGITS)
+    args = ["--model-dir=gs://bucket/digits", "--epochs=10"]
+    report = verify(DIGITS, list_files(DIGITS, settings), settings, args, cache=cache, log=print)
+
+    assert report.model_files == ("metrics.json", "model.joblib")
 
 
 def test_it_does_not_mention_this_package():

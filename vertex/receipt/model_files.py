@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ...core.errors import ModelMissing, VertexError
-from ...core.output_folders import model_folder
+from ...core.output_folders import LiteralOutput, model_folder
 from ..client.calls import patiently
 from ..client.connection import Connection
 from ..client.storage import ModelStore, StoredObject
@@ -23,13 +23,20 @@ CLOCK_SKEW = 1.0
 
 
 def list_model(
-    connection: Connection, output: str, *, since: float = 0.0, sleep: Callable[[float], None] = time.sleep
+    connection: Connection,
+    output: str,
+    others: Sequence[LiteralOutput] = (),
+    *,
+    since: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Receipt:
     """Lists the model of a job that succeeded and reads every file once for its sha256.
 
     Args:
         connection: Connection to where the job ran.
         output: The job's `gs://BUCKET/PREFIX`.
+        others: Other places in buckets where the job may have saved the model, the likeliest first. They count if the
+            job's own folder holds nothing new, and only with the objects that are newer than the job.
         since: When the job was created, seconds since 1970. A folder with nothing newer holds another job's model.
         sleep: Waits that many seconds.
 
@@ -43,8 +50,11 @@ def list_model(
     for listing in range(LISTINGS):
         if listing:
             sleep(connection.poll)
-        found = patiently(lambda: store.objects(folder), connection, clock=time.time, sleep=sleep)
-        if any(item.updated >= since - CLOCK_SKEW for item in found):
+        found = patiently(lambda: store.objects(model_folder(output)), connection, clock=time.time, sleep=sleep)
+        if any(_is_new(item, since) for item in found):
+            break
+        if chosen := _elsewhere(connection, others, since, sleep):
+            folder, found = chosen
             break
     else:
         raise _missing(store, folder, found)
@@ -52,6 +62,24 @@ def list_model(
     with ThreadPoolExecutor(max_workers=4) as pool:
         files = list(pool.map(lambda item: _checked(store, folder, item), found))
     return Receipt(store.location(folder), files)
+
+
+def _is_new(item: StoredObject, since: float) -> bool:
+    return item.updated >= since - CLOCK_SKEW
+
+
+def _elsewhere(
+    connection: Connection, others: Sequence[LiteralOutput], since: float, sleep: Callable[[float], None]
+) -> tuple[str, list[StoredObject]] | None:
+    """The first of the other places with new objects, and these; None if there is none."""
+    for place in others:
+        found = patiently(
+            lambda uri=place.folder: connection.models.objects(uri), connection, clock=time.time, sleep=sleep
+        )
+        new = [item for item in found if _is_new(item, since) and place.file in {"", item.path}]
+        if new:
+            return place.folder, new
+    return None
 
 
 def _missing(store: ModelStore, folder: str, found: Sequence[StoredObject]) -> ModelMissing:

@@ -11,7 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import VertexError
-from ...core.output_folders import receipt_file
+from ...core.output_folders import (
+    LiteralOutput,
+    bare_addresses,
+    likeliest_first,
+    literal_outputs,
+    receipt_file,
+    variable_outputs,
+)
 from ..client.calls import get, seconds, state_of
 from ..client.connection import Connection
 from ..client.storage import ModelStore
@@ -43,9 +50,19 @@ def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
     """
     job = get(connection, name)
     output = job.job_spec.base_output_directory.output_uri_prefix
-    model = list_model(connection, output, since=seconds(job.create_time))
+    model = list_model(connection, output, _other_places(job), since=seconds(job.create_time))
     data = json.dumps(document(job, connection, model, origin), indent=2, ensure_ascii=False).encode() + b"\n"
     return replace(model, document=_write(connection.models, receipt_file(output), data))
+
+
+def _other_places(job: CustomJob) -> list[LiteralOutput]:
+    """Outputs in a bucket that the job's arguments or variables name, the likeliest place of the model first."""
+    primary = job.job_spec.worker_pool_specs[0].container_spec
+    words = [*primary.command, *primary.args]
+    named = [*literal_outputs(words), *variable_outputs({item.name: item.value for item in primary.env})]
+    folder = f"{job.job_spec.base_output_directory.output_uri_prefix.rstrip('/')}/"
+    found = [*likeliest_first(named), *bare_addresses(words)]
+    return [place for place in found if not f"{place.folder}/".startswith(folder)]
 
 
 def _write(store: ModelStore, uri: str, data: bytes) -> str:
@@ -88,6 +105,7 @@ def document(job: CustomJob, connection: Connection, receipt: Receipt, origin: O
             "ended": _time(job.end_time),
         },
         "flow_run": origin.flow_run or None,
+        **({} if origin.verified else {"verified": False}),
         "output": spec.base_output_directory.output_uri_prefix,
         "files": [
             {"path": file.path, "bytes": file.size, "sha256": file.sha256, "updated": timestamp(file.updated)}

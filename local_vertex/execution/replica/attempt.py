@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ....core.placeholders import expand_variables
 from ...location import Location
-from .environment import platform_env, replica_env
+from .environment import platform_env
 from .job_spec import JobSpec, Pool
 
 
@@ -41,4 +42,4 @@ class Attempt:
             addresses=self.addresses,
             replica=replica,
         )
-        return replica_env(platform, self.pool(replica).env)
+        return expand_variables(platform, self.pool(replica).env)

@@ -7,18 +7,17 @@ https://cloud.google.com/vertex-ai/docs/training/distributed-training#cluster-va
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ....core.errors import ImageError
 from ....core.output_folders import folder_uris, platform_variables
+from ....core.placeholders import expand
 from ...location import Location
 from .job_spec import JobSpec, Pool
 
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
 _MAX_VALUE = 120_000  # the kernel's limit is 131,072 bytes, and a job may have 100,000 characters of args
-_REFERENCE = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 def platform_env(
@@ -57,27 +56,6 @@ def platform_env(
 def output_folders(spec: JobSpec) -> list[str]:
     """The gs:// folders that the AIP_ variables name."""
     return folder_uris(spec.output) if spec.output else []
-
-
-def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replaces `$(NAME)`; unknown names stay as they are, and `$$` becomes `$`.
-
-    These are the rules of Kubernetes:
-    https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
-    """
-
-    def replace(match: re.Match[str]) -> str:
-        return "$" if match[0] == "$$" else env.get(match[1], match[0])
-
-    return _REFERENCE.sub(replace, text)
-
-
-def replica_env(platform: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """The platform's variables, then the job's own; each of these may refer to those before it."""
-    env = dict(platform)
-    for name, value in own.items():
-        env[name] = expand(value, env)
-    return env
 
 
 def command_line(

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect_vertex_training.core.placeholders import expand
 from prefect_vertex_training.local_vertex.execution.process.log_files import LogFile
 from prefect_vertex_training.local_vertex.execution.process.path_mapping import PathMapper
 from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs
-from prefect_vertex_training.local_vertex.execution.replica.environment import expand, platform_env
+from prefect_vertex_training.local_vertex.execution.replica.environment import platform_env
 from prefect_vertex_training.local_vertex.execution.replica.job_spec import JobSpec
 from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_line
 from prefect_vertex_training.local_vertex.location import Location

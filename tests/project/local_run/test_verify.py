@@ -227,7 +227,7 @@ def test_a_script_that_hangs_is_ended_with_its_children(run, cache):
 
 def test_a_script_that_ignores_the_signal_is_killed(run, monkeypatch):
     """TERM comes first, KILL ends it."""
-    monkeypatch.setattr("prefect_vertex_training.project.local_run.process._GRACE", 0.2)
+    monkeypatch.setattr("prefect_vertex_training.project.local_run.processes.process._GRACE", 0.2)
     script = (
         "import os, signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('term', flush=True))\n"
         "print(os.getpid(), flush=True)\nwhile True: time.sleep(1)"
@@ -313,8 +313,8 @@ def test_odd_output_is_passed_on(run):
     ],
 )
 def test_a_model_is_required(run, script, words):
-    """A script that leaves none where the cloud looks for it fails here, and the folder's variable is named."""
-    with pytest.raises(VerifyError, match="AIP_MODEL_DIR") as caught:
+    """A script that leaves none where the cloud looks for it fails here; a variable or a setting is named."""
+    with pytest.raises(VerifyError, match=r'AIP_MODEL_DIR|Set outputs = \["model\.pkl"\]') as caught:
         run(script, saves=False)
 
     assert words in str(caught.value)
@@ -344,7 +344,7 @@ def test_flags_that_another_module_declares_are_found_by_help(run):
     """The script's own help tells what reading the script doesn't; what it prints is no part of the run's lines."""
     report = run(HELPED)
 
-    assert run.lines == ["epochs 1"]
+    assert run.lines == ["added to the arguments, for a small run: --epochs 1", "epochs 1"]
     assert report.command == ("python", "train.py", "--epochs", "1")
 
 
@@ -513,15 +513,16 @@ def test_paths_of_this_machine_are_a_warning(run):
     )
 
 
-def test_a_relative_import_gets_its_fix(run):
-    """A script inside a package is run by its path, as in the image."""
+def test_a_relative_import_runs_as_a_module_in_a_package_only(run):
+    """A package's script with relative imports is run by its module's name; one outside a package gets a fix."""
     table = '[tool.vertex-training]\nscript = "pkg/fit.py"\n'
-    files = {"pkg/__init__.py": "", "pkg/data.py": "", "pyproject.toml": table}
+    files = {"pkg/__init__.py": "", "pkg/data.py": "x = 1", "pyproject.toml": table}
 
-    with pytest.raises(VerifyError, match=r"relative import.*\(pkg/fit\.py:1\)\. Import by the package's name"):
-        run({"pkg/fit.py": "from .data import x", **files})
+    report = run({"pkg/fit.py": "from .data import x", **files})
+    assert report.command == ("python", "-m", "pkg.fit")
 
-    run({"pkg/fit.py": "import pkg.data", **files})
+    with pytest.raises(VerifyError, match=r"relative import.*\(train\.py:1\)\. Import by the package's name"):
+        run({"train.py": "from .data import x", "data.py": "x = 1", "pyproject.toml": ""})
 
 
 def test_a_python_that_is_not_here_is_told(run, tmp_path, make_project, monkeypatch):

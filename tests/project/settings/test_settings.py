@@ -223,11 +223,15 @@ def test_a_script_deep_in_a_package_is_suggested(tmp_path: Path):
         load(tmp_path)
 
 
-def test_a_notebook_alone_gets_the_command_that_converts_it(tmp_path: Path):
-    """A project that is a notebook is told how to become a script."""
-    (tmp_path / "Model.ipynb").write_text("{}")
+def test_a_notebook_alone_is_what_trains(tmp_path: Path):
+    """It runs as a script beside it; a file that isn't a notebook is said with its name."""
+    (tmp_path / "Model.ipynb").write_text('{"cells": [{"cell_type": "code", "source": ["%time x = 1", "y = 2"]}]}')
 
-    with pytest.raises(ProjectError, match=r"nbconvert --to script Model\.ipynb --output train"):
+    found = load(tmp_path)
+    assert (found.script, found.starts.typed()) == ("Model.ipynb", ("python", "Model.py"))
+
+    (tmp_path / "Model.ipynb").write_text("{}")
+    with pytest.raises(ProjectError, match=r"Model\.ipynb is not a notebook"):
         load(tmp_path)
 
 

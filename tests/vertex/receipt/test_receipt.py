@@ -20,6 +20,7 @@ from google.cloud.aiplatform_v1 import JobState
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import ModelMissing, VertexError
+from prefect_vertex_training.core.output_folders import literal_outputs
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.client.storage import CloudStore, FolderStore, ModelStore, split_uri
 from prefect_vertex_training.vertex.job_types import JobRequest, Origin
@@ -302,3 +303,25 @@ def test_an_older_model_is_not_recorded(connection: Connection, vertex: TinyVert
 
     with pytest.raises(ModelMissing, match="nothing new"):
         record_model(connection, done, ORIGIN)
+
+
+def test_a_model_at_the_place_that_the_arguments_name(connection: Connection, in_folder: Save) -> None:
+    """Where the job's own folder is empty, new objects at a place of the person's own choice are the model."""
+    in_folder("mine/model.bin", b"weights")
+    places = list(literal_outputs(["--model-dir=gs://bucket/mine"]))
+
+    found = list_model(connection, OUTPUT, places, since=time.time() - 60)
+    assert [file.path for file in found.files] == ["model.bin"]
+    assert Path(found.model).name == "mine"
+
+    with pytest.raises(ModelMissing):
+        list_model(connection, OUTPUT, places, since=time.time() + 60, sleep=lambda _: None)
+
+
+def test_the_jobs_own_folder_comes_first(connection: Connection, in_folder: Save) -> None:
+    """A place that the arguments name counts only where the job's own folder holds nothing new."""
+    in_folder("run 1/\u00e4/model/own", b"1")
+    in_folder("mine/other", b"2")
+
+    found = list_model(connection, OUTPUT, list(literal_outputs(["--model-dir=gs://bucket/mine"])))
+    assert [file.path for file in found.files] == ["own"]

@@ -50,6 +50,7 @@ def run(
     timeout: float,
     log: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
+    reminder: tuple[float, Callable[[], None]] | None = None,
 ) -> Ended:
     """Runs `command` in its own session and passes each line of its output to `log`, in the calling thread.
 
@@ -62,6 +63,7 @@ def run(
         timeout: Time limit, in seconds.
         log: Called with each line of stdout and stderr, without the line break.
         clock: Seconds, monotonic.
+        reminder: A number of seconds, and what to call once when the program still runs after them.
     """
     begin = clock()
     lines = _Lines(log)
@@ -77,12 +79,27 @@ def run(
     )
     memory = PeakMemory(process.pid)
     try:
-        code = _follow(process, lines, memory, begin + timeout, clock)
+        code = _follow(process, lines, memory, begin + timeout, _reminding(clock, begin, reminder))
         lines.end()
     finally:
         _end_group(process)
         mark.kill_processes()
     return Ended(code, clock() - begin, tuple(lines.tail), memory.bytes())
+
+
+def _reminding(
+    clock: Callable[[], float], begin: float, reminder: tuple[float, Callable[[], None]] | None
+) -> Callable[[], float]:
+    """A clock that calls the reminder once, when it is read after the reminder's time."""
+    waiting = [reminder] if reminder else []
+
+    def read() -> float:
+        now = clock()
+        if waiting and now - begin >= waiting[0][0]:
+            waiting.pop()[1]()
+        return now
+
+    return read
 
 
 def _follow(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.project.local_run.process import Ended, run
+from prefect_vertex_training.project.local_run.processes.process import Ended, run
 
 WAIT = "import time; time.sleep(300)"
 DETACHED = f"subprocess.Popen([sys.executable, '-c', {WAIT!r}], start_new_session=True)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prefect_vertex_training.project.local_run.out_of_memory import memory_reason
+from prefect_vertex_training.project.local_run.processes.out_of_memory import memory_reason
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""Places a run's arguments where the image of the project's own Dockerfile takes them, before anything is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..core.errors import DockerError
+from ..images.docker.dockerfile_parse import Program, Startup, startup
+from ..project.settings.settings import Settings
+
+_RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
+"""Bases whose images run no training: a shell, an interpreter or nothing."""
+
+
+class Placed(NamedTuple):
+    """What a job gets: a command in place of the image's ENTRYPOINT (empty keeps it), and arguments for its CMD."""
+
+    command: tuple[str, ...]
+    args: list[str]
+
+
+def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) -> Placed:
+    """The job's command and arguments.
+
+    Args:
+        settings: The project's settings.
+        args: The arguments of the training, with placeholders filled.
+        docker: Whether the project's own Dockerfile makes the image.
+
+    Raises:
+        DockerError: The Dockerfile's ENTRYPOINT or CMD can't take arguments, or it has neither.
+    """
+    entry = settings.starts
+    rest = [*entry.job_words(), *args]
+    dockerfile = settings.root / "Dockerfile"
+    if not docker:
+        return Placed((), rest)
+    if entry.kind == "command":
+        return Placed(entry.image_words(), rest)
+    try:
+        text = dockerfile.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return Placed((), rest)  # the build says what is wrong with it
+    found = startup(text, settings.build_args, settings.build_target)
+    _require_program(found, dockerfile, settings)
+    return Placed((), _placed(found, rest, dockerfile) if rest else [])
+
+
+def _placed(found: Startup, args: list[str], dockerfile: Path) -> list[str]:
+    if found.entrypoint and found.entrypoint.shell:
+        raise _shell_form("ENTRYPOINT", found.entrypoint, dockerfile)
+    if found.cmd is None or (found.entrypoint and _runs_training(found.entrypoint.words)):
+        return args
+    if found.cmd.shell:
+        raise _shell_form("CMD", found.cmd, dockerfile)
+    if found.cmd.words and not found.cmd.words[0].startswith("-"):
+        return [*found.cmd.words, *args]
+    return args  # options by default, which arguments replace as in Docker
+
+
+def _runs_training(words: Sequence[str]) -> bool:
+    """Whether an ENTRYPOINT names a Python file or module itself, so that arguments belong behind it."""
+    return "-m" in words or any(word.endswith(".py") for word in words)
+
+
+def _require_program(found: Startup, dockerfile: Path, settings: Settings) -> None:
+    if found.entrypoint or found.cmd or not found.base:
+        return
+    name = found.base.removeprefix("docker.io/").removeprefix("library/")
+    if name.startswith(tuple(base for base in _RUN_NOTHING if base.endswith("/"))) or any(
+        name == base or name.startswith((f"{base}:", f"{base}@")) for base in _RUN_NOTHING
+    ):
+        raise DockerError(
+            f"the Dockerfile has neither ENTRYPOINT nor CMD, and {found.base} runs no training",
+            where=dockerfile,
+            next_step=f"Add: ENTRYPOINT {json.dumps(settings.starts.typed())}",
+        )
+
+
+def _shell_form(name: str, program: Program, dockerfile: Path) -> DockerError:
+    words = json.dumps(program.shell.split())
+    return DockerError(
+        f"{name} in the Dockerfile is in shell form, which drops the run's arguments",
+        where=f"{dockerfile}:{program.line}",
+        next_step=f"Write it in exec form: {name} {words}",
+    )

@@ -1,0 +1,1 @@
+"""Processes of the local run: start, end, memory, and what outlives it."""

@@ -1,0 +1,159 @@
+"""Runs a project's script with a small workload, in a copy of the project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ...core import output_folders
+from ...core.placeholders import expand, expand_variables, fill, folder_values
+from ..files.project_file import ProjectFile
+from ..settings.notebook import read_notebook
+from ..settings.settings import Settings
+from . import failure_cause
+from .asked_files import AskedFiles
+from .own_place import files_in
+from .own_sources import own_sources
+from .processes import process
+from .script_interpreter import Chosen
+from .script_options import Options, declared_options, help_options, may_parse_flags
+from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
+
+_KEPT = re.compile(
+    r"^(PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|SSL_CERT_FILE|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
+    r"|\w+_(?i:proxy)|CUDA_\w+|NVIDIA_\w+|GOOGLE_\w+|CLOUDSDK_\w+|\w+_NUM_THREADS)$"
+)
+"""This machine's variables that the script gets: they locate programs, networks, GPUs and Google's credentials.
+All others would be missing in the cloud, so they are missing here too."""
+_HELP_SECONDS = 60.0
+"""Time limit for `--help`: importing a framework takes most of it; a script that starts to train is stopped."""
+_LONG = 60.0
+"""Seconds after which a workload that wasn't limited is said to be so."""
+
+
+class ScriptRun:
+    """One local run of a project in a temporary folder.
+
+    Attributes:
+        program: The program and the words before the arguments.
+        sources: The project's own Python files that run, the script's first.
+        options: The script's options; known after the run.
+        asked: The files that the script asks for in vain.
+
+    Args:
+        settings: The project's settings.
+        files: The project's files.
+        folder: The temporary folder: `project` is the copy and working directory, `outputs` what the script saves.
+        chosen: The Python that runs the script.
+        log: Called with each line.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        files: Sequence[ProjectFile],
+        folder: Path,
+        chosen: Chosen,
+        log: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings, self._files, self._folder = settings, files, folder
+        self._copy, self._outputs = folder / "project", folder / "outputs"
+        self._log, self._clock = log, clock
+        self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
+        values = folder_values(str(self._outputs), str(self._outputs))
+        given = _machine_variables(os.environ, chosen)
+        saved = {
+            **output_folders.platform_variables(str(self._outputs)),
+            **output_folders.path_variables(str(self._outputs)),
+        }
+        own, self._places = redirected_variables(
+            {name: fill(text, values) for name, text in settings.env.items()}, self._outputs
+        )
+        own = {name: text for name, text in own.items() if name not in saved}
+        self._env = expand_variables({**given, **saved}, own)
+        self.program = [expand(fill(word, values), self._env) for word in settings.starts.words(str(chosen.path))]
+        self.sources = own_sources(files, settings.starts.file)
+        self.options = Options()
+
+    def name_what_is_left_out(self) -> None:
+        """Says which parts of a notebook its script doesn't run."""
+        entry = self._settings.starts
+        if entry.kind == "notebook":
+            left_out = read_notebook(self._settings.root / entry.notebook).left_out
+            magics = f" without its magics and shell lines: {', '.join(left_out)}" if left_out else ""
+            self._log(f"{entry.notebook} runs as the script {entry.file}{magics}")
+
+    def with_small_workload(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments]:
+        """Runs the script with what limits its work; once more without if it refuses that."""
+        self.options = self._find_options(args)
+        smoke = smoke_arguments(self.options, self._settings, args, self._outputs, self._env)
+        if smoke.added:
+            self._log(f"added to the arguments, for a small run: {' '.join(smoke.added)}")
+        ended = self._run(smoke, smoke.all)
+        if ended.code and refuses(ended.tail, ended.code, smoke.added):
+            self._log(f"it failed with {' '.join(smoke.added)}: running once more without")
+            smoke = replace(smoke, added=(), all=smoke.own)
+            ended = self._run(smoke, smoke.own)
+        return ended, smoke
+
+    def _find_options(self, args: Sequence[str]) -> Options:
+        """The options that the sources declare, or if those can't limit the work, those in its `--help`."""
+        declared = declared_options(self.sources[:1])
+        if not needs_help(declared, self._settings) or not may_parse_flags(file.source for file in self._files):
+            return declared
+        lines: list[str] = []
+        first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
+        command = [*self.program, *args[: min(first, 2)], "--help"]
+        ended = process.run(command, cwd=self._copy, env=self._env, timeout=_HELP_SECONDS, log=lines.append)
+        if ended.code != 0:
+            return declared
+        return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
+
+    def _run(self, smoke: SmokeArguments, arguments: Sequence[str]) -> process.Ended:
+        shutil.rmtree(self._outputs, ignore_errors=True)
+        (self._outputs / output_folders.MODEL).mkdir(parents=True)
+        for output, place in {**smoke.places, **self._places}.items():
+            (place.parent if output.file else place).mkdir(parents=True, exist_ok=True)
+        limited = bool(smoke.added) or self._settings.verify_args is not None
+        return process.run(
+            [*self.program, *arguments],
+            cwd=self._copy,
+            env=self.asked.variables(self._env),
+            timeout=self._settings.verify_timeout,
+            log=lambda line: self._log(failure_cause.shown_path(line, self._copy)),
+            clock=self._clock,
+            reminder=None if limited else (_LONG, self._remind),
+        )
+
+    def _remind(self) -> None:
+        self._log(
+            "the script still runs with its whole workload: no option was found that limits it. Set verify-args under "
+            '[tool.vertex-training], for example verify-args = ["--epochs", "1"]'
+        )
+
+    def model(self, smoke: SmokeArguments) -> tuple[str, ...]:
+        """The model's files, relative to its folder: the run's own, or one that the arguments or variables name."""
+        places = {**smoke.places, **self._places}
+        for output in output_folders.likeliest_first(list(places)):
+            places[output] = places.pop(output)
+        folders = [place.parent if output.file else place for output, place in places.items()]
+        return next(filter(None, map(files_in, (self._outputs / output_folders.MODEL, *folders))), ())
+
+
+def _machine_variables(variables: Mapping[str, str], chosen: Chosen) -> dict[str, str]:
+    """The environment variables that the script gets of this machine."""
+    kept = {name: value for name, value in variables.items() if _KEPT.match(name)}
+    kept["PATH"] = f"{chosen.path.parent}:{kept.get('PATH', os.defpath)}"
+    return {
+        **kept,
+        "VIRTUAL_ENV": str(chosen.path.parent.parent),
+        "PYTHONUNBUFFERED": "1",
+        **({"PYTHONNOUSERSITE": "1"} if chosen.is_clean else {}),
+    }
