@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.runtime.output_copy import LISTING, OutputCopy
 from prefect_vertex_training.runtime.output_files import Output
@@ -137,7 +137,6 @@ ATTEMPTS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(attempts=ATTEMPTS, last=st.dictionaries(st.sampled_from(["a", "c", "d/a"]), TEXTS))
 def test_the_last_attempt_alone_decides(
     tmp_path: Path, files, attempts: list[tuple[bool, dict[str, str]]], last: dict[str, str]
