@@ -1,4 +1,4 @@
-"""Chooses how a project's training is started."""
+"""Chooses how a project's training is started: a script, a module, a console script, a notebook or a command."""
 
 from __future__ import annotations
 
