@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.worker import until
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from prefect.artifacts import Artifact
@@ -19,6 +20,7 @@ from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import set_faults
+from prefect_vertex_training.tasks.reporting.logged_lines import lines_of_run
 from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
@@ -204,7 +206,7 @@ def test_a_script_that_saves_no_model_never_becomes_a_job(home: Home, project: P
 
 
 def test_the_local_service_may_die_while_the_job_runs(home: Home, project: Path) -> None:
-    """The watch is retried, the service is started again and the job found: it ran once."""
+    """The watch is retried, the service started again and the job found: it ran once, each line is logged once."""
     import os
     import signal
     import threading
@@ -214,7 +216,9 @@ def test_the_local_service_may_die_while_the_job_runs(home: Home, project: Path)
     text = (project / "train.py").read_text()
     slow = (
         "import os, time\nif 'CLOUD_ML_JOB_ID' in os.environ:\n"
+        "    for number in range(10): print('line', number, flush=True)\n    time.sleep(1)\n"
         f"    open({str(marker)!r}, 'a').write('x')\n    time.sleep(3)\n"
+        "    for number in range(10, 20): print('line', number, flush=True)\n"
     )
     (project / "train.py").write_text(slow + text)
 
@@ -227,8 +231,13 @@ def test_the_local_service_may_die_while_the_job_runs(home: Home, project: Path)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = train(project)
+    state = train(project, return_state=True)
     killer.join()
 
-    assert result.state == "JOB_STATE_SUCCEEDED"
+    result, run = state.result(), state.state_details.flow_run_id
+    assert result.state == "JOB_STATE_SUCCEEDED"  # pyright: ignore[reportAttributeAccessIssue]
     assert marker.read_text() == "x"
+    assert run
+    until(lambda: any(line.message == "line 19" for line in lines_of_run(run)))
+    logged = [line.message for line in lines_of_run(run) if line.message.startswith("line ")]
+    assert logged == [f"line {number}" for number in range(20)]
