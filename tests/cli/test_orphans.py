@@ -128,7 +128,7 @@ def test_a_server_that_does_not_answer_makes_no_orphan(
     job = job_of(run_in(Running()))
     away = {settings.PREFECT_API_URL: "http://127.0.0.1:9/api", settings.PREFECT_CLIENT_MAX_RETRIES: 0}
 
-    with settings.temporary_settings(away), pytest.raises(ProjectError, match="can't say"):
+    with settings.temporary_settings(away), pytest.raises(ProjectError, match="can't tell"):
         find_orphans(Connection.local(home))
 
     assert states(home)[job] in {"PENDING", "RUNNING"}
