@@ -1,4 +1,4 @@
-"""How much time the road itself takes when nothing has changed, beside a Prefect flow of as many empty tasks.
+"""How much time the train flow itself takes when nothing has changed, beside a Prefect flow of as many empty tasks.
 
     python benchmarks/flow/run.py [--runs 7]
 
@@ -60,21 +60,21 @@ def measure(runs: int) -> None:
             empty()
 
     empty_tasks()
-    empties, roads, watched = [], [], []
+    empties, flows, watched = [], [], []
     for _ in range(runs):
         empties.append(seconds(empty_tasks))
         begin = time.perf_counter()
         result = train(EXAMPLE, args=["--epochs", "1"])
         total = time.perf_counter() - begin
         watch = next(step.seconds for step in result.steps if step.name == "watch")
-        roads.append(total - watch)
+        flows.append(total - watch)
         watched.append(watch)
     base = statistics.median(empties)
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, medians of {runs} runs, {len(first.steps)} steps\n")
     print(f"{'':34} {'seconds':>8} {'ratio':>6}")
     for name, values in (
         ("a flow of as many empty tasks", empties),
-        ("train, all cached, without the job", roads),
+        ("train, all cached, without the job", flows),
         ("  the job (step watch)", watched),
     ):
         median = statistics.median(values)

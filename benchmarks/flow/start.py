@@ -65,17 +65,17 @@ def measure(script: Path, runs: int, *, cold: bool) -> None:
     ours = [str(program), "run", str(EXAMPLE), "--", "--epochs", "1"]
     first_task(empty)  # once for the caches of both
     first_task(ours)
-    empties, roads = [], []
+    empties, flows = [], []
     for _ in range(runs):
         empties.append(first_task(empty))
         if cold:
             stop_service()
-        roads.append(first_task(ours))
+        flows.append(first_task(ours))
     base = statistics.median(empties)
     how = "started by each run" if cold else "runs already"
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, medians of {runs} runs; local_vertex {how}\n")
     print(f"{'to the first task':28} {'seconds':>8} {'ratio':>6}  {'least':>6} {'most':>6}")
-    for name, values in (("an empty Prefect flow", empties), ("vertex-training run", roads)):
+    for name, values in (("an empty Prefect flow", empties), ("vertex-training run", flows)):
         median = statistics.median(values)
         print(f"{name:28} {median:8.2f} {median / base:6.2f}  {min(values):6.2f} {max(values):6.2f}")
 
