@@ -51,7 +51,8 @@ def deploy(
         raise ProjectError(
             "only runs of a work pool are containers", where="--image", next_step="Name the pool: --work-pool POOL"
         )
-    name = name or _project_name(project, subfolder)
+    default_name = _project_name(project, subfolder)  # reads a folder's project, so that errors in it are reported now
+    name = name or default_name
     require_prefect()
     from ...deployments.parameters import check_cron, parameters_of
 
