@@ -132,7 +132,7 @@ def _missing_module(
     if method == "nothing" and (settings.root / "Dockerfile").is_file():
         return (
             f"{imports}, which no environment here has",
-            'Activate an environment that has it, or set verify = "image" under [tool.vertex-training]',
+            'Activate an environment that has it, or set verify = "off" under [tool.vertex-training]',
         )
     file = settings.requirements or ("requirements.txt" if method == "nothing" else method)
     step = how_to_add(settings.root, settings.requirements or method, packages)
