@@ -16,7 +16,8 @@ def test_lines_are_read_as_pip_reads_them(make_project):
     root = make_project(
         {
             "requirements.txt": "# first\n\nNumPy>=1 # why\n--extra-index-url https://x/#frag\n"
-            "a-b[c]==1.0 \\\n    --hash=sha256:00\nZ_z; sys_platform == 'linux'\nw @ https://x/w-1-py3-none-any.whl\n"
+            f"a-b[c]==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
+            "Z_z; sys_platform == 'linux'\nw @ https://x/w-1-py3-none-any.whl\n"
         }
     )
 
@@ -54,14 +55,14 @@ def test_options_and_hashes_are_kept_apart(make_project):
     root = make_project(
         {
             "requirements.txt": "--extra-index-url https://x/simple\n--require-hashes\n--no-binary :all:\n-f ./wheels\n"
-            "a==1 --hash=sha256:00 \\\n    --hash=sha256:11\nb==2\n",
+            f"a==1 --hash=sha256:{'0' * 64} \\\n    --hash=sha512:{'1' * 128}\nb==2\n",
             "wheels/none": "",
         }
     )
     listed = read(root, load(root))
 
     assert listed.options == ("--extra-index-url https://x/simple", f"--find-links {root / 'wheels'}")
-    assert listed.hashes == {"a": {"00", "11"}}
+    assert listed.hashes == {"a": {"0" * 64, f"sha512:{'1' * 128}"}}
     assert [line.text for line in listed.lines] == ["a==1", "b==2"]
 
 
@@ -101,16 +102,17 @@ def test_pyproject_dependencies_count_without_a_requirements_file(make_project):
     assert lines(root) == [("pyproject.toml:4", "numpy"), ("pyproject.toml:5", "b")]
 
 
-@pytest.mark.parametrize(
-    ("file", "step"), [("Pipfile", "pipenv requirements > requirements.txt"), ("setup.py", "--freeze environment")]
-)
-def test_other_tools_lists_are_not_guessed(make_project, file, step):
-    """A list that can't be read stops the run and tells how to get one that can."""
-    with pytest.raises(DependencyError) as caught:
-        lines(make_project({file: ""}))
+def test_a_pipfile_without_a_lock_stops_the_run(make_project):
+    """Its versions are not known without the lock; the message says how to make it."""
+    with pytest.raises(DependencyError, match=r"Pipfile has no Pipfile.lock .* pipenv lock"):
+        lines(make_project({"Pipfile": ""}))
 
-    assert file in str(caught.value)
-    assert step in str(caught.value)
+
+def test_setup_py_is_read_from_its_source(make_project):
+    """A list that stands in setup.py needs no build; each requirement has its line."""
+    text = 'from setuptools import setup\nNEEDED = ["a>=1"]\nsetup(name="x", install_requires=NEEDED)\n'
+
+    assert lines(make_project({"setup.py": text})) == [("setup.py:2", "a")]
 
 
 def test_no_requirements_at_all(make_project):
