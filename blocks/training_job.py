@@ -30,6 +30,7 @@ from ..core.job_fields import (
     OUTPUT,
     POOLS,
     REPLICAS,
+    RESERVATION,
     RESTARTS,
     STRATEGY,
     TIMEOUT,
@@ -198,6 +199,7 @@ class VertexTrainingJob(_ReceiptJob):
     boot_disk_gb: int = Field(default=BOOT_DISK_GB.default, **BOOT_DISK_GB.form)
     boot_disk_type: Text = Field(default=BOOT_DISK_TYPE.default, **BOOT_DISK_TYPE.form)
     tpu_topology: Text = Field(default=TPU_TOPOLOGY.default, **TPU_TOPOLOGY.form)
+    reservation: Text = Field(default=RESERVATION.default, **RESERVATION.form)
     replicas: int = Field(default=REPLICAS.default, **REPLICAS.form)
     pools: dict[Role, Pool] = Field(default_factory=dict, **POOLS.form)
     timeout: float = Field(default=TIMEOUT.default, **TIMEOUT.form)
