@@ -32,7 +32,9 @@ def test_property_tests_leave_their_settings_to_the_profile() -> None:
 def test_a_checkout_may_have_any_name(tmp_path: Path) -> None:
     """The tests are found in a folder whose name is no module's, such as the distribution's own name."""
     checkout = tmp_path / "prefect-vertex-training"
-    shutil.copytree(ROOT / "tests" / "fixtures", checkout / "tests" / "fixtures", ignore=shutil.ignore_patterns("__pyc*"))
+    shutil.copytree(
+        ROOT / "tests" / "fixtures", checkout / "tests" / "fixtures", ignore=shutil.ignore_patterns("__pyc*")
+    )
     for name in ("__init__.py", "pyproject.toml", "tests/conftest.py", "tests/test_job_fields.py"):
         shutil.copy(ROOT / name, checkout / name)
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "table_holds_together"]
