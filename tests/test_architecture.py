@@ -72,6 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
         "vertex/job_types",
