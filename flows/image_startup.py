@@ -38,8 +38,8 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     dockerfile = settings.root / "Dockerfile"
     if not docker:
         return Placed((), rest)
-    if entry.kind == "command":
-        return Placed(entry.image_words(), rest)
+    if entry.kind == "command":  # with the runtime, its words are in the image: a job's command would skip it
+        return Placed(() if settings.outputs else entry.image_words(), rest)
     try:
         text = dockerfile.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

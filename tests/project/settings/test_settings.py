@@ -210,7 +210,7 @@ def test_no_script_names_what_was_looked_for(tmp_path: Path):
     """Without a script the message has the names tried, and what lies there instead."""
     (tmp_path / "fit.py").write_text("")
 
-    with pytest.raises(ProjectError, match=r"looked for train\.py, main\.py.*There is fit\.py"):
+    with pytest.raises(ProjectError, match=r"looked for train\.py, main\.py.*If it is fit\.py, set script = "):
         load(tmp_path)
 
 
@@ -219,7 +219,7 @@ def test_a_script_deep_in_a_package_is_suggested(tmp_path: Path):
     (tmp_path / "src" / "pkg").mkdir(parents=True)
     (tmp_path / "src" / "pkg" / "train.py").write_text("")
 
-    with pytest.raises(ProjectError, match=r"There is src/pkg/train\.py: set script = "):
+    with pytest.raises(ProjectError, match=r"If it is src/pkg/train\.py, set script = "):
         load(tmp_path)
 
 
