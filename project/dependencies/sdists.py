@@ -102,9 +102,9 @@ def download(release: Release, folder: Path, root: Path) -> Path:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if release.sha256 and found != release.sha256:
         raise DependencyError(
-            f"{release.filename} has another sha256 than its index says",
+            f"{release.filename} has another sha256 than its index or its URL says",
             where=urlsplit(release.url).hostname or release.url,
-            next_step="Run again; if that doesn't help, the index is broken",
+            next_step="Run again; if that doesn't help, the file was changed",
         )
     return target
 

@@ -91,7 +91,7 @@ def _not_installed(output: str, root: Path) -> DependencyError:
 
 
 def _python(version: str, root: Path) -> Path:
-    """The program of the project's Python; one that is not on this machine comes through uv, from its own mirror if set.
+    """The program of the project's Python; one that is not here comes through uv, from its mirror if one is set.
 
     Raises:
         ProjectError: It is not here, and uv can't bring it.

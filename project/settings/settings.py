@@ -133,7 +133,7 @@ def load(folder: Path) -> Settings:
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
-    python = values.pop("python", None) or choose_python(root, document)
+    python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
     values["env"] = {**_import_path(root, script), **values.get("env", {})}
     job = job_settings(values, TABLE, file)

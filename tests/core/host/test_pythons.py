@@ -52,7 +52,7 @@ def test_where_pythons_lie(tmp_path: Path, place: str) -> None:
 
 
 def test_a_shim_that_starts_none_is_passed_over(tmp_path: Path) -> None:
-    """pyenv puts a program on the PATH for each version, and it fails unless that version is selected."""
+    """Such as pyenv's, which lies on the PATH for each version and fails unless that version is selected."""
     python(tmp_path / "bin/python3.9", "echo 'pyenv: python3.9: command not found' >&2; exit 127")
     answering(tmp_path / "bin/python3.9-other", "3.9")
     wanted = answering(tmp_path / ".pyenv/versions/3.9.18/bin/python3.9", "3.9")
