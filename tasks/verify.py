@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
@@ -44,10 +46,31 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     log = step_log("verify")
     cache, listed = Home.default().cache, project.dependencies
     report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
+    if warning := unwritable(project, report.written):
+        log(f"warning: {warning}")
+        report = replace(report, warnings=(*report.warnings, warning))
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
     create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")
     return report
+
+
+def unwritable(project: Project, written: Sequence[str]) -> str | None:
+    """A warning of what the script wrote here and the USER of the project's Dockerfile can't; None if there is none."""
+    from ..images.docker.dockerfile_user import user_without_folder
+
+    settings, file = project.settings, project.root / "Dockerfile"
+    if not written or settings.builder == "direct" or not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8-sig", errors="replace")
+    user = user_without_folder(text, settings.build_args, settings.build_target)
+    if user is None:
+        return None
+    more = f" and {len(written) - 1} more" if len(written) > 1 else ""
+    return (
+        f"the script writes {written[0]}{more} in its working directory, which USER {user.name} can't "
+        f"(Dockerfile:{user.line}): add RUN chown -R {user.name} . before that line, or write below AIP_MODEL_DIR"
+    )
 
 
 def _table(report: VerifyReport) -> str:

@@ -28,6 +28,7 @@ _EPOCH = "315532800"
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _COMMIT_FILE = "commit"
 _NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
+_EXCEPTION = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit): \S")
 _GIT_SECONDS = 1800.0
 _BROKEN_SDIST = "Choose a version that has a wheel, or install it in the project's own Dockerfile"
 
@@ -197,7 +198,7 @@ def _built(build: Build, source: Path, out: Path) -> Path:
     wheel = next(out.glob("*.whl"), None) if out.is_dir() else None
     shown = build.name or (build.folder.name if build.folder else _shown(build.url))
     if finished.returncode != 0 or wheel is None:
-        message = (finished.stderr.strip().splitlines() or ["there is no wheel"])[-1].strip()
+        message = _cause(finished.stderr)
         raise DependencyError(
             f"{shown} can't be built as a wheel: {message}",
             where=build.place,
@@ -207,6 +208,13 @@ def _built(build: Build, source: Path, out: Path) -> Path:
             detail=finished.stderr.strip(),
         )
     return _checked(wheel, build, shown)
+
+
+def _cause(output: str) -> str:
+    """The line of a failed build's output that says why: the last exception, else the last line that is no hint."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.strip().startswith("hint:")]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    return (exceptions or lines or ["there is no wheel"])[-1]
 
 
 def _checked(wheel: Path, build: Build, shown: str) -> Path:

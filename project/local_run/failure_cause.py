@@ -10,17 +10,25 @@ from pathlib import Path
 
 from ...core.errors import VerifyError
 from ..dependencies.distributions import how_to_add, package_for
-from ..dependencies.interpreters import this_interpreter
+from ..dependencies.interpreters import interpreters, this_interpreter
+from ..dependencies.lists import requirements_files
 from ..settings.settings import Settings
 from . import asked_files
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
-from .unlisted_imports import missing, owners_of
+from .unlisted_imports import lacking, missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
+_NO_DISPLAY = re.compile(
+    r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
+)
+_WITHOUT_DISPLAY = (
+    'A job has no display either. If matplotlib wants it, set MPLBACKEND = "Agg" under [tool.vertex-training.env], '
+    "else run the script without one"
+)
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
 
@@ -58,7 +66,7 @@ def failed(
     """
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
-    exception = next((line.strip() for line in reversed(ended.tail) if _EXCEPTION.match(line)), "")
+    exception = _last_exception(ended.tail)
     if reason := memory_reason(exception, code, ended.tail):
         step = STEP
     elif module := _MODULE.search(exception):
@@ -76,10 +84,22 @@ def failed(
     )
 
 
+def _last_exception(tail: Sequence[str]) -> str:
+    """The last exception in the output; a text that begins in the line behind its name belongs to it."""
+    at = next((at for at in reversed(range(len(tail))) if _EXCEPTION.match(tail[at])), None)
+    if at is None:
+        return ""
+    text = tail[at].strip()
+    following = next((line.strip() for line in tail[at + 1 :] if line.strip()), "")
+    return f"{text} {following}" if text.endswith(":") and following else text
+
+
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
     if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
         return _missing_file(path[1], settings)
+    if _NO_DISPLAY.search(exception):
+        return "", _WITHOUT_DISPLAY
     if "attempted relative import with no known parent" in exception:
         return "", "Import by the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
@@ -129,14 +149,26 @@ def _missing_module(
     owners = owners_of(this_interpreter().sites)
     packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
     imports = f"it imports {', '.join(modules)}"
-    if method == "nothing" and (settings.root / "Dockerfile").is_file():
-        return (
-            f"{imports}, which no environment here has",
-            'Activate an environment that has it, or set verify = "off" under [tool.vertex-training]',
-        )
-    file = settings.requirements or ("requirements.txt" if method == "nothing" else method)
-    step = how_to_add(settings.root, settings.requirements or method, packages)
-    return f"{imports}, which {file if file in step or method != 'nothing' else 'no list'} does not list", step
+    if method != "nothing" or settings.requirements:
+        listed = settings.requirements or method
+        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
+    reason, step = _no_list(settings, modules, packages)
+    return f"{imports}, {reason}", step
+
+
+def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]) -> tuple[str, str]:
+    """The rest of the reason and the step for modules that are missing in a project without a list."""
+    table = "under [tool.vertex-training]"
+    if found := requirements_files.listing(settings.root, packages):
+        return f"which {found} lists, and that is no list's usual name", f'Set requirements = "{found}" {table}'
+    mine = next((it for it in interpreters(settings.root, os.environ) if it.python == settings.python), None)
+    if mine and not lacking(modules, mine.sites):
+        step = f'Set freeze = "environment" {table}: what is installed there is frozen'
+        return f"which no list names and {mine.path} has", step
+    if (settings.root / "Dockerfile").is_file():
+        step = f'Activate an environment that has it, or set verify = "image" {table}'
+        return "which no environment here has", step
+    return "which no list names", how_to_add(settings.root, "nothing", packages)
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ...core import output_folders
@@ -17,16 +17,16 @@ _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
 
-def no_model(settings: Settings, known: Collection[str], folder: Path, options: Options) -> VerifyError:
+def no_model(settings: Settings, written: Sequence[str], folder: Path, options: Options) -> VerifyError:
     """The error.
 
     Args:
         settings: The project's settings.
-        known: The project's files.
+        written: From `written_in` for its working directory.
         folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
         options: The script's options.
     """
-    stray = [path for path in files_in(folder / "project") if path not in known and "__pycache__/" not in path]
+    stray = [path for path in written if not path.endswith("/")]
     what, step = f"{settings.title} saved no model", _NEXT
     if stray:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
@@ -66,6 +66,31 @@ def _output_flag(stray: Sequence[str], options: Options) -> str | None:
 
 def _top(default: str) -> str:
     return default.removeprefix("./").partition("/")[0]
+
+
+def written_in(folder: Path, known: Collection[str], since: float) -> tuple[str, ...]:
+    """What the script wrote in its working directory: files, and new empty folders with "/" at the end; sorted.
+
+    Args:
+        folder: The working directory, a copy of the project.
+        known: The project's files.
+        since: When the script was started, seconds since 1970. Files that it wrote anew are younger.
+    """
+    found: list[str] = []
+    folders = {parent for path in known for parent in _parents(path)}
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        prefix = os.path.relpath(place, folder).removeprefix(".")
+        paths = [f"{prefix}/{name}".lstrip("/") for name in names]
+        found += [path for path in paths if path not in known or (folder / path).lstat().st_mtime > since]
+        if prefix and not names and not inner and prefix not in folders:
+            found.append(f"{prefix}/")
+    return tuple(sorted(found))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def files_in(folder: Path) -> tuple[str, ...]:

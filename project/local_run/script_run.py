@@ -134,8 +134,9 @@ class ScriptRun:
 
     def _remind(self) -> None:
         self._log(
-            "the script still runs with its whole workload: no option was found that limits it. Set verify-args under "
-            '[tool.vertex-training], for example verify-args = ["--epochs", "1"]'
+            "the script still runs with its whole workload: no option was found that limits it. If it has one, set "
+            'verify-args under [tool.vertex-training], for example verify-args = ["--epochs", "1"]; verify = "off" '
+            "leaves the local run out"
         )
 
     def model(self, smoke: SmokeArguments) -> tuple[str, ...]:

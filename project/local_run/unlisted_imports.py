@@ -41,7 +41,12 @@ def missing(root: Path, script: str, sites: Sequence[Path]) -> list[str]:
 
     Imports inside `try` or a function don't count. Namespace packages are named with their part (google.cloud.storage).
     """
-    return [name for name in sorted(_imported(root, script, dotted=True)) if not _is_there(name, sites)]
+    return lacking(sorted(_imported(root, script, dotted=True)), sites)
+
+
+def lacking(modules: Sequence[str], sites: Sequence[Path]) -> list[str]:
+    """Those of the modules that the environment in `sites` doesn't have."""
+    return [name for name in modules if not _is_there(name, sites)]
 
 
 def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
@@ -53,6 +58,7 @@ def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
     return owners
 
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NAMESPACES = frozenset(("google", "ruamel", "azure"))
 
 
@@ -109,13 +115,13 @@ def _files(folder: Path, module: str) -> Iterator[Path]:
 
 
 def _imports_of(path: Path, *, is_script: bool) -> Iterator[str]:
-    """The modules that a file imports; not those of functions in the script that nothing calls."""
+    """The modules that a file imports; of functions only those of the script, and not of those that nothing calls."""
     try:
         module = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
     used = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    nodes: list[ast.AST] = [node for node in module.body if not (is_script and _is_unused(node, used))]
+    nodes: list[ast.AST] = [node for node in module.body if not _is_unused(node, used, is_script=is_script)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
@@ -124,7 +130,7 @@ def _imports_of(path: Path, *, is_script: bool) -> Iterator[str]:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif not isinstance(node, ast.Try) and not _is_type_checking(node) and not _suppresses(node):
-            nodes += ast.iter_child_nodes(node)
+            nodes += [child for child in ast.iter_child_nodes(node) if is_script or not isinstance(child, _FUNCTIONS)]
 
 
 def _is_type_checking(node: ast.AST) -> bool:
@@ -136,6 +142,8 @@ def _suppresses(node: ast.AST) -> bool:
     return isinstance(node, ast.With) and any("suppress" in ast.dump(item.context_expr) for item in node.items)
 
 
-def _is_unused(node: ast.AST, used: set[str]) -> bool:
-    """Whether it is a function without decorators that its module doesn't mention again."""
-    return isinstance(node, ast.FunctionDef) and not node.decorator_list and node.name not in used
+def _is_unused(node: ast.AST, used: set[str], *, is_script: bool) -> bool:
+    """Whether it is a function: of another module, or one without decorators that the script doesn't mention again."""
+    if not isinstance(node, _FUNCTIONS):
+        return False
+    return not is_script or (not node.decorator_list and node.name not in used)
