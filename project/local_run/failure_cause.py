@@ -143,6 +143,9 @@ def _missing_module(
             f"it imports {module}, which the project's ignore rules leave out",
             f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
         )
+    if settings.verify == "image":
+        packages = package_for(module, {})
+        return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
     sites = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
     found = missing(settings.root, settings.script, sites)
     modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]

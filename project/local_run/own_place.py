@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,9 @@ _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
 
-def no_model(settings: Settings, written: Sequence[str], folder: Path, options: Options) -> VerifyError:
+def no_model(
+    settings: Settings, written: Sequence[str], folder: Path, options: Options, added: Sequence[str] = ()
+) -> VerifyError:
     """The error.
 
     Args:
@@ -25,6 +28,7 @@ def no_model(settings: Settings, written: Sequence[str], folder: Path, options: 
         written: From `written_in` for its working directory.
         folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
         options: The script's options.
+        added: What limited its work.
     """
     stray = [path for path in written if not path.endswith("/")]
     what, step = f"{settings.title} saved no model", _NEXT
@@ -36,7 +40,18 @@ def no_model(settings: Settings, written: Sequence[str], folder: Path, options: 
         step = _advice(stray, options)
     elif outputs := files_in(folder / "outputs"):
         what += f", only {outputs[0]}"
+    if added and not stray:
+        what += f" with {' '.join(added)}, which was added for a small run"
+        step = (
+            f"If it saves only later, give the local run enough work: verify-args = {_with_more(added)} and its other "
+            "arguments, under [tool.vertex-training]"
+        )
     return VerifyError(what, where=settings.root, next_step=step)
+
+
+def _with_more(added: Sequence[str]) -> str:
+    """The added arguments with a larger number, as TOML."""
+    return json.dumps([re.sub(r"(^|=)(1|512)$", r"\g<1>1000", word) for word in added], ensure_ascii=False)
 
 
 def _advice(stray: Sequence[str], options: Options) -> str:

@@ -26,9 +26,9 @@ from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
 from .processes import process
-from .script_interpreter import Chosen, choose_interpreter
+from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
-from .script_run import ScriptRun
+from .script_run import InImage, ScriptRun
 from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
 
@@ -82,6 +82,7 @@ def verify(
     log: Callable[[str], None],
     listed: Requirements | None = None,
     clock: Callable[[], float] = time.monotonic,
+    in_image: InImage | None = None,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
@@ -96,6 +97,7 @@ def verify(
         log: Called with each line that the script writes.
         listed: The project's dependency list; None reads it.
         clock: Seconds, monotonic.
+        in_image: Runs the project's image in place of the script.
 
     Raises:
         VerifyError: The script failed, exceeded its time limit, or saved no model; its output was logged.
@@ -104,10 +106,11 @@ def verify(
     """
     root = root.resolve()
     listed = listed or read(root, settings)
-    chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
+    chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
-        _copy(files, settings, folder / "project")
-        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock)
+        copied = () if in_image else files  # an image has its own
+        _copy(copied, settings, folder / "project")
+        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock, in_image=in_image)
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         started = time.time()
@@ -115,7 +118,11 @@ def verify(
         if ended.code == 0:
             outputs.save(folder / "outputs" / output_folders.MODEL, log)
         known = {file.path for file in files}
-        written = written_in(folder / "project", {*known, *(f"{name}/" for name in settings.directories)}, started)
+        written = written_in(
+            folder / "project",
+            {*(file.path for file in copied), *(f"{name}/" for name in settings.directories)},
+            started,
+        )
         left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
         report = _report(
             run,
@@ -205,7 +212,7 @@ def _report(
         raise _with_advice(error, ended.tail)
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, written, folder, run.options)
+        raise no_model(settings, written, folder, run.options, smoke.added)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
