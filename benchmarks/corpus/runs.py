@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +54,10 @@ class Outcome:
 def run_checkout(checkout: Checkout, work: Path) -> Outcome:
     """Runs a copy of a checkout."""
     project = checkout.copy(work / checkout.folder.name)
-    return _run(checkout.name, project, list(checkout.args), checkout.seconds)
+    variables = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
+    if checkout.environment:
+        variables["VIRTUAL_ENV"] = checkout.environment
+    return _run(checkout.name, project, list(checkout.args), checkout.seconds, variables)
 
 
 def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Outcome:
@@ -72,12 +77,14 @@ def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Out
     return Outcome(outcome.name, outcome.reached, outcome.message, outcome.seconds, unexpected)
 
 
-def _run(name: str, project: Path, args: list[str], seconds: float) -> Outcome:
+def _run(
+    name: str, project: Path, args: list[str], seconds: float, variables: Mapping[str, str] | None = None
+) -> Outcome:
     command = [_PROGRAM, "run", str(project), "--json", "--", *args]
     begin = time.perf_counter()
     try:
         finished = subprocess.run(
-            command, check=False, capture_output=True, text=True, errors="replace", timeout=seconds
+            command, check=False, capture_output=True, text=True, errors="replace", timeout=seconds, env=variables
         )
     except subprocess.TimeoutExpired as expired:
         said = (expired.stderr or b"").decode(errors="replace")

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...core.errors import VerifyError
 from ..dependencies.distributions import how_to_add, package_for
@@ -96,8 +96,8 @@ def _last_exception(tail: Sequence[str]) -> str:
 
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
-    if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
-        return _missing_file(path[1], settings)
+    if path := _NO_FILE.search(exception):
+        return (_missing_file if (settings.root / path[1]).exists() else _absent_file)(path[1], settings)
     if _NO_DISPLAY.search(exception):
         return "", _WITHOUT_DISPLAY
     if "attempted relative import with no known parent" in exception:
@@ -123,6 +123,28 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
         f"it reads {path}, which the project's ignore rules leave out",
         f'Add include = ["/{path}"] under [tool.vertex-training], or read it from a bucket',
     )
+
+
+def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
+    """The advice for a file that is not in the user's folder either: DVC has it, or another script makes it."""
+    reason = f"it reads {path}, which is not in the project"
+    if path.startswith("/"):
+        return reason, "Put it into the project and name it by a relative path, or read it from a bucket"
+    root, plain = settings.root, PurePosixPath(path)
+    if any((root / f"{part}.dvc").is_file() for part in (plain, *plain.parents) if part.name):
+        return reason, f"Get it from DVC's remote: dvc pull {path}"
+    if any(path in _text(root / file) for file in ("dvc.yaml", "dvc.lock")):
+        return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
+    makers = (other for other in sorted(root.glob("*.py")) if other.name != PurePosixPath(settings.script).name)
+    if maker := next(
+        (other.name for other in makers if f"{name}'" in _text(other) or f'{name}"' in _text(other)), None
+    ):
+        return reason, f"{maker} names it: run that first"
+    return reason, f"Put {path} into the project, or read it from a bucket"
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
 
 
 def _provide(variable: str) -> str:

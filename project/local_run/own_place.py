@@ -14,6 +14,9 @@ from ..settings.settings import Settings
 from .script_options import Options
 
 _NEXT = "Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
+_PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html)$", re.IGNORECASE)
+_PLACE = re.compile(r"[-_](?:dir|path|folder|file)$|save|ckpt|checkpoint|out", re.IGNORECASE)
+"""A part of an option that may give a place, also where its name doesn't say that it is one for outputs."""
 _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
@@ -32,7 +35,11 @@ def no_model(
     """
     stray = [path for path in written if not path.endswith("/")]
     what, step = f"{settings.title} saved no model", _NEXT
-    if stray:
+    if stray and all(_PICTURE.search(path) for path in stray):
+        what += f", only pictures such as {stray[0]}"
+        flag = next((flag for flag in options.flags if _PLACE.search(flag) and "data" not in flag), None)
+        step = f"Give the run the option that makes it save: {flag}={{model-dir}}" if flag else _NEXT
+    elif stray:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
         unmatched = f" outputs = {json.dumps(settings.outputs, ensure_ascii=False)} matched nothing, and"
         lost = f" {stray[0]}{more} in its working directory would be lost in the cloud"
@@ -98,7 +105,7 @@ def written_in(folder: Path, known: Collection[str], since: float) -> tuple[str,
         prefix = os.path.relpath(place, folder).removeprefix(".")
         paths = [f"{prefix}/{name}".lstrip("/") for name in names]
         found += [path for path in paths if path not in known or (folder / path).lstat().st_mtime > since]
-        if prefix and not names and not inner and prefix not in folders:
+        if prefix and prefix not in folders and not any(Path(place).iterdir()):
             found.append(f"{prefix}/")
     return tuple(sorted(found))
 

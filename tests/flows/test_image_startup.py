@@ -44,12 +44,26 @@ def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str,
         ("FROM b\n\nCMD python train.py", r'Dockerfile:3.*exec form: CMD \["python", "train\.py"\]'),
         ("FROM python:3.11", r'neither ENTRYPOINT nor CMD.*ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM docker.io/library/debian", "runs no training"),
+        (
+            'FROM b\nCMD ["uvicorn", "app:app"]',
+            r'starts a server \(uvicorn app:app\).*command = \["python", "train\.py"\]',
+        ),
+        ('FROM b\nENTRYPOINT ["python", "-m", "streamlit", "run", "app.py"]', "starts a server"),
+        ("FROM b\nCMD exec /usr/bin/gunicorn app:app", "starts a server"),
+        ('FROM b\nCMD ["mlflow", "server"]', "starts a server"),
     ],
 )
 def test_arguments_that_would_be_lost_stop_the_run(tmp_path: Path, dockerfile: str, message: str) -> None:
     """The message has the line, and what to write there."""
     with pytest.raises(DockerError, match=message):
         placed(tmp_path, dockerfile)
+
+
+def test_a_server_s_image_can_train(tmp_path: Path) -> None:
+    """A project that trains and serves has one Dockerfile: the setting that the message names makes it train."""
+    found = placed(tmp_path, 'FROM b\nCMD ["uvicorn", "app:app"]', 'command = ["python", "train.py"]')
+
+    assert found == Placed(("python", "train.py"), ARGS)
 
 
 def test_without_arguments_the_shell_form_runs(tmp_path: Path) -> None:
