@@ -135,10 +135,9 @@ def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
         return reason, f"Get it from DVC's remote: dvc pull {path}"
     if any(path in _text(root / file) for file in ("dvc.yaml", "dvc.lock")):
         return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
-    makers = (other for other in sorted(root.glob("*.py")) if other.name != PurePosixPath(settings.script).name)
-    if maker := next(
-        (other.name for other in makers if f"{name}'" in _text(other) or f'{name}"' in _text(other)), None
-    ):
+    quoted = re.compile(rf"{re.escape(plain.name)}['\"]")
+    others = (it for it in sorted(root.glob("*.py")) if it.name != PurePosixPath(settings.script).name)
+    if maker := next((it.name for it in others if quoted.search(_text(it))), None):
         return reason, f"{maker} names it: run that first"
     return reason, f"Put {path} into the project, or read it from a bucket"
 
