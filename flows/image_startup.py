@@ -54,7 +54,7 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
         return Placed((), rest)  # the build says what is wrong with it
     found = startup(text, settings.build_args, settings.build_target)
     _require_program(found, dockerfile, settings)
-    _refuse_server(found, dockerfile, settings)
+    _refuse_server(found, dockerfile)
     return Placed((), _placed(found, rest, dockerfile) if rest else [])
 
 
@@ -89,7 +89,7 @@ def _require_program(found: Startup, dockerfile: Path, settings: Settings) -> No
         )
 
 
-def _refuse_server(found: Startup, dockerfile: Path, settings: Settings) -> None:
+def _refuse_server(found: Startup, dockerfile: Path) -> None:
     """A job whose program serves never ends, and nothing is trained."""
     program = found.entrypoint or found.cmd
     words = list(program.words) or program.shell.split() if program else []
@@ -99,7 +99,7 @@ def _refuse_server(found: Startup, dockerfile: Path, settings: Settings) -> None
         raise DockerError(
             f"the Dockerfile's image starts a server ({' '.join(words[:2])}), which trains nothing and never ends",
             where=f"{dockerfile}:{program.line}",
-            next_step=f"Set command = {json.dumps(settings.starts.typed())} under [tool.vertex-training]",
+            next_step='Set builder = "direct" under [tool.vertex-training]: the training gets an image of its own',
         )
 
 

@@ -46,7 +46,7 @@ def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str,
         ("FROM docker.io/library/debian", "runs no training"),
         (
             'FROM b\nCMD ["uvicorn", "app:app"]',
-            r'starts a server \(uvicorn app:app\).*command = \["python", "train\.py"\]',
+            r'starts a server \(uvicorn app:app\).*builder = "direct"',
         ),
         ('FROM b\nENTRYPOINT ["python", "-m", "streamlit", "run", "app.py"]', "starts a server"),
         ("FROM b\nCMD exec /usr/bin/gunicorn app:app", "starts a server"),
@@ -60,7 +60,7 @@ def test_arguments_that_would_be_lost_stop_the_run(tmp_path: Path, dockerfile: s
 
 
 def test_a_server_s_image_can_train(tmp_path: Path) -> None:
-    """A project that trains and serves has one Dockerfile: the setting that the message names makes it train."""
+    """A project that trains and serves has one Dockerfile: with a command it trains."""
     found = placed(tmp_path, 'FROM b\nCMD ["uvicorn", "app:app"]', 'command = ["python", "train.py"]')
 
     assert found == Placed(("python", "train.py"), ARGS)

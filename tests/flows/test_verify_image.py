@@ -12,7 +12,6 @@ import pytest
 from fixtures.engine import remove_tags
 from fixtures.registry_server import RegistryServer
 from prefect_vertex_training.blocks.registry import ContainerRegistry
-from prefect_vertex_training.core.errors import ProjectError, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 
@@ -57,28 +56,3 @@ def test_it_runs_in_the_image_and_then_in_the_job(
     assert Path(first.model, "out/last.pt").read_text() == "--epochs 2"
     assert first.image.startswith(f"{docker_registry.host}/team/{own.name}@sha256:")
     assert {step.name: step.state for step in second.steps}["verify"] == "Cached"
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("COPY", "COPY train.py"), r"imports only_in_the_image, which the image does not have.*Install"),
-        (("CMD", "USER 1001\nCMD"), r"PermissionError.*'out'"),
-    ],
-)
-def test_what_fails_in_the_image_stops_the_run(home: Home, own: Path, change: tuple[str, str], message: str) -> None:
-    """A module that the image lacks, and a folder that its USER can't make: before anything is pushed."""
-    file = own / "Dockerfile"
-    lines = file.read_text().replace(*change)
-    file.write_text(lines.replace('RUN echo "x = 1" > only_in_the_image.py\n', "") if "COPY" in change else lines)
-
-    with pytest.raises(VerifyError, match=message):
-        train(own)
-
-
-def test_an_image_of_layers_is_refused(home: Home, own: Path) -> None:
-    """Such an image has no operating system to run here; the message has the setting that does the same."""
-    (own / "Dockerfile").unlink()
-
-    with pytest.raises(ProjectError, match=r'needs the project\'s own Dockerfile.*verify = "locked"'):
-        train(own)
