@@ -6,19 +6,19 @@ import json
 import os
 import re
 import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import preloaded
 from checkouts import Checkout, add_settings
 
 if TYPE_CHECKING:
     from corpus.case import Case
 
-_PROGRAM = Path(sys.executable).with_name("vertex-training")
 _STEPS = ("files", "verify", "freeze", "build", "push", "submit", "watch", "receipt")
 _SHOWN = 200
 
@@ -80,12 +80,11 @@ def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Out
 def _run(
     name: str, project: Path, args: list[str], seconds: float, variables: Mapping[str, str] | None = None
 ) -> Outcome:
-    command = [_PROGRAM, "run", str(project), "--json", "--", *args]
+    words = ["run", str(project), "--json", "--", *args]
     begin = time.perf_counter()
     try:
-        finished = subprocess.run(
-            command, check=False, capture_output=True, text=True, errors="replace", timeout=seconds, env=variables
-        )
+        with tempfile.TemporaryDirectory(prefix="corpus-output-") as folder:
+            finished = preloaded.run(words, variables or os.environ, Path(folder), seconds)
     except subprocess.TimeoutExpired as expired:
         said = (expired.stderr or b"").decode(errors="replace")
         return Outcome(name, _reached(said), f"still ran after {seconds:g} s", time.perf_counter() - begin)
