@@ -13,6 +13,7 @@ load_profile()
 pytest_plugins = [
     "fixtures.external_tools",
     "fixtures.registry_server",
+    "fixtures.storage_servers",
     "fixtures.engine",
     "fixtures.direct_build",
     "fixtures.base_image",

@@ -12,7 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-from ...core.home import Home
 from .calls.routes import Routes
 from .calls.upload_sessions import remove_leftovers
 from .files.bucket_store import BucketStore
@@ -29,17 +28,17 @@ class StorageServer:
     """One server over the buckets of a home.
 
     Args:
-        home: The home folder.
+        vertex: The home's folder of local_vertex, which holds the buckets.
         secret: The first part of every path.
         project_number: Of the project that the buckets belong to.
         region: Where buckets lie for which nothing else was said.
     """
 
-    def __init__(self, home: Home, secret: str, project_number: str = "", region: str = "us-central1") -> None:
-        buckets = home.vertex / "buckets"
-        work = home.vertex / "storage"
+    def __init__(self, vertex: Path, secret: str, project_number: str = "0", region: str = "us-central1") -> None:
+        buckets = vertex / "buckets"
+        work = vertex / "storage"
         buckets.mkdir(parents=True, exist_ok=True)
-        self._runs = home.vertex / "runs"
+        self._runs = vertex / "runs"
         self._secret = secret
         self._records = work / "addresses.json"
         self.stopped = threading.Event()
@@ -133,7 +132,7 @@ def main(arguments: list[str]) -> int:
     # A job's files may belong to any user of a container, and its folders must be writable to all of them. The home
     # above keeps other users of this machine out.
     os.umask(0)
-    server = StorageServer(Home(Path(options["home"])), options["secret"], options["project_number"], options["region"])
+    server = StorageServer(Path(options["vertex"]), options["secret"], options["project_number"], options["region"])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stopped.set())
     os.set_inheritable(options["listener"], False)

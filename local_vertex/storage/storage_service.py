@@ -1,16 +1,15 @@
 """Finds, starts and stops the storage server of a home, and says how to reach it.
 
-It is a process of its own: jobs go on when local_vertex stops, and they need their buckets. Its port and its secret stay the
-same over restarts, so a job's addresses stay right. Whoever forwards requests for storage.googleapis.com sends them to
-`StorageService.url` with the same path, and with `X-Forwarded-Host: storage.googleapis.com`, which URLs in answers then
-begin with.
+It is a process of its own: jobs go on when local_vertex stops, and they need their buckets. Its port and its secret
+stay the same over restarts, so a job's addresses stay right. Whoever forwards requests for storage.googleapis.com sends
+them to `StorageService.url` with the same path, and with `X-Forwarded-Host: storage.googleapis.com`, with which URLs in
+answers then begin.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import socket
 import subprocess
@@ -24,7 +23,6 @@ from pathlib import Path
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import LocalServiceError, storage_errors
-from ...core.home import Home
 
 LOOPBACK = "127.0.0.1"
 _CALL_SECONDS = 10.0
@@ -55,11 +53,11 @@ class StorageService:
         return f"http://{address}:{self.port}/{self.secret}"
 
 
-def ensure_running(home: Home, *, project_number: str = "", region: str = "us-central1") -> StorageService:
+def ensure_running(vertex: Path, *, project_number: str = "0", region: str = "us-central1") -> StorageService:
     """The storage server of a home, which is started if necessary; its first requests wait until it is ready.
 
     Args:
-        home: The home folder.
+        vertex: The home's folder of local_vertex, which holds the buckets.
         project_number: Of the project that the buckets belong to.
         region: Where buckets lie for which nothing else was said.
 
@@ -69,19 +67,19 @@ def ensure_running(home: Home, *, project_number: str = "", region: str = "us-ce
     """
     import fcntl
 
-    folder = storage_folder(home)
+    folder = storage_folder(vertex)
     with storage_errors(folder), (folder / "start.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return find(home) or _start(home, folder, project_number, region)
+        return find(vertex) or _start(vertex, folder, project_number, region)
 
 
-def find(home: Home) -> StorageService | None:
+def find(vertex: Path) -> StorageService | None:
     """The running storage server of a home; None if none runs."""
-    folder = storage_folder(home)
+    folder = storage_folder(vertex)
     return _recorded(folder) if _is_locked(folder) else None
 
 
-def stop(home: Home) -> bool:
+def stop(vertex: Path) -> bool:
     """Ends the storage server, if it runs.
 
     Returns:
@@ -90,7 +88,7 @@ def stop(home: Home) -> bool:
     Raises:
         LocalServiceError: It does not end.
     """
-    service = find(home)
+    service = find(vertex)
     if service is None:
         return False
     with contextlib.suppress(LocalServiceError):
@@ -135,10 +133,10 @@ def call(service: StorageService, method: str) -> bytes:
         ) from error
 
 
-def storage_folder(home: Home) -> Path:
+def storage_folder(vertex: Path) -> Path:
     """Where the storage server of a home keeps what is not in the buckets' folders."""
-    folder = home.vertex / "storage"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = vertex / "storage"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
@@ -167,7 +165,7 @@ def _is_locked(folder: Path) -> bool:
     return False
 
 
-def _start(home: Home, folder: Path, project_number: str, region: str) -> StorageService:
+def _start(vertex: Path, folder: Path, project_number: str, region: str) -> StorageService:
     import fcntl
 
     earlier = _recorded(folder)
@@ -183,7 +181,7 @@ def _start(home: Home, folder: Path, project_number: str, region: str) -> Storag
         (folder / "service.json").chmod(0o600)
         log = stack.enter_context(log_path(folder).open("ab"))
         options = {
-            "home": str(home.root),
+            "vertex": str(vertex),
             "secret": service.secret,
             "project_number": project_number,
             "region": region,
@@ -215,18 +213,3 @@ def _listener(port: int) -> socket.socket:
         raise LocalServiceError(f"can't listen on loopback: {error.strerror}", where=LOOPBACK) from error
     listener.listen(512)
     return listener
-
-
-def is_usable(address: str) -> bool:
-    """Whether this machine has the address, so that a server can listen there."""
-    with socket.socket() as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True
-
-
-def buckets_folder(home: Home) -> Path:
-    """The folder with one folder for each bucket."""
-    return Path(os.fspath(home.vertex)) / "buckets"

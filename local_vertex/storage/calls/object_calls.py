@@ -234,7 +234,7 @@ def _download(request: Request, file: BinaryIO, found: StoredFile) -> Answer:
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of a Range header; None for the whole object, which is also meant by a header of another form.
+    """First and last byte of a Range header; None for the whole object, which headers of other forms mean, too.
 
     Raises:
         StorageApiError: The range lies behind the object's end (416).

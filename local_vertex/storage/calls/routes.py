@@ -6,7 +6,8 @@ https://cloud.google.com/storage/docs/json_api/v1 and https://cloud.google.com/s
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..files.bucket_store import BucketStore
@@ -81,7 +82,7 @@ class Routes:
             return self._uploads.insert(request, bucket)
         return self._uploads.resume(request)
 
-    def _json(self, request: Request, parts: list[str]) -> Answer:
+    def _json(self, request: Request, parts: list[str]) -> Answer:  # noqa: PLR0911 - a table
         match parts:
             case ["projects", _, "serviceAccount"]:
                 return json_answer({"kind": "storage#serviceAccount", "email_address": self._account})
@@ -208,7 +209,10 @@ def _headers(text: bytes) -> dict[str, str]:
     return {name.strip().lower(): value.strip() for name, colon, value in (x.partition(":") for x in lines) if colon}
 
 
-def _chosen(request: Request, calls: dict[str, object]):  # noqa: ANN202 - a method of one of the classes
+_Call = TypeVar("_Call", bound=Callable[..., Answer])
+
+
+def _chosen(request: Request, calls: Mapping[str, _Call]) -> _Call:
     call = calls.get(request.method)
     if call is None:
         raise StorageApiError(405, f"{request.method} is not allowed here.")

@@ -114,7 +114,7 @@ class UploadCalls:
         sums = Checksums()
         try:
             with new.path.open("wb", buffering=0) as file:
-                receive(body, file, sums)  # pyright: ignore[reportArgumentType]
+                receive(body, file, sums)
             check_hashes(hashes, sums)
             new.crc32c, new.md5 = sums.crc32c, sums.md5
             return self._objects.put(*target, new, conditions)

@@ -152,7 +152,7 @@ class UploadSessions:
         self._sum_up(session, there)
         with self._data(session).open("ab", buffering=0) as file:
             try:
-                receive(request.body, file, session.sums, skip=there - first)  # pyright: ignore[reportArgumentType]
+                receive(request.body, file, session.sums, skip=there - first)
             except BaseException:
                 session.summed = -1  # not known which bytes were summed
                 raise

@@ -1,7 +1,7 @@
 """What clients use of the XML API: objects by path, and uploads in parts.
 
 https://cloud.google.com/storage/docs/xml-api/overview and
-https://cloud.google.com/storage/docs/multipart-uploads, which google-cloud-storage's transfer manager uses for large files
+https://cloud.google.com/storage/docs/multipart-uploads, which the transfer manager of google-cloud-storage uses
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ class XmlCalls:
         temporary = folder / f"put-{secrets.token_hex(8)}"
         try:
             with temporary.open("wb", buffering=0) as file:
-                receive(request.body, file, sums)  # pyright: ignore[reportArgumentType]
+                receive(request.body, file, sums)
             check_hashes(wanted_hashes({}, request.headers), sums)
             temporary.replace(part)
         finally:
@@ -197,7 +197,8 @@ class XmlCalls:
             new.path.unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         return _xml(
-            f"<CompleteMultipartUploadResult {_NAMESPACE}><Location>{request.base}/{request.path}</Location><Bucket>{bucket}</Bucket>"
+            f"<CompleteMultipartUploadResult {_NAMESPACE}><Location>{request.base}/{request.path}</Location>"
+            f"<Bucket>{bucket}</Bucket>"
             f"<Key>{escape(name)}</Key><ETag>{escape(_quoted_etag(found))}</ETag></CompleteMultipartUploadResult>",
             {"X-Goog-Generation": str(found.generation), "X-Goog-Hash": f"crc32c={found.crc32c}"},
         )

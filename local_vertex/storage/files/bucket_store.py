@@ -16,6 +16,7 @@ from ..http.http_messages import StorageApiError
 from ..http.storage_times import api_time
 from .object_store import Preconditions
 
+_FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _MULTI_REGIONS = {"US", "EU", "ASIA"}
 _KEPT_BY_SERVER = {"kind", "id", "selfLink", "etag", "generation", "metageneration", "timeCreated", "updated", "acl"}
@@ -46,7 +47,7 @@ class BucketStore:
     def require(self, name: str) -> None:
         """Raises `StorageApiError` (404) unless the bucket exists."""
         path = self._buckets / name
-        if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_dir():
+        if not _FOLDER.fullmatch(name) or path.is_symlink() or not path.is_dir():
             raise StorageApiError(404, "The specified bucket does not exist.")
 
     def get(self, name: str) -> dict[str, Any]:

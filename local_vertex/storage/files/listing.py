@@ -208,36 +208,37 @@ def glob_pattern(glob: str) -> str:
     Raises:
         ValueError: A bracket or brace is not closed.
     """
-    out, position, depth = [], 0, 0
+    out: list[str] = []
+    position = depth = 0
     while position < len(glob):
-        char = glob[position]
-        position += 1
-        if char == "*" and glob.startswith("*/", position):
-            position += 2
-            out.append("(?:.*/)?")
-        elif char == "*" and glob.startswith("*", position):
-            position += 1
-            out.append(".*")
-        elif char == "*":
-            out.append("[^/]*")
-        elif char == "?":
-            out.append("[^/]")
-        elif char == "[":
+        mark = next((mark for mark in _GLOB if glob.startswith(mark, position)), "")
+        position += len(mark) or 1
+        if mark:
+            out.append(_GLOB[mark])
+        elif glob[position - 1] == "[":
             text, position = _bracket(glob, position)
             out.append(text)
-        elif char == "{":
-            depth += 1
-            out.append("(?:")
-        elif char == "}" and depth:
-            depth -= 1
-            out.append(")")
-        elif char == "," and depth:
-            out.append("|")
         else:
-            out.append(re.escape(char))
+            text, change = _brace(glob[position - 1], depth)
+            out.append(text)
+            depth += change
     if depth:
         raise ValueError(glob)
     return "(?s:" + "".join(out) + ")"
+
+
+_GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+def _brace(char: str, depth: int) -> tuple[str, int]:
+    """The expression of a brace, of a comma in braces, or of any other character; and the change of depth."""
+    if char == "{":
+        return "(?:", 1
+    if depth and char == "}":
+        return ")", -1
+    if depth and char == ",":
+        return "|", 0
+    return re.escape(char), 0
 
 
 def _bracket(glob: str, position: int) -> tuple[str, int]:

@@ -1,8 +1,8 @@
 """What Cloud Storage knows about an object beside its bytes, kept with its file.
 
-It lies in one extended attribute, together with the size and the modification time that it holds for. When these differ,
-somebody else has written the file, and everything is made anew from the file itself. Where attributes are refused (by
-the file system, or for their length) it lies in a file of `folder` that is named by the inode's number.
+It lies in one extended attribute, together with the size and the modification time that it holds for. When these
+differ, somebody else has written the file, and everything is made anew from the file itself. Where attributes are
+refused, by the file system or for their length, it lies in a file of `folder` that is named by the inode's number.
 """
 
 from __future__ import annotations

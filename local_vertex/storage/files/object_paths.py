@@ -1,10 +1,11 @@
-"""Where an object lies: a plain file in its bucket's folder, or, for a name that can't be a path, an entry beside the buckets.
+"""Where an object lies: a plain file in its bucket's folder, or, if its name is no path, an entry beside the buckets.
 
-Names such as `a//b`, `a/../b`, a part of over 255 bytes, or `p/q` beside an object `p` can't be paths. So is a folder's
-marker, an object `folder/`. They are kept under the hash of their name, where `/gcs` doesn't show them, as gcsfuse
-doesn't show them either.
+Names such as `a//b`, `a/../b`, a part of over 255 bytes, or `p/q` beside an object `p` can't be paths, nor can the
+marker of a folder, an object `folder/`. They are kept under the hash of their name, where `/gcs` doesn't show them, as
+gcsfuse doesn't show them either.
 
-Jobs may write anything into a bucket's folder, so no link is followed there: each folder on the way is opened by itself.
+Jobs may write anything into a bucket's folder, so no link is followed there: each folder on the way is opened by
+itself.
 """
 
 from __future__ import annotations

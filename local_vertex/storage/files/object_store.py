@@ -1,8 +1,8 @@
 """The objects of all buckets as files: found, read, replaced and deleted, with generations and preconditions.
 
-Every plain file in a bucket's folder is an object, whoever wrote it. A write goes to a file outside of the bucket first,
-with its attributes; then the name is linked to it, or renamed over the earlier object, so a reader sees the old object or
-the new one, and a kill leaves nothing half there.
+Every plain file in a bucket's folder is an object, whoever wrote it. A write first goes to a file outside of the
+bucket, with its attributes. Then the name is linked to it, or it is renamed over the earlier object: a reader sees the old
+object or the new one, and a kill leaves nothing half there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -220,7 +221,7 @@ class ObjectStore:
             handle = os.open(self.entries / bucket / entry_name(name), _FILE)
         except OSError:
             return None
-        return os.fdopen(handle, "rb", buffering=0)  # pyright: ignore[reportReturnType]
+        return os.fdopen(handle, "rb", buffering=0)
 
     def _open_plain(self, bucket: str, name: str) -> BinaryIO | None:
         parts = path_parts(name)
@@ -234,7 +235,7 @@ class ObjectStore:
         if not _is_plain(handle):
             os.close(handle)
             return None
-        return os.fdopen(handle, "rb", buffering=0)  # pyright: ignore[reportReturnType]
+        return os.fdopen(handle, "rb", buffering=0)
 
     def _described(self, bucket: str, name: str, handle: int) -> StoredFile:
         status = os.fstat(handle)
@@ -354,40 +355,37 @@ class ObjectStore:
     def _place(self, bucket: str, name: str, path: Path, *, must_be_new: bool) -> None:
         parts = path_parts(name)
         entry = self.entries / bucket / entry_name(name)
-        if parts is not None and not entry.exists():
-            try:
-                self._place_plain(bucket, parts, path, must_be_new=must_be_new)
-                return
-            except (NotADirectoryError, IsADirectoryError):
-                pass  # `p/q` beside an object `p`, or `p` beside `p/q`
+        if parts is not None and not entry.exists() and self._place_plain(bucket, parts, path, must_be_new=must_be_new):
+            return
         if name.endswith("/") and (marked := path_parts(name[:-1])) is not None:
             with contextlib.suppress(OSError), opened_folder(str(self.buckets / bucket), marked, create=True):
                 pass
         entry.parent.mkdir(mode=0o700, exist_ok=True)
         path.replace(entry)
 
-    def _place_plain(self, bucket: str, parts: list[str], path: Path, *, must_be_new: bool) -> None:
-        with opened_folder(str(self.buckets / bucket), parts[:-1], create=True) as folder:
-            for attempt in range(2):
-                try:
-                    if must_be_new:
-                        _link_new(path, parts[-1], folder)
-                    else:
-                        os.rename(path, parts[-1], dst_dir_fd=folder)
-                    return
-                except (IsADirectoryError, FileExistsError) as error:
-                    is_folder = isinstance(error, IsADirectoryError) or _is_folder(parts[-1], folder)
-                    if is_folder and attempt == 0 and remove_empty_folder(folder, parts[-1]):
-                        continue
-                    if is_folder:
-                        raise IsADirectoryError(errno.EISDIR, "a folder", parts[-1]) from error
-                    text = "At least one of the pre-conditions you specified did not hold."
-                    raise StorageApiError(412, text, location=("header", "ifGenerationMatch")) from error
+    def _place_plain(self, bucket: str, parts: list[str], path: Path, *, must_be_new: bool) -> bool:
+        """Gives a file its place in the bucket's folder; False if it can have none, as `p/q` beside `p`."""
+        place = _link_new if must_be_new else _rename
+        try:
+            with opened_folder(str(self.buckets / bucket), parts[:-1], create=True) as folder:
+                if _is_folder(parts[-1], folder) and not remove_empty_folder(folder, parts[-1]):
+                    return False
+                place(path, parts[-1], folder)
+        except (NotADirectoryError, IsADirectoryError):
+            return False
+        except FileExistsError as error:  # somebody else has just written it
+            text = "At least one of the pre-conditions you specified did not hold."
+            raise StorageApiError(412, text, location=("header", "ifGenerationMatch")) from error
+        return True
 
 
 def missing_object(bucket: str, name: str) -> StorageApiError:
     """The error for an object that isn't there."""
     return StorageApiError(404, f"No such object: {bucket}/{name}")
+
+
+def _rename(path: Path, name: str, folder: int) -> None:
+    os.rename(path, name, dst_dir_fd=folder)
 
 
 def _link_new(path: Path, name: str, folder: int) -> None:
@@ -405,13 +403,13 @@ def _link_new(path: Path, name: str, folder: int) -> None:
 
 def _is_folder(name: str, folder: int) -> bool:
     try:
-        return os.path.stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+        return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     except OSError:
         return False
 
 
 def _is_plain(handle: int) -> bool:
-    return os.path.stat.S_ISREG(os.fstat(handle).st_mode)
+    return stat.S_ISREG(os.fstat(handle).st_mode)
 
 
 def _now() -> int:

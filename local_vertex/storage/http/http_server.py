@@ -53,7 +53,7 @@ class HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def start(self) -> None:
         """Serves in threads of its own."""
-        threading.Thread(target=self.serve_forever, args=(0.5,), name="storage", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.05,), name="storage", daemon=True).start()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base class's
         """A connection that the client cut is no fault; everything else is printed."""
