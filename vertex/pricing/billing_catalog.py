@@ -1,7 +1,7 @@
 """Prices from the Cloud Billing catalog, kept on disk for a day.
 
-https://cloud.google.com/billing/docs/reference/rest/v1/services.skus/list. Any account may read it where the Cloud Billing
-API is enabled. Compute Engine's list has more than 10,000 SKUs and takes some ten seconds.
+https://cloud.google.com/billing/docs/reference/rest/v1/services.skus/list. Any account may read it where the
+Cloud Billing API is enabled. Compute Engine's list has more than 10,000 SKUs and takes some ten seconds.
 """
 
 from __future__ import annotations

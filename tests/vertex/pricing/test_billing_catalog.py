@@ -61,7 +61,7 @@ def test_the_parts_that_training_uses(found: dict[str, Any], key: tuple[str, str
     loud = {**found, "description": found["description"].upper()}
     part, name, basis = key
 
-    assert dict(parse_skus([found])) == {PartKey(part, name, "us-central1", basis): pytest.approx(usd)}  # pyright: ignore
+    assert dict(parse_skus([found])) == {PartKey(part, name, "us-central1", basis): pytest.approx(usd)}  # pyright: ignore[reportArgumentType]
     assert dict(parse_skus([loud])) == dict(parse_skus([found]))
 
 
