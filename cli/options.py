@@ -33,6 +33,14 @@ VertexBlock: TypeAlias = Annotated[
     str | None, Parameter(help="A saved VertexAI block. Default: local_vertex, on this machine.")
 ]
 
+TemporaryServer: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        help="Use a Prefect server that ends with this command, in place of the one that stays. Of no effect where "
+        "PREFECT_API_URL names one."
+    ),
+]
+
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", help="Print the result as JSON on standard output; all else goes to standard error.")
 ]

@@ -30,19 +30,22 @@ class StepHandler(logging.Handler):
 
     def __init__(self, level: int = logging.NOTSET, **options: object) -> None:  # noqa: ARG002
         super().__init__(level)
-        self._bold = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a record that names its step."""
         step = getattr(record, "step", None)
-        if step is None:
-            return
-        name = f"{step:<8}"
-        if self._bold:
-            name = f"\x1b[1m{name}\x1b[0m"
-        # Looked up for each record: the stream at the time when logging was set up may be closed by now.
-        sys.stderr.write(f"{name} {record.getMessage()}\n")
-        sys.stderr.flush()
+        if step is not None:
+            print_step(step, record.getMessage())
+
+
+def print_step(step: str, text: str) -> None:
+    """Prints a step's line to standard error."""
+    name = f"{step:<8}"
+    # Looked up for each line: the stream of an earlier one may be closed by now.
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        name = f"\x1b[1m{name}\x1b[0m"
+    sys.stderr.write(f"{name} {text}\n")
+    sys.stderr.flush()
 
 
 def print_only_steps() -> None:

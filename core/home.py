@@ -2,6 +2,7 @@
 
 images/     an OCI image layout with the images of runs without a registry
 cache/      wheels, layers, environments, records; may be deleted while nothing runs
+prefect/    the kept Prefect server: its database, address and log
 vertex/     local_vertex: its database, socket and buckets
 """
 
@@ -34,6 +35,11 @@ class Home:
     def cache(self) -> Path:
         """Files that can be made again."""
         return self._folder("cache")
+
+    @property
+    def prefect(self) -> Path:
+        """The kept Prefect server's database, address and log."""
+        return self._folder("prefect")
 
     @property
     def vertex(self) -> Path:

@@ -12,10 +12,22 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ...project.settings.settings import Freeze
+from ..light_imports import import_ahead
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Json, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
-from ..output import print_json, print_summary
+from ..options import (
+    GitToken,
+    Json,
+    Project,
+    Ref,
+    RegistryBlock,
+    ScriptArgs,
+    Subfolder,
+    TemporaryServer,
+    VertexBlock,
+)
+from ..output import print_json, print_step, print_summary
 from ..prefect_session import prefect_session
+from ..run_page import page_announced
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Importing Prefect makes some hundred thousand objects that stay: looking for garbage among them every 700, as Python
@@ -60,6 +72,7 @@ def run(
         float,
         Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
     ] = 0,
+    temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
 ) -> int:
@@ -71,13 +84,15 @@ def run(
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
 
+    print_step("project", f"{project} {' '.join(script_args)}".strip())  # at once: the next line takes a while
     with _rare_garbage_collection():
         check_source(project, ref, subfolder, token=git_token is not None)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
-        with prefect_session():
+        with prefect_session(temporary=temporary_server) as kept, page_announced(kept), _no_heartbeats():
             from ...flows.train import train
 
+            import_ahead()
             result = train(
                 project=project,
                 ref=ref,
@@ -97,6 +112,18 @@ def run(
     if as_json:
         print_json(result.to_dict())
     return 0
+
+
+@contextmanager
+def _no_heartbeats() -> Iterator[None]:
+    """Keeps Prefect from sending heartbeats of the run, because joining their thread takes up to a second.
+
+    They tell an automation that a worker was lost. Nobody can start this run again, since it has no deployment.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
 
 
 @contextmanager
