@@ -14,8 +14,10 @@ _AIPLATFORM = "google.cloud.aiplatform_v1"
 
 
 def lighten_imports() -> None:
-    """Lets this process import the job service alone of Google's large client package, before it imports anything."""
+    """Lets this process import parts alone of some large packages; to be called before anything imports them."""
     import_partially(
+        "fastapi",  # Prefect needs one function of it to create a run
+        "graphviz",  # and this to draw a flow, which no command does
         _AIPLATFORM,
         f"{_AIPLATFORM}.types",
         f"{_AIPLATFORM}.services.job_service",

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
@@ -53,9 +54,8 @@ def print_only_steps() -> None:
 
     Prefect's server still gets every record.
     """
-    from prefect.logging.configuration import setup_logging
+    import_module("prefect.main")  # it sets up Prefect's logging: now, or its handler would be added later
 
-    setup_logging()  # now, or Prefect would do it, and add its handler, when it first needs to
     root = logging.getLogger()
     for handler in root.handlers:
         if handler.name == PREFECT_CONSOLE and not isinstance(handler, StepHandler):

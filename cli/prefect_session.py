@@ -31,28 +31,31 @@ _LOG_IN = "Set PREFECT_API_KEY for Prefect Cloud, or PREFECT_API_AUTH_STRING for
 
 
 @contextmanager
-def prefect_session(*, temporary: bool = False) -> Iterator[KeptServer | None]:
+def prefect_session(*, temporary: bool = False, heartbeats: bool = True) -> Iterator[KeptServer | None]:
     """Prefect for a command that prints its own output: of Prefect's console lines only the steps' are shown.
 
     Settings that a person made are kept. Args, value and errors are those of `prefect_server`.
     """
     print_only_steps()
-    with prefect_server(temporary=temporary) as kept:
+    with prefect_server(temporary=temporary, heartbeats=heartbeats) as kept:
         yield kept
 
 
 @contextmanager
-def prefect_server(*, temporary: bool = False) -> Iterator[KeptServer | None]:
+def prefect_server(*, temporary: bool = False, heartbeats: bool = True) -> Iterator[KeptServer | None]:
     """A Prefect server for the length of the block; yields the kept one if that is used.
 
     Args:
         temporary: Use a server of this process alone in place of the kept one.
+        heartbeats: Whether runs in this process send heartbeats. They tell an automation that a worker was lost, and
+            joining their thread takes up to a second.
 
     Raises:
         PrefectServerError: No server answers, or it refuses the login; also when that happens inside the block.
     """
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    changes: dict[Any, Any] = {} if heartbeats else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with ExitStack() as stack:
         kept = None
         if PREFECT_API_URL.value():
@@ -66,7 +69,9 @@ def prefect_server(*, temporary: bool = False) -> Iterator[KeptServer | None]:
         elif temporary:
             stack.enter_context(_temporary_server())
         else:
-            kept = stack.enter_context(_kept_server())
+            kept = stack.enter_context(_kept_server(changes))
+        if kept is None and changes:
+            stack.enter_context(temporary_settings(changes))
         stack.enter_context(_one_line_errors())
         yield kept
 
@@ -80,28 +85,29 @@ def _forbidden() -> bool:
 
 
 @contextmanager
-def _kept_server() -> Iterator[KeptServer]:
+def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
     """Starts the kept server if it does not run, and points Prefect to it: this process and those that it starts."""
-    from prefect.context import refresh_global_settings_context
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+    from ..prefect_private import global_settings
     from .prefect_server.keeper import kept_alive
     from .prefect_server.lifecycle import check_answer, ensure_running
 
     home = Home.default()
-    server, _ = ensure_running(
-        home,
-        starting=lambda: print_step("prefect", "starting a server that stays; `vertex-training local stop` ends it"),
-    )
+    server, _ = ensure_running(home, starting=_tell_start)
     check_answer(server)
-    settings: dict[Any, str] = {PREFECT_API_URL: server.api, PREFECT_API_AUTH_STRING: server.auth_string}
-    try:
-        with _environment(server.variables):
-            refresh_global_settings_context()  # for threads, which don't see temporary settings
-            with temporary_settings(settings), kept_alive(home, server, lambda line: print_step("prefect", line)):
-                yield server
-    finally:
-        refresh_global_settings_context()
+    settings: dict[Any, Any] = {PREFECT_API_URL: server.api, PREFECT_API_AUTH_STRING: server.auth_string}
+    with (
+        _environment(server.variables),
+        temporary_settings({**settings, **changes}),
+        global_settings(),
+        kept_alive(home, server, lambda line: print_step("prefect", line)),
+    ):
+        yield server
+
+
+def _tell_start() -> None:
+    print_step("prefect", "starting a server that stays; `vertex-training local stop` ends it")
 
 
 @contextmanager

@@ -41,10 +41,11 @@ def import_partially(*packages: str) -> None:
     """Lets packages be imported without their `__init__`, for the rest of this process.
 
     Args:
-        packages: Their names; one that is imported or not installed is left as it is. Parents come first.
+        packages: Their names; parents come first. One that is imported or not installed is left as it is. None may
+            give one of its modules' names to something else, as `slugify` does to its function.
     """
     for name in packages:
-        if name in sys.modules or (spec := _spec_of(name)) is None or spec.submodule_search_locations is None:
+        if name in sys.modules or (spec := _spec_of(name)) is None:
             continue
         package = module_from_spec(spec)
         package.__class__ = PartialPackage
@@ -65,7 +66,7 @@ def _complete(package: ModuleType) -> None:
         try:
             if loader is not None:
                 loader.exec_module(package)
-            package.__class__ = ModuleType
+            package.__class__ = ModuleType  # pyright: ignore[reportAttributeAccessIssue]
         finally:
             _RUNNING.discard(package.__name__)
 

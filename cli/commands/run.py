@@ -89,7 +89,8 @@ def run(
         check_source(project, ref, subfolder, token=git_token is not None)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
-        with prefect_session(temporary=temporary_server) as kept, page_announced(kept), _no_heartbeats():
+        # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
+        with prefect_session(temporary=temporary_server, heartbeats=False) as kept, page_announced(kept):
             from ...flows.train import train
 
             import_ahead()
@@ -112,18 +113,6 @@ def run(
     if as_json:
         print_json(result.to_dict())
     return 0
-
-
-@contextmanager
-def _no_heartbeats() -> Iterator[None]:
-    """Keeps Prefect from sending heartbeats of the run, because joining their thread takes up to a second.
-
-    They tell an automation that a worker was lost. Nobody can start this run again, since it has no deployment.
-    """
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
 
 
 @contextmanager
