@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCl
 from ..core.errors import TrainingError
 from .output import print_error, print_message
 
-COMMANDS = ("deploy", "dockerfile", "local", "orphans", "run", "setup")
+COMMANDS = ("completion", "deploy", "dockerfile", "local", "orphans", "run", "setup")
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
 
 _PROGRAM = "vertex-training"
@@ -73,7 +73,7 @@ def _explanation(error: CycloptsError, words: list[str]) -> str:
     """The error in one line; for what may belong to the training script, the command as it was probably meant."""
     text = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, UnknownOptionError | UnusedCliTokensError) and (meant := _with_script_args(words)):
-        return f"{text}. Put the script's arguments after --: {meant}. For help: {_PROGRAM} {words[0]} --help"
+        return f"{text}{'' if text.endswith('?') else '.'} Put the script's arguments after --: {meant}. For help: {_PROGRAM} {words[0]} --help"
     return f"{text}. For help: {_PROGRAM} --help"
 
 

@@ -10,7 +10,10 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-Project: TypeAlias = Annotated[str, Parameter(help="The project's folder, or the address of its git repository.")]
+Project: TypeAlias = Annotated[
+    str | Path, Parameter(help="The project's folder, or the address of its git repository.")
+]
+"""It arrives as text; the type of a path lets shells complete it."""
 
 ProjectFolder: TypeAlias = Annotated[Path, Parameter(help="The project's folder.")]
 

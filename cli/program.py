@@ -23,6 +23,8 @@ def program() -> None:
     except SystemExit as end:
         code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
+    except BrokenPipeError:  # as of `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(code: list[int]) -> None:

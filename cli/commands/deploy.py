@@ -54,6 +54,7 @@ def deploy(
     """
     from ...project.source import check_source
 
+    project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
     if image and not work_pool:
         raise ProjectError(

@@ -84,6 +84,7 @@ def run(
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
 
+    project = str(project)
     print_step("project", f"{project} {' '.join(script_args)}".strip())  # at once: the next line takes a while
     with _rare_garbage_collection():
         check_source(project, ref, subfolder, token=git_token is not None)

@@ -26,7 +26,7 @@ def register_apart(home: Home) -> None:
 
     It has the environment of the server, which calls this.
     """
-    path, wanted = _done_path(home), _versions()
+    path, wanted = _done_path(home), versions()
     if path.exists() and path.read_text() == wanted:
         return
     command = [sys.executable, "-P", "-m", __name__, str(home.root)]
@@ -44,7 +44,7 @@ def main(root: str) -> None:
         async with await provide_database_interface().session() as session:
             await run_block_auto_registration(session=session)
 
-    wanted = _versions()
+    wanted = versions()
     load_prefect_collections()
     asyncio.run(register())
     write_atomic(_done_path(Home(Path(root))), wanted)
@@ -55,7 +55,7 @@ def _done_path(home: Home) -> Path:
     return home.prefect / "block-types"
 
 
-def _versions() -> str:
+def versions() -> str:
     """Prefect and all packages with block types, with their versions, and a hash of this package's own blocks."""
     found = {
         f"{package.name} {package.version}"
