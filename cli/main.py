@@ -72,9 +72,11 @@ def _run(words: list[str]) -> int:
 def _explanation(error: CycloptsError, words: list[str]) -> str:
     """The error in one line; for what may belong to the training script, the command as it was probably meant."""
     text = " ".join(str(error).split()).rstrip(".")
+    help_for = _PROGRAM
     if isinstance(error, UnknownOptionError | UnusedCliTokensError) and (meant := _with_script_args(words)):
-        return f"{text}{'' if text.endswith('?') else '.'} Put the script's arguments after --: {meant}. For help: {_PROGRAM} {words[0]} --help"
-    return f"{text}. For help: {_PROGRAM} --help"
+        text = f"{text}{'' if text.endswith('?') else '.'} Put the script's arguments after --: {meant}"
+        help_for = f"{_PROGRAM} {words[0]}"
+    return f"{text}. For help: {help_for} --help"
 
 
 def _with_script_args(words: list[str]) -> str:

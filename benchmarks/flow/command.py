@@ -179,7 +179,7 @@ def observed(words: Sequence[str]) -> Run:
 def memory() -> None:
     """Prints the memory of the servers that stay."""
     from prefect_vertex_training.cli.prefect_server import lifecycle as prefect_server
-    from prefect_vertex_training.cli.prefect_server.report import resident_megabytes
+    from prefect_vertex_training.cli.prefect_server.command_text import resident_megabytes
     from prefect_vertex_training.core.home import Home
     from prefect_vertex_training.local_vertex import lifecycle as local_vertex
 

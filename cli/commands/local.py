@@ -46,11 +46,11 @@ def status(
 ) -> None:
     """Print the jobs of this machine, and which servers run."""
     from ...local_vertex import command
-    from ..prefect_server import report
+    from ..prefect_server import command_text
 
     home = Home.default()
     print(command.status(home, connect=connect))
-    print(report.status(home, connect=connect))
+    print(command_text.status(home, connect=connect))
 
 
 @local.command
@@ -73,17 +73,17 @@ def open_page(
     /,
 ) -> None:
     """Open the kept Prefect server's page in the browser, and print its address and password."""
-    from ..prefect_server import report
+    from ..prefect_server import command_text
 
-    print(report.open_page(Home.default(), run))
+    print(command_text.open_page(Home.default(), run))
 
 
 @local.command
 def env() -> None:
     """Print the shell commands that connect Prefect's own programs to the kept server: `eval "$(...)"`."""
-    from ..prefect_server import report
+    from ..prefect_server import command_text
 
-    print(report.environment(Home.default()))
+    print(command_text.environment(Home.default()))
 
 
 @local.command
@@ -93,11 +93,11 @@ def stop(
 ) -> int:
     """Stop both servers; running jobs go on, and the next start finds them. Asks before schedules or runs end."""
     from ...local_vertex import command
-    from ..prefect_server import report
+    from ..prefect_server import command_text
     from ..prefect_server.lifecycle import stop as stop_prefect
 
     home = Home.default()
-    if lines := report.would_end(home):
+    if lines := command_text.would_end(home):
         print_message("\n".join(lines))
         if not yes and sys.stdin.isatty() and input("Stop all the same? [y/N] ").strip().lower() not in {"y", "yes"}:
             print_message("nothing was stopped")

@@ -28,7 +28,7 @@ from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
-from prefect_vertex_training.cli.prefect_server import lifecycle, report
+from prefect_vertex_training.cli.prefect_server import command_text, lifecycle
 from prefect_vertex_training.cli.prefect_server.kept_server import (
     KeptServer,
     lock_path,
@@ -198,7 +198,7 @@ def test_it_ends_when_nobody_uses_it(kept_home: Home, monkeypatch: pytest.Monkey
             schedule = DeploymentScheduleCreate(schedule=CronSchedule(cron="0 2 * * *"))
             found = client.create_flow_from_name("train")
             made = client.create_deployment(found, "nightly", schedules=[schedule], parameters={})
-        lines = report.would_end(kept_home)
+        lines = command_text.would_end(kept_home)
     time.sleep(1.5)
     assert "schedule that rests until the next start: train/nightly (0 2 * * *)" in lines
     assert lifecycle.find(kept_home) == server
@@ -206,7 +206,7 @@ def test_it_ends_when_nobody_uses_it(kept_home: Home, monkeypatch: pytest.Monkey
         client.delete_deployment(made)
 
     eventually(lambda: lifecycle.find(kept_home) is None)
-    assert report.would_end(kept_home) == []
+    assert command_text.would_end(kept_home) == []
 
 
 def test_a_database_of_a_newer_prefect_is_left_alone(kept_home: Home) -> None:
