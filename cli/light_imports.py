@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 
-from ..core.partial_packages import import_partially
+from .partial_packages import import_partially
 
 _AIPLATFORM = "google.cloud.aiplatform_v1"
 

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..core.background_process import READY, reported_error, start_detached
+from ..core.background.detached import READY, reported_error, start_detached
+from ..core.background.process_lock import is_held, one_at_a_time
 from ..core.errors import LocalServiceError
 from ..core.home import Home
-from ..core.process_lock import is_held, one_at_a_time
 from .endpoint import (
     DEFAULT_PROJECT,
     DEFAULT_REGION,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.atomic_files import write_atomic
-from ..core.background_process import serve_detached
+from ..core.background.detached import serve_detached
+from ..core.background.process_lock import holding
 from ..core.errors import LocalServiceError
 from ..core.home import Home
-from ..core.process_lock import holding
 from .endpoint import LocalService, Options, is_listening, lock_path, record_path, socket_path
 
 if TYPE_CHECKING:

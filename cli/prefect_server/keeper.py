@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ...core.background.process_lock import is_held
 from ...core.errors import TrainingError
 from ...core.home import Home
-from ...core.process_lock import is_held
 from .kept_server import KeptServer, lock_path
 from .lifecycle import ensure_running
 from .usage import counted_as_use

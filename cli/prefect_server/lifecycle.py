@@ -12,10 +12,10 @@ from importlib.metadata import version
 
 from packaging.version import Version
 
-from ...core.background_process import READY, reported_error, start_detached
+from ...core.background.detached import READY, reported_error, start_detached
+from ...core.background.process_lock import is_held, one_at_a_time
 from ...core.errors import PrefectServerError, StorageError
 from ...core.home import Home
-from ...core.process_lock import is_held, one_at_a_time
 from .kept_server import KeptServer, lock_path, log_path, read_record
 
 START_SECONDS = 180.0

@@ -15,10 +15,10 @@ from typing import Any
 
 from packaging.version import Version
 
-from ...core.background_process import serve_detached
+from ...core.background.detached import serve_detached
+from ...core.background.process_lock import holding
 from ...core.errors import PrefectServerError
 from ...core.home import Home
-from ...core.process_lock import holding
 from .kept_server import DATABASE, KeptServer, lock_path, log_path, read_record, write_record
 
 _LOCK_SECONDS = 15.0

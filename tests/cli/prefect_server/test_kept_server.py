@@ -39,9 +39,9 @@ from prefect_vertex_training.cli.prefect_server.kept_server import (
 from prefect_vertex_training.cli.prefect_server.server_process import _listen
 from prefect_vertex_training.cli.prefect_server.usage import counted_as_use
 from prefect_vertex_training.cli.prefect_server.web_server import IDLE_VARIABLE
+from prefect_vertex_training.core.background.process_lock import is_held
 from prefect_vertex_training.core.errors import PrefectServerError, StorageError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.core.process_lock import is_held
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 

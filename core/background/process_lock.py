@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import storage_errors
+from ..errors import storage_errors
 
 _RETRY_SECONDS = 0.02
 

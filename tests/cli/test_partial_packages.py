@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.partial_packages import PartialPackage, import_partially
+from prefect_vertex_training.cli.partial_packages import PartialPackage, import_partially
 
 SOURCE = {
     "__init__": "import time\nfrom .one import One\nfrom . import two\ntime.sleep(0.2)\nALL = [One, two.Two]\n",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import TrainingError, storage_errors
+from ..errors import TrainingError, storage_errors
 
 READY = "ok"
 """What `start_detached` returns for a process that is ready."""

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.process_lock import holding, is_held
+from prefect_vertex_training.core.background.process_lock import holding, is_held
 
 HOLDER = """
 import sys
 from pathlib import Path
-from prefect_vertex_training.core.process_lock import holding
+from prefect_vertex_training.core.background.process_lock import holding
 with holding(Path(sys.argv[1]), lambda: None):
     print("held", flush=True)
     sys.stdin.read()
