@@ -87,7 +87,7 @@ def _forbidden() -> bool:
 @contextmanager
 def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
     """Starts the kept server if it does not run, and points Prefect to it: this process and those that it starts."""
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 
     from ..prefect_private import global_settings
     from .prefect_server.keeper import kept_alive
@@ -96,7 +96,11 @@ def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
     home = Home.default()
     server, _ = ensure_running(home, starting=_tell_start)
     check_answer(server)
-    settings: dict[Any, Any] = {PREFECT_API_URL: server.api, PREFECT_API_AUTH_STRING: server.auth_string}
+    settings: dict[Any, Any] = {
+        PREFECT_API_URL: server.api,
+        PREFECT_API_AUTH_STRING: server.auth_string,
+        PREFECT_UI_URL: server.pages,
+    }
     with (
         _environment(server.variables),
         temporary_settings({**settings, **changes}),

@@ -50,7 +50,7 @@ class _FirstRun(logging.Handler):
 def _announce(run: str, kept: KeptServer | None) -> None:
     if kept is not None:
         print_step("page", f"{kept.pages}/runs/flow-run/{run}")
-        print_step("page", "to log in there, or to open it logged in: vertex-training local open")
+        print_step("page", "log in there with the password that this prints: vertex-training local open")
         return
     from prefect.settings import PREFECT_API_URL
     from prefect.utilities.urls import url_for

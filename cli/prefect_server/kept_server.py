@@ -51,8 +51,12 @@ class KeptServer:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment variables with which every Prefect program finds it."""
-        return {"PREFECT_API_URL": self.api, "PREFECT_API_AUTH_STRING": self.auth_string}
+        """The environment variables with which every Prefect program finds it, and prints links that work."""
+        return {
+            "PREFECT_API_URL": self.api,
+            "PREFECT_API_AUTH_STRING": self.auth_string,
+            "PREFECT_UI_URL": self.pages,
+        }
 
 
 def record_path(home: Home) -> Path:
