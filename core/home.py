@@ -12,6 +12,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import StorageError
+
 VARIABLE = "VERTEX_TRAINING_HOME"
 
 
@@ -47,7 +49,14 @@ class Home:
         return self._folder("vertex")
 
     def _folder(self, name: str) -> Path:
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.root / name
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the home folder can't be made: {(error.strerror or 'disk error').lower()}",
+                where=folder,
+                next_step=f"Set {VARIABLE} to a folder that you can write to",
+            ) from error
         return folder

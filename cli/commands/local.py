@@ -94,7 +94,6 @@ def stop(
     """Stop both servers; running jobs go on, and the next start finds them. Asks before schedules or runs end."""
     from ...local_vertex import command
     from ..prefect_server import command_text
-    from ..prefect_server.lifecycle import stop as stop_prefect
 
     home = Home.default()
     if lines := command_text.would_end(home):
@@ -102,6 +101,6 @@ def stop(
         if not yes and sys.stdin.isatty() and input("Stop all the same? [y/N] ").strip().lower() not in {"y", "yes"}:
             print_message("nothing was stopped")
             return 1
-    print("the Prefect server stopped" if stop_prefect(home) else "no Prefect server runs")
+    print(command_text.stop(home))
     print(command.stop(home))
     return 0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ...core.errors import PrefectServerError
 from ...core.home import Home
-from .kept_server import KeptServer
+from . import lifecycle
+from .kept_server import KeptServer, stopped_path
 from .lifecycle import check_answer, ensure_running, find
 from .usage import Usage
 
@@ -29,9 +30,17 @@ def status(home: Home, *, connect: bool = False) -> str:
 def open_page(home: Home, run: str = "") -> str:
     """Opens a run's page, or the list of runs, in the browser; starts the server if it does not run.
 
+    Where Prefect's settings name another server, its pages are opened.
+
     Raises:
         PrefectServerError: The server can't be started, or does not answer.
     """
+    from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+
+    if PREFECT_API_URL.value():
+        url = f"{PREFECT_UI_URL.value()}/runs" + (f"/flow-run/{run}" if run else "")
+        webbrowser.open(url)
+        return url
     server, _ = ensure_running(home)
     check_answer(server)
     url = f"{server.pages}/runs/flow-run/{run}" if run else f"{server.pages}/runs"
@@ -51,6 +60,19 @@ def environment(home: Home) -> str:
             "no Prefect server runs", where=home.root, next_step="Start it: vertex-training local open"
         )
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in server.variables.items())
+
+
+def stop(home: Home) -> str:
+    """Stops the server; the commands that use it don't start it again.
+
+    Raises:
+        PrefectServerError: It does not end.
+    """
+    if find(home) is None:
+        return "no Prefect server runs"
+    stopped_path(home).touch()
+    lifecycle.stop(home)
+    return "the Prefect server stopped"
 
 
 def would_end(home: Home) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ...core.background.process_lock import is_held
 from ...core.errors import TrainingError
 from ...core.home import Home
-from .kept_server import KeptServer, lock_path
+from .kept_server import KeptServer, lock_path, stopped_path
 from .lifecycle import ensure_running
 from .usage import counted_as_use
 
@@ -44,6 +44,9 @@ def _watch(home: Home, server: KeptServer, tell: Callable[[str], None], ended: t
     while not ended.wait(_INTERVAL) and failures < _TRIES:
         if is_held(lock_path(home)):
             continue
+        if stopped_path(home).exists():
+            tell("the Prefect server was stopped")
+            return
         try:
             _, started = ensure_running(home, port=server.port)
             if started:

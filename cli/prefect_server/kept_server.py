@@ -74,6 +74,11 @@ def use_path(home: Home) -> Path:
     return home.prefect / "use.lock"
 
 
+def stopped_path(home: Home) -> Path:
+    """A file that is there while the server is stopped because a person wanted it."""
+    return home.prefect / "stopped"
+
+
 def log_path(home: Home) -> Path:
     """The server's log."""
     return home.prefect / "server.log"

@@ -16,7 +16,7 @@ from ...core.background.detached import READY, reported_error, start_detached
 from ...core.background.process_lock import is_held, one_at_a_time
 from ...core.errors import PrefectServerError, StorageError
 from ...core.home import Home
-from .kept_server import KeptServer, lock_path, log_path, read_record
+from .kept_server import KeptServer, lock_path, log_path, read_record, stopped_path
 
 START_SECONDS = 180.0
 """Longest wait for a start. A home's first one makes the database, which takes some 15 s on a busy machine."""
@@ -60,7 +60,7 @@ def ensure_running(
         raise StorageError(
             "the Prefect server's files can't be written: permission denied",
             where=error.filename or home.root,
-            next_step="Set VERTEX_TRAINING_HOME to a folder of yours, or give --temporary-server",
+            next_step="Set VERTEX_TRAINING_HOME to a folder that you can write to",
         ) from error
 
 
@@ -144,6 +144,7 @@ def _is_outdated(server: KeptServer) -> bool:
 
 
 def _start(home: Home, port: int | None) -> KeptServer:
+    stopped_path(home).unlink(missing_ok=True)
     log = log_path(home)
     if log.exists() and log.stat().st_size > _LARGEST_LOG:
         log.replace(log.with_suffix(".log.1"))

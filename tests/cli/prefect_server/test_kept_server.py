@@ -250,8 +250,11 @@ def test_a_hung_server_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             lifecycle.check_answer(hung)
 
 
-def test_a_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The line names it; here a file system that is mounted read-only."""
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    """The line names it: a file system that is mounted read-only, and a file where the folder should be."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/prefect.*VERTEX_TRAINING_HOME"):
+        lifecycle.ensure_running(Home(tmp_path / "file"))
     place = tmp_path / "read-only"
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place], capture_output=True, check=False)
