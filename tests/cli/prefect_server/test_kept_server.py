@@ -253,7 +253,7 @@ def test_a_hung_server_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     """The line names it: a file system that is mounted read-only, and a file where the folder should be."""
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file/prefect.*VERTEX_TRAINING_HOME"):
+    with pytest.raises(StorageError, match=r"file/prefect.*VERTEX_TRAINING_HOME"):
         lifecycle.ensure_running(Home(tmp_path / "file"))
     place = tmp_path / "read-only"
     place.mkdir()
