@@ -86,9 +86,9 @@ def run(
     from ...project.source import check_source, is_git
 
     project = str(project)
-    print_step("project", f"{project} {' '.join(script_args)}".strip())  # at once: the next line takes a while
+    check_source(project, ref, subfolder, token=git_token is not None)
+    print_step("project", project)  # at once: the next line takes a while
     with _rare_garbage_collection():
-        check_source(project, ref, subfolder, token=git_token is not None)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
