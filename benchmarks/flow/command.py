@@ -1,6 +1,6 @@
 """How long `vertex-training run` takes from Enter, as a whole process from the shell, with nothing set.
 
-    python benchmarks/flow/command.py [--runs 5] [--pause 180] [--projects a,b] [--no-docker]
+    python benchmarks/flow/command.py [--runs 5] [--pause 180] [--projects a,b] [--no-docker] [--at-once 10]
 
 Everything is run once before. Then it measures, `--pause` seconds after the last run each time:
 
@@ -8,7 +8,8 @@ Everything is run once before. Then it measures, `--pause` seconds after the las
 - with `--projects`: an edit of projects A and B of benchmarks/images, beside `docker build && docker run` of the same
   project after the same edit. The local run of step 1, which Docker has no counterpart of, is taken out and printed.
 
-At last it prints the memory of the two servers that stay. Docker's part needs what benchmarks/images/README.md lists.
+Then ten runs at once use the same servers, and at last it prints the memory of the two that stay. Docker's part needs
+what benchmarks/images/README.md lists.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="counted runs")
     parser.add_argument("--pause", type=float, default=180.0, help="seconds between two runs")
     parser.add_argument("--projects", default="a,b", help="of a and b; empty for none")
+    parser.add_argument("--at-once", type=int, default=10, help="runs at once, on the same servers; 0 for none")
     parser.add_argument("--no-docker", action="store_true", help="leave docker's part out")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="command-benchmark-"))
@@ -78,7 +80,8 @@ def main() -> None:
         cached(folder, options.runs, options.pause)
         for name in filter(None, options.projects.split(",")):
             edited(name, folder, options.runs, options.pause, docker=not options.no_docker)
-        print(subprocess.run([PROGRAM, "local", "status"], capture_output=True, text=True, check=True).stdout)
+        if options.at_once:
+            at_once(options.at_once)
         memory()
     finally:
         subprocess.run([PROGRAM, "local", "stop", "--yes"], capture_output=True, check=False)
@@ -174,6 +177,21 @@ def observed(words: Sequence[str]) -> Run:
         raise RuntimeError("".join(lines))
     run.total = time.perf_counter() - begin
     return run
+
+
+def at_once(count: int) -> None:
+    """Runs the digits example several times at once."""
+    words = [str(PROGRAM), "run", str(EXAMPLE), "--", "--epochs", "1"]
+    begin = time.perf_counter()
+    running = [
+        subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    outputs = [process.communicate()[1] for process in running]
+    failed = [output for process, output in zip(running, outputs, strict=True) if process.returncode]
+    rows = [("runs", float(count)), ("failed", float(len(failed))), ("seconds", time.perf_counter() - begin)]
+    table(f"{count} runs of the digits example at once", rows)
+    for output in failed:
+        print(output[-1000:])
 
 
 def memory() -> None:
