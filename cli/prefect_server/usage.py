@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...core.home import Home
@@ -81,7 +81,6 @@ def read_usage() -> Usage:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
-    from prefect.types._datetime import now
 
     live = [
         StateType.RUNNING,
@@ -98,7 +97,7 @@ def read_usage() -> Usage:
         deployments += page
         flows = {flow.id: flow.name for flow in client.read_flows()} if deployments else {}
         runs = client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE)
-    oldest = now("UTC") - LONGEST_RUN
+    oldest = datetime.now(UTC) - LONGEST_RUN
     return Usage(
         schedules=[
             f"{flows.get(deployment.flow_id, 'train')}/{deployment.name} ({schedule_text(schedule.schedule)})"
