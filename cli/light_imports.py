@@ -11,6 +11,7 @@ from importlib import import_module
 from .partial_packages import import_partially
 
 _AIPLATFORM = "google.cloud.aiplatform_v1"
+_LOGGING = "google.cloud.logging_v2"
 
 
 def lighten_imports() -> None:
@@ -22,6 +23,9 @@ def lighten_imports() -> None:
         f"{_AIPLATFORM}.types",
         f"{_AIPLATFORM}.services.job_service",
         f"{_AIPLATFORM}.services.job_service.transports",
+        _LOGGING,
+        f"{_LOGGING}.types",
+        f"{_LOGGING}.services.logging_service_v2",
     )
 
 
@@ -34,7 +38,7 @@ def _import_clients() -> None:
     package = __package__.rpartition(".")[0] if __package__ else ""
     for name in (
         f"{_AIPLATFORM}.services.job_service.client",
-        "google.cloud.logging_v2.services.logging_service_v2.client",
+        f"{_LOGGING}.services.logging_service_v2.client",
         f"{package}.flows.train_job",
     ):
         import_module(name)
