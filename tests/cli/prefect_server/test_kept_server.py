@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import webbrowser
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,8 +29,10 @@ from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
+from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.cli.prefect_server import command_text, lifecycle
 from prefect_vertex_training.cli.prefect_server.kept_server import (
+    DATABASE,
     KeptServer,
     lock_path,
     read_record,
@@ -42,6 +45,8 @@ from prefect_vertex_training.cli.prefect_server.web_server import IDLE_VARIABLE
 from prefect_vertex_training.core.background.process_lock import is_held
 from prefect_vertex_training.core.errors import PrefectServerError, StorageError
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import endpoint
+from prefect_vertex_training.local_vertex.store.store import Store
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(300)]
 
@@ -52,6 +57,8 @@ import sys
 from pathlib import Path
 from prefect_vertex_training.cli.prefect_server.lifecycle import ensure_running
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import endpoint
+from prefect_vertex_training.local_vertex.store.store import Store
 print(ensure_running(Home(Path(sys.argv[1])))[0].pid)
 """
 
@@ -126,6 +133,34 @@ def test_a_server_of_an_older_prefect_is_replaced(kept_home: Home) -> None:
     assert (second.port, second.auth_string) == (first.port, first.auth_string)
     with connected(second), get_client(sync_client=True) as client:  # pyright: ignore[reportGeneralTypeIssues]
         assert client.read_flow_by_name("kept")
+
+
+def test_what_the_commands_say(
+    kept_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Jobs come first; the password is printed on request alone; `open` opens a run, `env` connects a shell."""
+    server, _ = lifecycle.ensure_running(kept_home)
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(kept_home.root))
+
+    def local(*words: str) -> str:
+        unset = settings.temporary_settings(restore_defaults={settings.PREFECT_API_URL})  # pyright: ignore[reportArgumentType]
+        with pytest.raises(SystemExit) as stop, unset:
+            main(["local", *words])
+        assert stop.value.code == 0
+        return capsys.readouterr().out
+
+    Store(endpoint.store_path(kept_home)).close()
+    status, connect = local("status"), local("status", "--connect")
+    assert status.index("jobs:") < status.index("local_vertex") < status.index(f"Prefect server runs: {server.pages}")
+    assert server.auth_string not in status
+    assert server.auth_string in connect
+    assert server.auth_string in local("open", "4711")
+    assert opened == [f"{server.pages}/runs/flow-run/4711"]
+    shell = ["bash", "-c", f"{local('env')}\necho $PREFECT_API_URL $PREFECT_API_AUTH_STRING $PREFECT_UI_URL"]
+    done = subprocess.run(shell, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [server.api, server.auth_string, server.pages]
 
 
 def test_a_run_whose_server_is_killed_goes_on(kept_home: Home, tmp_path: Path) -> None:
@@ -217,6 +252,18 @@ def test_a_database_of_a_newer_prefect_is_left_alone(kept_home: Home) -> None:
     with pytest.raises(PrefectServerError, match=r"Prefect 99\.0\.0 made the kept server's database.*Upgrade"):
         lifecycle.ensure_running(kept_home)
     write_record(kept_home, before)
+
+    assert lifecycle.find(kept_home) is None
+
+
+def test_a_server_that_cannot_start(kept_home: Home) -> None:
+    """Here its database is no database: one line names the log."""
+    database = kept_home.prefect / DATABASE
+    for path in (database.with_name(f"{DATABASE}-wal"), database.with_name(f"{DATABASE}-shm")):
+        path.unlink(missing_ok=True)
+    database.write_text("no database " * 1000)
+    with pytest.raises(PrefectServerError, match=r"can't be started .*prefect/server\.log.*--temporary-server"):
+        lifecycle.ensure_running(kept_home)
 
     assert lifecycle.find(kept_home) is None
 
