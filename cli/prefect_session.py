@@ -27,6 +27,8 @@ _ANSWER_SECONDS = 20.0
 _CONSOLE_CLASS = "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS"
 """Environment variable of Prefect's logging configuration: the class of the console's handler."""
 
+_START = "Start it with `prefect server start`, or unset PREFECT_API_URL"
+_AGAIN = "Start the command again: finished steps stay finished, and a job that runs is not lost"
 _LOG_IN = "Set PREFECT_API_KEY for Prefect Cloud, or PREFECT_API_AUTH_STRING for a server with a password"
 
 
@@ -72,7 +74,7 @@ def prefect_server(*, temporary: bool = False, heartbeats: bool = True) -> Itera
             kept = stack.enter_context(_kept_server(changes))
         if kept is None and changes:
             stack.enter_context(temporary_settings(changes))
-        stack.enter_context(_one_line_errors())
+        stack.enter_context(_one_line_errors(kept=kept is not None))
         yield kept
 
 
@@ -157,8 +159,12 @@ def _require_answer() -> None:
 
 
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turns what Prefect's client raises without an answer, or without a valid login, into a `PrefectServerError`."""
+def _one_line_errors(*, kept: bool = False) -> Iterator[None]:
+    """Turns what Prefect's client raises without an answer, or without a valid login, into a `PrefectServerError`.
+
+    Args:
+        kept: Whether the kept server is used.
+    """
     import httpx
     from prefect.settings import PREFECT_API_URL
 
@@ -172,7 +178,7 @@ def _one_line_errors() -> Iterator[None]:
         raise PrefectServerError(
             "the Prefect server takes too long to answer" if slow else "no Prefect server answers",
             where=f"PREFECT_API_URL {url}",
-            next_step="Start it with `prefect server start`, or unset PREFECT_API_URL; what was finished stays so",
+            next_step=_AGAIN if kept else _START,
         ) from error
     except httpx.HTTPStatusError as error:
         status = error.response.status_code

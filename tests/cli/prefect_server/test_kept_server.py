@@ -190,6 +190,7 @@ def test_a_run_whose_server_is_killed_goes_on(kept_home: Home, tmp_path: Path) -
     (tmp_path / "mark").touch()
 
     assert running.wait(timeout=120) == 0, "".join(lines)
+    assert "Traceback" not in "".join(lines)
     after = lifecycle.find(kept_home)
     assert after is not None
     assert (after.port, after.pid != server.pid) == (server.port, True)
