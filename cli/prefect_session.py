@@ -89,23 +89,23 @@ def _forbidden() -> bool:
 @contextmanager
 def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
     """Starts the kept server if it does not run, and points Prefect to it: this process and those that it starts."""
-    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
+    from prefect import settings as prefect
 
     from ..prefect_private import global_settings
     from .prefect_server.keeper import kept_alive
-    from .prefect_server.lifecycle import check_answer, ensure_running
+    from .prefect_server.lifecycle import answering
 
     home = Home.default()
-    server, _ = ensure_running(home, starting=_tell_start)
-    check_answer(server)
+    server = answering(home, starting=_tell_start)
     settings: dict[Any, Any] = {
-        PREFECT_API_URL: server.api,
-        PREFECT_API_AUTH_STRING: server.auth_string,
-        PREFECT_UI_URL: server.pages,
+        prefect.PREFECT_API_URL: server.api,
+        prefect.PREFECT_API_AUTH_STRING: server.auth_string,
+        prefect.PREFECT_API_KEY: None,  # one of Prefect Cloud, without its address; a client would prefer it
+        prefect.PREFECT_UI_URL: server.pages,
     }
     with (
-        _environment(server.variables),
-        temporary_settings({**settings, **changes}),
+        _environment({**server.variables, "PREFECT_API_KEY": None}),
+        prefect.temporary_settings({**settings, **changes}),
         global_settings(),
         kept_alive(home, server, lambda line: print_step("prefect", line)),
     ):
@@ -201,15 +201,19 @@ def _is_asked(error: Exception, url: str) -> bool:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Sets environment variables for this process and those that are started in the block."""
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets environment variables for this process and those that are started in the block; None removes one."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

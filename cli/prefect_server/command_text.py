@@ -12,7 +12,7 @@ from ...core.errors import PrefectServerError
 from ...core.home import Home
 from . import lifecycle
 from .kept_server import KeptServer, stopped_path
-from .lifecycle import check_answer, ensure_running, find
+from .lifecycle import answering, check_answer, find
 from .usage import Usage
 
 
@@ -41,8 +41,7 @@ def open_page(home: Home, run: str = "") -> str:
         url = f"{PREFECT_UI_URL.value()}/runs" + (f"/flow-run/{run}" if run else "")
         webbrowser.open(url)
         return url
-    server, _ = ensure_running(home)
-    check_answer(server)
+    server = answering(home)
     url = f"{server.pages}/runs/flow-run/{run}" if run else f"{server.pages}/runs"
     webbrowser.open(url)
     return f"{url}\nlog in with: {server.auth_string}"

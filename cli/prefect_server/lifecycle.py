@@ -64,6 +64,28 @@ def ensure_running(
         ) from error
 
 
+def answering(home: Home, *, starting: Callable[[], None] = lambda: None) -> KeptServer:
+    """The server of a home, which has answered; it is started if it does not run.
+
+    Args:
+        home: The home folder.
+        starting: Called before a server is started.
+
+    Raises:
+        PrefectServerError: It can't be started, or gives no answer.
+        StorageError: The disk is full or read-only.
+    """
+    server, _ = ensure_running(home, starting=starting)
+    try:
+        check_answer(server)
+    except PrefectServerError:
+        if find(home) is not None:
+            raise
+        server, _ = ensure_running(home, starting=starting)  # it was just about to end
+        check_answer(server)
+    return server
+
+
 def find(home: Home) -> KeptServer | None:
     """The running server of a home; None if none runs, or if it has not finished its start."""
     if not home.root.is_dir():
