@@ -100,11 +100,10 @@ def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
     settings: dict[Any, Any] = {
         prefect.PREFECT_API_URL: server.api,
         prefect.PREFECT_API_AUTH_STRING: server.auth_string,
-        prefect.PREFECT_API_KEY: None,  # one of Prefect Cloud, without its address; a client would prefer it
         prefect.PREFECT_UI_URL: server.pages,
     }
     with (
-        _environment({**server.variables, "PREFECT_API_KEY": None}),
+        _environment(server.variables),
         prefect.temporary_settings({**settings, **changes}),
         global_settings(),
         kept_alive(home, server, lambda line: print_step("prefect", line)),
@@ -201,19 +200,15 @@ def _is_asked(error: Exception, url: str) -> bool:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Sets environment variables for this process and those that are started in the block; None removes one."""
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables for this process and those that are started in the block."""
     before = {name: os.environ.get(name) for name in variables}
-    _set(variables)
+    os.environ.update(variables)
     try:
         yield
     finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
