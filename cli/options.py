@@ -10,7 +10,10 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
-Project: TypeAlias = Annotated[str, Parameter(help="The project's folder, or the address of its git repository.")]
+Project: TypeAlias = Annotated[
+    str | Path, Parameter(help="The project's folder, or the address of its git repository.")
+]
+"""It arrives as text; the type of a path lets shells complete it."""
 
 ProjectFolder: TypeAlias = Annotated[Path, Parameter(help="The project's folder.")]
 
@@ -31,6 +34,14 @@ RegistryBlock: TypeAlias = Annotated[
 
 VertexBlock: TypeAlias = Annotated[
     str | None, Parameter(help="A saved VertexAI block. Default: local_vertex, on this machine.")
+]
+
+TemporaryServer: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        help="Use a Prefect server that ends with this command, in place of the one that stays. Of no effect where "
+        "PREFECT_API_URL names one."
+    ),
 ]
 
 Json: TypeAlias = Annotated[

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
@@ -30,19 +31,22 @@ class StepHandler(logging.Handler):
 
     def __init__(self, level: int = logging.NOTSET, **options: object) -> None:  # noqa: ARG002
         super().__init__(level)
-        self._bold = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints a record that names its step."""
         step = getattr(record, "step", None)
-        if step is None:
-            return
-        name = f"{step:<8}"
-        if self._bold:
-            name = f"\x1b[1m{name}\x1b[0m"
-        # Looked up for each record: the stream at the time when logging was set up may be closed by now.
-        sys.stderr.write(f"{name} {record.getMessage()}\n")
-        sys.stderr.flush()
+        if step is not None:
+            print_step(step, record.getMessage())
+
+
+def print_step(step: str, text: str) -> None:
+    """Prints a step's line to standard error."""
+    name = f"{step:<8}"
+    # Looked up for each line: the stream of an earlier one may be closed by now.
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+        name = f"\x1b[1m{name}\x1b[0m"
+    sys.stderr.write(f"{name} {text}\n")
+    sys.stderr.flush()
 
 
 def print_only_steps() -> None:
@@ -50,9 +54,8 @@ def print_only_steps() -> None:
 
     Prefect's server still gets every record.
     """
-    from prefect.logging.configuration import setup_logging
+    import_module("prefect.main")  # it sets up Prefect's logging: now, or its handler would be added later
 
-    setup_logging()  # now, or Prefect would do it, and add its handler, when it first needs to
     root = logging.getLogger()
     for handler in root.handlers:
         if handler.name == PREFECT_CONSOLE and not isinstance(handler, StepHandler):

@@ -20,6 +20,7 @@ pytest_plugins = [
     "fixtures.base_image",
     "fixtures.browser",
     "fixtures.prefect_server",
+    "fixtures.kept_server",
     "fixtures.train_flow",
     "fixtures.worker",
 ]

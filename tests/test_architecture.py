@@ -96,7 +96,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "vertex/pricing", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli/prefect_server": {"core"},
+    "cli": {
+        *("core", "project", "images", "vertex/pricing", "local_vertex"),
+        *("prefect_private", "blocks", "tasks", "flows", "deployments"),
+    },
 }
 
 ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
@@ -125,6 +129,7 @@ SHARED_NAMES = {
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",
+    "lifecycle": "starts, finds and stops a server that stays on this machine",
     "process": "programs that run as processes of this machine",
 }
 
