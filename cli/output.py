@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import sys
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
@@ -18,6 +20,32 @@ if TYPE_CHECKING:
 
 PREFECT_CONSOLE = "console"
 """Name of the handler in Prefect's logging configuration that prints to the terminal."""
+
+
+class Lines:
+    """Who may write to the terminal now: the steps' lines and the progress bars below them take turns.
+
+    Attributes:
+        lock: Held while something is written.
+        before: Called before a line is written: takes the bars away. None where no bars are.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.before: Callable[[], None] | None = None
+
+    def write(self, text: str) -> None:
+        """Writes whole lines to standard error."""
+        with self.lock:
+            if self.before:
+                self.before()
+            # Looked up for each text: the stream at the time when logging was set up may be closed by now.
+            sys.stderr.write(text)
+            sys.stderr.flush()
+
+
+LINES = Lines()
+"""The lines of this process."""
 
 
 class StepHandler(logging.Handler):
@@ -40,9 +68,7 @@ class StepHandler(logging.Handler):
         name = f"{step:<8}"
         if self._bold:
             name = f"\x1b[1m{name}\x1b[0m"
-        # Looked up for each record: the stream at the time when logging was set up may be closed by now.
-        sys.stderr.write(f"{name} {record.getMessage()}\n")
-        sys.stderr.flush()
+        LINES.write(f"{name} {record.getMessage()}\n")
 
 
 def print_only_steps() -> None:

@@ -11,6 +11,7 @@ from prefect.context import TaskRunContext
 from ..core.home import Home
 from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
+from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -41,7 +42,14 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     """
     from ..project.local_run import verify as engine
 
-    log = step_log("verify")
+    write = step_log("verify")
+
+    def log(line: str) -> None:
+        write(line)
+        show_line("the small workload", line)
+
+    if progress := current():
+        progress.phase(DOING["verify"], project.settings.verify_timeout)
     cache, listed = Home.default().cache, project.dependencies
     report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"

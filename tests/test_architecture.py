@@ -90,7 +90,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli": {"core", "project", "images", "local_vertex", "vertex", "blocks", "tasks", "flows", "deployments"},
 }
 
 ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
@@ -113,6 +113,7 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",

@@ -75,7 +75,7 @@ def run(
         check_source(project, ref, subfolder, token=git_token is not None)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
-        with prefect_session():
+        with prefect_session(), _shown_progress():
             from ...flows.train import train
 
             result = train(
@@ -97,6 +97,16 @@ def run(
     if as_json:
         print_json(result.to_dict())
     return 0
+
+
+@contextmanager
+def _shown_progress() -> Iterator[None]:
+    """Shows how far the run inside is."""
+    from ...tasks.reporting.progress import followed
+    from ..progress_display import ProgressDisplay
+
+    with ProgressDisplay() as display, followed(display.follow):
+        yield
 
 
 @contextmanager
