@@ -14,7 +14,7 @@ from .output import print_message
 from .prefect_session import prefect_session
 
 if TYPE_CHECKING:
-    from ..flows.known_run import KnownRun
+    from ..flows.history.known_run import KnownRun
     from ..vertex.client.connection import Connection
 
 
@@ -68,7 +68,7 @@ def known_runs(connection: Connection | None, project: str, limit: int) -> list[
     recorded = recorded_runs(connection, project, limit)
     if not _prefect_is_set():
         return recorded
-    from ..flows.prefect_runs import with_prefect
+    from ..flows.history.prefect_runs import with_prefect
 
     try:
         return with_prefect(recorded, project, limit=limit)
@@ -85,7 +85,7 @@ def recorded_runs(connection: Connection | None, project: str, limit: int) -> li
     """
     if connection is None:
         return []
-    from ..flows.known_run import of_recorded
+    from ..flows.history.known_run import of_recorded
     from ..vertex.receipt import recorded_runs as engine
 
     store, found = connection.models, engine.recorded_runs(connection, project, limit=limit)

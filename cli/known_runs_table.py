@@ -8,12 +8,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..core.progress_meter import amount, duration
+from ..core.metering.reading import amount, duration
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..flows.known_run import KnownRun
+    from ..flows.history.known_run import KnownRun
 
 _SHORTEST = 8
 """Characters of a run's id that are shown at least."""

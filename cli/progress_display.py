@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from ..core.progress_meter import Reading, Source, View
+from ..core.metering.reading import Reading, Source, View
 from .output import LINES
 
 if TYPE_CHECKING:

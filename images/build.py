@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
-from ..core.progress_meter import UPLOADING, Meters
+from ..core.metering.meter import UPLOADING, Meters
 from .base.inspect import BaseContents
 from .base.resolve import Base
 from .code import buckets, previous_image

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RegistryError
-from ..core.progress_meter import UPLOADING, Item, Meter, Meters
+from ..core.metering.meter import UPLOADING, Item, Meter, Meters
 from .base.copy_layers import Action, copy_base_layer
 from .oci.config import TITLE
 from .oci.content_tag import image_tag

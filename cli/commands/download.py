@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ...core.progress_meter import Meters, StepSource, amount
+from ...core.metering.meter import Meters, StepSource
+from ...core.metering.reading import amount
 from ..find_runs import place_of_jobs
 from ..options import Json, VertexBlock
 from ..output import print_json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ...core.progress_meter import Item
+from ...core.metering.meter import Item
 from ..oci.image_types import Descriptor
 from ..oci.target import ImageTarget
 

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import BinaryIO
 
-from ...core.progress_meter import MAKING_LAYERS, Item
+from ...core.metering.meter import MAKING_LAYERS, Item
 from ..layers.layer_writer import Layer
 from ..pipeline.layer_builder import LayerBuilder
 from .buckets import Bucket, hash_bucket, write_bucket

@@ -18,7 +18,7 @@ from docker.errors import ImageNotFound, create_api_error_from_http_exception
 from requests.exceptions import HTTPError
 
 from ...core.errors import BaseImageError, DockerError, RegistryError, storage_errors
-from ...core.progress_meter import DOWNLOADING, Meters
+from ...core.metering.meter import DOWNLOADING, Meters
 from ..oci.config import DOCKER
 from ..oci.image_types import PLATFORM, BuiltImage, ImageRequest
 from ..oci.reference import Reference

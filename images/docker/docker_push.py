@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.errors import RegistryError, RegistryUnavailable
-from ...core.progress_meter import UPLOADING, Meters
+from ...core.metering.meter import UPLOADING, Meters
 from ...core.retry import retry
 from ..oci.image_types import BuiltImage, LayerReport
 from .engine_errors import engine_errors

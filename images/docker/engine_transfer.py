@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.progress_meter import Item, Meter
+from ...core.metering.meter import Item, Meter
 
 _MOVING = frozenset(("Downloading", "Pushing"))
 

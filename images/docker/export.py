@@ -24,7 +24,7 @@ from zlib_ng import zlib_ng
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DockerError, storage_errors
-from ...core.progress_meter import CountedReader, Meters
+from ...core.metering.meter import CountedReader, Meters
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import CHUNK, Layer
 from ..oci.config import OCI, blob_descriptor, image_manifest, layer_descriptor

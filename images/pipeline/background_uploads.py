@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import ImageError, RegistryError
-from ...core.progress_meter import Item, Meter
+from ...core.metering.meter import Item, Meter
 from ..base.copy_layers import Action, copy_base_layer
 from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from ...core.errors import ImageError, storage_errors
-from ...core.progress_meter import Meters
+from ...core.metering.meter import Meters
 from ..base.copy_layers import Action
 from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor

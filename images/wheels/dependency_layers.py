@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...core.errors import ImageError
-from ...core.progress_meter import DOWNLOADING, MAKING_LAYERS, Item
+from ...core.metering.meter import DOWNLOADING, MAKING_LAYERS, Item
 from ..layers.layer_cache import STALE, CachedLayer, LayerCache, remove_old
 from ..layers.layer_writer import Layer
 from ..layers.merge import merge_layers

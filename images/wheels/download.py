@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import urllib3
 
 from ...core.errors import WheelError, storage_errors
-from ...core.progress_meter import DOWNLOADING, Item, Meter
+from ...core.metering.meter import DOWNLOADING, Item, Meter
 from ...core.retry import retry
 from ...core.tls import client_context
 from .lockfile import LockedWheel

@@ -7,6 +7,7 @@ import io
 import os
 import pty
 import struct
+import sys
 import termios
 import threading
 import time
@@ -16,10 +17,9 @@ from typing import TextIO
 
 import pyte
 import pytest
-from prefect_vertex_training.cli import output
 from prefect_vertex_training.cli.output import LINES
 from prefect_vertex_training.cli.progress_display import ProgressDisplay
-from prefect_vertex_training.core.progress_meter import Reading, View
+from prefect_vertex_training.core.metering.reading import Reading, View
 
 DOWNLOAD = Reading("downloading", 0.6, "120.3/201.0 MB", "12.3 MB/s", 7.0)
 UPLOAD = Reading("uploading", 0.01, "20.0 MB/8.0 GB", "980.0 kB/s", 8143.0)
@@ -93,13 +93,15 @@ def terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     terminal = Terminal(columns)
-    monkeypatch.setattr(output.sys, "stderr", terminal.stream)
     yield terminal
     terminal.close()
 
 
-def test_bars_stay_below_the_steps_lines_and_vanish(terminal: Terminal, columns: int) -> None:
+def test_bars_stay_below_the_steps_lines_and_vanish(
+    terminal: Terminal, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each kind of work has one line with bytes, rate and time left; nothing wraps, and nothing is left at the end."""
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
     shown = Shown(View("build", 30.0, (DOWNLOAD, UPLOAD, LAYERS)))
     with ProgressDisplay(shown, stream=terminal.stream):
         terminal.wait(lambda lines: len(lines) == 3)
@@ -121,8 +123,9 @@ def test_bars_stay_below_the_steps_lines_and_vanish(terminal: Terminal, columns:
 
 
 @pytest.mark.parametrize("columns", [80], indirect=True)
-def test_a_short_step_shows_nothing(terminal: Terminal) -> None:
+def test_a_short_step_shows_nothing(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cached run's terminal holds its lines alone."""
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
     shown = Shown(View("build", 0.2, (DOWNLOAD,)))
     with ProgressDisplay(shown, stream=terminal.stream):
         LINES.write("build    unchanged\n")
@@ -137,8 +140,9 @@ def test_a_short_step_shows_nothing(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("columns", [80], indirect=True)
-def test_a_talkative_training_is_not_drawn_for_each_line(terminal: Terminal) -> None:
+def test_a_talkative_training_is_not_drawn_for_each_line(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand lines arrive whole and in order, and the bars were drawn a few times only."""
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
     shown = Shown(View("watch", 65.0, (WAITING,)))
     begin = time.monotonic()
     with ProgressDisplay(shown, stream=terminal.stream):

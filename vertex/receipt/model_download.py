@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from ...core.errors import StorageError, TrainingError, VertexError
-from ...core.progress_meter import DOWNLOADING, Item, Meters, amount
+from ...core.metering.meter import DOWNLOADING, Item, Meters
+from ...core.metering.reading import amount
 from ...core.retry import retry
 from ..client.storage import ModelStore
 from ..job_types import ModelFile

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ...core.errors import ModelMissing, VertexError
+from ...core.metering.meter import Item, Meters
 from ...core.output_folders import LiteralOutput, model_folder
-from ...core.progress_meter import Item, Meters
 from ..client.calls import patiently
 from ..client.connection import Connection
 from ..client.storage import ModelStore, StoredObject

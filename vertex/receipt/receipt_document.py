@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import VertexError
+from ...core.metering.meter import Meters
 from ...core.output_folders import (
     LiteralOutput,
     bare_addresses,
@@ -19,7 +20,6 @@ from ...core.output_folders import (
     receipt_file,
     variable_outputs,
 )
-from ...core.progress_meter import Meters
 from ..client.calls import get, seconds, state_of
 from ..client.connection import Connection
 from ..client.storage import ModelStore

@@ -15,7 +15,7 @@ from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFi
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from ..core.errors import ProjectError
+from ...core.errors import ProjectError
 from .known_run import KnownRun, newest
 
 FLOW = "train"

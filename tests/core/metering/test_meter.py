@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prefect_vertex_training.core.progress_meter import Item, Meter, Meters, Reading, StepSource, amount, duration
+from prefect_vertex_training.core.metering.meter import Item, Meter, Meters, StepSource
+from prefect_vertex_training.core.metering.reading import Reading, amount, duration
 
 
 class Clock:

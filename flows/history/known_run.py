@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ..vertex.receipt.recorded_runs import RecordedRun
+from ...vertex.receipt.recorded_runs import RecordedRun
 
 _STATES = {
     "JOB_STATE_SUCCEEDED": "Completed",
