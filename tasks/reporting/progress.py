@@ -39,6 +39,16 @@ DOING = {
 }
 """What a step does, until it says more."""
 
+JOB_PHASES = {
+    "JOB_STATE_QUEUED": "waiting in the queue",
+    "JOB_STATE_PENDING": "waiting for a machine",
+    "JOB_STATE_RUNNING": "training",
+    "JOB_STATE_CANCELLING": "ending the job",
+}
+"""What a job does in each state in which it can stay for long."""
+
+_WAITING = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING")
+
 EVERY = 2.0
 """Seconds between updates, and before the first one: shorter runs have no bar."""
 
@@ -70,6 +80,8 @@ class Progress:
         self._step = ""
         self._began = 0.0
         self._phase = _Phase("", 0.0)
+        self._machine = ""
+        self._longest_wait: float | None = None
         self.meters = Meters(clock)
 
     @property
@@ -95,6 +107,23 @@ class Progress:
             limit: Seconds after which it ends in any case; None where nothing ends it.
         """
         self._phase = _Phase(words, self._clock(), limit)
+
+    def expect_machine(self, machine: str, limit: float | None) -> None:
+        """The step's job will wait for this machine.
+
+        Args:
+            machine: As "a2-highgpu-1g"; empty where it says nothing.
+            limit: Seconds after which the service gives up.
+        """
+        self._machine, self._longest_wait = machine, limit
+
+    def state(self, state: str) -> None:
+        """The step's job has this state now; only those in which it can stay for long are shown."""
+        words = JOB_PHASES.get(state)
+        if words and state in _WAITING:
+            self.phase(f"{words}: {self._machine}" if self._machine else words, self._longest_wait)
+        elif words:
+            self.phase(words)
 
     def inside(self, part: float, words: str) -> None:
         """The current step has reached `part`, from 0 to 1."""
@@ -252,20 +281,10 @@ def _json_fields(text: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-JOB_PHASES = {
-    "JOB_STATE_QUEUED": "waiting in the queue",
-    "JOB_STATE_PENDING": "waiting for a machine",
-    "JOB_STATE_RUNNING": "training",
-    "JOB_STATE_CANCELLING": "ending the job",
-}
-"""What a job does in each state in which it can stay for long."""
-
-
 def show_state(state: str) -> None:
-    """Shows what a job does now."""
-    progress = current()
-    if progress and state in JOB_PHASES:
-        progress.phase(JOB_PHASES[state])
+    """Shows what the current step's job does now."""
+    if progress := current():
+        progress.state(state)
 
 
 def part_done(text: str, fields: Mapping[str, Any]) -> tuple[str, float] | None:
