@@ -68,10 +68,11 @@ def known_runs(connection: Connection | None, project: str, limit: int) -> list[
     recorded = recorded_runs(connection, project, limit)
     if not _prefect_is_set():
         return recorded
-    from ..flows.history.prefect_runs import with_prefect
-
     try:
-        return with_prefect(recorded, project, limit=limit)
+        with prefect_session():
+            from ..flows.history.prefect_runs import with_prefect
+
+            return with_prefect(recorded, project, limit=limit)
     except TrainingError as error:
         print_message(f"only what jobs and receipts say is listed: {error}")
         return recorded

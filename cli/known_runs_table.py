@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..core.metering.reading import amount, duration
+from .output import terminal_width
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,5 +96,4 @@ def _table(*columns: str) -> Table:
 def _print(table: Table) -> None:
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    Console(width=None if terminal else _UNLIMITED, highlight=False).print(table)
+    Console(width=terminal_width(sys.stdout) or _UNLIMITED, highlight=False).print(table)

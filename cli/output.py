@@ -18,6 +18,9 @@ from ..core.errors import TrainingError
 if TYPE_CHECKING:
     from ..flows.result import TrainingResult
 
+_USUAL_WIDTH = 80
+"""Columns of a terminal that doesn't tell its size."""
+
 PREFECT_CONSOLE = "console"
 """Name of the handler in Prefect's logging configuration that prints to the terminal."""
 
@@ -69,6 +72,16 @@ class StepHandler(logging.Handler):
         if self._bold:
             name = f"\x1b[1m{name}\x1b[0m"
         LINES.write(f"{name} {record.getMessage()}\n")
+
+
+def terminal_width(stream: TextIO) -> int | None:
+    """The columns of the terminal that a stream writes to; None where no terminal is."""
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
+    except (OSError, ValueError):
+        return _USUAL_WIDTH
 
 
 def print_only_steps() -> None:

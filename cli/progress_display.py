@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
 from ..core.metering.reading import Reading, Source, View
-from .output import LINES
+from .output import LINES, terminal_width
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -118,7 +118,8 @@ class _Bars:
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-        self._live.update(_table(view, self._console.width))
+        self._console.width = width = terminal_width(self._stream) or self._console.width
+        self._live.update(_table(view, width))
         if self._live.is_started:
             self._live.refresh()
         else:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 
 import pytest
+from fixtures.terminal import opened_terminal
 from prefect_vertex_training.cli.known_runs_table import metrics_text, print_models, print_runs, short_ids
 from prefect_vertex_training.flows.history.known_run import KnownRun
 
@@ -37,19 +40,21 @@ def test_a_pipe_gets_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[2].rstrip().endswith("the receipt is damaged")
 
 
-def test_a_terminal_of_80_columns_cuts_no_place(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_of_80_columns_cuts_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """Metrics are folded into their column; the model's place has a line of its own."""
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    print_runs([FULL])
-    print_models([FULL])
-    lines = capsys.readouterr().out.splitlines()
+    with opened_terminal(80, monkeypatch) as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal.stream)
+        print_runs([FULL])
+        print_models([FULL])
+        terminal.stream.flush()
+        terminal.wait(lambda lines: any(line.endswith("/model") for line in lines))
+        text = terminal.raw.decode().replace("\r\n", "\n")
 
-    assert max(len(line.rstrip()) for line in lines[:-1]) <= 80
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in text.splitlines()]
+    assert max(map(len, lines[:-1])) <= 80
     assert lines[-1] == f"0686ab12  {FULL.model}"
     assert "val_loss" in "".join(line.strip() for line in lines)
+    assert lines[0].split() == ["run", "project", "state", "started", "took", "model", "metrics"]
 
 
 def test_ids_are_as_long_as_needed() -> None:

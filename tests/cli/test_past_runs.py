@@ -108,4 +108,4 @@ def test_an_unreachable_prefect_server_hides_nothing(
 
     assert (code, out) == (0, "[]\n")
     assert len(err.splitlines()) == 1
-    assert err.startswith("only what jobs and receipts say is listed: Prefect's server can't list the runs")
+    assert err.startswith("only what jobs and receipts say is listed: no Prefect server answers")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
-import os
-import pty
-import struct
 import sys
-import termios
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TextIO
 
-import pyte
 import pytest
+from fixtures.terminal import Terminal, opened_terminal
 from prefect_vertex_training.cli.output import LINES
 from prefect_vertex_training.cli.progress_display import ProgressDisplay
 from prefect_vertex_training.core.metering.reading import Reading, View
@@ -38,48 +31,6 @@ class Shown:
         return self.current
 
 
-class Terminal:
-    """A terminal of some size: what is written to `stream` appears on `screen`."""
-
-    def __init__(self, columns: int) -> None:
-        self.screen = pyte.Screen(columns, 24)
-        self.raw = b""
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.stream: TextIO = os.fdopen(slave, "w")
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        stream = pyte.ByteStream(self.screen)
-        while True:
-            try:
-                data = os.read(self._master, 65536)
-            except OSError:
-                return
-            with self._changed:
-                self.raw += data
-                stream.feed(data)
-                self._changed.notify_all()
-
-    def lines(self) -> list[str]:
-        """The lines that are not empty."""
-        return [line.rstrip() for line in self.screen.display if line.strip()]
-
-    def wait(self, condition: Callable[[list[str]], bool]) -> list[str]:
-        """Waits until the screen is as wanted; returns its lines."""
-        with self._changed:
-            assert self._changed.wait_for(lambda: condition(self.lines()), timeout=20), self.lines()
-            return self.lines()
-
-    def close(self) -> None:
-        """Closes both ends."""
-        self.stream.close()
-        self._reader.join(timeout=10)
-        os.close(self._master)
-
-
 @pytest.fixture(params=[80, 60, 200])
 def columns(request: pytest.FixtureRequest) -> int:
     """Widths of terminals."""
@@ -88,13 +39,9 @@ def columns(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """A terminal that is this process's standard error."""
-    monkeypatch.setenv("TERM", "xterm-256color")
-    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    terminal = Terminal(columns)
-    yield terminal
-    terminal.close()
+    """A terminal of that width."""
+    with opened_terminal(columns, monkeypatch) as terminal:
+        yield terminal
 
 
 def test_bars_stay_below_the_steps_lines_and_vanish(

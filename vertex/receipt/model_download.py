@@ -230,8 +230,13 @@ class _Fetch:
         """
         part = self._folder / PARTS / _part_name(file)
         with _local_errors(part), counted:
-            with part.open("ab+") as stream:
-                retry(lambda: self._transfer(file, stream, counted), attempts=_ATTEMPTS)
+            try:
+                with part.open("ab+") as stream:
+                    retry(lambda: self._transfer(file, stream, counted), attempts=_ATTEMPTS)
+            except BaseException:
+                if part.exists() and not part.stat().st_size:
+                    part.unlink()
+                raise
             _place(part, self._folder / file.path)
 
     def _transfer(self, file: ModelFile, stream: IO[bytes], counted: Item) -> None:

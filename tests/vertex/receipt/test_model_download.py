@@ -49,6 +49,7 @@ def receipt(files: Mapping[str, bytes]) -> bytes:
 def save(root: Path, files: Mapping[str, bytes]) -> RecordedModel:
     """Saves a model with its receipt in a folder that plays the bucket."""
     output = root / OUTPUT.removeprefix("gs://")
+    output.mkdir(parents=True)
     for path, data in files.items():
         target = output / "model" / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -270,8 +271,7 @@ def test_a_changed_file_is_refused(store: FolderStore, model: RecordedModel, tmp
 
     assert hashlib.sha256(FILES["model.bin"]).hexdigest()[:12] in str(caught.value)
     assert hashlib.sha256(b"x" * 5_000_000).hexdigest()[:12] in str(caught.value)
-    assert all(data == b"" for data in contents(tmp_path).values() if data not in FILES.values() and data[:1] == b"x")
-    assert "model.bin" not in contents(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("longer", [False, True])
