@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
+import uuid
 from pathlib import Path
 
 import pytest
+from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.scripted_vertex import Clock, TinyVertex, serve
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.aiplatform_v1 import JobState
 from prefect import settings
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.vertex.labels import RUN_LABEL
 
 
 def run(*words: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
@@ -109,3 +119,44 @@ def test_an_unreachable_prefect_server_hides_nothing(
     assert (code, out) == (0, "[]\n")
     assert len(err.splitlines()) == 1
     assert err.startswith("only what jobs and receipts say is listed: no Prefect server answers")
+
+
+@pytest.mark.prefect
+def test_the_clouds_models_are_found_by_a_block(
+    prefect_server: str,
+    object_store: str,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A saved block leads to its bucket: a model whose job is forgotten, and one whose job failed and left nothing."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", object_store)
+    bucket = storage.Client(project="p", credentials=AnonymousCredentials()).create_bucket(f"b{time.time_ns()}")
+    run_id, output = str(uuid.uuid4()), f"gs://{bucket.name}/tiny"
+    files = [{"path": "m", "bytes": 7, "sha256": hashlib.sha256(b"weights").hexdigest()}]
+    receipt = {"version": 1, "flow_run": run_id, "output": f"{output}/{run_id}", "files": files}
+    bucket.blob(f"tiny/{run_id}/model/m").upload_from_string(b"weights")
+    bucket.blob(f"tiny/{run_id}/receipt.json").upload_from_string(json.dumps(receipt))
+    with serve(f"unix:{tmp_path}/s") as wire:
+        wire.vertex = TinyVertex(Clock())
+        failed = wire.vertex.add(state=JobState.JOB_STATE_FAILED)
+        failed.labels[RUN_LABEL] = str(uuid.uuid4())
+        failed.job_spec.base_output_directory.output_uri_prefix = f"{output}/{failed.labels[RUN_LABEL]}"
+        block = VertexAI(
+            project="my-project-1", region="europe-west4", bucket=bucket.name, endpoint=f"unix:{tmp_path}/s"
+        )
+        block.save("past-runs", overwrite=True)
+
+        _, out, _ = run("models", "--vertex", "past-runs", "--json", capsys=capsys)
+        (model,) = json.loads(out)
+        assert (model["run"], model["model"], model["files"]) == (run_id, f"{output}/{run_id}/model", 1)
+
+        words = ["download", model["model"], tmp_path / "model", "--vertex", "past-runs"]
+        assert run(*words, capsys=capsys)[0] == 0
+        assert (tmp_path / "model/m").read_bytes() == b"weights"
+
+        code, _, err = run("download", failed.labels[RUN_LABEL], tmp_path / "x", *words[3:], capsys=capsys)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "the run has no model: its job is failed" in err
+        code, _, err = run("download", "0" * 8, tmp_path / "x", *words[3:], capsys=capsys)
+        assert (code, err) == (2, "error: there is no such run (00000000). List them: vertex-training runs\n")
