@@ -70,9 +70,11 @@ def known_runs(connection: Connection | None, project: str, limit: int) -> list[
         return recorded
     try:
         with prefect_session():
+            from ..flows.history.known_run import HERE, place_of
             from ..flows.history.prefect_runs import with_prefect
 
-            return with_prefect(recorded, project, limit=limit)
+            place = HERE if connection is None else place_of(connection)
+            return with_prefect(recorded, project, limit=limit, region="" if place == HERE else place)
     except TrainingError as error:
         print_message(f"only what jobs and receipts say is listed: {error}")
         return recorded
@@ -89,15 +91,7 @@ def recorded_runs(connection: Connection | None, project: str, limit: int) -> li
     from ..flows.history.known_run import of_recorded
     from ..vertex.receipt import recorded_runs as engine
 
-    store, found = connection.models, engine.recorded_runs(connection, project, limit=limit)
-    return [
-        of_recorded(
-            run,
-            store.location(run.model.folder) if run.model else "",
-            store.location(run.model.receipt) if run.model else "",
-        )
-        for run in found
-    ]
+    return [of_recorded(run, connection) for run in engine.recorded_runs(connection, project, limit=limit)]
 
 
 def _prefect_is_set() -> bool:

@@ -13,6 +13,8 @@ def runs(project: ProjectName = "", /, *, vertex: VertexBlock = None, limit: Lim
 
     Without `--vertex`: the runs of this machine, and those that Prefect's server knows if one is set.
     """
+    from ...flows.history.known_run import HERE
+
     name = project_name(project)
     with place_of_jobs(vertex) as connection:
         found = known_runs(connection, name, limit)
@@ -20,5 +22,7 @@ def runs(project: ProjectName = "", /, *, vertex: VertexBlock = None, limit: Lim
         print_json([plain(run) for run in found])
     elif found:
         print_runs(found)
+        if vertex is None and any(run.place != HERE for run in found):
+            print_message("models and metrics of runs in the cloud: add --vertex BLOCK")
     else:
         print_message(f"no runs{f' of {name}' if name else ''} yet")

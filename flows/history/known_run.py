@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ...core.output_folders import bucket_folder_uri
+from ...vertex.client.connection import Connection
 from ...vertex.receipt.recorded_runs import RecordedRun
 
 _STATES = {
@@ -19,6 +21,10 @@ _STATES = {
 """Prefect's words for a job's states; all others wait for a machine."""
 
 
+HERE = "this machine"
+CLOUD = "the cloud"
+
+
 @dataclass(frozen=True, slots=True)
 class KnownRun:
     """A run, as far as anybody knows it.
@@ -30,6 +36,7 @@ class KnownRun:
         state: Name of its state in Prefect, as "Completed"; without Prefect what its job's state means.
         started: When it started, seconds since 1970; 0 when unknown.
         seconds: How long it ran; 0 when unknown.
+        place: Where its job runs: `HERE`, a region such as "europe-west4", or `CLOUD` where nobody knows the region.
         job: The newest job's full name; empty without a job.
         model: The model's location: a folder of this machine, or `gs://...`; empty without a receipt.
         receipt: The receipt's location; empty without one.
@@ -45,6 +52,7 @@ class KnownRun:
     state: str
     started: float
     seconds: float
+    place: str
     job: str = ""
     model: str = ""
     receipt: str = ""
@@ -59,15 +67,20 @@ def newest(runs: Iterable[KnownRun], limit: int) -> list[KnownRun]:
     return sorted(runs, key=lambda run: (run.started, run.run), reverse=True)[:limit]
 
 
-def of_recorded(run: RecordedRun, location: str, receipt: str) -> KnownRun:
+def place_of(connection: Connection) -> str:
+    """The place of jobs as `KnownRun.place` names it."""
+    uri = bucket_folder_uri(connection.bucket)
+    return HERE if connection.models.location(uri) != uri else connection.region
+
+
+def of_recorded(run: RecordedRun, connection: Connection) -> KnownRun:
     """A run as its job and its receipt say.
 
     Args:
         run: The run.
-        location: Where people find the model.
-        receipt: Where they find its receipt.
+        connection: Where it was found.
     """
-    model = run.model
+    model, store = run.model, connection.models
     return KnownRun(
         run=run.run,
         project=run.project,
@@ -75,9 +88,10 @@ def of_recorded(run: RecordedRun, location: str, receipt: str) -> KnownRun:
         state=_STATES.get(run.state, "Pending"),
         started=run.created,
         seconds=run.seconds,
+        place=place_of(connection),
         job=run.job,
-        model=location if model else "",
-        receipt=receipt if model else "",
+        model=store.location(model.folder) if model else "",
+        receipt=store.location(model.receipt) if model else "",
         files=len(model.files) if model else 0,
         size=model.size if model else 0,
         metrics=model.metrics if model else {},

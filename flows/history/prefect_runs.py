@@ -5,6 +5,7 @@ Prefect also knows the runs that ended before they had a job. Buckets also know 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -16,26 +17,28 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from ...core.errors import ProjectError
-from .known_run import KnownRun, newest
+from .known_run import CLOUD, HERE, KnownRun, newest
 
 FLOW = "train"
 
 _PAGE = 200
+_REGION = re.compile(r"[a-z]+-[a-z]+\d+")
 
 
-def with_prefect(recorded: Sequence[KnownRun], project: str = "", *, limit: int) -> list[KnownRun]:
+def with_prefect(recorded: Sequence[KnownRun], project: str = "", *, limit: int, region: str = "") -> list[KnownRun]:
     """The newest runs that Prefect or a service knows, newest first.
 
     Args:
         recorded: What a service and its bucket know.
         project: Name of a project; empty for all.
         limit: Most runs.
+        region: Only runs whose jobs run there; empty for all, on this machine and in the cloud.
 
     Raises:
         ProjectError: Prefect's server gave no answer.
     """
     known = {run.run: run for run in recorded}
-    for run in _started_runs(project, limit):
+    for run in _started_runs(project, limit, region):
         flow_run = _of_flow_run(run)
         same = known.get(flow_run.run)
         known[flow_run.run] = (
@@ -46,13 +49,19 @@ def with_prefect(recorded: Sequence[KnownRun], project: str = "", *, limit: int)
     return newest(known.values(), limit)
 
 
-def _started_runs(project: str, limit: int) -> list[FlowRun]:
+def _started_runs(project: str, limit: int, region: str) -> list[FlowRun]:
     """The newest runs that have started; a schedule's future runs are none of them."""
     found: list[FlowRun] = []
     with get_client(sync_client=True) as client:
         try:
             for page in _pages(client):
-                found += [run for run in page if "project" in run.parameters and project in {"", *_projects(run)}]
+                found += [
+                    run
+                    for run in page
+                    if "project" in run.parameters
+                    and project in {"", *_projects(run)}
+                    and (not region or _place(run) in {region, CLOUD})
+                ]
                 if len(found) >= limit:
                     break
         except Exception as error:
@@ -88,7 +97,15 @@ def _of_flow_run(run: FlowRun) -> KnownRun:
         state=(run.state.name if run.state else None) or "Unknown",
         started=run.start_time.timestamp() if run.start_time else 0.0,
         seconds=run.total_run_time.total_seconds(),
+        place=_place(run),
     )
+
+
+def _place(run: FlowRun) -> str:
+    """Where the run's job runs, by the tags that the run gave itself; by its parameters if it failed before."""
+    if region := next(filter(_REGION.fullmatch, run.tags), ""):
+        return region
+    return CLOUD if run.parameters.get("vertex") and "local" not in run.tags else HERE
 
 
 def _projects(run: FlowRun) -> list[str]:

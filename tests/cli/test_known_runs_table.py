@@ -15,7 +15,7 @@ from prefect_vertex_training.flows.history.known_run import KnownRun
 def known(run: str, **fields: object) -> KnownRun:
     """A run."""
     return KnownRun(**{"run": run, "project": "digits", "name": "n", "state": "Completed", "started": time.time(),
-                       "seconds": 65.0, **fields})  # fmt: skip  # pyright: ignore[reportArgumentType]
+                       "seconds": 65.0, "place": "this machine", **fields})  # fmt: skip  # pyright: ignore[reportArgumentType]
 
 
 FULL = known(
