@@ -15,7 +15,9 @@ from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCl
 from ..core.errors import TrainingError
 from .output import print_error, print_message
 
-COMMANDS = ("completion", "deploy", "dockerfile", "local", "orphans", "plan", "run", "setup")
+COMMANDS = (
+    *("completion", "deploy", "dockerfile", "download", "local", "models", "orphans", "plan", "run", "runs", "setup"),
+)
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
 
 _PROGRAM = "vertex-training"

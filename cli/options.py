@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 Project: TypeAlias = Annotated[
     str | Path, Parameter(help="The project's folder, or the address of its git repository.")
@@ -50,3 +50,7 @@ Json: TypeAlias = Annotated[
 
 ScriptArgs: TypeAlias = Annotated[tuple[str, ...], Parameter(parse=False)]
 """The training script's arguments: everything after `--`, unchanged. `main` passes them to commands that have this."""
+
+ProjectName: TypeAlias = Annotated[str, Parameter(help="A project's name, or its folder. Default: all projects.")]
+
+Limit: TypeAlias = Annotated[int, Parameter(help="Most lines.", validator=validators.Number(gte=1))]

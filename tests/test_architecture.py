@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},
     "cli": {
-        *("core", "project", "images", "vertex/pricing", "local_vertex"),
+        *("core", "project", "images", "vertex", "local_vertex"),
         *("prefect_private", "blocks", "tasks", "flows", "deployments"),
     },
 }
@@ -124,6 +124,7 @@ SHARED_NAMES = {
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
     "plan": "what will be done: of an image, and the command that says it of a run",
+    "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",

@@ -92,7 +92,8 @@ def run(
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
-        with prefect_session(temporary=temporary_server, heartbeats=False) as kept, page_announced(kept):
+        session = prefect_session(temporary=temporary_server, heartbeats=False)
+        with session as kept, page_announced(kept), _shown_progress():
             from ...flows.train import train
 
             import_ahead()
@@ -115,6 +116,16 @@ def run(
     if as_json:
         print_json(result.to_dict())
     return 0
+
+
+@contextmanager
+def _shown_progress() -> Iterator[None]:
+    """Shows how far the run inside is."""
+    from ...tasks.reporting.progress import followed
+    from ..progress_display import ProgressDisplay
+
+    with ProgressDisplay() as display, followed(display.follow):
+        yield
 
 
 @contextmanager
