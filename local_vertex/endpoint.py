@@ -6,13 +6,14 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import LocalServiceError, storage_errors
 from ..core.home import Home
+from .location import REGIONS, Locations, project_number
 
 BUCKET = "local"
 """A bucket that every service has."""
@@ -79,9 +80,11 @@ class Options:
         home: The home folder.
         tcp: Also listen on loopback, with gRPC and REST and a new token.
         tls: With `tcp`: also listen on a third port, with gRPC over TLS and a new certificate.
-        project: The project's id.
-        project_number: The project's number; by default derived from the id.
-        region: The region that is served.
+        project: The default project's id.
+        project_number: That project's number; by default derived from the id.
+        region: The default region.
+        projects: Further projects that are served.
+        regions: Further regions that are served; "all" for every region of Google's.
         faults: Initial values of the fault injection, see `faults.Faults`.
     """
 
@@ -91,12 +94,21 @@ class Options:
     project: str = DEFAULT_PROJECT
     project_number: str = ""
     region: str = DEFAULT_REGION
+    projects: Sequence[str] = ()
+    regions: Sequence[str] = ()
     faults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.project_number:
-            digest = int(hashlib.sha256(self.project.encode()).hexdigest(), 16)
-            object.__setattr__(self, "project_number", str(10**11 + digest % (9 * 10**11)))
+            object.__setattr__(self, "project_number", project_number(self.project))
+
+    def locations(self) -> Locations:
+        """The projects and regions that are served."""
+        numbers = {self.project: self.project_number} | {
+            project: project_number(project) for project in self.projects if project != self.project
+        }
+        regions = [*self.regions, *(REGIONS if "all" in self.regions else ())]
+        return Locations(numbers, tuple(dict.fromkeys([self.region, *(name for name in regions if name != "all")])))
 
 
 def record_path(home: Home) -> Path:

@@ -25,10 +25,10 @@ from prefect_vertex_training.local_vertex.api.filters import (
     parse,
     seconds,
 )
+from prefect_vertex_training.local_vertex.api.log_filters import compile_logs
 from prefect_vertex_training.local_vertex.api.queries import (
     PageTokenError,
     compile_jobs,
-    compile_logs,
     page_position,
     page_token,
 )
