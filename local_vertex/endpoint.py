@@ -42,7 +42,7 @@ class LocalService:
         rest_url: For example "http://127.0.0.1:41234"; None without TCP.
         project: The project's id.
         project_number: The project's number, which resource names in responses contain.
-        region: The only region that is served.
+        region: The default region.
         bucket: Name of a bucket that always exists.
         buckets: The folder with one folder for each bucket.
         pid: The process.
@@ -50,6 +50,12 @@ class LocalService:
         tls_target: gRPC target with TLS, for example "localhost:41236"; None without TLS.
         tls_certificate: The file with the certificate for TLS clients to trust.
         started: When it was started, in seconds since 1970.
+        proxy: For https_proxy, `http://127.0.0.1:PORT`; None unless started with `as_cloud`, like the next three.
+        metadata: For GCE_METADATA_HOST, `127.0.0.1:PORT`.
+        authorities: The file with the certificates that clients trust.
+        token_file: The file with the token.
+        projects: All projects' numbers by id.
+        regions: All regions.
     """
 
     target: str
@@ -65,11 +71,21 @@ class LocalService:
     tls_target: str | None = None
     tls_certificate: str | None = None
     started: float = 0.0
+    proxy: str | None = None
+    metadata: str | None = None
+    authorities: str | None = None
+    token_file: str | None = None
+    projects: Mapping[str, str] = field(default_factory=dict)
+    regions: Sequence[str] = ()
 
     @property
     def parent(self) -> str:
         """The parent of all jobs, `projects/ID/locations/REGION`."""
         return f"projects/{self.project}/locations/{self.region}"
+
+
+ADDED_FIELDS = frozenset(("proxy", "metadata", "authorities", "token_file", "projects", "regions"))
+"""Fields of `LocalService` that earlier versions don't know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,9 @@ class Options:
         region: The default region.
         projects: Further projects that are served.
         regions: Further regions that are served; "all" for every region of Google's.
+        as_cloud: With `tcp`: also serve Google's hosts, see `cloud.cloud_server`.
+        other_hosts: What becomes of connections to other hosts then: "refuse" or "pass".
+        hosts: Further hosts, each with the `127.0.0.1:PORT` that serves it.
         faults: Initial values of the fault injection, see `faults.Faults`.
     """
 
@@ -96,6 +115,9 @@ class Options:
     region: str = DEFAULT_REGION
     projects: Sequence[str] = ()
     regions: Sequence[str] = ()
+    as_cloud: bool = False
+    other_hosts: str = "refuse"
+    hosts: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

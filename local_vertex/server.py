@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..core.atomic_files import write_atomic
 from ..core.errors import LocalServiceError, TrainingError
 from ..core.home import Home
-from .endpoint import LocalService, Options, is_listening, record_path, socket_path
+from .endpoint import ADDED_FIELDS, LocalService, Options, is_listening, record_path, socket_path
 
 if TYPE_CHECKING:
     from .service import CreateRunner
@@ -89,7 +89,9 @@ def serving(
         service = Service(home, options, stopped, stack)
         endpoint = service.listen()
         record = record_path(home)
-        write_atomic(record, json.dumps({**asdict(endpoint), "buckets": str(endpoint.buckets)}))
+        # Without what is empty: services of earlier versions know fewer fields.
+        values = {name: value for name, value in asdict(endpoint).items() if value or name not in ADDED_FIELDS}
+        write_atomic(record, json.dumps({**values, "buckets": str(endpoint.buckets)}))
         stack.callback(record.unlink, missing_ok=True)
         ready()
         service.start_runner(create_runner)

@@ -14,8 +14,9 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.atomic_files import write_atomic
 from ..core.errors import storage_errors
@@ -47,6 +48,9 @@ from .endpoint import (
 from .faults import Faults
 from .location import Location
 from .store.store import Store
+
+if TYPE_CHECKING:
+    from .cloud.cloud_server import CloudServer
 
 _STOP_SECONDS = 1.0  # for running calls when the service stops
 
@@ -117,14 +121,17 @@ class Service:
         table = methods(self._apis(logs))
         dispatcher = Dispatcher(table, self._faults, quotas, self._locations, traceback.print_exception)
         admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop}}
-        server = GrpcServer(dispatcher, logs, self._schema, admin, self._token)
         socket = socket_path(self._home)
+        cloud = self._cloud(socket) if self._options.as_cloud and self._token else None
+        region_of = cloud.region_of if cloud else lambda _: ""
+        server = GrpcServer(dispatcher, logs, self._schema, admin, self._token, region_of=region_of)
         socket.unlink(missing_ok=True)
         server.listen(f"unix:{socket}")
         tcp = self._listen_on_tcp(server) if self._options.tcp else {}
         rest_url = self._serve_rest(dispatcher, self._token) if self._token else None
         server.start()
         self._stack.callback(server.stop, _STOP_SECONDS)
+        further = len(self._locations.projects) + len(self._locations.regions) > 2
         return LocalService(
             target=f"unix:{socket}",
             token=self._token,
@@ -136,8 +143,36 @@ class Service:
             buckets=buckets_path(self._home),
             pid=os.getpid(),
             started=time.time(),
+            projects=dict(self._locations.projects) if further else {},
+            regions=self._locations.regions if further else (),
             **tcp,
+            **self._start_cloud(cloud, tcp.get("tcp_target"), rest_url),
         )
+
+    def _cloud(self, socket: Path) -> CloudServer:
+        from .cloud import hosts
+        from .cloud.cloud_server import CloudServer
+        from .cloud.identity import Identity
+
+        assert self._token is not None
+        identity = Identity(self._token, self._locations)
+        return CloudServer(
+            self._home.vertex / "cloud",
+            socket.with_name("identity.sock"),
+            identity,
+            hosts.parse(self._options.hosts),
+            passes=self._options.other_hosts == "pass",
+        )
+
+    def _start_cloud(self, cloud: CloudServer | None, grpc: str | None, rest: str | None) -> dict[str, str]:
+        """Starts the proxy and the metadata server; returns their addresses as fields of `LocalService`."""
+        if cloud is None or grpc is None or rest is None:
+            return {}
+        from .cloud.hosts import Address
+
+        targets = [Address("127.0.0.1", int(url.rpartition(":")[2])) for url in (grpc, rest)]
+        self._stack.callback(cloud.stop)
+        return asdict(cloud.start(targets[0], targets[1], None))
 
     def _apis(self, logs: LogsApi) -> Apis:
         names = Names(self._locations, self._faults)

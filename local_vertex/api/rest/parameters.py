@@ -75,13 +75,17 @@ def as_json(parameters: Parameters, descriptor: Generated) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, texts in parameters.fields.items():
         values = [_converted(text, known.get(name)) for text in texts]
-        repeated = name in known and getattr(known[name], "is_repeated", known[name].label == _REPEATED)
-        result[name] = values if repeated else values[-1]
+        result[name] = values if name in known and _is_repeated(known[name]) else values[-1]
     return result
 
 
 _REPEATED = 3  # FieldDescriptor.LABEL_REPEATED
 _BOOL = 8  # FieldDescriptor.TYPE_BOOL
+
+
+def _is_repeated(descriptor: Generated) -> bool:
+    # Versions of protobuf have either of these.
+    return descriptor.is_repeated if hasattr(descriptor, "is_repeated") else descriptor.label == _REPEATED
 
 
 def _converted(text: str, descriptor: Generated) -> object:
