@@ -54,8 +54,8 @@ class LocalService:
         metadata: For GCE_METADATA_HOST, `127.0.0.1:PORT`.
         authorities: The file with the certificates that clients trust.
         token_file: The file with the token.
-        projects: All projects' numbers by id.
-        regions: All regions.
+        projects: All projects' ids, where there are several projects or regions.
+        regions: All regions, likewise.
     """
 
     target: str
@@ -75,8 +75,8 @@ class LocalService:
     metadata: str | None = None
     authorities: str | None = None
     token_file: str | None = None
-    projects: Mapping[str, str] = field(default_factory=dict)
-    regions: Sequence[str] = ()
+    projects: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:

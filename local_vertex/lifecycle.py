@@ -57,7 +57,8 @@ def find(home: Home) -> LocalService | None:
         values = json.loads(record_path(home).read_text())
         known = {field.name for field in fields(LocalService)}  # a later version may write more
         service = LocalService(**{name: value for name, value in values.items() if name in known})
-        service = replace(service, buckets=Path(values["buckets"]))
+        places = {name: tuple(values.get(name, ())) for name in ("projects", "regions")}
+        service = replace(service, buckets=Path(values["buckets"]), **places)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return service if is_listening(Path(service.target.removeprefix("unix:"))) else None

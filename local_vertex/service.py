@@ -143,8 +143,8 @@ class Service:
             buckets=buckets_path(self._home),
             pid=os.getpid(),
             started=time.time(),
-            projects=dict(self._locations.projects) if further else {},
-            regions=self._locations.regions if further else (),
+            projects=tuple(self._locations.projects) if further else (),
+            regions=tuple(self._locations.regions) if further else (),
             **tcp,
             **self._start_cloud(cloud, tcp.get("tcp_target"), rest_url),
         )

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/faults": {"core"},
     "local_vertex/location": set(),
     "local_vertex/tls_certificate": set(),
-    "local_vertex/endpoint": {"core"},
+    "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
@@ -63,6 +63,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"),
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
+    "local_vertex/cloud": {"core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location"},
     "local_vertex": {"core"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},

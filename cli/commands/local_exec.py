@@ -25,11 +25,11 @@ def env(
 ) -> None:
     """Print the environment in which Google's clients use the service with unchanged code; starts it if needed."""
     from ...local_vertex import command
-    from ...local_vertex.cloud import environment
+    from ...local_vertex.cloud import client_variables
 
     cloud = cloud_options(other_hosts=other_hosts, host=host)
     service = command.start_as_cloud(Home.default(), project, region, **cloud)
-    print(environment.shown(service, form))
+    print(client_variables.shown(service, form))
 
 
 def exec_(
@@ -45,7 +45,7 @@ def exec_(
     The exit status is the command's.
     """
     from ...local_vertex import command
-    from ...local_vertex.cloud import environment
+    from ...local_vertex.cloud import client_variables
 
     if not script_args:
         raise TrainingError(
@@ -54,7 +54,7 @@ def exec_(
     cloud = cloud_options(other_hosts=other_hosts, host=host)
     service = command.start_as_cloud(Home.default(), project, region, **cloud)
     try:
-        os.execvpe(script_args[0], list(script_args), environment.changed(service))  # noqa: S606 - no shell is wanted
+        os.execvpe(script_args[0], list(script_args), client_variables.changed(service))  # noqa: S606 - no shell is wanted
     except OSError as error:
         raise TrainingError(
             f"the command can't be run: {error.strerror}", where=script_args[0], next_step="Check its name and path"

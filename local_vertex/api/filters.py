@@ -120,9 +120,9 @@ def parse(text: str, *, of_logs: bool = False) -> Expression:
 def _tokens(text: str) -> list[_Token]:
     tokens, position, end = [], 0, len(text.rstrip())
     while position < end:
-        match = _TOKEN.match(text, position)
-        if match is None and _REST.fullmatch(text, position):
+        if _REST.fullmatch(text, position):
             break
+        match = _TOKEN.match(text, position)
         if match is None:
             raise FilterError(f"can't read {text[position:].strip()[:20]!r} at position {position}")
         kind = match.lastgroup or ""

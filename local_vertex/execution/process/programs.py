@@ -24,6 +24,7 @@ _NAMES = (
     *("id", "whoami", "groups", "uname", "arch", "hostname", "nproc", "getconf", "logname", "tty", "stty"),
     *("nohup", "nice", "timeout", "stdbuf", "kill", "yes", "xargs", "find", "grep", "egrep", "fgrep", "sed", "awk"),
     *("mawk", "gawk", "diff", "cmp", "diff3", "sdiff", "tar", "gzip", "gunzip", "zcat", "zgrep", "which"),
+    *("setsid", "flock", "getopt", "taskset", "renice"),
     "nvidia-smi",
 )
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
