@@ -172,7 +172,7 @@ class Service:
 
         targets = [Address("127.0.0.1", int(url.rpartition(":")[2])) for url in (grpc, rest)]
         self._stack.callback(cloud.stop)
-        return asdict(cloud.start(targets[0], targets[1], None))
+        return asdict(cloud.start(targets[0], targets[1]))
 
     def _apis(self, logs: LogsApi) -> Apis:
         names = Names(self._locations, self._faults)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.atomic_files import write_atomic
+from ..storage import storage_service
 from .certificates import ensure
-from .hosts import API, IDENTITY, STORAGE, Address, Hosts
+from .hosts import Address, Hosts
 from .identity import Identity
 from .identity_servers import IdentityServers
 from .proxy import Proxy, Targets
@@ -61,13 +62,12 @@ class CloudServer:
         """The region of the endpoint that a caller of the gRPC port used; empty if it didn't come through the proxy."""
         return self._proxy.region_of(peer) if self._proxy else ""
 
-    def start(self, grpc: Address, rest: Address, storage: Address | None) -> Cloud:
+    def start(self, grpc: Address, rest: Address) -> Cloud:
         """Starts everything.
 
         Args:
             grpc: The service's gRPC port.
             rest: Its REST port.
-            storage: What serves buckets; None for nothing.
 
         Raises:
             StorageError: The folder can't be written.
@@ -77,8 +77,7 @@ class CloudServer:
         write_atomic(token_file, self._identity.token)
         self._identity_servers = IdentityServers(self._identity, self._socket)
         self._identity_servers.start()
-        identity = str(self._socket)
-        targets = Targets(grpc, {API: rest, IDENTITY: identity, STORAGE: storage or identity})
+        targets = Targets(grpc, rest, str(self._socket), self._storage)
         upstream = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or ""
         self._proxy = Proxy(self._hosts, targets, certificates, passes=self._passes, upstream=upstream)
         self._thread.start()
@@ -89,6 +88,14 @@ class CloudServer:
             authorities=str(certificates.bundle),
             token_file=str(token_file),
         )
+
+    def _storage(self) -> tuple[Address, str]:
+        """The storage server of this home, which is started if necessary."""
+        here = self._identity.locations.default
+        service = storage_service.ensure_running(
+            self._folder.parent, project_number=here.project_number, region=here.region
+        )
+        return Address(storage_service.LOOPBACK, service.port), f"/{service.secret}"
 
     def stop(self) -> None:
         """Stops everything."""

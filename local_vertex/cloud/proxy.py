@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ...core.errors import LocalServiceError
 from ..api.names import region_of_host
 from .certificates import Certificates
-from .hosts import API, Address, Hosts
+from .hosts import API, IDENTITY, STORAGE, Address, Hosts
 from .peers import is_own
+from .request_heads import pump_requests
 
 _MAX_HEAD = 1 << 16
 _HEAD_SECONDS = 30.0
@@ -30,11 +33,15 @@ class Targets:
 
     Attributes:
         grpc: The service's gRPC port.
-        http: An address, or the path of a unix socket, for each kind of host, `hosts.API` and so on.
+        rest: Its REST port.
+        identity: The unix socket of `identity_servers`.
+        storage: Starts the storage server if necessary, and returns its address and the prefix of its paths; blocks.
     """
 
     grpc: Address
-    http: Mapping[str, Address | str]
+    rest: Address
+    identity: str
+    storage: Callable[[], tuple[Address, str]]
 
 
 class Proxy:
@@ -88,6 +95,8 @@ class Proxy:
             async with asyncio.timeout(_HEAD_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
             await self._connect(reader, writer, head)
+        except LocalServiceError as error:
+            print(error, file=sys.stderr)  # the service's log: inside the TLS connection there is nobody to tell
         except (OSError, ssl.SSLError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client is gone, or speaks no HTTP
         finally:
@@ -119,19 +128,37 @@ class Proxy:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
         await writer.start_tls(self._with_grpc if found == API else self._http_only)
-        is_grpc = writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
-        target = self._targets.grpc if is_grpc else found if isinstance(found, Address) else self._targets.http[found]
-        if isinstance(target, str):
-            from_target, to_target = await asyncio.open_unix_connection(target)
+        if found == STORAGE:
+            await self._to_storage(reader, writer, host)
+        elif found == IDENTITY:
+            await _join(reader, writer, *await asyncio.open_unix_connection(self._targets.identity))
+        elif writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            await self._to_grpc(reader, writer, host)
         else:
-            from_target, to_target = await asyncio.open_connection(target.host, target.port)
-        local = to_target.get_extra_info("sockname")
-        port = local[1] if is_grpc else 0
+            target = found if isinstance(found, Address) else self._targets.rest
+            await _join(reader, writer, *await asyncio.open_connection(target.host, target.port))
+
+    async def _to_grpc(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        from_target, to_target = await asyncio.open_connection(*self._targets.grpc)
+        # The service asks by this port which endpoint was called: gRPC doesn't tell it.
+        port = to_target.get_extra_info("sockname")[1]
         self._regions[port] = region_of_host(host)
         try:
             await _join(reader, writer, from_target, to_target)
         finally:
             self._regions.pop(port, None)
+
+    async def _to_storage(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        address, prefix = await asyncio.to_thread(self._targets.storage)
+        from_target, to_target = await asyncio.open_connection(*address)
+
+        async def requests() -> None:
+            with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+                await pump_requests(reader, to_target, prefix=prefix, host=host)
+            with contextlib.suppress(OSError):
+                to_target.write_eof()
+
+        await asyncio.gather(requests(), _pump(from_target, writer))
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
         try:

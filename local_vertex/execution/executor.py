@@ -52,6 +52,7 @@ class Executor:
 
     def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
         self._store = store
+        self._vertex = folder
         self._runs = folder / "runs"
         self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
@@ -128,6 +129,7 @@ class Executor:
         from .replica.context import Context
         from .replica.image import Images
         from .replica.own_threads import OwnThreads
+        from .replica.storage_access import StorageAccess
 
         context = Context(
             store=self._store,
@@ -137,6 +139,7 @@ class Executor:
             buckets=self._buckets,
             images=Images(find_in_engine),
             threads=OwnThreads(),
+            storage=StorageAccess(self._vertex, self._location),
             stopping=threading.Event(),
         )
         runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ....core.bucket_mount.mounted_command import can_mount, mounted_command
 from ....core.errors import StorageError, storage_errors
 from ....core.placeholders import expand
 from ..replica.attempt import Attempt
 from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
-from ..replica.environment import command_line, output_folders
+from ..replica.environment import LOCAL_GS, command_line, output_folders
 from ..replica.image import host_of
 from ..replica.job_spec import JobSpec, Pool
 from ..replica.log_stream import LogStream, service_lines
@@ -112,7 +114,10 @@ class _Process:
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
     async def wait(self) -> Exit:
-        return await self._runtime.supervisor.wait(self._run)
+        end = await self._runtime.supervisor.wait(self._run)
+        if end.code == 0 and any(path.is_dir() for path in self._folder.glob("code-*/gs:")):
+            return replace(end, code=1, reason="Error", message=LOCAL_GS)
+        return end
 
     async def stop(self, grace: float) -> None:
         """Stops the process. If it was never started, it can't be started any more.
@@ -170,20 +175,29 @@ class _Process:
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
             programs = linked_programs(self._runtime.programs)
+        mounted = can_mount()
         pool = self._attempt.pool(self._name)
         started = self._packaged(pool, code) if pool.package else self._unpacked(pool, code)
-        mapper, environment = started.mapper, started.environment
-        variables = self._attempt.env(self._name)
+        mapper = PathMapper(started.rootfs, self._context.buckets, mounted=mounted)
+        storage = self._context.storage.process_variables()
+        variables = self._attempt.env(self._name, storage)
+        unmapped = _UNMAPPED | storage.keys()
         env = {
             "HOME": str(self._folder / "home"),
             "TMPDIR": str(self._folder / "tmp"),
             "LANG": "C.UTF-8",
-            **environment,
-            **{name: value if name in _UNMAPPED else mapper.text(value) for name, value in variables.items()},
+            **mapper.env(started.environment),
+            **{name: value if name in unmapped else mapper.text(value) for name, value in variables.items()},
         }
-        own = (self._folder, self._context.buckets, started.root)
+        own = (self._folder, self._context.buckets, started.rootfs.shared)
         env["PATH"] = job_path(env.get("PATH", ""), own, programs)
-        return mapper.texts(started.command(variables)), env, str(code)
+        command = started.command(variables)
+        self._context.storage.make_buckets([*command, *variables.values()])
+        argv = mapper.texts(command)
+        if mounted and _is_program(argv[0], env["PATH"], code):
+            (self._folder / "root").mkdir(exist_ok=True)
+            argv = mounted_command(argv, self._context.buckets, self._folder / "root")
+        return argv, env, str(code)
 
     def _unpacked(self, pool: Pool, code: Path) -> _Started:
         image = self._context.images.known(pool.image)
@@ -196,8 +210,7 @@ class _Process:
             entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
             return [*entrypoint, *arguments]
 
-        mapper = PathMapper(rootfs, self._context.buckets)
-        return _Started(mapper, rootfs.shared, mapper.env(image.env), command)
+        return _Started(rootfs, image.env, command)
 
     def _packaged(self, pool: Pool, code: Path) -> _Started:
         assert pool.package is not None
@@ -213,8 +226,7 @@ class _Process:
         def command(variables: Mapping[str, str]) -> list[str]:
             return [str(python), "-m", module, *(expand(argument, variables) for argument in pool.args)]
 
-        mapper = PathMapper(Rootfs(code, "", code), self._context.buckets)
-        return _Started(mapper, self._folder, {"PATH": str(python.parent)}, command)
+        return _Started(Rootfs(code, "", code), {"PATH": str(python.parent)}, command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,16 +234,19 @@ class _Started:
     """What a replica's program starts from.
 
     Attributes:
-        mapper: Maps paths of the image and of buckets to this machine.
-        root: The folder that the program's own files lie in.
-        environment: Variables of the image, with paths of this machine.
+        rootfs: The unpacked image; of a package, the working directory.
+        environment: Variables of the image, with its paths.
         command: Makes the command line, with values for variables in it; paths are not mapped yet.
     """
 
-    mapper: PathMapper
-    root: Path
+    rootfs: Rootfs
     environment: dict[str, str]
     command: Callable[[Mapping[str, str]], list[str]]
+
+
+def _is_program(name: str, path: str, folder: Path) -> bool:
+    """Whether a command line begins with a program; the error for others should name it, and nothing before it."""
+    return shutil.which(str(folder / name) if "/" in name else name, path=path) is not None
 
 
 def rootfs_in_use(runs: Path) -> set[Path]:

@@ -11,6 +11,7 @@ from ...location import Location
 from ...store.store import Store
 from .image import Images
 from .own_threads import OwnThreads
+from .storage_access import StorageAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Context:
         buckets: The folder with one folder for each bucket.
         images: Finds images.
         threads: Runs calls that may hang, such as those to registries.
+        storage: How replicas reach Cloud Storage.
         stopping: Set when the service ends: threads that still read output must store nothing more.
     """
 
@@ -35,4 +37,5 @@ class Context:
     buckets: Path
     images: Images
     threads: OwnThreads
+    storage: StorageAccess
     stopping: threading.Event
