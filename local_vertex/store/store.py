@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .database import Database
+from .other_resources import Resources
 from .records import TERMINAL, JobRecord, LogEntry, StoredEntry
-from .resources import Resources
 
 _COLUMNS = (
     "id, display_name, labels, spec, state, create_time, start_time, end_time, update_time,"

@@ -17,9 +17,9 @@ from ..names import Caller, region_of_host
 from ..schema import Generated, Schema
 from ..status import HTTP_STATUS, ApiError, Code
 from .bodies import read_body
+from .method_routes import Routes
 from .partial_response import select
 from .query_parameters import Parameters, as_json, parse
-from .routes import Routes
 
 _JSON = "application/json; charset=UTF-8"
 _PROTO = "application/x-protobuf"
