@@ -138,7 +138,7 @@ def test_a_server_of_an_older_prefect_is_replaced(kept_home: Home) -> None:
 def test_what_the_commands_say(
     kept_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Jobs come first; the password is printed on request alone; `open` opens a run, `env` connects a shell."""
+    """Jobs come first; the password is printed on request alone; `open` opens a run, `prefect-env` connects a shell."""
     server, _ = lifecycle.ensure_running(kept_home)
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
@@ -158,7 +158,7 @@ def test_what_the_commands_say(
     assert server.auth_string in connect
     assert server.auth_string in local("open", "4711")
     assert opened == [f"{server.pages}/runs/flow-run/4711"]
-    shell = ["bash", "-c", f"{local('env')}\necho $PREFECT_API_URL $PREFECT_API_AUTH_STRING $PREFECT_UI_URL"]
+    shell = ["bash", "-c", f"{local('prefect-env')}\necho $PREFECT_API_URL $PREFECT_API_AUTH_STRING $PREFECT_UI_URL"]
     done = subprocess.run(shell, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [server.api, server.auth_string, server.pages]
 
@@ -263,7 +263,7 @@ def test_a_server_that_cannot_start(kept_home: Home) -> None:
     for path in (database.with_name(f"{DATABASE}-wal"), database.with_name(f"{DATABASE}-shm")):
         path.unlink(missing_ok=True)
     database.write_text("no database " * 1000)
-    with pytest.raises(PrefectServerError, match=r"can't be started .*prefect/server\.log.*--temporary-server"):
+    with pytest.raises(PrefectServerError, match=r"can't be started.*prefect/server\.log.*--temporary-server"):
         lifecycle.ensure_running(kept_home)
 
     assert lifecycle.find(kept_home) is None
