@@ -98,4 +98,6 @@ def _prefect_is_set() -> bool:
     """Whether there is a server to ask: none is started for a list."""
     from prefect.settings import PREFECT_API_URL
 
-    return bool(PREFECT_API_URL.value())
+    from .prefect_server.lifecycle import find
+
+    return bool(PREFECT_API_URL.value()) or find(Home.default()) is not None

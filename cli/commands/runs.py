@@ -11,7 +11,7 @@ from ..output import print_json, print_message
 def runs(project: ProjectName = "", /, *, vertex: VertexBlock = None, limit: Limit = 20, as_json: Json = False) -> None:
     """List the newest training runs, of PROJECT or of all projects, with state, model and metrics.
 
-    Without `--vertex`: the runs of this machine, and those that Prefect's server knows if one is set.
+    Without `--vertex`: the runs of this machine, and those that Prefect's server knows if one is set or runs here.
     """
     from ...flows.history.known_run import HERE
 
