@@ -94,6 +94,8 @@ def print_only_steps() -> None:
     Prefect's server still gets every record.
     """
     import_module("prefect.main")  # it sets up Prefect's logging: now, or its handler would be added later
+    # Prefect's threads print errors of their own here, past every handler, when a server is gone.
+    logging.getLogger("prefect._internal").setLevel(logging.CRITICAL)
 
     root = logging.getLogger()
     for handler in root.handlers:
