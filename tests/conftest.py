@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.browser",
     "fixtures.prefect_server",
     "fixtures.kept_server",
+    "fixtures.postgresql",
     "fixtures.train_flow",
     "fixtures.worker",
 ]
