@@ -52,8 +52,9 @@ def sleep(seconds: float) -> None:
     while True:
         check()
         left = end - time.monotonic()
-        if left <= 0 or (event.wait(min(left, _LOOK_EVERY)) and left <= 0):
+        if left <= 0:
             return
+        event.wait(min(left, _LOOK_EVERY))
 
 
 async def in_thread(work: Callable[[], T], *, patience: float) -> T:
