@@ -71,11 +71,11 @@ class StepHandler(logging.Handler):
 
 
 def print_step(step: str, text: str) -> None:
-    """Prints a step's line to standard error."""
+    """Prints a step's text to standard error; a training's lines come many at once."""
     name = f"{step:<8}"
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         name = f"\x1b[1m{name}\x1b[0m"
-    LINES.write(f"{name} {text}\n")
+    LINES.write("".join(f"{name} {line}\n" for line in text.split("\n")))
 
 
 def terminal_width(stream: TextIO) -> int | None:

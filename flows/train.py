@@ -3,10 +3,11 @@
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 from prefect import flow
 from prefect.blocks.system import Secret
@@ -22,6 +23,8 @@ from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import step_result
+from ..tasks.stopping import run_end
+from ..tasks.stopping.stop_job import WINDOW
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
@@ -35,7 +38,7 @@ from .result import TrainingResult
 from .run_name import name_run
 from .step_runner import Steps
 from .stop_hook import stop_job
-from .summary_page import run_page
+from .summary_page import summarized
 
 if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
@@ -105,7 +108,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
-        with run_page(snapshot.settings.name, steps):
+        with summarized(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
             # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
@@ -118,13 +121,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
-            from .train_job import run_and_record
+            from .train_job import pages_of, run_and_record
 
             request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments]
             outcome, model = run_and_record(
                 steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
             )
+            steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
@@ -133,6 +137,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         receipt=model.document,
         files=[asdict(file) for file in model.files],
         steps=steps.reports,
+        duration=outcome.seconds,
+        metrics=dict(outcome.metrics),
+        links=steps.links,
     )
 
 
@@ -157,5 +164,22 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
 
 
+P = ParamSpec("P")
+
+
+def _with_parameters_of(flow: Callable[P, TrainingResult]) -> Callable[..., Callable[P, Awaitable[TrainingResult]]]:  # noqa: ARG001
+    """For type checkers: the decorated function has the flow's parameters."""
+    return lambda function: function
+
+
+@_with_parameters_of(train)
+async def atrain(*args: Any, **parameters: Any) -> TrainingResult:  # noqa: ANN401 - those of `train`
+    """As `train`, for asynchronous flows: the event loop goes on, and several trainings can run at once.
+
+    When the calling task is cancelled, the run ends as a cancelled `train` does: its job is cancelled first.
+    """
+    return await run_end.in_thread(partial(train, *args, **parameters), patience=WINDOW)
+
+
 # An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.
-train.result_serializer = step_result("flows.result.TrainingResult")
+train.result_serializer = step_result("flows.result.TrainingResult", 2)

@@ -54,7 +54,7 @@ class Project:
     def open(
         cls,
         folder: Path,
-        home: Home,
+        home: Home | None = None,
         *,
         size_limit_mb: float | None = None,
         adjust: Callable[[Settings], Settings] = lambda settings: settings,
@@ -63,7 +63,7 @@ class Project:
 
         Args:
             folder: The project's folder.
-            home: The folder that holds the caches.
+            home: The folder that holds the caches. Default: `VERTEX_TRAINING_HOME`.
             size_limit_mb: Megabytes (10^6 bytes) that all files may have; None takes the limit of the settings.
             adjust: Returns the settings with the run's own choices; called before anything is read by them.
 
@@ -71,6 +71,7 @@ class Project:
             ProjectError: The folder, its settings, its script or one of its files can't be used, a file looks like
                 a secret, or git has not fetched a large file or a submodule.
         """
+        home = home or Home.default()
         root = folder.expanduser().absolute()
         settings = adjust(load(root))
         if size_limit_mb:

@@ -29,9 +29,9 @@ def plan_image(
     project: Project,
     lock: Lock,
     *,
-    registry: ContainerRegistry | None,
-    builder: Builder,
-    home: Home,
+    registry: ContainerRegistry | None = None,
+    builder: Builder = "auto",
+    home: Home | None = None,
     max_age: float = 3600.0,
 ) -> ImagePlan:
     """The plan of a project's image, by the rules of `images.plan`.
@@ -41,7 +41,7 @@ def plan_image(
         lock: Its frozen dependencies.
         registry: Where the image goes; None for this machine's image layout.
         builder: The builder that the run asks for; "auto" takes the project's setting.
-        home: Where caches and the layout are.
+        home: Where caches and the layout are. Default: `VERTEX_TRAINING_HOME`.
         max_age: Seconds for which the digest of a base's tag is remembered.
 
     Raises:
@@ -51,7 +51,7 @@ def plan_image(
     """
     from ..project.dependencies import freeze as freezing
 
-    settings = project.settings
+    settings, home = project.settings, home or Home.default()
     if freezing.missing_wheels(lock):  # a cache that was emptied after the step's result was kept
         lock = freezing.freeze(project.root, settings, cache=home.cache, listed=project.dependencies)
     described = image_request(project, lock)

@@ -10,19 +10,20 @@ records that an earlier version of this package wrote.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
 from prefect.context import TaskRunContext
-from prefect.logging import get_run_logger
 from prefect.serializers import Serializer
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from ..core import errors
 from ..core.errors import ResultError, TrainingError
 from ..prefect_private import check_stored_results
+from .reporting.step_log import step_log
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
 
@@ -197,7 +198,7 @@ def _report(error: ResultError, reader: Serializer) -> None:
     context = TaskRunContext.get()
     if context is not None and context.result_store.serializer == reader:
         step = context.task.name
-        get_run_logger(context).warning("%s; %s is done again", error.what, step, extra={"step": step})
+        step_log(step, level=logging.WARNING)(f"{error.what}; {step} is done again")
 
 
 check_stored_results(checked)

@@ -95,7 +95,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Prefect around the engines.
     "prefect_private": set(),
     "blocks": {"core", "images", "vertex", "prefect_private"},
-    "tasks/reporting": {"core", "vertex"},
+    "tasks/reporting": {"core", "project", "vertex"},
+    "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},

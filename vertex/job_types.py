@@ -79,7 +79,12 @@ class SubmittedJob:
         adopted: True for a job that existed before this call: it was found by its key, not created.
         console: Address of its page in the console; empty for local_vertex.
         created: Time of creation, seconds since 1970; 0 when unknown.
-        attempt: Number of this attempt at its request, from 1.
+        attempt: Number of this attempt at its request, from 1; after a person's retry it begins again at 1. 0 for a job
+            that was created before that retry.
+        allowed: How many attempts there may be, counted in the same way.
+        retry: How often a person had retried the flow run.
+        failed: How many other jobs of the request have failed so far; each was paid for.
+        cancelled: How many other jobs of the request were cancelled so far; each was paid for until then.
     """
 
     name: str
@@ -88,6 +93,10 @@ class SubmittedJob:
     console: str = ""
     created: float = 0.0
     attempt: int = 1
+    allowed: int = 1
+    retry: int = 0
+    failed: int = 0
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,21 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """What a training script printed of one number.
+
+    Attributes:
+        last: The newest value.
+        lowest: The smallest value.
+        highest: The largest value.
+    """
+
+    last: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended.
 
@@ -157,6 +181,7 @@ class Outcome:
         diagnosis: Why it failed; None on success.
         tail: The last lines that the job wrote, oldest first.
         seconds: Time from start to end by the service's clock, never below 0.
+        metrics: The numbers in the log's JSON lines, by name; empty where nobody has read them.
     """
 
     name: str
@@ -165,6 +190,7 @@ class Outcome:
     diagnosis: Diagnosis | None = None
     tail: Sequence[str] = ()
     seconds: float = 0.0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

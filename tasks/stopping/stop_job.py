@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..vertex.client.connection import Connection
-from ..vertex.job_types import TERMINAL, State, SubmittedJob
-from .reporting.step_log import LogFunction
+from ...vertex.client.connection import Connection
+from ...vertex.job_types import TERMINAL, State, SubmittedJob
+from ...vertex.submit.cancellation import await_end
+from ..reporting.step_log import LogFunction
 
 WINDOW = 20.0
-"""Seconds for cancelling a job and waiting for its end. Prefect kills a process 30 s after asking it to end."""
+"""Seconds in which a job's cancel must have got an answer. Prefect kills a process 30 s after asking it to end."""
+
+ENDING = 2.0
+"""Seconds for the job's end after that. The run counts as cancelled only when this process and the hook have ended."""
 
 
 def is_stopped(state: State) -> bool:
@@ -24,12 +28,12 @@ def stop(
     log: LogFunction,
     warn: LogFunction,
     name: str = "",
-) -> None:
-    """Cancels jobs, and logs for each whether it has ended; never raises.
+) -> bool:
+    """Cancels jobs, and logs for each whether it has ended; never raises. Returns whether all were asked to end.
 
     Args:
         connection: The service that runs the jobs.
-        cancel: Cancels them, with a connection whose calls and waits end within `WINDOW`.
+        cancel: Cancels them without waiting for their end, with a connection whose calls end within `WINDOW`.
         log: Logs successes.
         warn: Logs failures: a job that goes on costs money until somebody ends it.
         name: The job's name, if it is known.
@@ -41,13 +45,14 @@ def stop(
         place = " ".join(filter(None, [name, name and connection.console(name)])) or "this run's training job"
         command = connection.cancel_command(name) if name else "vertex-training orphans --cancel"
         warn(f"{place} may still run and cost, because it could not be cancelled: {error}. End it: {command}")
-        return
-    for job in jobs:
+        return False
+    for job in await_end(connection, jobs, ENDING):
         if job.state in TERMINAL:
             log(f"{job.name} has ended: {job.state}")
-        else:
-            warn(
-                f"{job.name} was cancelled and is still {job.state}; it costs until it ends. "
+        else:  # as usual in the cloud, where the end takes longer than anybody should wait
+            log(
+                f"warning: {job.name} was asked to end and is still {job.state}; it costs until it ends. "
                 f"Look at it: {job.console or 'vertex-training local status'}, or end it: "
                 f"{connection.cancel_command(job.name)}"
             )
+    return True
