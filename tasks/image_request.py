@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.placeholders import has_placeholder
 from ..images.oci.image_types import ImageRequest
+from ..project.dependencies.uv import index_logins
 from ..project.git import revision
 from ..project.snapshot import Project
 
@@ -36,6 +37,7 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         conda=lock.method if lock.conda else None,
         python=settings.python,
         base=settings.base,
+        base_python=settings.base_python,
         directories=settings.directories,
         env={name: text for name, text in settings.env.items() if not has_placeholder(text)},
         labels={REVISION_LABEL: commit} if commit else {},
@@ -43,4 +45,5 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
         runtime_features=("outputs",) if settings.outputs else (),
+        logins=index_logins(project.root, project.dependencies),
     )

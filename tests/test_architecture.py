@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "project/secrets": {"core"},
     "project/files": {"core", "project/settings", "project/secrets"},
     "project/dependencies/formats": {"core", "project/settings"},
-    "project/dependencies/uv": {"core"},
+    "project/dependencies/uv": {"core", "project/dependencies/formats"},
     "project/dependencies/lists": {
         *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
     },

@@ -7,8 +7,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from ...core.home import Home
+from .prune import prune
 
 local = App(name="local", help="Vertex AI on this machine: start it for other clients, look at its jobs, stop it.")
+local.command(prune)
 
 
 @local.command

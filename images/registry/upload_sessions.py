@@ -9,9 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urljoin
 
-import urllib3
-
 from ...core.errors import RegistryError, RegistryUnavailable
+from .answers import Answer
 from .transport import Request, Transport
 
 T = TypeVar("T")
@@ -36,9 +35,9 @@ class UploadSessions:
 
     def open(self) -> str:
         """Opens a session; returns its address."""
-        return self.address(self._transport.send(Request("POST", self._path, {}, {202}, body=b"")))
+        return self.address(self._transport.send(Request("POST", self._path, {}, {200, 201, 202}, body=b"")))
 
-    def address(self, answer: urllib3.BaseHTTPResponse) -> str:
+    def address(self, answer: Answer) -> str:
         """The address of the session that an answer announces.
 
         Raises:

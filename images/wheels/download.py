@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import netrc
-import os
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import urllib3
 
 from ...core.errors import WheelError, storage_errors
+from ...core.network.addresses import AddressGuard, RefusedAddress
+from ...core.network.http_pools import Pools
+from ...core.network.index_logins import IndexLogins, without_login
 from ...core.retry import retry
-from ...core.tls import client_context
 from .lockfile import LockedWheel
 
 _BLOCK = 256 * 1024
@@ -29,12 +28,13 @@ _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Downloader:
     """Downloads wheels into a folder; safe to share between threads.
 
-    Honours HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc. Credentials in a URL are sent, never shown.
+    Honours the variables for proxies, SSL_CERT_FILE and .netrc. Credentials are sent to their server, never shown.
 
     Args:
         folder: The folder of unfinished downloads, named by their SHA-256.
         stopped: Ends running downloads when it is set.
         sleep: Waits between attempts, in seconds.
+        logins: The logins of private indexes.
     """
 
     def __init__(
@@ -43,12 +43,13 @@ class Downloader:
         *,
         stopped: threading.Event | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        logins: IndexLogins | None = None,
     ) -> None:
         self._folder = folder
         self._stopped = stopped or threading.Event()
         self._sleep = sleep
-        self._pools: dict[str, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        self._logins = logins or IndexLogins()
+        self._pools = Pools(AddressGuard(None), connections=_CONNECTIONS)
 
     def fetch(self, wheel: LockedWheel) -> Path:
         """The path of the wheel: its file on this machine, or a download that is kept until `release`.
@@ -94,7 +95,15 @@ class Downloader:
                 for block in self._blocks(wheel, response):
                     file.write(block)
                     digest.update(block)
-            except urllib3.exceptions.HTTPError as error:
+            except RefusedAddress as error:
+                raise WheelError(
+                    f"{wheel.filename} isn't downloaded: {error}",
+                    where=_host(url),
+                    next_step="Check the index's address",
+                ) from error
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                if not isinstance(error, urllib3.exceptions.HTTPError | ConnectionError | TimeoutError):
+                    raise
                 problem = getattr(error, "reason", None) or error
                 raise _unreachable(wheel, url, type(problem).__name__) from error
         return digest.hexdigest()
@@ -108,11 +117,12 @@ class Downloader:
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
         """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
-        address, headers = _with_credentials(url)
-        headers["Accept-Encoding"] = "identity"
+        address, headers = without_login(url), {"Accept-Encoding": "identity"}
+        if login := self._logins.of(url):
+            headers |= urllib3.make_headers(basic_auth=f"{login[0]}:{login[1]}")
         if start:
             headers["Range"] = f"bytes={start}-"
-        response = self._pool(address).request(
+        response = self._pools.request(
             "GET",
             address,
             headers=headers,
@@ -131,46 +141,10 @@ class Downloader:
         raise WheelError(
             f"can't download {wheel.filename}: HTTP {response.status}",
             where=_host(url),
-            next_step="Lock the dependencies again" if gone else "Check the index's credentials in .netrc",
+            next_step="Lock the dependencies again"
+            if gone
+            else "Check the index's credentials: in its URL, in .netrc, or in uv's or pip's settings",
         )
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        proxy = _proxy(url) or ""
-        with self._lock:
-            if proxy not in self._pools:
-                trust = client_context()
-                self._pools[proxy] = (
-                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=trust, proxy_ssl_context=trust)
-                    if proxy
-                    else urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=trust)
-                )
-            return self._pools[proxy]
-
-
-def _proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
-def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, and headers with those credentials or the ones in .netrc."""
-    parts = urlsplit(url)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not user:
-        user, password = _netrc_login(parts.hostname or "")
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
-
-
-def _netrc_login(host: str) -> tuple[str, str]:
-    try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return "", ""
-    return (found[0] or "", found[2] or "") if found else ("", "")
 
 
 def _checked_file(wheel: LockedWheel, path: Path) -> Path:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.errors import StorageError, storage_errors
 from ..faults import Faults
 from ..location import Location
+from ..store.database import was_replaced
 from ..store.records import TERMINAL
 from ..store.store import Store
 from .replica.bucket_folders import make_shared
@@ -192,7 +193,9 @@ class Executor:
 
     def _has_ended(self, job_id: str) -> bool:
         record = self._store.get(job_id)
-        return record is None or record.state in TERMINAL
+        if record is None:  # deleted, unless the store that knew the job was damaged
+            return not was_replaced(self._store.path)
+        return record.state in TERMINAL
 
 
 def _remove(folders: Iterable[Path]) -> None:

@@ -234,7 +234,7 @@ class Store:
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
         with self._database.read() as db:
             rows = db.execute(sql, (*parameters, limit)).fetchall()
-        return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
+            return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
 
     def last_log(self) -> int:
         """The sequence number of the newest entry; 0 without entries."""
@@ -249,7 +249,7 @@ class Store:
     def _select(self, where: str, parameters: Sequence[object]) -> list[tuple[int, JobRecord]]:
         with self._database.read() as db:
             rows = db.execute(f"SELECT seq, {_COLUMNS} FROM jobs WHERE {where}", parameters).fetchall()
-        return [(row["seq"], _record(row)) for row in rows]
+            return [(row["seq"], _record(row)) for row in rows]
 
 
 def _record(row: sqlite3.Row) -> JobRecord:

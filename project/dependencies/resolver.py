@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...core.errors import DependencyError
+from ...core.network.index_logins import without_login
 from ..settings.python_version import this_python
 from . import local_wheels, uv
 from .local_sources import Build
@@ -105,7 +106,7 @@ class _Resolver:
             if name in versions
         ]
         without_sdists = re.sub(r"^sdist = .*\n", "", text, flags=re.MULTILINE)
-        return "\n".join([*notes, relocatable(without_sdists, self._target.root)])
+        return "\n".join([*notes, relocatable(without_login(without_sdists), self._target.root)])
 
     def _compile(self, *extra: str, python: str | None = None) -> str:
         """The lock that uv makes; empty if it fails, with its messages in `_output`."""

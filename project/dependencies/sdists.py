@@ -17,8 +17,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import urllib3
 
 from ...core.errors import DependencyError
+from ...core.network.tls import client_context
 from ...core.retry import retry
-from ...core.tls import client_context
 from . import uv
 
 _OLDEST_MINOR = 7

@@ -21,7 +21,7 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
-from . import asked_files, failure_cause
+from . import asked_files, failure_cause, virtualenv
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model
@@ -109,6 +109,8 @@ def verify(
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         ended, smoke = run.with_small_workload(args)
+        if chosen.is_clean:
+            virtualenv.was_used(chosen.path)
         if ended.code == 0:
             outputs.save(folder / "outputs" / output_folders.MODEL, log)
         known = {file.path for file in files}

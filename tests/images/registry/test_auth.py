@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from fixtures.registry_server import RegistryServer
@@ -14,9 +14,11 @@ from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import push
-from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache, docker_login
+from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache
+from prefect_vertex_training.images.registry.logins import docker_login
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.images.registry.transport import Request, Transport
+from urllib3 import HTTPResponse
 
 HELPER = """#!/bin/sh
 read host
@@ -182,13 +184,9 @@ def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch)
     transport = Transport("registry.example", "x", Credentials.fixed("me", "secret"))
     sent: list[tuple[str, bool]] = []
 
-    class Answer:
-        status = 200
-        headers = MappingProxyType({"Content-Length": "0"})
-
-    def request(_method: str, url: str, *, headers: dict[str, str], **_: object) -> Answer:
+    def request(_method: str, url: str, *, headers: dict[str, str], **_: object) -> HTTPResponse:
         sent.append((url, "Authorization" in headers))
-        return Answer()
+        return HTTPResponse(io.BytesIO(), {"Content-Length": "0"}, 200, preload_content=False)
 
     monkeypatch.setattr(transport._pool, "request", request)
     urls = ("https://registry.example/a", "http://registry.example/a", "https://elsewhere.example/a")
