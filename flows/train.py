@@ -115,6 +115,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
             image = steps.run(push, plan, steps.run(build, plan))
+            if registry and vertex is None and (login := registry.get_credentials()):
+                from ..vertex.client.lent_login import lend_login
+
+                lend_login(connection, registry.image(snapshot.settings.name).host, login.pair())
             from .train_job import run_and_record
 
             request = job.with_image(image.reference)

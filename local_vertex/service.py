@@ -30,6 +30,7 @@ from .api.schema import Schema
 from .endpoint import (
     ADMIN_SERVICE,
     BUCKET,
+    LEND_LOGIN,
     SET_FAULTS,
     STOP,
     LocalService,
@@ -39,6 +40,7 @@ from .endpoint import (
     store_path,
 )
 from .faults import Faults
+from .lent_logins import LentLogins
 from .location import Location
 from .store.store import Store
 
@@ -87,6 +89,7 @@ class Service:
         self._schema: Schema = schemas.load(home.cache)
         self._faults = Faults()
         self._faults.update(options.faults)
+        self._logins = LentLogins()
         self._location = Location(options.project, options.project_number, options.region)
         self._token = secrets.token_urlsafe(32) if options.tcp else None
         self._started_runner: JobRunner | None = None
@@ -114,7 +117,7 @@ class Service:
         )
         quotas = Quotas(self._faults, self._location.project_number)
         dispatcher = Dispatcher(methods(jobs, logs), self._faults, quotas, traceback.print_exception)
-        admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop}}
+        admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop, LEND_LOGIN: self._lend_login}}
         server = GrpcServer(dispatcher, logs, self._schema, admin, self._token)
         socket = socket_path(self._home)
         socket.unlink(missing_ok=True)
@@ -144,7 +147,11 @@ class Service:
             create: Used instead of `Executor`.
         """
         try:
-            runner = (create or _executor())(self._store, self._home.vertex, self._faults, location=self._location)
+            arguments = self._store, self._home.vertex, self._faults
+            if create is None:
+                runner: JobRunner = _executor()(*arguments, location=self._location, logins=self._logins)
+            else:
+                runner = create(*arguments, location=self._location)
             runner.start()
             self._started_runner = runner
             self._runner.set_result(runner)
@@ -159,6 +166,10 @@ class Service:
     def _set_faults(self, changes: dict[str, Any]) -> dict[str, Any]:
         self._faults.update(changes)
         return self._faults.values()
+
+    def _lend_login(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._logins.lend(str(request["host"]), request["login"])
+        return {}
 
     def _request_stop(self, _: dict[str, Any]) -> dict[str, Any]:
         self._stopped.set()

@@ -27,6 +27,8 @@ _ITEM = re.compile(
 )
 
 Kind = Literal["password", "identity", "bearer"]
+_TOKENS: dict[str, Kind] = {"identitytoken": "identity", "registrytoken": "bearer"}
+"""Docker's names of the tokens that take the place of a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class Credentials:
         """Credentials whose password doesn't change."""
         return cls(username, lambda: password, kind=kind)
 
+    @classmethod
+    def of_pair(cls, pair: Mapping[str, str]) -> Credentials:
+        """Credentials in the form of `pair`."""
+        for name, kind in _TOKENS.items():
+            if name in pair:
+                return cls.fixed("", pair[name], kind)
+        return cls.fixed(pair["username"], pair["password"])
+
     @property
     def account_name(self) -> str:
         """The account as messages show it."""
@@ -58,10 +68,9 @@ class Credentials:
 
     def pair(self) -> dict[str, str]:
         """User name and password, or token, in the form that docker-py takes."""
-        if self.kind == "identity":
-            return {"identitytoken": self.password()}
-        if self.kind == "bearer":
-            return {"registrytoken": self.password()}
+        for name, kind in _TOKENS.items():
+            if kind == self.kind:
+                return {name: self.password()}
         return {"username": self.username, "password": self.password()}
 
     def basic(self) -> str:

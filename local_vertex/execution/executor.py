@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StorageError, storage_errors
 from ..faults import Faults
+from ..lent_logins import LentLogins
 from ..location import Location
 from ..store.database import was_replaced
 from ..store.records import TERMINAL
@@ -47,15 +48,19 @@ class Executor:
         folder: The folder for runs, unpacked images and buckets.
         faults: Delays and failures to inject.
         location: The project and region that the service stands for.
+        logins: Logins for registries that clients lent the service.
     """
 
-    def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
+    def __init__(
+        self, store: Store, folder: Path, faults: Faults, *, location: Location, logins: LentLogins | None = None
+    ) -> None:
         self._store = store
         self._runs = folder / "runs"
         self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
         self._faults = faults
         self._location = location
+        self._logins = logins or LentLogins()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
@@ -120,6 +125,7 @@ class Executor:
 
     def _create_environment(self) -> _Environment:
         from .container.container_runner import ContainerRuntime
+        from .container.images import engine_image
         from .job import Runtimes
         from .process.process_runner import ProcessRuntime
         from .replica.context import Context
@@ -131,7 +137,7 @@ class Executor:
             location=self._location,
             runs=self._runs,
             buckets=self._buckets,
-            images=Images(),
+            images=Images(self._logins, engine_image),
             stopping=threading.Event(),
         )
         runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))

@@ -164,8 +164,11 @@ class Container:
 
     def _host_config(self, network: str) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}
+        from docker.types import Mount
+
         return self._api.create_host_config(
-            binds={str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}},
+            # Not `binds`, whose text is split at colons, which a home's path may have.
+            mounts=[Mount("/gcs", str(self._context.buckets.absolute()), type="bind")],
             init=True,  # as process 1, a program would ignore SIGTERM unless it handles it
             network_mode=network,
             # Not the engine's default: a json-file log can be read again, and without a limit nothing is cut off.

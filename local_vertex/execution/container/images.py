@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....core.errors import DockerError
+from ....images.docker.engine import connect
 from ....images.docker.engine_errors import engine_errors
+from ....images.oci.layout import OciLayout
 from ..replica.image import Image
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
     """
     from docker.errors import ImageNotFound
 
+    if image.engine_id:
+        return image.engine_id
     from_layout = not image.source.host
     name = (
         f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
@@ -40,8 +45,31 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
             if from_layout:
                 _load(engine, image, name)
             else:
-                engine.images.pull(name)
+                login = getattr(image.source, "credentials", None)
+                engine.images.pull(name, auth_config=login.pair() if login else None)
     return name
+
+
+def engine_image(uri: str) -> Image | None:
+    """An image that this machine's engine has, by its name or id; None if it has none for linux/amd64, or no engine."""
+    from docker.errors import DockerException
+
+    try:
+        engine = connect("to run a local image")
+    except DockerError:
+        return None
+    try:
+        with engine_errors("to look for an image"):
+            found = engine.api.inspect_image(uri)
+    except (DockerError, DockerException):
+        return None
+    finally:
+        engine.close()
+    if (found["Os"], found["Architecture"]) != ("linux", "amd64"):
+        return None
+    source = OciLayout(Path("/nonexistent"), "engine", own=False)
+    config = {key: value for key, value in (found.get("Config") or {}).items() if value is not None}
+    return Image(uri, source, found["Id"], found["Id"], 0, (), config, found["Id"])
 
 
 def _load(engine: DockerClient, image: Image, name: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ....core.errors import ImageError
+from ....core.errors import ImageError, TrainingError
 from ....images.oci.config import PREFIX
 from ....images.oci.documents import amd64_candidates, is_index, manifest_blobs, parse_object, read_config
 from ....images.oci.image_types import Descriptor
 from ....images.oci.layout import OciLayout
-from ....images.oci.reference import LayoutReference, parse_reference
+from ....images.oci.reference import LayoutReference, Reference, parse_reference
 from ....images.oci.target import ImageTarget
+from ...lent_logins import LentLogins
+
+if TYPE_CHECKING:
+    from ....images.registry.repository import Repository
 
 _CACHE_SIZE = 100
 
@@ -29,6 +33,7 @@ class Image:
         config_size: Size of the config, in bytes.
         layers: The layers, lowest first.
         config: The run-time part of its config: Entrypoint, Cmd, Env, WorkingDir, Labels.
+        engine_id: Its id in this machine's container engine, if only that has it.
     """
 
     uri: str
@@ -38,6 +43,7 @@ class Image:
     config_size: int
     layers: Sequence[Descriptor]
     config: Mapping[str, Any]
+    engine_id: str = ""
 
     @property
     def has_base(self) -> bool:
@@ -74,9 +80,18 @@ class Image:
 
 
 class Images:
-    """Finds images and caches those with a digest in their URI, which never change. Threads may share it."""
+    """Finds images and caches those with a digest in their URI, which never change. Threads may share it.
 
-    def __init__(self) -> None:
+    Args:
+        logins: Logins for registries that clients lent the service; docker's on this machine come after them.
+        in_engine: Finds an image of this machine's container engine by its name or id; None without one.
+    """
+
+    def __init__(
+        self, logins: LentLogins | None = None, in_engine: Callable[[str], Image | None] = lambda _: None
+    ) -> None:
+        self._logins = logins or LentLogins()
+        self._in_engine = in_engine
         self._cache: dict[str, Image] = {}
 
     def cached(self, uri: str) -> Image | None:
@@ -92,23 +107,41 @@ class Images:
         """
         image = self._cache.get(uri)
         if image is None:
-            image = _read(uri)
+            image = self._found(uri)
             if parse_reference(uri).digest is not None:
                 if len(self._cache) >= _CACHE_SIZE:
                     self._cache.clear()
                 self._cache[uri] = image
         return image
 
+    def _found(self, uri: str) -> Image:
+        """The image in its registry or layout, else in the engine, where a tag is looked up first, as docker does.
 
-def _read(uri: str) -> Image:
-    reference = parse_reference(uri)
-    if isinstance(reference, LayoutReference):
-        source: ImageTarget = OciLayout(reference.folder, reference.name)
-    else:
+        An engine's image without a registry has no digest, so a URI with one is its registry's.
+        """
+        reference = parse_reference(uri)
+        if isinstance(reference, LayoutReference):
+            return _read(uri, OciLayout(reference.folder, reference.name))
+        if reference.digest is None and (found := self._in_engine(uri)):
+            return found
+        try:
+            return _read(uri, self._repository(reference))
+        except TrainingError:
+            if reference.digest is not None and (found := self._in_engine(uri)):
+                return found
+            raise
+
+    def _repository(self, reference: Reference) -> Repository:
+        from ....images.registry.auth import Credentials
         from ....images.registry.logins import docker_login
         from ....images.registry.repository import Repository
 
-        source = Repository(reference, credentials=docker_login(reference.name))
+        lent = self._logins.of(reference.host)
+        return Repository(reference, credentials=Credentials.of_pair(lent) if lent else docker_login(reference.name))
+
+
+def _read(uri: str, source: ImageTarget) -> Image:
+    reference = parse_reference(uri)
     wanted = reference.digest or reference.tag or ""
     descriptor, manifest = _manifest(uri, source, wanted)
     if is_index(manifest, descriptor.media_type):

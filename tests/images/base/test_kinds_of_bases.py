@@ -269,7 +269,7 @@ def test_entries_without_a_platform_are_judged_by_their_configs(layout: OciLayou
     "change",
     [
         {"layers": "x"}, {"layers": [1]}, {"config": {"digest": "../../etc/passwd", "size": 1}},
-        {"config": {"digest": "sha256:" + "0" * 64, "size": -5}}, 
+        {"config": {"digest": "sha256:" + "0" * 64, "size": -5}},
         {"layers": [{"digest": "sha256:" + "0" * 64, "size": 10**18}]},
         {"config": None},
     ],
