@@ -1,4 +1,4 @@
-"""The logins that `docker login` and `podman login` left on this machine.
+"""Credentials that `docker login` and `podman login` left on this machine.
 
 Docker's settings: https://docs.docker.com/reference/cli/docker/login/. Podman's:
 https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md.

@@ -98,7 +98,7 @@ def known_wheel(build: Build, cache: Path) -> Path | None:
 def commit_of(build: Build, cache: Path) -> str | None:
     """The commit that a repository's wheel was built from; None if it isn't known."""
     file = cache / "built" / signature(build) / _COMMIT_FILE
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def _fetch(build: Build, source: Path) -> None:

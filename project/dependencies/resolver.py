@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...core.errors import DependencyError
+from ...core.integrity.tree_record import is_unchanged, record_tree
 from ...core.network.index_logins import without_login
 from ..settings.python_version import this_python
 from . import local_wheels, uv
@@ -239,7 +240,8 @@ def _bare_python(target: Target) -> Path:
     """A Python without packages, so that no sdist can be built in it; made once."""
     home = target.cache / "bare-python" / this_python()
     program = home / "bin" / "python"
-    if not program.exists():
+    record = home.with_name(f"{home.name}.json")
+    if not program.exists() or not is_unchanged(home, record):
         shutil.rmtree(home, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as folder:
@@ -249,6 +251,7 @@ def _bare_python(target: Target) -> Path:
                 raise DependencyError(f"uv can't make an environment: {finished.stderr.strip()}", where=home)
             with contextlib.suppress(OSError):  # another run made it at the same time
                 made.rename(home)
+        record_tree(home, record)
     return program
 
 
