@@ -61,7 +61,7 @@ def run_and_record(
         origin = Origin(
             project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
         )
-        return outcome, steps.run(receipt_step(connection, request.output), connection, outcome, origin)
+        return outcome, steps.run(receipt_step(connection, request), connection, outcome, origin)
 
 
 def run_job(

@@ -20,8 +20,8 @@ from ...core.retry import retry
 from .lockfile import LockedWheel
 
 _BLOCK = 256 * 1024
-_CONNECTIONS = 16  # to one host; no fewer than threads that download
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
+_CONNECTIONS = 16  # to one host; no fewer than threads that download
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 

@@ -55,6 +55,7 @@ class Executor:
         self, store: Store, folder: Path, faults: Faults, *, location: Location, logins: LentLogins | None = None
     ) -> None:
         self._store = store
+        self._vertex = folder
         self._runs = folder / "runs"
         self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
@@ -130,6 +131,7 @@ class Executor:
         from .process.process_runner import ProcessRuntime
         from .replica.context import Context
         from .replica.image import Images
+        from .replica.storage_access import StorageAccess
 
         context = Context(
             store=self._store,
@@ -138,6 +140,7 @@ class Executor:
             runs=self._runs,
             buckets=self._buckets,
             images=Images(self._logins, engine_image),
+            storage=StorageAccess(self._vertex, self._location),
             stopping=threading.Event(),
         )
         runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))
