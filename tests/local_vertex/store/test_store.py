@@ -208,7 +208,7 @@ def test_a_damaged_store_is_moved_aside(damage: str, tmp_path: Path) -> None:
     store.close()
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StorageError, match=r"store\.db"):
-        Store(path, read_only=True)
+        Store(path, read_only=True).live()
 
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:
