@@ -47,6 +47,8 @@ def connect(purpose: str) -> DockerClient:
             tried.append(f"{title}: {_short(error)}")
             continue
         return client
+    if host := os.environ.get("BUILDKIT_HOST"):
+        tried.append(f"BUILDKIT_HOST={host}: a builder alone, and what is needed here speaks Docker's API")
     raise DockerError(
         f"no Docker engine answers, {purpose}",
         where="; ".join(tried),
