@@ -96,7 +96,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     head = _Peeked(stream)
     start = head.peek(4)
     if start.startswith(_GZIP):
-        return _Bounded(gunzip(cast("BinaryIO", head)), head).buffered()
+        return cast("BinaryIO", io.BufferedReader(_Gunzip(cast("BinaryIO", head), head), _STEP))
     if start.startswith(_ZSTD):
         unpacked = zstandard.ZstdDecompressor().stream_reader(head, read_size=_BLOCK, read_across_frames=True)
         return _Bounded(cast("BinaryIO", unpacked), head).buffered()
@@ -152,9 +152,13 @@ class _Bounded(io.RawIOBase):
         except zstandard.ZstdError as error:
             raise CorruptData(str(error)) from error
         self._seen += count
-        if self._seen > max(_ALWAYS_ALLOWED, _MOST_RATIO * self._compressed.count):
-            raise CorruptData(f"{self._compressed.count:,} bytes inflate to more than {self._seen:,}")
+        _check_ratio(self._seen, self._compressed.count)
         return count
+
+
+def _check_ratio(inflated: int, compressed: int) -> None:
+    if inflated > max(_ALWAYS_ALLOWED, _MOST_RATIO * compressed):
+        raise CorruptData(f"{compressed:,} bytes inflate to more than {inflated:,}")
 
 
 def gunzip(stream: BinaryIO) -> BinaryIO:
@@ -167,9 +171,11 @@ def gunzip(stream: BinaryIO) -> BinaryIO:
 
 
 class _Gunzip(io.RawIOBase):
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, counted: _Peeked | None = None) -> None:
         super().__init__()
         self._source = stream
+        self._counted = counted
+        self._seen = 0
         self._stream: _Stream = _fast.decompressobj(31)
         self._rest = b""
 
@@ -191,6 +197,9 @@ class _Gunzip(io.RawIOBase):
             self._rest = self._stream.unconsumed_tail
             if data:
                 buffer[: len(data)] = data
+                self._seen += len(data)
+                if self._counted:
+                    _check_ratio(self._seen, self._counted.count)
                 return len(data)
             if not block and not self._stream.eof:
                 raise CorruptData("the compressed data ends early")

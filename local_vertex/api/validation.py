@@ -22,7 +22,7 @@ FLEX_START = 6
 _C_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/[^\r\n]*)?")
 # No leading dash and no space: in a command line the reference stays one argument and is never taken for an option.
-_IMAGE = re.compile(r"(?:oci:[^\x00-\x20\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
+_IMAGE = re.compile(r"(?:oci:/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
 
 
 def check(job: Generated) -> None:

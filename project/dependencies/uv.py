@@ -54,7 +54,8 @@ def run(
     """
     from uv import find_uv_bin
 
-    lists = arguments[:2] == ["pip", "freeze"]  # the only command that uses no index and has no option for one
+    # The commands that use no index and have no option for one.
+    lists = list(arguments[:2]) in (["pip", "freeze"], ["cache", "clean"])
     chosen = [] if lists else options(os.environ)
     settings = {**os.environ, **environment(os.environ), **(variables or {})}
     if list(arguments[:2]) in (["pip", "sync"], ["pip", "install"]):

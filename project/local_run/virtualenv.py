@@ -61,12 +61,21 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         record = _record(interpreter)
         # The interpreter is a link to the base interpreter, which may have been removed.
         if not interpreter.exists() or not is_unchanged(final, record):
+            if record.exists() and final.exists():
+                _forget_cached(lock, root)
             shutil.rmtree(final, ignore_errors=True)
             _make(final, lock, root, python, listed)
             record_tree(final, record)
             forget_unused(home, seconds=_KEPT_SECONDS)
         os.utime(final)
     return interpreter
+
+
+def _forget_cached(lock: Lock, root: Path) -> None:
+    """Makes uv forget the packages of a damaged environment: its files are links to those in uv's cache."""
+    names = [name for name, _ in lock.packages]
+    if names:
+        uv.run(["cache", "clean", *names], cwd=root)
 
 
 def was_used(interpreter: Path) -> None:
