@@ -144,6 +144,16 @@ class HomePruning:
         return Freed(title, count, size)
 
 
+def prune_when_due(home: Home) -> None:
+    """Prunes the home if that wasn't done for a day; what can't be removed now is left for the next time."""
+    marker = home.cache / "pruned"
+    with contextlib.suppress(OSError, TrainingError):
+        if marker.exists() and time.time() - marker.stat().st_mtime < _DAY:
+            return
+        marker.touch()
+        HomePruning(home).run()
+
+
 def _entries(folder: Path) -> Iterator[Path]:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         yield from (path for path in folder.iterdir() if not path.name.endswith(DAMAGED))

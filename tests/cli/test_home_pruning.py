@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fixtures.stored_images import make_image
 from prefect_vertex_training.cli import home_pruning
-from prefect_vertex_training.cli.home_pruning import KEPT, HomePruning
+from prefect_vertex_training.cli.home_pruning import KEPT, HomePruning, prune_when_due
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.oci.layout import OciLayout
@@ -102,3 +102,15 @@ def test_images_of_the_layout(home: Home) -> None:
     assert freed.size > 5000
     assert not layout.is_whole(unused.digest)
     assert layout.is_whole(used.digest)
+
+
+def test_once_a_day(home: Home) -> None:
+    """A run prunes the home if that wasn't done for a day."""
+    first = old(put(home.root / "cache/locks/a.toml"))
+    prune_when_due(home)
+    second = old(put(home.root / "cache/locks/b.toml"))
+    prune_when_due(home)
+    assert (first.exists(), second.exists()) == (False, True)
+    old(home.cache / "pruned", days=2)
+    prune_when_due(home)
+    assert not second.exists()
