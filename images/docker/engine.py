@@ -18,11 +18,12 @@ _TIMEOUT = 300
 _DEFAULT = "unix:///var/run/docker.sock"
 
 
-def connect(purpose: str) -> DockerClient:
+def connect(purpose: str, timeout: float = _TIMEOUT) -> DockerClient:
     """A client of the first engine that answers.
 
     Args:
         purpose: What it is needed for, for the message: "to build the image".
+        timeout: Seconds for one response.
 
     Raises:
         DockerError: No engine answers; lists what was tried.
@@ -37,9 +38,7 @@ def connect(purpose: str) -> DockerClient:
             continue
         client = None
         try:
-            client = (
-                docker.from_env(timeout=_TIMEOUT) if not address else docker.DockerClient(address, timeout=_TIMEOUT)
-            )
+            client = docker.from_env(timeout=timeout) if not address else docker.DockerClient(address, timeout=timeout)
             client.ping()
         except (DockerException, OSError, ValueError) as error:
             if client is not None:

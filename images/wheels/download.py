@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from ...core.errors import WheelError, storage_errors
+from ...core.metering.meter import DOWNLOADING, Item, Meter
 from ...core.network.addresses import AddressGuard, RefusedAddress
 from ...core.network.http_pools import Pools
 from ...core.network.index_logins import IndexLogins, without_login
@@ -51,10 +52,14 @@ class Downloader:
         self._logins = logins or IndexLogins()
         self._pools = Pools(AddressGuard(None), connections=_CONNECTIONS)
 
-    def fetch(self, wheel: LockedWheel) -> Path:
+    def fetch(self, wheel: LockedWheel, counted: Item | None = None) -> Path:
         """The path of the wheel: its file on this machine, or a download that is kept until `release`.
 
         Two callers must not fetch the same wheel at the same time.
+
+        Args:
+            wheel: The wheel.
+            counted: Where its bytes are counted.
 
         Raises:
             WheelError: The wheel doesn't exist, or has another hash than the lock says; transient if a retry may help.
@@ -66,7 +71,8 @@ class Downloader:
         part = self._folder / f"{wheel.sha256}.part"
         with storage_errors(part):
             self._folder.mkdir(parents=True, exist_ok=True)
-            digest = retry(lambda: self._transfer(wheel, url, part), sleep=self._sleep)
+            counted = counted or Meter(DOWNLOADING).item(wheel.size or None)
+            digest = retry(lambda: self._transfer(wheel, url, part, counted), sleep=self._sleep)
         if digest != wheel.sha256:
             part.unlink()
             raise _not_locked(wheel, digest)
@@ -77,7 +83,7 @@ class Downloader:
         if path.parent == self._folder:
             path.unlink(missing_ok=True)
 
-    def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
+    def _transfer(self, wheel: LockedWheel, url: str, part: Path, counted: Item) -> str:
         """Downloads the rest of the wheel into `part`; returns the SHA-256 of the whole file."""
         digest = hashlib.sha256()
         with part.open("ab+") as file:
@@ -91,10 +97,12 @@ class Downloader:
                 response = self._request(wheel, url, start)
                 if start and response.status != 206:  # the server doesn't support ranges, or has fewer bytes
                     file.truncate(0)
-                    digest = hashlib.sha256()
+                    digest, start = hashlib.sha256(), 0
+                counted.resume(start)
                 for block in self._blocks(wheel, response):
                     file.write(block)
                     digest.update(block)
+                    counted.add(len(block))
             except RefusedAddress as error:
                 raise WheelError(
                     f"{wheel.filename} isn't downloaded: {error}",

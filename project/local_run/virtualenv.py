@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import DependencyError, ProjectError, storage_errors
@@ -27,7 +28,14 @@ from ..settings.settings import Settings
 _KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirements | None = None) -> Path:
+def environment(
+    root: Path,
+    settings: Settings,
+    *,
+    cache: Path,
+    listed: Requirements | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Path:
     """The Python of an environment for this machine with the project's dependencies; creates it if needed.
 
     It is created under another name and renamed, so that it is complete even if two runs create it at once.
@@ -37,6 +45,7 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         settings: The project's settings.
         cache: Folder that keeps environments.
         listed: The project's dependency list; None reads it.
+        log: Called with a line before an environment is made, which may take minutes.
 
     Raises:
         DependencyError: A requirement can't be frozen or installed here, or the list is conda's.
@@ -64,6 +73,7 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
             if record.exists() and final.exists():
                 _forget_cached(lock, root)
             shutil.rmtree(final, ignore_errors=True)
+            log("installing the frozen dependencies in a clean environment, once for this list")
             _make(final, lock, root, python, listed)
             record_tree(final, record)
             forget_unused(home, seconds=_KEPT_SECONDS)

@@ -1,18 +1,16 @@
-"""Gets a job's image into a Docker engine: pulled from a registry by digest, or loaded from an image layout."""
+"""Images of a Docker engine: those it has, and how it gets a job's, from a registry by digest or from a layout."""
 
 from __future__ import annotations
 
 import json
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....core.errors import DockerError
 from ....images.docker.engine import connect
 from ....images.docker.engine_errors import engine_errors
-from ....images.oci.layout import OciLayout
-from ..replica.image import Image
+from ..replica.image import EngineImage, Image
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -21,6 +19,24 @@ REPOSITORY = "vertex-training-layout"
 """The engine's repository for images of a layout; the tag is the manifest's digest, so it never moves."""
 
 _CHUNK = 1 << 20
+_LOOKUP_SECONDS = 10
+
+
+def find_in_engine(uri: str) -> EngineImage | None:
+    """The image of a name that the machine's engine has; None without one, or without an engine."""
+    from docker.errors import DockerException
+
+    try:
+        engine = connect("to look for an image", timeout=_LOOKUP_SECONDS)
+    except DockerError:
+        return None
+    try:
+        found = engine.api.inspect_image(uri)
+    except (DockerException, OSError):
+        return None
+    finally:
+        engine.close()
+    return EngineImage(found["Id"], found.get("Config") or {}, is_local=not found.get("RepoDigests"))
 
 
 def ensure_image(engine: DockerClient, image: Image) -> str:
@@ -32,8 +48,8 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
     """
     from docker.errors import ImageNotFound
 
-    if image.engine_id:
-        return image.engine_id
+    if image.source is None:
+        return image.config_digest
     from_layout = not image.source.host
     name = (
         f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
@@ -48,28 +64,6 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
                 login = getattr(image.source, "credentials", None)
                 engine.images.pull(name, auth_config=login.pair() if login else None)
     return name
-
-
-def engine_image(uri: str) -> Image | None:
-    """An image that this machine's engine has, by its name or id; None if it has none for linux/amd64, or no engine."""
-    from docker.errors import DockerException
-
-    try:
-        engine = connect("to run a local image")
-    except DockerError:
-        return None
-    try:
-        with engine_errors("to look for an image"):
-            found = engine.api.inspect_image(uri)
-    except (DockerError, DockerException):
-        return None
-    finally:
-        engine.close()
-    if (found["Os"], found["Architecture"]) != ("linux", "amd64"):
-        return None
-    source = OciLayout(Path("/nonexistent"), "engine", own=False)
-    config = {key: value for key, value in (found.get("Config") or {}).items() if value is not None}
-    return Image(uri, source, found["Id"], found["Id"], 0, (), config, found["Id"])
 
 
 def _load(engine: DockerClient, image: Image, name: str) -> None:
@@ -96,7 +90,7 @@ def _archive(image: Image, name: str) -> Iterator[bytes]:
 
 
 def _blob(image: Image, digest: str) -> Iterator[bytes]:
-    with image.source.open_blob(digest) as blob:
+    with image.blobs.open_blob(digest) as blob:
         yield from iter(lambda: blob.read(_CHUNK), b"")
 
 

@@ -1,22 +1,19 @@
-"""The image of a job: its config and layers, read from an image layout or a registry."""
+"""The image of a job: its config and layers, read from an image layout, a registry or a Docker engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ....core.errors import ImageError, TrainingError
 from ....images.oci.config import PREFIX
 from ....images.oci.documents import amd64_candidates, is_index, manifest_blobs, parse_object, read_config
 from ....images.oci.image_types import Descriptor
 from ....images.oci.layout import OciLayout
-from ....images.oci.reference import LayoutReference, Reference, parse_reference
+from ....images.oci.reference import LayoutReference, parse_reference
 from ....images.oci.target import ImageTarget
 from ...lent_logins import LentLogins
-
-if TYPE_CHECKING:
-    from ....images.registry.repository import Repository
 
 _CACHE_SIZE = 100
 
@@ -27,28 +24,32 @@ class Image:
 
     Attributes:
         uri: The image's URI, as the client sent it.
-        source: The registry repository or image layout that has its blobs.
+        source: The registry repository or image layout that has its blobs; None for an image of the engine.
         digest: Digest of the manifest.
         config_digest: Digest of the config; also the image's id in a Docker engine.
         config_size: Size of the config, in bytes.
         layers: The layers, lowest first.
         config: The run-time part of its config: Entrypoint, Cmd, Env, WorkingDir, Labels.
-        engine_id: Its id in this machine's container engine, if only that has it.
     """
 
     uri: str
-    source: ImageTarget
+    source: ImageTarget | None
     digest: str
     config_digest: str
     config_size: int
     layers: Sequence[Descriptor]
     config: Mapping[str, Any]
-    engine_id: str = ""
 
     @property
     def has_base(self) -> bool:
         """Whether it contains an operating system; such an image needs a Docker engine."""
-        return self._label("base") != "none"
+        return self.source is None or self._label("base") != "none"
+
+    @property
+    def blobs(self) -> ImageTarget:
+        """What has the blobs of an image that is not the engine's."""
+        assert self.source is not None
+        return self.source
 
     @property
     def python(self) -> str:
@@ -79,27 +80,53 @@ class Image:
         return (self.config.get("Labels") or {}).get(f"{PREFIX}.{name}", "")
 
 
+@dataclass(frozen=True, slots=True)
+class EngineImage:
+    """An image that a Docker engine has.
+
+    Attributes:
+        id: Its id in the engine, the digest of its config.
+        config: The run-time part of its config.
+        is_local: Whether it was built here and never pushed or pulled: no registry has it under this name.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    is_local: bool
+
+
+class EngineImages(Protocol):
+    """Looks for images in a Docker engine; implemented by `container.images`."""
+
+    def __call__(self, uri: str) -> EngineImage | None:
+        """The image of a name; None if the engine doesn't have it, or no engine answers."""
+        ...
+
+
 class Images:
     """Finds images and caches those with a digest in their URI, which never change. Threads may share it.
 
     Args:
+        engine: Looks for images that only the Docker engine has.
         logins: Logins for registries that clients lent the service; docker's on this machine come after them.
-        in_engine: Finds an image of this machine's container engine by its name or id; None without one.
     """
 
     def __init__(
-        self, logins: LentLogins | None = None, in_engine: Callable[[str], Image | None] = lambda _: None
+        self,
+        engine: EngineImages = lambda uri: None,  # noqa: ARG005 - the protocol names it
+        logins: LentLogins | None = None,
     ) -> None:
         self._logins = logins or LentLogins()
-        self._in_engine = in_engine
         self._cache: dict[str, Image] = {}
+        self._latest: dict[str, Image] = {}
+        self._engine = engine
 
     def cached(self, uri: str) -> Image | None:
         """The image if it was found before, without any request; else None."""
         return self._cache.get(uri)
 
     def find(self, uri: str) -> Image:
-        """Reads an image's manifest and config from the image layout or the registry.
+        """Reads an image's manifest and config from the image layout or the registry, or else from the engine.
 
         Raises:
             ImageError: The image doesn't exist, or not for linux/amd64.
@@ -107,41 +134,65 @@ class Images:
         """
         image = self._cache.get(uri)
         if image is None:
-            image = self._found(uri)
+            image = self._read(uri)
+            if len(self._latest) >= _CACHE_SIZE:
+                self._latest.clear()
+            self._latest[uri] = image
             if parse_reference(uri).digest is not None:
                 if len(self._cache) >= _CACHE_SIZE:
                     self._cache.clear()
                 self._cache[uri] = image
         return image
 
-    def _found(self, uri: str) -> Image:
-        """The image in its registry or layout, else in the engine, where a tag is looked up first, as docker does.
+    def in_engine(self, uri: str) -> Image | None:
+        """An image that was built here and never pushed; None where a registry or a layout has to be asked.
 
-        An engine's image without a registry has no digest, so a URI with one is its registry's.
+        As with `docker run`, no registry is asked for it, which may be out of reach.
         """
-        reference = parse_reference(uri)
-        if isinstance(reference, LayoutReference):
-            return _read(uri, OciLayout(reference.folder, reference.name))
-        if reference.digest is None and (found := self._in_engine(uri)):
-            return found
-        try:
-            return _read(uri, self._repository(reference))
-        except TrainingError:
-            if reference.digest is not None and (found := self._in_engine(uri)):
-                return found
-            raise
+        found = None if uri.startswith("oci:") else self._engine(uri)
+        image = _of_engine(uri, found) if found is not None and found.is_local else None
+        if image is not None:
+            self._latest[uri] = image
+        return image
 
-    def _repository(self, reference: Reference) -> Repository:
+    def known(self, uri: str) -> Image:
+        """The image as it was last found, so that all parts of an attempt use the same; else as `find`."""
+        return self._cache.get(uri) or self._latest.get(uri) or self.find(uri)
+
+    def _read(self, uri: str) -> Image:
+        try:
+            return _read(uri, self._logins)
+        except TrainingError:
+            # The engine may have it from an earlier pull, while its registry is out of reach.
+            found = None if uri.startswith("oci:") else self._engine(uri)
+            if found is None:
+                raise
+            return _of_engine(uri, found)
+
+
+def _of_engine(uri: str, image: EngineImage) -> Image:
+    return Image(uri, None, image.id, image.id, 0, (), image.config)
+
+
+def host_of(uri: str) -> str:
+    """What an image's look-up may hang on: its registry's host; empty for a layout on this machine."""
+    if uri.startswith("oci:"):
+        return ""
+    first, slash, _ = uri.partition("/")
+    return first if slash and ({".", ":"} & set(first) or first == "localhost") else "docker.io"
+
+
+def _read(uri: str, logins: LentLogins) -> Image:
+    reference = parse_reference(uri)
+    if isinstance(reference, LayoutReference):
+        source: ImageTarget = OciLayout(reference.folder, reference.name)
+    else:
         from ....images.registry.auth import Credentials
         from ....images.registry.logins import docker_login
         from ....images.registry.repository import Repository
 
-        lent = self._logins.of(reference.host)
-        return Repository(reference, credentials=Credentials.of_pair(lent) if lent else docker_login(reference.name))
-
-
-def _read(uri: str, source: ImageTarget) -> Image:
-    reference = parse_reference(uri)
+        lent = logins.of(reference.host)
+        source = Repository(reference, credentials=Credentials.of_pair(lent) if lent else docker_login(reference.name))
     wanted = reference.digest or reference.tag or ""
     descriptor, manifest = _manifest(uri, source, wanted)
     if is_index(manifest, descriptor.media_type):
