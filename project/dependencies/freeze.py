@@ -164,8 +164,17 @@ def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
 
 
 def missing_wheels(lock: Lock) -> bool:
-    """Whether a wheel that was built for the lock is gone, because the cache was emptied."""
-    return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
+    """Whether a wheel that was built for the lock is gone or damaged, because the cache was emptied or the disk failed."""
+    found = re.findall(r'path = "(/[^"]+)"(?:[^}\n]*sha256 = "([0-9a-f]{64})")?', lock.text)
+    return any(not _is_intact(Path(path), sha256) for path, sha256 in found)
+
+
+def _is_intact(wheel: Path, sha256: str) -> bool:
+    try:
+        with wheel.open("rb") as file:
+            return not sha256 or hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def request_key(root: Path, settings: Settings, listed: Requirements | None = None) -> str:
