@@ -164,7 +164,7 @@ def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
 
 
 def missing_wheels(lock: Lock) -> bool:
-    """Whether a wheel that was built for the lock is gone or damaged, because the cache was emptied or the disk failed."""
+    """Whether a wheel that was built for the lock is gone or damaged: the cache was emptied, or the disk failed."""
     found = re.findall(r'path = "(/[^"]+)"(?:[^}\n]*sha256 = "([0-9a-f]{64})")?', lock.text)
     return any(not _is_intact(Path(path), sha256) for path, sha256 in found)
 
