@@ -121,6 +121,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
+            if registry and vertex is None and (login := registry.get_credentials()):
+                from ..vertex.client.lent_login import lend_login
+
+                lend_login(connection, registry.image(snapshot.settings.name).host, login.pair())
             from .train_job import pages_of, run_and_record
 
             request = planned.job.with_image(image.reference)

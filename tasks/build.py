@@ -61,7 +61,7 @@ def build(make_plan: PlanFactory) -> BuiltImage:
 def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
     from ..images import build
 
-    return build.build(
+    image = build.build(
         plan.request,
         plan.layout,
         cache=home.cache,
@@ -70,6 +70,9 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
         progress=lambda layer: log(layer_line(layer)),
         meters=step_meters(),
     )
+    for remark in plan.base.contents.remarks if plan.base else ():
+        log(remark)
+    return image
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.placeholders import has_placeholder
 from ..images.oci.image_types import ImageRequest
+from ..project.dependencies.uv import index_logins
 from ..project.git import revision
 from ..project.snapshot import Project
 
@@ -36,6 +37,7 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         conda=lock.method if lock.conda else None,
         python=settings.python,
         base=settings.base,
+        base_python=settings.base_python,
         directories=settings.directories,
         env={name: text for name, text in settings.env.items() if not has_placeholder(text)},
         labels={REVISION_LABEL: commit} if commit else {},
@@ -44,4 +46,5 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         target=settings.build_target if has_dockerfile else None,
         command=settings.starts.image_words() if settings.starts.kind == "command" else (),
         runtime_features=("outputs",) if settings.outputs else (),
+        logins=index_logins(project.root, project.dependencies),
     )

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "project/secrets": {"core"},
     "project/files": {"core", "project/settings", "project/secrets"},
     "project/dependencies/formats": {"core", "project/settings"},
-    "project/dependencies/uv": {"core"},
+    "project/dependencies/uv": {"core", "project/dependencies/formats"},
     "project/dependencies/lists": {
         *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
     },
@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
     "local_vertex/location": set(),
+    "local_vertex/lent_logins": set(),
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
@@ -56,7 +57,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
     "local_vertex/execution/replica": {
         *("core", "images/oci", "images/registry"),
-        *("local_vertex/faults", "local_vertex/location", "local_vertex/store", "local_vertex/storage"),
+        *("local_vertex/faults", "local_vertex/lent_logins", "local_vertex/location"),
+        *("local_vertex/store", "local_vertex/storage"),
     },
     "local_vertex/execution/process/supervisor": set(),
     "local_vertex/execution/process": {
@@ -65,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "local_vertex/execution/container": {"core", "images/docker", "images/oci", "local_vertex/execution/replica"},
     "local_vertex/execution": {
-        *("core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"),
+        *("core", "local_vertex/faults", "local_vertex/lent_logins", "local_vertex/location", "local_vertex/store"),
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
     "local_vertex/cloud": {

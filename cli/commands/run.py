@@ -84,6 +84,7 @@ def run(
     from ...core.home import Home
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
+    from ..home_pruning import prune_when_due
 
     project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
@@ -112,6 +113,7 @@ def run(
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
             )
+        prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)
     if as_json:
         print_json(result.to_dict())

@@ -30,6 +30,8 @@ TARGET = "x86_64-manylinux_2_28"
 
 _VERSION = 2
 _LOCKS_KEPT = 200
+_SEAL = "# sha256 "
+"""Beginning of a kept lock's first line, which has the hash of the rest: a damaged lock is made again."""
 _UV_VARIABLES = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
     *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND"),
@@ -162,8 +164,17 @@ def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
 
 
 def missing_wheels(lock: Lock) -> bool:
-    """Whether a wheel that was built for the lock is gone, because the cache was emptied."""
-    return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
+    """Whether a wheel that was built for the lock is gone or damaged: the cache was emptied, or the disk failed."""
+    found = re.findall(r'path = "(/[^"]+)"(?:[^}\n]*sha256 = "([0-9a-f]{64})")?', lock.text)
+    return any(not _is_intact(Path(path), sha256) for path, sha256 in found)
+
+
+def _is_intact(wheel: Path, sha256: str) -> bool:
+    try:
+        with wheel.open("rb") as file:
+            return not sha256 or hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def request_key(root: Path, settings: Settings, listed: Requirements | None = None) -> str:
@@ -197,7 +208,7 @@ def _plan(root: Path, settings: Settings, listed: Requirements) -> Plan:
 
 
 def _keep(store: Path, text: str) -> None:
-    write_atomic(store, text)
+    write_atomic(store, f"{_SEAL}{_sha256(text)}\n{text}")
     for old in sorted(store.parent.glob("*.toml"), key=lambda path: path.stat().st_mtime)[:-_LOCKS_KEPT]:
         old.unlink(missing_ok=True)
 
@@ -281,10 +292,14 @@ def _uv_settings(root: Path) -> list[str]:
 
 def _known(store: Path, python: str) -> Lock | None:
     try:
-        text = store.read_text(encoding="utf-8")
-        return _lock(text, python) if text else None
-    except (OSError, DependencyError):
+        seal, _, text = store.read_text(encoding="utf-8").partition("\n")
+        return _lock(text, python) if text and seal == f"{_SEAL}{_sha256(text)}" else None
+    except (OSError, UnicodeDecodeError, DependencyError):
         return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lock(text: str, python: str) -> Lock:

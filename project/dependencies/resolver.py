@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...core.errors import DependencyError
+from ...core.integrity.tree_record import is_unchanged, record_tree
+from ...core.network.index_logins import without_login
 from ..settings.python_version import this_python
 from . import local_wheels, uv
 from .local_sources import Build
@@ -108,7 +110,7 @@ class _Resolver:
             if name in versions
         ]
         without_sdists = re.sub(r"^sdist = .*\n", "", text, flags=re.MULTILINE)
-        return "\n".join([*notes, relocatable(without_sdists, self._target.root)])
+        return "\n".join([*notes, relocatable(without_login(without_sdists), self._target.root)])
 
     def _compile(self, *extra: str, python: str | None = None) -> str:
         """The lock that uv makes; empty if it fails, with its messages in `_output`."""
@@ -262,7 +264,8 @@ def _bare_python(target: Target) -> Path:
     """A Python without packages, so that no sdist can be built in it; made once."""
     home = target.cache / "bare-python" / this_python()
     program = home / "bin" / "python"
-    if not program.exists():
+    record = home.with_name(f"{home.name}.json")
+    if not program.exists() or not is_unchanged(home, record):
         shutil.rmtree(home, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as folder:
@@ -272,6 +275,7 @@ def _bare_python(target: Target) -> Path:
                 raise DependencyError(f"uv can't make an environment: {finished.stderr.strip()}", where=home)
             with contextlib.suppress(OSError):  # another run made it at the same time
                 made.rename(home)
+        record_tree(home, record)
     return program
 
 

@@ -21,7 +21,7 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
-from . import asked_files, failure_cause
+from . import asked_files, failure_cause, virtualenv
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
@@ -115,6 +115,8 @@ def verify(
         outputs = LocalOutputs(settings.outputs, folder / "project")
         started = time.time()
         ended, smoke = run.with_small_workload(args)
+        if chosen.is_clean:
+            virtualenv.was_used(chosen.path)
         if ended.code == 0:
             outputs.save(folder / "outputs" / output_folders.MODEL, log)
         known = {file.path for file in files}

@@ -63,6 +63,7 @@ class Settings:
         verify_timeout: Time limit of the local run, in seconds.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
+        base_python: Absolute path of the base's Python; None finds it in the base's layers.
         include: Patterns, as in .gitignore, of files that go into the image although another rule ignores them.
         exclude: Patterns of files that stay out of the image.
         env: Environment variables of the script, here and in the cloud.
@@ -92,6 +93,7 @@ class Settings:
     verify_timeout: float = 600.0
     directories: tuple[str, ...] = ()
     base: str | None = None
+    base_python: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -212,6 +214,7 @@ _KEYS: Keys = {
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
+    "base-python": ("an absolute path in the base, as /usr/bin/python3.11", matching(r"(/[\w.+-]+)+")),
     "include": ("a list of patterns", patterns),
     "exclude": ("a list of patterns", patterns),
     "env": ("a table of names and texts", environment),

@@ -106,7 +106,7 @@ class LocalEndpoint:
         """See `Endpoint`."""
         return self.target
 
-    def _channel(self) -> grpc.Channel:
+    def channel(self) -> grpc.Channel:
         """A channel without TLS and without a proxy: gRPC would use http_proxy even for 127.0.0.1.
 
         The token travels with local channel credentials, which gRPC accepts only for connections within this machine.
@@ -125,7 +125,7 @@ class LocalEndpoint:
         from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
-        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
+        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self.channel()))
 
     def logs(self) -> LoggingServiceV2Client:
         """See `Endpoint`."""
@@ -134,7 +134,7 @@ class LocalEndpoint:
             LoggingServiceV2GrpcTransport,
         )
 
-        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel()))
+        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self.channel()))
 
     def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
         """See `Endpoint`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -145,6 +146,9 @@ class _Process:
             self._runtime.log_files.remove(file)
         self._log_files = []
         self._runtime.supervisor.forget(self._run)
+        for link in self._folder.glob("*.tree"):
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._runtime.rootfs.was_used, link.readlink())
 
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()

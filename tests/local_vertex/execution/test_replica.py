@@ -47,7 +47,7 @@ def test_text_without_a_dollar_is_left_alone(text: str) -> None:
 
 @pytest.fixture
 def mapper(tmp_path: Path) -> PathMapper:
-    """An image with /app and /opt/venv."""
+    """An image with /app and /opt/vertex-training/venv."""
     (tmp_path / "tree" / "opt" / "venv" / "bin").mkdir(parents=True)
     return PathMapper(Rootfs(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets")
 
@@ -59,7 +59,7 @@ def mapper(tmp_path: Path) -> PathMapper:
         ("/app", "T/code"),
         ("/apple", "/apple"),
         ("--data=/app/d", "--data=T/code/d"),
-        ("/opt/venv/bin:/usr/bin", "T/tree/opt/venv/bin:/usr/bin"),
+        ("/opt/vertex-training/venv/bin:/usr/bin", "T/tree/opt/vertex-training/venv/bin:/usr/bin"),
         ("gs://b/x/", "T/buckets/b/x/"),
         ("gs://b", "T/buckets/b"),
         ("gs://b/../../etc", "T/buckets/b/etc"),
