@@ -45,15 +45,14 @@ def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: 
     """Jobs, training pipelines and a Python package run with the oldest SDK that is tried and with the newest."""
     python = sys.executable if version == "newest" else str(python_client(version))
     extra = ["--package"] if (version, transport) == ("newest", "grpc") else []
-    bucket = cloud.home / "vertex" / "buckets" / "local"
-    said = cloud.run(python, str(PROGRAMS / "sdk.py"), transport, cloud.image, str(bucket), *extra)
+    said = cloud.run(python, str(PROGRAMS / "sdk.py"), transport, cloud.image, *extra)
 
     assert re.search(rf"^CustomJob JOB_STATE_SUCCEEDED {DONE}/customJobs/\d+$", said, re.MULTILINE), said
     assert re.search(
         rf"^CustomContainerTrainingJob PIPELINE_STATE_SUCCEEDED {DONE}/trainingPipelines/", said, re.MULTILINE
     )
     assert "listed True" in said
-    assert ("CustomPythonPackageTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
+    assert ("CustomTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
 
 
 def test_node(cloud: Any, node_client: Path) -> None:
@@ -95,7 +94,6 @@ def test_kubeflows_launcher(cloud: Any, launcher: subprocess.Popen[str]) -> None
     output, errors = launcher.communicate(timeout=150)
 
     assert launcher.returncode == 0, f"{output}{errors}"[-3000:]
-    assert "succeeded" in (output + errors).lower()
     assert "/customJobs/" in (cloud.scratch / "gcp_resources").read_text()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from .schema import Generated
+from ..schema import Generated
 
 
 class Timed(Protocol):
