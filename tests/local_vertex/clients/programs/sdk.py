@@ -1,4 +1,4 @@
-"""Google's SDK as its documentation shows it, over one transport: a job, and a training pipeline with a package."""
+"""Google's SDK as its documentation shows it, over both transports: jobs, training pipelines, a script's package."""
 
 import sys
 import time
@@ -6,21 +6,25 @@ from pathlib import Path
 
 from google.cloud import aiplatform
 
-transport, image = sys.argv[1:3]
-aiplatform.init(project="my-project", location="europe-west4", staging_bucket="gs://local", api_transport=transport)
-
-mark = f"{transport}-{aiplatform.__version__.replace('.', '-')}"
+image = sys.argv[1]
 pool = {
     "replica_count": 1,
     "machine_spec": {"machine_type": "n1-standard-4"},
     "container_spec": {"image_uri": image},
 }
-job = aiplatform.CustomJob(display_name="sdk", worker_pool_specs=[pool], labels={"by": mark})
-job.submit()
-container = aiplatform.CustomContainerTrainingJob(display_name="container", container_uri=image)
-container.submit(replica_count=1, machine_type="n1-standard-4")
+started = []
+for transport in ("grpc", "rest"):
+    aiplatform.init(project="my-project", location="europe-west4", staging_bucket="gs://local", api_transport=transport)
+    mark = f"{transport}-{aiplatform.__version__.replace('.', '-')}"
+    job = aiplatform.CustomJob(display_name="sdk", worker_pool_specs=[pool], labels={"by": mark})
+    job.submit()
+    found = aiplatform.CustomJob.list(filter=f"labels.by={mark}")
+    print("listed", transport, [one.resource_name for one in found] == [job.resource_name])
+    started.append(job)
 
-packaged = None
+container = aiplatform.CustomContainerTrainingJob(display_name="container", container_uri=image)
+container.run(replica_count=1, machine_type="n1-standard-4", sync=False)
+started.append(container)
 if "--package" in sys.argv:
     # The SDK makes a package of the script, and stages it in the bucket.
     script = Path("task.py")
@@ -30,12 +34,11 @@ if "--package" in sys.argv:
         script_path=str(script),
         container_uri="registry.invalid/training/tf-cpu.2-17.py311:latest",
     )
-    packaged.run(args=["--epochs=1"], replica_count=1, machine_type="n1-standard-4")
+    packaged.run(args=["--epochs=1"], replica_count=1, machine_type="n1-standard-4", sync=False)
+    started.append(packaged)
 
-ends = ("_SUCCEEDED", "_FAILED", "_CANCELLED")
-for each in filter(None, (job, container, packaged)):
-    while not each.state.name.endswith(ends):
+for each in started:
+    each.wait_for_resource_creation()
+    while not each.state.name.endswith(("_SUCCEEDED", "_FAILED", "_CANCELLED")):
         time.sleep(0.2)
-    print(type(each).__name__, each.state.name, each.resource_name)
-found = aiplatform.CustomJob.list(filter=f"labels.by={mark}")
-print("listed", [one.resource_name for one in found] == [job.resource_name])
+    print(type(each).__name__, each.state.name, each.resource_name, flush=True)
