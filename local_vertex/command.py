@@ -105,17 +105,27 @@ def places(projects: Sequence[str], regions: Sequence[str], *, as_cloud: bool) -
     return chosen
 
 
-def status(home: Home) -> str:
-    """Whether the service runs, how to connect, the number of jobs in each state, and the newest jobs."""
+def status(home: Home, *, connect: bool = False) -> str:
+    """The number of jobs in each state, the newest jobs, and whether the service runs.
+
+    Args:
+        home: The home folder.
+        connect: Also say how other clients connect, with the token.
+    """
     service = lifecycle.find(home)
-    lines = [connection(service) if service else f"local_vertex does not run (store: {home.vertex})"]
+    lines: list[str] = []
     store = _store(home)
     if store is not None:
         counts = ", ".join(f"{count} {_short(state)}" for state, count in store.count_by_state().items())
-        lines += ["", f"jobs:    {counts or 'none'}"]
+        lines += [f"jobs:    {counts or 'none'}"]
         lines += [_job_line(record) for _, record in store.find(limit=_SHOWN_JOBS)]
+        lines += [""]
         store.close()
-    return "\n".join(lines)
+    if service is None:
+        return "\n".join([*lines, f"local_vertex does not run (store: {home.vertex})"])
+    if connect:
+        return "\n".join([*lines, connection(service), ""])
+    return "\n".join([*lines, f"local_vertex runs: process {service.pid}, {service.target}"])
 
 
 def logs(

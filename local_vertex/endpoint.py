@@ -148,6 +148,11 @@ def buckets_path(home: Home) -> Path:
     return home.vertex / "buckets"
 
 
+def lock_path(home: Home) -> Path:
+    """The file whose lock a running service holds."""
+    return home.vertex / "service.lock"
+
+
 def log_path(home: Home) -> Path:
     """The log file of the service itself."""
     return home.vertex / "service.log"

@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.browser",
     "fixtures.client_packages",
     "fixtures.prefect_server",
+    "fixtures.kept_server",
     "fixtures.train_flow",
     "fixtures.worker",
 ]

@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
         "vertex/job_types",
@@ -98,7 +99,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli/prefect_server": {"core"},
+    "cli": {
+        *("core", "project", "images", "vertex", "local_vertex"),
+        *("prefect_private", "blocks", "tasks", "flows", "deployments"),
+    },
 }
 
 ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
@@ -121,11 +126,14 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "plan": "what will be done: of an image, and the command that says it of a run",
+    "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",
+    "lifecycle": "starts, finds and stops a server that stays on this machine",
     "process": "programs that run as processes of this machine",
 }
 

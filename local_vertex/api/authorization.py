@@ -16,6 +16,6 @@ def check_token(header: str | bytes | None, token: str | None) -> None:
         raise ApiError(
             Code.UNAUTHENTICATED,
             "Request had invalid authentication credentials: send `authorization: Bearer TOKEN` with the token that"
-            " `vertex-training local status` prints.",
+            " `vertex-training local status --connect` prints.",
             info=ErrorInfo(reason, "googleapis.com", {}),
         )

@@ -140,7 +140,7 @@ def package(folder: Path, name: str = "trainer-0.1.tar.gz", setup: str = "") -> 
         archive.add(source, "trainer-0.1")
 
 
-def python_pool(*uris: str, image: str = "registry.invalid/training/pytorch-gpu.2-4.py39:latest") -> dict[str, Any]:
+def python_pool(*uris: str, image: str = "registry.invalid/training/pytorch-gpu.2-4.py399:latest") -> dict[str, Any]:
     """A pool that runs a package."""
     spec = {"executor_image_uri": image, "package_uris": list(uris), "python_module": "trainer.task"}
     arguments = {"args": ["--model=$(AIP_MODEL_DIR)"], "env": [{"name": "X", "value": "y"}]}
@@ -155,11 +155,11 @@ def test_a_package_runs_without_its_image(harness: Any) -> None:
     )
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
-    said = [line for line in harness.lines(record.id, "service") if "virtual environment" in line or "3.9" in line]
+    said = [line for line in harness.lines(record.id, "service") if "virtual environment" in line or "3.99" in line]
     assert said[0].startswith(
-        "The executor image registry.invalid/training/pytorch-gpu.2-4.py39:latest can't be had here"
+        "The executor image registry.invalid/training/pytorch-gpu.2-4.py399:latest can't be had here"
     )
-    assert "has Python 3.9, which this machine lacks" in said[1]
+    assert "has Python 3.99, which this machine lacks" in said[1]
     assert "['--model=" in harness.lines(record.id, "workerpool0-0")[-1]
     assert harness.lines(record.id, "workerpool0-0")[-1].endswith("/o/model/'] y")
 
