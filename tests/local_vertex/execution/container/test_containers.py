@@ -54,6 +54,29 @@ def python_image(docker_engine: Any, open_registry: Any, python_base: Any) -> It
     docker_engine.images.remove(f"{name}@{python_base.digest}", force=True)
 
 
+def test_an_image_that_only_the_engine_has_runs(
+    harness: Any, images: Any, pool: Any, docker_engine: Any, tmp_path: Path
+) -> None:
+    """An image that `docker build` has just made needs no registry, by its tag and by its short name."""
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    with tarfile.open(tmp_path / "system.tar", "w") as archive:
+        archive.add(busybox, "bin/busybox")
+        for link in _links(("sh", "echo")):
+            archive.addfile(link)
+    name = f"vertex-training-test-{tmp_path.parent.name}"
+    docker_engine.api.import_image(str(tmp_path / "system.tar"), repository=name, tag="one")
+    try:
+        for uri in (f"{name}:one", f"registry.invalid/{name}:one"):
+            docker_engine.images.get(f"{name}:one").tag(uri.rpartition(":")[0], "one")
+            record = harness.run(pool(uri, command=["sh", "-c", "echo hello"]))
+            assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+            assert harness.lines(record.id, "workerpool0-0") == ["hello"]
+    finally:
+        for uri in (f"{name}:one", f"registry.invalid/{name}:one"):
+            docker_engine.images.remove(uri, force=True)
+
+
 def _links(names: tuple[str, ...]) -> list[Any]:
     links = []
     for name in names:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from .schema import Generated
+from ..schema import Generated
 
 
 class Timed(Protocol):
     """A record of the store with the times and the error of a job."""
 
     state: str
-    create_time: float | None
     start_time: float | None
     end_time: float | None
-    update_time: float | None
     error_code: int | None
     error_message: str | None
+
+    @property
+    def create_time(self) -> float | None:
+        """Seconds since 1970, like every time here."""
+        ...
+
+    @property
+    def update_time(self) -> float | None:
+        """When the record, or its job, last changed."""
+        ...
 
 
 def set_times(message: Generated, record: Timed) -> None:
