@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as current_run
@@ -15,14 +16,22 @@ from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
+from .data_step import job_variables, placeholder_values
 from .image_startup import place_arguments
 
 if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
+    from ..datasets.data_record import DataRecord
 
 
 def describe_job(
-    project: Project, args: list[str], connection: Connection, vertex: VertexAI | None, *, builder: Builder = "auto"
+    project: Project,
+    args: list[str],
+    connection: Connection,
+    vertex: VertexAI | None,
+    *,
+    builder: Builder = "auto",
+    data: Sequence[DataRecord] = (),
 ) -> JobDescription:
     """The job of this run, all but its image, which isn't built yet.
 
@@ -32,6 +41,7 @@ def describe_job(
         connection: Where the job will run.
         vertex: The block of where it will run; None for local_vertex.
         builder: The builder that the run asks for.
+        data: The run's data sets, once they are in the bucket.
 
     Raises:
         DockerError: The project's Dockerfile can't take the arguments.
@@ -44,7 +54,7 @@ def describe_job(
     has_dockerfile = (project.root / "Dockerfile").is_file()
     chosen = (settings.builder or "auto") if builder == "auto" else builder
     placed = place_arguments(settings, args, docker=has_dockerfile and chosen != "direct")
-    values = folder_values(mounted_path(output), output)
+    values = {**folder_values(mounted_path(output), output), **placeholder_values(settings, data)}
     return JobDescription(
         display_name=_display_name(settings.name, str(current_run.name), run),
         output=output,
@@ -53,6 +63,7 @@ def describe_job(
         env={
             **{name: fill(text, values) for name, text in settings.env.items()},
             **outputs_variable.encode(settings.outputs),
+            **job_variables(data),
         },
         **{
             **job.options(),

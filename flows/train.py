@@ -28,6 +28,7 @@ from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
+from .data_step import run_data_step
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import describe_job
 from .result import TrainingResult
@@ -62,6 +63,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     translate: Annotated[bool, titled("Translate conda")] = False,
     refresh: Annotated[bool, titled("Refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Size limit, MB")] = 0,
+    data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -81,6 +83,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: as the project's settings say.
+        data: Data sets beside those of the project's settings, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -94,7 +97,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         )
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
+        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -114,12 +117,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
+            records = run_data_step(steps, snapshot, connection)
             image = steps.run(push, plan, steps.run(build, plan))
             from .train_job import run_and_record
 
+            if records:
+                job = describe_job(snapshot, arguments, connection, vertex, builder=builder, data=records)
             request = job.with_image(image.reference)
-            key = [image.digest, *arguments]
-            outcome, model = run_and_record(steps, connection, request, snapshot, lock, key=key, allowed=allowed)
+            key = [image.digest, *arguments, *(record.id for record in records)]
+            outcome, model = run_and_record(
+                steps, connection, request, snapshot, lock, key=key, allowed=allowed, data=records
+            )
     return TrainingResult(
         image=image.reference,
         job=outcome.name,

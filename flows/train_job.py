@@ -6,13 +6,14 @@ Imported when that step begins: its own imports take a while, for which the firs
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run as current_run
 
 from ..core.errors import JobFailed
 from ..core.retry import backoff
+from ..datasets.data_record import DataRecord, data_facts
 from ..project.dependencies.freeze import Lock
 from ..project.git import revision
 from ..project.snapshot import Project
@@ -38,6 +39,7 @@ def run_and_record(
     *,
     key: list[str],
     allowed: int,
+    data: Sequence[DataRecord] = (),
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -49,6 +51,7 @@ def run_and_record(
         lock: The project's frozen dependencies.
         key: Parts of the job's key, besides the run: what makes the request different from others of this run.
         allowed: How many jobs may be created, from `jobs_allowed`.
+        data: The data sets that the job reads.
 
     Raises:
         JobFailed: The job ended without success.
@@ -59,7 +62,12 @@ def run_and_record(
     with turn(project.settings.name, connection, name):
         outcome = run_job(steps, connection, request, name, allowed=allowed)
         origin = Origin(
-            project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
+            project.fingerprint,
+            revision(project.root),
+            lock.digest,
+            run,
+            verified=project.settings.verify != "off",
+            data=[data_facts(each) for each in data],
         )
         return outcome, steps.run(receipt_step(connection, request.output), connection, outcome, origin)
 

@@ -42,5 +42,5 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         dockerfile=dockerfile if has_dockerfile else None,
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
-        runtime_features=("outputs",) if settings.outputs else (),
+        runtime_features=(*(("outputs",) if settings.outputs else ()), *(("data",) if settings.data else ())),
     )

@@ -42,8 +42,17 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     from ..project.local_run import verify as engine
 
     log = step_log("verify")
-    cache, listed = Home.default().cache, project.dependencies
-    report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
+    home, listed = Home.default(), project.dependencies
+    report = engine.verify(
+        project.root,
+        project.files,
+        project.settings,
+        args,
+        cache=home.cache,
+        log=log,
+        listed=listed,
+        vertex=home.vertex,
+    )
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
     create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")

@@ -29,7 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
     },
     "project/dependencies": {"core", "project/settings"},
-    "project/local_run": {"core", "runtime", "project/settings", "project/files", "project/dependencies"},
+    "project/local_run": {
+        *("core", "runtime", "local_vertex/storage", "project/settings", "project/files", "project/dependencies"),
+    },
     "project": {"core"},
     # Engine of build and push.
     "images/layers": {"core"},
@@ -69,13 +71,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
     "local_vertex": {"core"},
+    # Engine of data sets.
+    "datasets": {"core"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},
     "vertex/failure_rules": {"vertex/job_types"},
     "vertex/tracebacks": {"vertex/job_types"},
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
-    "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
+    "vertex/client": {"core", "datasets", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
     "vertex/submit": {
         "core",
@@ -92,13 +96,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prefect_private": set(),
     "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "vertex"},
-    "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
-    "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
+    "tasks": {"core", "datasets", "project", "images", "vertex", "blocks", "prefect_private"},
+    "flows": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli": {"core", "datasets", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
 }
 
-ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15

@@ -17,14 +17,15 @@ _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
 
-def no_model(settings: Settings, known: Collection[str], folder: Path, options: Options) -> VerifyError:
+def no_model(settings: Settings, known: Collection[str], folder: Path, options: Options, outputs: Path) -> VerifyError:
     """The error.
 
     Args:
         settings: The project's settings.
         known: The project's files.
-        folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
+        folder: The local run's folder: `project` is its working directory.
         options: The script's options.
+        outputs: The folder with what it saved.
     """
     stray = [path for path in files_in(folder / "project") if path not in known and "__pycache__/" not in path]
     what, step = f"{settings.title} saved no model", _NEXT
@@ -34,8 +35,8 @@ def no_model(settings: Settings, known: Collection[str], folder: Path, options: 
         lost = f" {stray[0]}{more} in its working directory would be lost in the cloud"
         what += f":{unmatched if settings.outputs else ''}{lost}"
         step = _advice(stray, options)
-    elif outputs := files_in(folder / "outputs"):
-        what += f", only {outputs[0]}"
+    elif saved := files_in(outputs):
+        what += f", only {saved[0]}"
     return VerifyError(what, where=settings.root, next_step=step)
 
 

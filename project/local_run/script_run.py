@@ -14,11 +14,12 @@ from ...core.placeholders import expand, expand_variables, fill, folder_values
 from ..files.project_file import ProjectFile
 from ..settings.notebook import read_notebook
 from ..settings.settings import Settings
-from . import failure_cause
+from . import data_links, failure_cause
 from .asked_files import AskedFiles
 from .own_place import files_in
 from .own_sources import own_sources
 from .processes import process
+from .run_storage import RunStorage, bucket_storage, folder_storage
 from .script_interpreter import Chosen
 from .script_options import Options, declared_options, help_options, may_parse_flags
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
@@ -51,6 +52,7 @@ class ScriptRun:
         chosen: The Python that runs the script.
         log: Called with each line.
         clock: Seconds, monotonic.
+        vertex: The home's folder of local_vertex, whose buckets the script gets; None gives it a folder alone.
     """
 
     def __init__(
@@ -62,23 +64,31 @@ class ScriptRun:
         chosen: Chosen,
         log: Callable[[str], None],
         clock: Callable[[], float],
+        vertex: Path | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
-        self._copy, self._outputs = folder / "project", folder / "outputs"
+        given = _machine_variables(os.environ, chosen)
+        here = vertex if settings.local_storage == "here" else None
+        self.storage: RunStorage = bucket_storage(folder, here, given) if here else folder_storage(folder)
+        self._copy, self._outputs = folder / "project", self.storage.outputs
         self._log, self._clock = log, clock
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
-        values = folder_values(str(self._outputs), str(self._outputs))
-        given = _machine_variables(os.environ, chosen)
+        self.values = {
+            **folder_values(self.storage.path, self.storage.uri),
+            **data_links.placeholders(settings.data),
+        }
         saved = {
-            **output_folders.platform_variables(str(self._outputs)),
-            **output_folders.path_variables(str(self._outputs)),
+            **output_folders.platform_variables(self.storage.uri),
+            **output_folders.path_variables(self.storage.path),
+            **data_links.variables(settings.data, settings.root),
+            **self.storage.variables,
         }
         own, self._places = redirected_variables(
-            {name: fill(text, values) for name, text in settings.env.items()}, self._outputs
+            {name: fill(text, self.values) for name, text in settings.env.items()}, self.storage
         )
         own = {name: text for name, text in own.items() if name not in saved}
         self._env = expand_variables({**given, **saved}, own)
-        self.program = [expand(fill(word, values), self._env) for word in settings.starts.words(str(chosen.path))]
+        self.program = [expand(fill(word, self.values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()
 
@@ -93,7 +103,7 @@ class ScriptRun:
     def with_small_workload(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments]:
         """Runs the script with what limits its work; once more without if it refuses that."""
         self.options = self._find_options(args)
-        smoke = smoke_arguments(self.options, self._settings, args, self._outputs, self._env)
+        smoke = smoke_arguments(self.options, self._settings, args, self.storage, self._env)
         if smoke.added:
             self._log(f"added to the arguments, for a small run: {' '.join(smoke.added)}")
         ended = self._run(smoke, smoke.all)
@@ -111,7 +121,9 @@ class ScriptRun:
         lines: list[str] = []
         first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
         command = [*self.program, *args[: min(first, 2)], "--help"]
-        ended = process.run(command, cwd=self._copy, env=self._env, timeout=_HELP_SECONDS, log=lines.append)
+        ended = process.run(
+            self.storage.command(command), cwd=self._copy, env=self._env, timeout=_HELP_SECONDS, log=lines.append
+        )
         if ended.code != 0:
             return declared
         return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
@@ -123,7 +135,7 @@ class ScriptRun:
             (place.parent if output.file else place).mkdir(parents=True, exist_ok=True)
         limited = bool(smoke.added) or self._settings.verify_args is not None
         return process.run(
-            [*self.program, *arguments],
+            self.storage.command([*self.program, *arguments]),
             cwd=self._copy,
             env=self.asked.variables(self._env),
             timeout=self._settings.verify_timeout,

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import asked_files, failure_cause
+from .data_links import link_data
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model
@@ -80,6 +81,7 @@ def verify(
     log: Callable[[str], None],
     listed: Requirements | None = None,
     clock: Callable[[], float] = time.monotonic,
+    vertex: Path | None = None,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
@@ -94,6 +96,8 @@ def verify(
         log: Called with each line that the script writes.
         listed: The project's dependency list; None reads it.
         clock: Seconds, monotonic.
+        vertex: The home's folder of local_vertex, whose buckets stand for those of the cloud; None gives the script
+            a folder alone.
 
     Raises:
         VerifyError: The script failed, exceeded its time limit, or saved no model; its output was logged.
@@ -103,14 +107,16 @@ def verify(
     root = root.resolve()
     listed = listed or read(root, settings)
     chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
-    with storage_errors(cache), _work_folder(cache / "verify") as folder:
+    with storage_errors(cache), _work_folder(cache / "verify") as folder, ExitStack() as cleanup:
         _copy(files, settings, folder / "project")
-        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock)
+        link_data(settings.data, root, folder / "project")
+        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock, vertex=vertex)
+        cleanup.callback(run.storage.remove)
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         ended, smoke = run.with_small_workload(args)
         if ended.code == 0:
-            outputs.save(folder / "outputs" / output_folders.MODEL, log)
+            outputs.save(run.storage.outputs / output_folders.MODEL, log)
         known = {file.path for file in files}
         left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
         report = _report(
@@ -189,9 +195,15 @@ def _report(
     if ended.code != 0:
         error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
         raise _with_advice(error, ended.tail)
+    if (folder / "project" / "gs:").is_dir():
+        raise VerifyError(
+            f"{settings.title} took a gs:// URI for a path and wrote to a folder named gs:, which the cloud would lose",
+            where=settings.root,
+            next_step='Write uri.replace("gs://", "/gcs/", 1), or use VERTEX_TRAINING_MODEL_DIR',
+        )
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, files, folder, run.options)
+        raise no_model(settings, files, folder, run.options, run.storage.outputs)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -200,7 +212,7 @@ def _report(
         command=(settings.starts.typed()[0], *shown),
         python=settings.python,
         model_files=model,
-        warnings=local_path_warnings(texts, folder / "outputs"),
+        warnings=local_path_warnings(texts, run.storage.outputs),
         peak_memory=ended.peak_memory,
     )
 

@@ -106,6 +106,7 @@ def document(job: CustomJob, connection: Connection, receipt: Receipt, origin: O
         },
         "flow_run": origin.flow_run or None,
         **({} if origin.verified else {"verified": False}),
+        **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,
         "files": [
             {"path": file.path, "bytes": file.size, "sha256": file.sha256, "updated": timestamp(file.updated)}

@@ -1,0 +1,102 @@
+"""The step `data`: makes sure that a run's data sets are in the job's bucket, each once, by content."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ..core.home import Home
+from ..datasets.bucket_objects import BucketObjects
+from ..datasets.bucket_source import describe_source
+from ..datasets.data_plan import check_disk, lines, shown
+from ..datasets.data_record import DataRecord, DataRecords
+from ..datasets.data_upload import upload
+from ..datasets.manifest import manifest_object, tree_object
+from ..datasets.prepare import LocalData, Prepared, check_limit, prepare
+from ..project.snapshot import Project
+from ..vertex.client.bucket_access import bucket_access
+from ..vertex.client.connection import Connection
+from .reporting.artifacts import artifact_key, optional_display
+from .reporting.step_log import step_log
+from .retry_policy import STEP
+from .step_results import step_result
+
+if TYPE_CHECKING:
+    from ..project.settings.data_settings import DataSetting
+
+
+@task(
+    name="data",
+    cache_policy=NO_CACHE,
+    result_serializer=step_result("datasets.data_record.DataRecords"),
+    **STEP,
+)
+def data(project: Project, connection: Connection) -> DataRecords:
+    """Uploads what is new of each data set; checks those that lie in a bucket already.
+
+    Raises:
+        DataError: A data set can't be read or sent, is too large, or lies in another region.
+    """
+    settings, log = project.settings, step_log("data")
+    here = [_local(each, project) for each in settings.data if each.path]
+    cache = Home.default().cache
+    prepared = [prepare(each, connection.bucket, cache) for each in here]
+    check_limit(prepared, settings.data_limit_gb)
+    check_disk(prepared, settings.job.machine.boot_disk_gb)
+    local = connection.endpoint.local
+    for line in lines(prepared, connection.bucket, connection.region, local=local):
+        log(line)
+    objects = BucketObjects(bucket_access(connection, connection.bucket))
+    sent = {each.data.name: _sent(each, objects) for each in prepared}
+    records: list[DataRecord] = []
+    for setting in settings.data:
+        if setting.path:
+            records.append(sent[setting.name])
+        else:
+            bucket = setting.uri.removeprefix("gs://").partition("/")[0]
+            source = BucketObjects(bucket_access(connection, bucket))
+            records.append(describe_source(setting.name, setting.uri, source, connection.region))
+    for record in records:
+        said = f", {record.sent_files:,} objects with {shown(record.sent_size)} sent" if record.manifest else ""
+        log(f"data: {record.name}: {record.id[:12]}, {record.files:,} files, {shown(record.size)}{said}")
+    with optional_display():
+        create_markdown_artifact(_table(records), key=artifact_key("data"), description="The data sets of the run")
+    return DataRecords(records)
+
+
+def _local(setting: DataSetting, project: Project) -> LocalData:
+    mode = setting.mode or None
+    return LocalData(setting.name, setting.path, setting.root(project.root), setting.include, mode)  # pyright: ignore[reportArgumentType]
+
+
+def _sent(prepared: Prepared, objects: BucketObjects) -> DataRecord:
+    done = upload(prepared, objects)
+    manifest = manifest_object(done.dataset, prepared.mode)
+    single = prepared.files[0].path == ""
+    tree = tree_object(done.dataset, "").removesuffix("" if single else "/file")
+    place = tree if prepared.mode == "mount" else manifest
+    return DataRecord(
+        name=prepared.data.name,
+        id=done.dataset,
+        mode=prepared.mode,
+        files=done.files,
+        size=done.size,
+        path=prepared.data.path,
+        bucket=objects.bucket,
+        manifest=manifest,
+        mounted=f"/gcs/{objects.bucket}/{place}",
+        uri=f"gs://{objects.bucket}/{place}",
+        sent_files=done.sent_objects,
+        sent_size=done.sent_bytes,
+    )
+
+
+def _table(records: list[DataRecord]) -> str:
+    rows = "\n".join(
+        f"| {each.name} | `{each.id[:12]}` | {each.files:,} | {each.size:,} | {each.mode} | `{each.uri}` |"
+        for each in records
+    )
+    return f"| data set | ID | files | bytes | mode | place |\n|---|---|---:|---:|---|---|\n{rows}\n"
