@@ -1,7 +1,8 @@
 """Placeholders such as `{model-dir}` and references such as `$(NAME)` in arguments, commands and variables.
 
-The names in `NAMES`, and `data.NAME` and `data-uri.NAME` of a data set, are placeholders; `{{model-dir}}` is the
-literal `{model-dir}`, and all other braces stay as they are. References are Vertex AI's own, with the rules of Kubernetes:
+Placeholders have the names in `NAMES`, or are `data.NAME` and `data-uri.NAME` of a data set; `{{model-dir}}` is the
+literal `{model-dir}`, and all other braces stay as they are. References are Vertex AI's own, with the
+rules of Kubernetes:
 https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 """
 

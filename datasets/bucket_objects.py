@@ -151,17 +151,23 @@ class BucketObjects:
         self._document(answer, name)
         return True
 
-    def read(self, name: str) -> bytes | None:
-        """An object's bytes; None when there is none.
+    def read(self, name: str, first: int = 0, last: int = -1) -> bytes | None:
+        """An object's bytes, or a range of them; None when there is none.
+
+        Args:
+            name: The object's name.
+            first: The first byte.
+            last: The last byte; -1 for the object's end.
 
         Raises:
             DataError: The service refused.
         """
         path = f"storage/v1/b/{quote(self.bucket, safe='')}/o/{quote(name, safe='')}"
-        answer = retry(lambda: self._request("GET", path, {"alt": "media"}))
+        span = {"Range": f"bytes={first}-{last if last >= 0 else ''}"} if first or last >= 0 else {}
+        answer = retry(lambda: self._request("GET", path, {"alt": "media"}, headers=span))
         if answer.status == 404:
             return None
-        if answer.status != 200:
+        if answer.status not in {200, 206}:
             raise self._refused(answer, name)
         return answer.data
 
@@ -177,14 +183,17 @@ class BucketObjects:
         if answer.status not in {200, 204, 404, 412}:
             raise self._refused(answer, name)
 
-    def list(self, prefix: str) -> Iterator[RemoteObject]:
-        """All objects whose names begin with `prefix`, in order.
+    def list(self, prefix: str, glob: str = "") -> Iterator[RemoteObject]:
+        """All objects whose names begin with `prefix` and match `glob`, in order.
 
         Raises:
             DataError: The bucket doesn't exist, or the service refused.
         """
         path = f"storage/v1/b/{quote(self.bucket, safe='')}/o"
-        query = {"prefix": prefix, "fields": "items(name,size,generation,updated),nextPageToken", "maxResults": "1000"}
+        fields = "items(name,size,generation,updated),nextPageToken"
+        query = {"prefix": prefix, "fields": fields, "maxResults": "1000"}
+        if glob:
+            query["matchGlob"] = glob
         while True:
             page = self._document(retry(lambda: self._request("GET", path, query)), prefix)
             for item in page.get("items", ()):
@@ -213,9 +222,17 @@ class BucketObjects:
         return json.loads(answer.data)
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        headers = {"Content-Type": "application/json" if body == b"{}" else "application/octet-stream"}
+        headers = {
+            **(headers or {}),
+            "Content-Type": "application/json" if body == b"{}" else "application/octet-stream",
+        }
         if self._access.token:
             headers["Authorization"] = f"Bearer {self._access.token()}"
         try:

@@ -72,7 +72,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "local_vertex": {"core"},
     # Engine of data sets.
-    "datasets": {"core"},
+    "datasets": {"core", "runtime"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},

@@ -117,7 +117,7 @@ def _missing_in_bucket(path: str) -> tuple[str, str]:
         )
     return (
         f"it opens {path}, which is not in the buckets of this machine",
-        'Put a part of the data there with a client of Cloud Storage, or set verify = "off" under [tool.vertex-training]',
+        'Put a part of the data there as the cloud has it, or set verify = "off" under [tool.vertex-training]',
     )
 
 

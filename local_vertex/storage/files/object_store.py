@@ -1,8 +1,8 @@
 """The objects of all buckets as files: found, read, replaced and deleted, with generations and preconditions.
 
 Every plain file in a bucket's folder is an object, whoever wrote it. A write first goes to a file outside of the
-bucket, with its attributes. Then the name is linked to it, or it is renamed over the earlier object: a reader sees the old
-object or the new one, and a kill leaves nothing half there.
+bucket, with its attributes. Then the name is linked to it, or it is renamed over the earlier object: a reader sees the
+old object or the new one, and a kill leaves nothing half there.
 """
 
 from __future__ import annotations

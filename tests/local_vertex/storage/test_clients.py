@@ -1,9 +1,10 @@
-"""The clients that people use with Cloud Storage pass one suite: Google's, gcsfs, fsspec with pandas, Arrow, plain HTTP."""
+"""The clients that people use with Cloud Storage pass one suite: Google's, gcsfs, fsspec, Arrow, plain HTTP."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import pytest
 
@@ -139,7 +140,9 @@ class HttpClient:
         return self.storage.read(name)
 
     def read_range(self, name: str, first: int, length: int) -> bytes:
-        status, _, body = self.storage.raw("GET", f"b/{name}", headers={"Range": f"bytes={first}-{first + length - 1}"})
+        status, _, body = self.storage.raw(
+            "GET", f"b/{quote(name)}", headers={"Range": f"bytes={first}-{first + length - 1}"}
+        )
         assert status == 206
         return body
 
@@ -150,8 +153,6 @@ class HttpClient:
         return self.storage.raw("HEAD", f"b/{name}")[0] == 200
 
     def copy(self, name: str, target: str) -> None:
-        from urllib.parse import quote
-
         path = f"b/b/o/{quote(name, safe='')}/rewriteTo/b/b/o/{quote(target, safe='')}"
         assert self.storage.call("POST", path)[1]["done"]
 
