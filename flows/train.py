@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +23,8 @@ from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import step_result
+from ..tasks.verify import ImageInEngine, verify_image
+from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
 from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
@@ -30,6 +32,7 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .data_step import run_data_step
 from .form import Picker, RunMachine, titled, with_choices
+from .image_startup import place_arguments
 from .job_request import describe_job
 from .result import TrainingResult
 from .run_name import name_run
@@ -78,7 +81,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         git_token: A Secret block with the access token of a private repository.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
-            off sends it without a local run; auto: as the project's settings say.
+            image in the image of its own Dockerfile, off sends it without a local run; auto: as the project's
+            settings say.
         freeze: Which list of dependencies is used; auto: as the project's settings say, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
@@ -118,7 +122,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
             records = run_data_step(steps, snapshot, connection)
-            image = steps.run(push, plan, steps.run(build, plan))
+            built = steps.run(build, plan)
+            if snapshot.settings.verify == "image":
+                place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
+                check = verify_image.with_options(refresh_cache=refresh)
+                steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
+            image = steps.run(push, plan, built)
             from .train_job import run_and_record
 
             if records:
@@ -151,7 +160,8 @@ def check_places(connection: "Connection", host: str) -> None:
 def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> "Lock":
     """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
     if project.settings.verify == "off":
-        step_log("verify")('left out, as verify = "off" says: a mistake in the script shows only in the job')
+        leave_out_verify()
+    if project.settings.verify in {"off", "image"}:
         return steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
     locked = project.settings.verify == "locked"
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None

@@ -69,7 +69,7 @@ def run_and_record(
             verified=project.settings.verify != "off",
             data=[data_facts(each) for each in data],
         )
-        return outcome, steps.run(receipt_step(connection, request.output), connection, outcome, origin)
+        return outcome, steps.run(receipt_step(connection, request), connection, outcome, origin)
 
 
 def run_job(

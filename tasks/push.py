@@ -71,4 +71,4 @@ def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Hom
 
     python = find_python(engine, image.digest, " and ".join(features))
     log(f"adding the runtime, for {' and '.join(features)}")
-    return add_runtime(pushed, plan.target, python, plan.tags)
+    return add_runtime(pushed, plan.target, python, plan.tags, plan.request.command)

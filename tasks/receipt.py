@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
-from ..vertex.job_types import Origin, Outcome, Receipt
-from ..vertex.receipt.receipt_document import record_model
+from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
+from ..vertex.receipt.receipt_document import named_places, record_model
 from .reporting.artifacts import artifact_key, copyable, optional_display
 from .reporting.events import model_event
 from .reporting.step_log import step_log
@@ -47,14 +47,17 @@ receipt = task(check_model, **_OPTIONS)
 """The step for models in folders of this machine."""
 
 
-def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
+def receipt_step(connection: Connection, request: JobRequest) -> Task[..., Receipt]:
     """The step for a job's output; it also registers a model in a bucket as a Prefect asset.
+
+    The asset's key is the place that the arguments or variables name for the model, else the job's own folder.
 
     Args:
         connection: Where the job ran.
-        output: The job's `gs://BUCKET/PREFIX`.
+        request: The job.
     """
-    uri = model_folder(output)
+    named = named_places([*request.command, *request.args], request.env, request.output)
+    uri = next((place.folder for place in named if place.name), model_folder(request.output))
     if connection.models.location(uri) != uri:
         return receipt
     try:

@@ -39,10 +39,11 @@ def run(
         ),
     ] = "auto",
     verify: Annotated[
-        Literal["auto", "here", "locked", "off"],
+        Literal["auto", "here", "locked", "image", "off"],
         Parameter(
             help="Which Python the local run uses: here is your own; locked is a clean environment with the frozen "
-            "dependencies; off leaves the local run out; auto: as the project's settings say."
+            "dependencies; image is that of the project's Dockerfile; off leaves the local run out; auto: as the "
+            "project's settings say."
         ),
     ] = "auto",
     freeze: Annotated[

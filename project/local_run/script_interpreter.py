@@ -36,6 +36,10 @@ class Chosen:
         return self.title == CLEAN
 
 
+IMAGE = Chosen(Path("python"), "the project's image")
+"""Stands for the Python in the image of the project's own Dockerfile."""
+
+
 def choose_interpreter(
     root: Path, settings: Settings, listed: Requirements, *, cache: Path, log: Callable[[str], None]
 ) -> Chosen:

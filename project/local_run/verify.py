@@ -25,11 +25,11 @@ from . import asked_files, failure_cause
 from .data_links import link_data
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
-from .own_place import no_model
+from .own_place import no_model, written_in
 from .processes import process
-from .script_interpreter import Chosen, choose_interpreter
+from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
-from .script_run import ScriptRun
+from .script_run import InImage, ScriptRun
 from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
 
@@ -55,6 +55,7 @@ class VerifyReport:
         warnings: What worked here and will fail in the cloud; one line each.
         peak_memory: Peak memory of the script and its child processes, in bytes; None if it can't be measured.
         interpreter: The Python that ran it: the path of the user's own, or "a clean environment".
+        written: What the script wrote in its working directory; an empty folder ends in "/".
     """
 
     seconds: float
@@ -64,6 +65,7 @@ class VerifyReport:
     warnings: tuple[str, ...] = ()
     peak_memory: int | None = None
     interpreter: str = ""
+    written: tuple[str, ...] = ()
 
     @property
     def memory(self) -> str:
@@ -81,6 +83,7 @@ def verify(
     log: Callable[[str], None],
     listed: Requirements | None = None,
     clock: Callable[[], float] = time.monotonic,
+    in_image: InImage | None = None,
     vertex: Path | None = None,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
@@ -98,6 +101,7 @@ def verify(
         clock: Seconds, monotonic.
         vertex: The home's folder of local_vertex, whose buckets stand for those of the cloud; None gives the script
             a folder alone.
+        in_image: Runs the project's image in place of the script.
 
     Raises:
         VerifyError: The script failed, exceeded its time limit, or saved no model; its output was logged.
@@ -106,21 +110,50 @@ def verify(
     """
     root = root.resolve()
     listed = listed or read(root, settings)
-    chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
+    chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder, ExitStack() as cleanup:
-        _copy(files, settings, folder / "project")
+        copied = () if in_image else files  # an image has its own
+        _copy(copied, settings, folder / "project")
         link_data(settings.data, root, folder / "project")
-        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock, vertex=vertex)
+        run = ScriptRun(
+            settings,
+            files=files,
+            folder=folder,
+            chosen=chosen,
+            log=log,
+            clock=clock,
+            in_image=in_image,
+            vertex=vertex,
+        )
         cleanup.callback(run.storage.remove)
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
+        started = time.time()
         ended, smoke = run.with_small_workload(args)
         if ended.code == 0:
             outputs.save(run.storage.outputs / output_folders.MODEL, log)
         known = {file.path for file in files}
+        written = written_in(
+            folder / "project",
+            {
+                *(file.path for file in copied),
+                *(f"{name}/" for name in settings.directories),
+                *(each.path for each in settings.data),
+            },
+            started,
+        )
         left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
         report = _report(
-            run, ended, smoke, settings, files=known, folder=folder, chosen=chosen, method=listed.method, asked=left_out
+            run,
+            ended,
+            smoke,
+            settings,
+            files=known,
+            folder=folder,
+            chosen=chosen,
+            method=listed.method,
+            asked=left_out,
+            written=written,
         )
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
         report = replace(report, interpreter=chosen.title, warnings=warnings)
@@ -183,6 +216,7 @@ def _report(
     chosen: Chosen,
     method: str,
     asked: Collection[str],
+    written: tuple[str, ...],
 ) -> VerifyReport:
     """The report of a run that succeeded.
 
@@ -203,7 +237,7 @@ def _report(
         )
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, files, folder, run.options, run.storage.outputs)
+        raise no_model(settings, written, run.storage.outputs, run.options, smoke.added)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -214,6 +248,7 @@ def _report(
         model_files=model,
         warnings=local_path_warnings(texts, run.storage.outputs),
         peak_memory=ended.peak_memory,
+        written=written,
     )
 
 

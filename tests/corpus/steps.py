@@ -26,6 +26,7 @@ from prefect_vertex_training.project.dependencies.freeze import Lock, freeze
 from prefect_vertex_training.project.local_run.verify import verify
 from prefect_vertex_training.project.snapshot import Project
 from prefect_vertex_training.tasks.image_plan import ImagePlan, plan_image
+from prefect_vertex_training.tasks.verify import unwritable
 
 Log = Callable[[str], None]
 _BUCKET = "corpus"
@@ -71,6 +72,8 @@ def verified(project: Project, args: Sequence[str], home: Home, log: Log) -> Ver
         return Verified(off=True)
     arguments = [*project.settings.args, *args]
     report = verify(project.root, project.files, project.settings, arguments, cache=home.cache, log=log)
+    if warning := unwritable(project, report.written):
+        log(f"warning: {warning}")
     return Verified(report.model_files, " ".join(report.command))
 
 

@@ -6,7 +6,7 @@ It holds nothing that differs between two attempts at writing it, so a retry wri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -56,12 +56,22 @@ def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
 
 
 def _other_places(job: CustomJob) -> list[LiteralOutput]:
-    """Outputs in a bucket that the job's arguments or variables name, the likeliest place of the model first."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
-    words = [*primary.command, *primary.args]
-    named = [*literal_outputs(words), *variable_outputs({item.name: item.value for item in primary.env})]
-    folder = f"{job.job_spec.base_output_directory.output_uri_prefix.rstrip('/')}/"
-    found = [*likeliest_first(named), *bare_addresses(words)]
+    variables = {item.name: item.value for item in primary.env}
+    output = job.job_spec.base_output_directory.output_uri_prefix
+    return named_places([*primary.command, *primary.args], variables, output)
+
+
+def named_places(words: Sequence[str], variables: Mapping[str, str], output: str) -> list[LiteralOutput]:
+    """Outputs in a bucket that a job's arguments or variables name, the likeliest place of the model first.
+
+    Args:
+        words: The job's command and arguments.
+        variables: Its variables.
+        output: Its own output, whose folders are left out.
+    """
+    folder = f"{output.rstrip('/')}/"
+    found = [*likeliest_first([*literal_outputs(words), *variable_outputs(variables)]), *bare_addresses(words)]
     return [place for place in found if not f"{place.folder}/".startswith(folder)]
 
 

@@ -68,7 +68,7 @@ class Storage:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of local_vertex for one server. It is a process of its own: Arrow holds the GIL while it waits for an answer."""
+    """The folder of local_vertex for one server, a process of its own: Arrow holds the GIL while it waits."""
     folder = tmp_path_factory.mktemp("storage") / "vertex"
     storage_service.ensure_running(folder)
     yield folder

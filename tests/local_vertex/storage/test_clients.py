@@ -1,4 +1,4 @@
-"""The clients that people use with Cloud Storage pass one suite: Google's, gcsfs, fsspec, Arrow, plain HTTP."""
+"""Clients that people use with Cloud Storage pass one suite: Google's, gcsfs, fsspec with pandas, Arrow, HTTP."""
 
 from __future__ import annotations
 
