@@ -198,10 +198,10 @@ class _Copy:
         self._facts = facts
         self._index = prepared.index
         self._sent = sent
-        self._again: set[int] = set()
 
     def run(self) -> Manifest:
         """Sends what is new; returns the manifest."""
+        self._find_by_content()
         self._unpack_rarely_used()
         with _Pool(_THREADS, 2 * _THREADS) as pool:
             done: set[str] = set()
@@ -216,6 +216,13 @@ class _Copy:
                 pool.send(self._sent.put, PACKS + sha, pack)
         return self._manifest()
 
+    def _find_by_content(self) -> None:
+        """What the bucket has under another name, or of a file that was only touched, is not sent again."""
+        stored = {known[3]: known for known in self._index.files.values() if known[4] != -2}
+        for known in self._facts:
+            if known[4] == -2 and (found := stored.get(known[3])):
+                known[4], known[5] = found[4], found[5]
+
     def _unpack_rarely_used(self) -> None:
         """Marks files for new packs whose packs are mostly unused, or small and many."""
         live = [0] * len(self._index.packs)
@@ -229,18 +236,13 @@ class _Copy:
         again = {i for i, (_, size) in enumerate(packs) if live[i] < size * _LIVE}
         if len(small) > _MANY_PACKS:
             again |= small
-        self._again = again
         for known in self._facts:
             if known[4] in again:
                 known[4] = -2
 
     def _new_packs(self) -> Iterator[tuple[str, bytes]]:
         pack, members = bytearray(), list[Known]()
-        # Content that another file has, or had under another name, is not sent again.
-        before = [known for known in self._index.files.values() if known[4] not in self._again]
-        places: dict[str, tuple[int, int]] = {
-            known[3]: (known[4], known[5]) for known in (*before, *self._facts) if known[4] >= 0
-        }
+        places: dict[str, tuple[int, int]] = {known[3]: (known[4], known[5]) for known in self._facts if known[4] >= 0}
         for file, known in zip(self._files, self._facts, strict=True):
             if known[4] != -2:
                 continue
