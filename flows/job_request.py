@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as current_run
 
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
-from ..core.placeholders import fill, fill_all, folder_values
+from ..core.placeholders import data_values, fill, fill_all, folder_values
 from ..images.plan import Builder
+from ..project.settings.settings import Settings
 from ..project.snapshot import Project
-from ..runtime import outputs_variable
+from ..runtime import data_variable, outputs_variable
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
-from .data_step import job_variables, placeholder_values
 from .image_startup import place_arguments
 
 if TYPE_CHECKING:
@@ -81,3 +81,24 @@ def _display_name(project: str, run_name: str, run: str) -> str:
     end = f" {run[:8]}"
     name = run_name if run_name.startswith(project) else f"{project} {run_name}"
     return name[: DISPLAY_NAME_LIMIT - len(end)] + end
+
+
+def placeholder_values(settings: Settings, records: Sequence[DataRecord] = ()) -> dict[str, str]:
+    """The values of `{data.NAME}` and `{data-uri.NAME}`.
+
+    Args:
+        settings: The project's settings.
+        records: From the step `data`; before it, the URIs of data that is uploaded are not known.
+    """
+    paths = {each.name: each.path or mounted_path(each.uri) for each in settings.data}
+    uris = {each.name: each.uri for each in settings.data}
+    return data_values(paths, {**uris, **{record.name: record.uri for record in records}})
+
+
+def job_variables(records: Sequence[DataRecord]) -> Mapping[str, str]:
+    """The variable that tells the runtime of the job's data sets."""
+    sets = [
+        data_variable.DataSet(each.name, each.path, each.mode, each.bucket, each.manifest, each.mounted, each.uri)
+        for each in records
+    ]
+    return data_variable.encode(sets)

@@ -30,7 +30,6 @@ from ..vertex.spec.request_limits import check_description
 from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
-from .data_step import run_data_step
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
 from .job_request import describe_job
@@ -41,6 +40,7 @@ from .stop_hook import stop_job
 from .summary_page import run_page
 
 if TYPE_CHECKING:
+    from ..datasets.data_record import DataRecord
     from ..project.dependencies.freeze import Lock
     from ..vertex.client.connection import Connection
 
@@ -121,7 +121,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
-            records = run_data_step(steps, snapshot, connection)
+            records = data_in_bucket(steps, snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
                 place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
@@ -146,6 +146,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         files=[asdict(file) for file in model.files],
         steps=steps.reports,
     )
+
+
+def data_in_bucket(steps: Steps, project: Project, connection: "Connection") -> "list[DataRecord]":
+    """Runs the step `data`, if the project has data sets."""
+    if not project.settings.data:
+        return []
+    from ..tasks.data import data as data_step
+
+    return steps.run(data_step, project, connection).sets
 
 
 def check_places(connection: "Connection", host: str) -> None:

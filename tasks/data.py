@@ -49,7 +49,7 @@ def data(project: Project, connection: Connection) -> DataRecords:
     local = connection.endpoint.local
     for line in lines(prepared, connection.bucket, connection.region, local=local):
         log(line)
-    objects = BucketObjects(bucket_access(connection, connection.bucket))
+    objects = open_bucket(connection)
     sent = {each.data.name: _sent(each, objects) for each in prepared}
     records: list[DataRecord] = []
     for setting in settings.data:
@@ -65,6 +65,16 @@ def data(project: Project, connection: Connection) -> DataRecords:
     with optional_display():
         create_markdown_artifact(_table(records), key=artifact_key("data"), description="The data sets of the run")
     return DataRecords(records)
+
+
+def open_bucket(connection: Connection) -> BucketObjects:
+    """The bucket of a connection's jobs.
+
+    Raises:
+        LocalServiceError: The storage server can't be started.
+        VertexError: There are no credentials.
+    """
+    return BucketObjects(bucket_access(connection, connection.bucket))
 
 
 def _local(setting: DataSetting, project: Project) -> LocalData:

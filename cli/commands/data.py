@@ -113,12 +113,10 @@ def prune(
 def _bucket(vertex: str | None) -> Iterator[BucketObjects]:
     """The bucket of a VertexAI block, or of local_vertex."""
     with prefect_session():
-        from ...datasets.bucket_objects import BucketObjects
         from ...flows.block_parameters import connect
-        from ...vertex.client.bucket_access import bucket_access
+        from ...tasks.data import open_bucket
 
-        connection = connect(load_vertex(vertex))
-        yield BucketObjects(bucket_access(connection, connection.bucket))
+        yield open_bucket(connect(load_vertex(vertex)))
 
 
 def _plain(found: StoredData, manifest: Any) -> dict[str, Any]:  # noqa: ANN401 - its module is imported late

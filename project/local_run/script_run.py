@@ -14,12 +14,13 @@ from ...core.placeholders import expand, expand_variables, fill, folder_values
 from ..files.project_file import ProjectFile
 from ..settings.notebook import read_notebook
 from ..settings.settings import Settings
-from . import data_links, failure_cause
+from . import failure_cause
 from .asked_files import AskedFiles
 from .own_place import files_in
 from .own_sources import own_sources
+from .places import data_links
+from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
-from .run_storage import RunStorage, bucket_storage, folder_storage
 from .script_interpreter import Chosen
 from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments

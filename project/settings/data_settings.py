@@ -75,6 +75,13 @@ def flagged(words: Iterable[str]) -> tuple[DataSetting, ...]:
     return tuple(found)
 
 
+def proposed_name(path: str) -> str:
+    """A name for a data set that lies there: "images" for "raw/images/"."""
+    last = path.rstrip("/").rpartition("/")[2].partition(".")[0]
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", last).strip("-")[:40]
+    return name if name[:1].isalpha() else f"data-{name}".rstrip("-")
+
+
 def _data_set(name: str, item: object) -> DataSetting:
     values: Mapping[str, Any] = item if isinstance(item, dict) else {"path": item}
     if not _NAME.fullmatch(name) or values.keys() - _KEYS:

@@ -89,6 +89,7 @@ def test_data_of_a_run_alone_and_read_through_gcs(home: Any, data_project: Path)
 
 def test_missing_data_stops_the_run_with_one_line(home: Any, data_project: Path) -> None:
     """It names the data set and the path."""
+    (data_project / "data").unlink()
     (data_project / "pyproject.toml").write_text('[tool.vertex-training]\nverify = "off"\ndata = { train = "gone" }\n')
 
     with pytest.raises(DataError, match="the data set train can't be read: no such file or directory") as caught:

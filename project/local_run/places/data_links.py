@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...core.output_folders import mounted_path
-from ...core.placeholders import data_values
-from ...runtime.data_variable import path_variable
-from ..settings.data_settings import DataSetting
+from ....core.output_folders import mounted_path
+from ....core.placeholders import data_values
+from ....runtime.data_variable import path_variable
+from ...settings.data_settings import DataSetting
 
 
 def link_data(data: Iterable[DataSetting], root: Path, copy: Path) -> None:

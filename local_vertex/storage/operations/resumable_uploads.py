@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ....core.atomic_files import write_atomic
-from ..files.checksums import Checksums
-from ..files.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from ..http.http_messages import Request, StorageApiError
+from ..objects.checksums import Checksums
+from ..objects.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from .received_bytes import check_hashes, receive, wanted_hashes
 
 _ID = re.compile(r"[A-Za-z0-9_-]{20,80}")

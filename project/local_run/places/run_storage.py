@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.bucket_mount.mounted_command import can_mount, mounted_command
-from ...local_vertex.storage import storage_service
-from ...local_vertex.storage.client_environment import make_credentials, storage_variables, without_proxy
+from ....core.bucket_mount.mounted_command import can_mount, mounted_command
+from ....local_vertex.storage import storage_service
+from ....local_vertex.storage.client_environment import make_credentials, storage_variables, without_proxy
 
 _BUCKET = "local-run"
 _NAMED = re.compile(r"gs://([a-z0-9][a-z0-9._-]*[a-z0-9])")
