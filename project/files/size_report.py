@@ -45,7 +45,8 @@ class SizeReport:
             what = f"{item.files:,} data files" if item.path.endswith("/") else "data"
             yield (
                 f"left out: {item.path}, {megabytes(item.size)} of {what}; the job won't have them."
-                f' To send them as a data set: {proposed_name(item.path)} = "{item.path}" under [tool.vertex-training.data];'
+                f' To send them as a data set: {proposed_name(item.path)} = "{item.path}"'
+                " under [tool.vertex-training.data];"
                 f' into the image: include = ["/{item.path}"] under [tool.vertex-training]'
             )
 

@@ -95,3 +95,21 @@ def test_missing_data_stops_the_run_with_one_line(home: Any, data_project: Path)
     with pytest.raises(DataError, match="the data set train can't be read: no such file or directory") as caught:
         train(data_project)
     assert str(data_project / "gone") in str(caught.value)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("mode", ["copy", "mount"])
+def test_a_container_has_the_data_although_it_has_not_the_folder(
+    home: Any, data_project: Path, docker_base: str, mode: str
+) -> None:
+    """A project with its own Dockerfile: the data is not in the image, and is where the script opens it."""
+    text = f'FROM {docker_base}\nWORKDIR /app\nCOPY . .\nENTRYPOINT ["python3", "train.py"]\n'
+    (data_project / "Dockerfile").write_text(text)
+    (data_project / "pyproject.toml").write_text(
+        f'[tool.vertex-training]\nverify = "off"\ndata = {{ train = {{ path = "data", mode = "{mode}" }} }}\n'
+    )
+    result = train(data_project)
+
+    assert model(result)["names"] == sorted(model(result)["names"])
+    assert len(model(result)["names"]) == 42
+    assert model(result)["variable"] == "/app/data"

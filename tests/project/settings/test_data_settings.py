@@ -46,7 +46,7 @@ def test_a_path_a_table_and_a_bucket(tmp_path: Path) -> None:
 )
 def test_what_is_no_data_set_stops_the_run(tmp_path: Path, table: str) -> None:
     """The line of the settings is named."""
-    with pytest.raises(ProjectError, match="data in .* must be a table of data sets"):
+    with pytest.raises(ProjectError, match=r"data in .* must be a table of data sets"):
         load(project(tmp_path, table))
 
 
