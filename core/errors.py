@@ -17,6 +17,7 @@
     |   `-- ModelMissing        the job succeeded and left no model
     |-- DataError               a data set: its files here, or its objects in the bucket
     |-- LocalServiceError       local_vertex could not start, or stopped
+    |-- PrefectServerError      the Prefect server can't be started, or gives no answer
     |-- ResultError             transient: a kept step result that can't be used
     `-- StorageError            this machine's disk: full, read-only
 
@@ -192,6 +193,10 @@ class DataError(TrainingError):
 
 class LocalServiceError(TrainingError):
     """local_vertex could not be started, or stopped during a call."""
+
+
+class PrefectServerError(TrainingError):
+    """The Prefect server can't be started, gives no answer, or refuses the login."""
 
 
 class ResultError(TrainingError):

@@ -12,7 +12,6 @@ from prefect import flow
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
-from ..core.errors import ProjectError
 from ..core.home import Home
 from ..images.plan import Builder
 from ..project.settings.settings import Freeze, Verify
@@ -26,13 +25,12 @@ from ..tasks.step_results import step_result
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
-from ..vertex.spec.request_limits import check_description
-from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import describe_job
+from .job_request import current_run_name, describe_job
+from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .step_runner import Steps
@@ -60,13 +58,13 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     ref: Annotated[str, titled("Git: branch, tag or commit")] = "",
     subfolder: Annotated[str, titled("Git: subfolder")] = "",
     git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
-    builder: Annotated[Builder, titled("Builder")] = "auto",
-    verify: Annotated[Literal["auto", Verify], titled("Verify")] = "auto",
-    freeze: Annotated[Freeze, titled("Freeze")] = "auto",
-    translate: Annotated[bool, titled("Translate conda")] = False,
-    refresh: Annotated[bool, titled("Refresh")] = False,
-    size_limit_mb: Annotated[float, Field(ge=0), titled("Size limit, MB")] = 0,
+    builder: Annotated[Builder, titled("Image: builder")] = "auto",
+    freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
+    translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
     data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
+    refresh: Annotated[bool, titled("Checks: refresh")] = False,
+    size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -80,40 +78,36 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
-        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
-            image in the image of its own Dockerfile, off sends it without a local run; auto: as the project's
-            settings say.
-        freeze: Which list of dependencies is used; auto: as the project's settings say, else what is there.
+        freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
+            image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
-        size_limit_mb: Size limit of the project's files in megabytes; 0: as the project's settings say.
-        data: Data sets beside those of the project's settings, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home = Home.default()
-    if vertex and not registry:
-        raise ProjectError(
-            "a job in the cloud can't reach an image on this machine",
-            where="registry",
-            next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
-        )
+    refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
-        arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
-        job = describe_job(snapshot, arguments, connection, vertex, builder=builder)
-        # An impossible job is refused before anything is built.
-        check_description(job, region=connection.region, local=vertex is None)
+        place = Place(connection.region, connection.bucket, vertex)
+        planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
+        for warning in planned.warnings:
+            step_log("machine")(f"warning: {warning}")
+        if planned.cost:
+            step_log("cost")(str(planned.cost))
+        arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
-        allowed = jobs_allowed(job, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
@@ -130,12 +124,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image = steps.run(push, plan, built)
             from .train_job import run_and_record
 
+            job = planned.job
             if records:
-                job = describe_job(snapshot, arguments, connection, vertex, builder=builder, data=records)
+                run = current_run_name()
+                job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
             request = job.with_image(image.reference)
             key = [image.digest, *arguments, *(record.id for record in records)]
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=allowed, data=records
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
             )
     return TrainingResult(
         image=image.reference,
