@@ -17,6 +17,8 @@ GOOGLE = "https://storage.googleapis.com"
 _TIMEOUT = urllib3.Timeout(connect=20, read=120)
 _SMALL = 1 << 20
 """Bytes up to which an object is sent in one request. A larger one is sent only after the service agreed to take it."""
+_BLOCK = 1 << 20
+"""Bytes that are read from a file and sent at a time."""
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
@@ -56,7 +58,9 @@ class BucketObjects:
     def __init__(self, access: BucketAccess, threads: int = 8) -> None:
         self.bucket = access.bucket
         self._access = access
-        self._pool = urllib3.PoolManager(maxsize=threads, block=False, retries=False, timeout=_TIMEOUT)
+        self._pool = urllib3.PoolManager(
+            maxsize=threads, block=False, retries=False, timeout=_TIMEOUT, blocksize=_BLOCK
+        )
 
     def put_new(self, name: str, data: bytes | Callable[[], BinaryIO], size: int) -> bool:
         """Writes an object unless there is one of that name; returns whether it was written.

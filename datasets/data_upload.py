@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -137,23 +138,24 @@ class _Unchanged:
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
+        self._position = 0
         self._opened = Path(file.location).open("rb", buffering=0)  # noqa: SIM115 - closed by `close`
 
     def read(self, size: int = -1) -> bytes:
         piece = self._opened.read(size)
-        if not piece or self._opened.tell() >= self._file.size:
-            import os
-
+        self._position += len(piece)
+        if not piece or self._position >= self._file.size:
             status = os.fstat(self._opened.fileno())
             if (status.st_size, status.st_mtime_ns) != (self._file.size, self._file.changed):
                 raise changed(self._file)
         return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._opened.seek(offset, whence)
+        self._position = self._opened.seek(offset, whence)
+        return self._position
 
     def tell(self) -> int:
-        return self._opened.tell()
+        return self._position
 
     def close(self) -> None:
         self._opened.close()

@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/storage/http": set(),
     "local_vertex/storage/objects": {"core", "local_vertex/storage/http"},
-    "local_vertex/storage/operations": {"core", "local_vertex/storage/http", "local_vertex/storage/objects"},
+    "local_vertex/storage/served": {"core", "local_vertex/storage/http", "local_vertex/storage/objects"},
     "local_vertex/storage": {"core"},
     "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint", "local_vertex/storage"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},

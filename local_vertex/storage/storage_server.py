@@ -16,8 +16,8 @@ from .http.http_messages import Answer, Request, StorageApiError, json_answer
 from .http.http_server import HttpServer
 from .objects.bucket_store import BucketStore
 from .objects.object_store import ObjectStore
-from .operations.resumable_uploads import remove_leftovers
-from .operations.routes import Routes
+from .served.resumable_uploads import remove_leftovers
+from .served.routes import Routes
 
 _IDLE_SECONDS = 4 * 3600.0
 _CHECK_SECONDS = 30.0
