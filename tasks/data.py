@@ -11,11 +11,13 @@ from prefect.cache_policies import NO_CACHE
 from ..core.home import Home
 from ..datasets.bucket_objects import BucketObjects
 from ..datasets.bucket_source import describe_source
+from ..datasets.data_files import DataFile
 from ..datasets.data_plan import check_disk, lines, shown
 from ..datasets.data_record import DataRecord, DataRecords
 from ..datasets.data_upload import upload
 from ..datasets.manifest import manifest_object, tree_object
 from ..datasets.prepare import LocalData, Prepared, check_limit, prepare
+from ..project.secret_policy import refuse_secrets_in_data
 from ..project.snapshot import Project
 from ..vertex.client.bucket_access import bucket_access
 from ..vertex.client.connection import Connection
@@ -44,6 +46,8 @@ def data(project: Project, connection: Connection) -> DataRecords:
     here = [_local(each, project) for each in settings.data if each.path]
     cache = Home.default().cache
     prepared = [prepare(each, connection.bucket, cache) for each in here]
+    for each in prepared:
+        _refuse_secrets(each, project)
     check_limit(prepared, settings.data_limit_gb)
     check_disk(prepared, settings.job.machine.boot_disk_gb)
     local = connection.endpoint.local
@@ -80,6 +84,13 @@ def open_bucket(connection: Connection) -> BucketObjects:
 def _local(setting: DataSetting, project: Project) -> LocalData:
     mode = setting.mode or None
     return LocalData(setting.name, setting.path, setting.root(project.root), setting.include, mode)  # pyright: ignore[reportArgumentType]
+
+
+def _refuse_secrets(prepared: Prepared, project: Project) -> None:
+    def located(files: list[DataFile]) -> dict[str, str]:
+        return {f"{prepared.data.path}/{file.path}".rstrip("/"): file.location for file in files}
+
+    refuse_secrets_in_data(located(prepared.files), located(prepared.new), project.settings, cache=Home.default().cache)
 
 
 def _sent(prepared: Prepared, objects: BucketObjects) -> DataRecord:

@@ -180,6 +180,8 @@ def request_key(root: Path, settings: Settings, args: Sequence[str], listed: Req
     interpreter = None if settings.verify == "locked" else users_interpreter(root, settings, listed)[0]
     facts = [freeze_key(root, settings, listed), interpreter.signature() if interpreter else "", workload]
     facts += [settings.verify_args, settings.model_dir_argument]
+    if settings.data:
+        facts.append([[each.name, each.path, each.uri] for each in settings.data])
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

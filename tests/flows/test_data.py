@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect_vertex_training.core.errors import DataError
+from prefect_vertex_training.core.errors import DataError, ProjectError
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.runtime.data_variable import path_variable
 
@@ -85,6 +85,18 @@ def test_data_of_a_run_alone_and_read_through_gcs(home: Any, data_project: Path)
     assert len(model(result)["names"]) == 42
     assert {each["name"] for each in json.loads(Path(result.receipt).read_text())["data"]} == {"train", "more"}
     assert path_variable("a-b") == "VERTEX_TRAINING_DATA_A_B"
+
+
+@pytest.mark.parametrize(("name", "text"), [("id_rsa", "x"), ("config.yaml", "password: 'gH7#kq92!mWz'")])
+def test_a_secret_in_the_data_stops_the_run(home: Any, data_project: Path, name: str, text: str) -> None:
+    """It would be sent to the bucket; nothing is."""
+    (data_project / "data" / name).write_text(text)
+    settings = data_project / "pyproject.toml"
+    settings.write_text(f'[tool.vertex-training]\nverify = "off"\n{settings.read_text()}')
+
+    with pytest.raises(ProjectError, match=rf"data/{name}.* looks like a secret .* would be sent to the bucket"):
+        train(data_project)
+    assert not (home.vertex / "buckets" / "local" / "vertex-training-data").exists()
 
 
 def test_missing_data_stops_the_run_with_one_line(home: Any, data_project: Path) -> None:
