@@ -21,8 +21,6 @@ class DataRecord:
         manifest: The name of its manifest; empty for data that lay in a bucket already.
         mounted: Its path below /gcs.
         uri: `gs://` of its files, or of its manifest if they lie in packs.
-        sent_files: Objects that this run sent.
-        sent_size: Their bytes.
     """
 
     name: str
@@ -35,8 +33,6 @@ class DataRecord:
     manifest: str = ""
     mounted: str = ""
     uri: str = ""
-    sent_files: int = 0
-    sent_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

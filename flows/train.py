@@ -40,6 +40,7 @@ from .summary_page import run_page
 if TYPE_CHECKING:
     from ..datasets.data_record import DataRecord
     from ..project.dependencies.freeze import Lock
+    from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
 
 Source = Annotated[
@@ -115,13 +116,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
-            records = data_in_bucket(steps, snapshot, connection)
+            ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
                 place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
+            records = data_in_bucket(steps, snapshot, connection, ahead)
             from .train_job import run_and_record
 
             job = planned.job
@@ -144,12 +146,25 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     )
 
 
-def data_in_bucket(steps: Steps, project: Project, connection: "Connection") -> "list[DataRecord]":
+def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":
+    """Begins to send the project's data sets, beside the steps that follow; None without any."""
+    if not any(each.path for each in project.settings.data):
+        return None
+    from ..tasks.data import UploadAhead
+
+    return UploadAhead(project, connection)
+
+
+def data_in_bucket(
+    steps: Steps, project: Project, connection: "Connection", ahead: "UploadAhead | None"
+) -> "list[DataRecord]":
     """Runs the step `data`, if the project has data sets."""
     if not project.settings.data:
         return []
     from ..tasks.data import data as data_step
 
+    if ahead is not None:
+        ahead.wait()
     return steps.run(data_step, project, connection).sets
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 from prefect import task
@@ -41,22 +43,12 @@ def data(project: Project, connection: Connection) -> DataRecords:
 
     Raises:
         DataError: A data set can't be read or sent, is too large, or lies in another region.
+        ProjectError: A file of it looks like a secret.
     """
-    settings, log = project.settings, step_log("data")
-    here = [_local(each, project) for each in settings.data if each.path]
-    cache = Home.default().cache
-    prepared = [prepare(each, connection.bucket, cache) for each in here]
-    for each in prepared:
-        _refuse_secrets(each, project)
-    check_limit(prepared, settings.data_limit_gb)
-    check_disk(prepared, settings.job.machine.boot_disk_gb)
-    local = connection.endpoint.local
-    for line in lines(prepared, connection.bucket, connection.region, local=local):
-        log(line)
-    objects = open_bucket(connection)
-    sent = {each.data.name: _sent(each, objects) for each in prepared}
+    log = step_log("data")
+    sent = {each.data.name: _sent(each, open_bucket(connection)) for each in _checked(project, connection)}
     records: list[DataRecord] = []
-    for setting in settings.data:
+    for setting in project.settings.data:
         if setting.path:
             records.append(sent[setting.name])
         else:
@@ -64,11 +56,64 @@ def data(project: Project, connection: Connection) -> DataRecords:
             source = BucketObjects(bucket_access(connection, bucket))
             records.append(describe_source(setting.name, setting.uri, source, connection.region))
     for record in records:
-        said = f", {record.sent_files:,} objects with {shown(record.sent_size)} sent" if record.manifest else ""
-        log(f"data: {record.name}: {record.id[:12]}, {record.files:,} files, {shown(record.size)}{said}")
+        log(f"data: {record.name}: {record.id[:12]}, {record.files:,} files, {shown(record.size)}")
     with optional_display():
         create_markdown_artifact(_table(records), key=artifact_key("data"), description="The data sets of the run")
     return DataRecords(records)
+
+
+class UploadAhead:
+    """Sends the data sets of a run while the image is built; the step `data` then finds them in the bucket.
+
+    Attributes:
+        sent: Objects and bytes that were sent, by the data set's name.
+
+    What it can't send is left to the step, which reports the error and is retried.
+
+    Args:
+        project: The project.
+        connection: Where the job will run.
+
+    Raises:
+        DataError: A data set can't be read, is too large, or has no room on the job's disk.
+        ProjectError: A file of it looks like a secret.
+    """
+
+    def __init__(self, project: Project, connection: Connection) -> None:
+        self._log = step_log("data")
+        prepared = _checked(project, connection)
+        local = connection.endpoint.local
+        for line in lines(prepared, connection.bucket, connection.region, local=local):
+            self._log(line)
+        self.sent: dict[str, tuple[int, int]] = {}
+        self._prepared = prepared
+        self._objects = open_bucket(connection)
+        self._thread = threading.Thread(target=self._run, name="data", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with contextlib.suppress(Exception):  # the step does it again, and says what is wrong
+            for each in self._prepared:
+                done = upload(each, self._objects)
+                self.sent[each.data.name] = (done.sent_objects, done.sent_bytes)
+
+    def wait(self) -> None:
+        """Waits until everything was sent that could be."""
+        self._thread.join()
+        for name, (objects, size) in self.sent.items():
+            self._log(f"data: {name}: {objects:,} objects with {shown(size)} sent")
+
+
+def _checked(project: Project, connection: Connection) -> list[Prepared]:
+    """The data sets of this machine, after all that can be checked without reading or sending them."""
+    settings, cache = project.settings, Home.default().cache
+    here = [_local(each, project) for each in settings.data if each.path]
+    prepared = [prepare(each, connection.bucket, cache) for each in here]
+    for each in prepared:
+        _refuse_secrets(each, project)
+    check_limit(prepared, settings.data_limit_gb)
+    check_disk(prepared, settings.job.machine.boot_disk_gb)
+    return prepared
 
 
 def open_bucket(connection: Connection) -> BucketObjects:
@@ -110,8 +155,6 @@ def _sent(prepared: Prepared, objects: BucketObjects) -> DataRecord:
         manifest=manifest,
         mounted=f"/gcs/{objects.bucket}/{place}",
         uri=f"gs://{objects.bucket}/{place}",
-        sent_files=done.sent_objects,
-        sent_size=done.sent_bytes,
     )
 
 

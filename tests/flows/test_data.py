@@ -58,7 +58,7 @@ def test_a_script_finds_its_data_where_it_was(home: Any, data_project: Path) -> 
 
     assert len(saved["names"]) == 42
     assert saved["variable"] != str(data_project / "data")
-    assert [step.name for step in first.steps][:3] == ["verify", "freeze", "data"]
+    assert [step.name for step in first.steps][:5] == ["verify", "freeze", "build", "push", "data"]
     assert receipt["data"][0]["files"] == 42
     assert len(receipt["data"][0]["id"]) == 64
 
