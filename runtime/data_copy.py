@@ -51,7 +51,7 @@ class DataCopy:
         self._say = say
         parent, name = os.path.split(target)
         self._partial = os.path.join(parent, ".%s.vertex-training-partial" % name)
-        self._mark = os.path.join(parent, ".%s.vertex-training-data" % name)
+        self._mark = mark_of(target)
         self._lock = threading.Lock()
         self._done = [0, 0]
         self._whole = [0, 0]
@@ -189,6 +189,12 @@ class DataCopy:
             done, whole = self._done, self._whole
         text = "data: %s: %.1f of %.1f GB, %d of %d files"
         self._say(text % (self._data.name, done[0] / 1e9, whole[0] / 1e9, done[1], whole[1]))
+
+
+def mark_of(target: str) -> str:
+    """The file beside a copied data set that names it."""
+    parent, name = os.path.split(target)
+    return os.path.join(parent, ".%s.vertex-training-data" % name)
 
 
 def _groups(members: List[File], whole: int) -> List[List[File]]:

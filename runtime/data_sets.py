@@ -6,7 +6,7 @@ import os
 from typing import Callable, Dict, List, Mapping
 
 from .bucket_reader import BucketReader
-from .data_copy import DataCopy, DataFailed
+from .data_copy import DataCopy, DataFailed, mark_of
 from .data_variable import DataSet, path_variable
 
 
@@ -25,7 +25,9 @@ def provide(data_sets: List[DataSet], environ: Mapping[str, str], say: Callable[
     reader = BucketReader(environ)
     for data in data_sets:
         target = os.path.abspath(data.path) if data.path else data.mounted
-        if data.mode == "copy":
+        if data.path and _belongs_to_machine(target):
+            say("data: %s is at %s already, which is left as it is" % (data.name, target))
+        elif data.mode == "copy":
             DataCopy(data, target, reader, say).run()
         elif data.path:
             _link(data, target)
@@ -33,6 +35,16 @@ def provide(data_sets: List[DataSet], environ: Mapping[str, str], say: Callable[
         variables[name] = target
         variables[name + "_URI"] = data.uri
     return variables
+
+
+def _belongs_to_machine(target: str) -> bool:
+    """Whether there is something at a path outside of the working directory that this program has not put there.
+
+    A job that runs as a process of a person's own machine finds the person's data at an absolute path.
+    """
+    if target.startswith(os.getcwd() + os.sep) or os.path.islink(target) or not os.path.exists(target):
+        return False
+    return not os.path.exists(mark_of(target)) and not (os.path.isdir(target) and not os.listdir(target))
 
 
 def _link(data: DataSet, target: str) -> None:

@@ -30,6 +30,7 @@ class Bucket:
     source: Path
     cache: Path
     work: Path
+    path: str = "data"
 
     @property
     def objects(self) -> BucketObjects:
@@ -56,7 +57,7 @@ class Bucket:
     def job(self, done: Uploaded, script: str, mode: Mode = "copy", **more: str) -> subprocess.CompletedProcess[str]:
         """Runs a Python script through the runtime, with the data set at `data`."""
         name = manifest_object(done.dataset, mode)
-        data = data_variable.DataSet("train", "data", mode, "b", name, more.pop("mounted", ""), f"gs://b/{name}")
+        data = data_variable.DataSet("train", self.path, mode, "b", name, more.pop("mounted", ""), f"gs://b/{name}")
         env = {"PATH": os.defpath, "STORAGE_EMULATOR_HOST": self.url, **data_variable.encode([data]), **more}
         command = [sys.executable, "-IB", str(ROOT / "runtime"), "--", sys.executable, "-c", script]
         return subprocess.run(command, cwd=self.work, env=env, capture_output=True, text=True, timeout=60, check=False)

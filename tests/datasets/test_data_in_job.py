@@ -67,6 +67,31 @@ def test_a_mounted_data_set_is_a_link(bucket: Any) -> None:
     assert "the bucket is not mounted, or the data is gone" in gone.stderr
 
 
+@pytest.mark.parametrize("mode", ["copy", "mount"])
+def test_data_at_an_absolute_path_of_this_machine_is_left_alone(bucket: Any, mode: str) -> None:
+    """A job that runs as a process finds the person's own folder there, and must not replace it."""
+    done = bucket.upload(mode)
+    outside = bucket.work.parent / "own"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    bucket.path = str(outside)
+    end = bucket.job(done, f"print(open('{outside}/precious').read())", mode, mounted=str(bucket.folder))
+
+    assert end.stdout == "mine\n"
+    assert "left as it is" in end.stderr
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+
+
+def test_data_outside_of_the_working_directory_is_copied_there(bucket: Any) -> None:
+    """Where nothing is, as in a container; a second start finds it."""
+    done = bucket.upload()
+    bucket.path = str(bucket.work.parent / "elsewhere" / "data")
+    script = f"print(open('{bucket.path}/b.txt').read())"
+
+    assert bucket.job(done, script).stdout == "BB\n"
+    assert "is there already" in bucket.job(done, script).stderr
+
+
 def test_one_file_is_a_data_set(bucket: Any) -> None:
     """The script opens it by its own name."""
     bucket.source /= "large.bin"
