@@ -127,10 +127,12 @@ def plan_prune(bucket: BucketObjects, keep_days: float, now: datetime | None = N
         else:
             plan.data.append(each)
     gone = {each.manifest.name for each in plan.data}
+    for each in plan.data:
+        gone |= _objects_if_readable(bucket, each)
     for folder in (MANIFESTS, TREES, OBJECTS, PACKS):
         for item in bucket.list(folder):
-            is_unfinished = now - _time(item.updated) < _UNFINISHED and item.name not in gone
-            if item.name not in needed and not (is_unfinished and not _of_any(item.name, plan.data)):
+            is_unfinished = now - _time(item.updated) < _UNFINISHED
+            if item.name not in needed and (item.name in gone or not is_unfinished):
                 plan.objects.append(item)
     return plan
 
@@ -160,9 +162,12 @@ def prune(bucket: BucketObjects, plan: PrunePlan) -> None:
                 bucket.delete(item.name, item.generation)
 
 
-def _of_any(name: str, data: list[StoredData]) -> bool:
-    """Whether an object is a file of one of the data sets that are deleted."""
-    return any(name.startswith(f"{TREES}{each.dataset}/") for each in data if each.mode == "mount")
+def _objects_if_readable(bucket: BucketObjects, stored: StoredData) -> set[str]:
+    """The objects of a data set that is deleted; none if its manifest is damaged, as they go with age then."""
+    try:
+        return read_manifest(bucket, stored).objects(stored.dataset)
+    except DataError:
+        return set()
 
 
 def _manifests(bucket: BucketObjects) -> Iterator[RemoteObject]:
