@@ -32,7 +32,7 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import current_run_name
+from .job_request import current_run_name, describe_job
 from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
@@ -41,7 +41,9 @@ from .stop_hook import stop_job
 from .summary_page import summarized
 
 if TYPE_CHECKING:
+    from ..datasets.data_record import DataRecord
     from ..project.dependencies.freeze import Lock
+    from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
 
 Source = Annotated[
@@ -63,6 +65,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     builder: Annotated[Builder, titled("Image: builder")] = "auto",
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
+    data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
@@ -81,6 +84,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
@@ -93,7 +97,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
+        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -115,6 +119,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
+            ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
                 place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
@@ -125,12 +130,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 from ..vertex.client.lent_login import lend_login
 
                 lend_login(connection, registry.image(snapshot.settings.name).host, login.pair())
+            records = data_in_bucket(steps, snapshot, connection, ahead)
             from .train_job import pages_of, run_and_record
 
-            request = planned.job.with_image(image.reference)
-            key = [image.digest, *arguments]
+            job = planned.job
+            if records:
+                run = current_run_name()
+                job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
+            request = job.with_image(image.reference)
+            key = [image.digest, *arguments, *(record.id for record in records)]
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -145,6 +155,28 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         metrics=dict(outcome.metrics),
         links=steps.links,
     )
+
+
+def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":
+    """Begins to send the project's data sets, beside the steps that follow; None without any."""
+    if not any(each.path for each in project.settings.data):
+        return None
+    from ..tasks.data import UploadAhead
+
+    return UploadAhead(project, connection)
+
+
+def data_in_bucket(
+    steps: Steps, project: Project, connection: "Connection", ahead: "UploadAhead | None"
+) -> "list[DataRecord]":
+    """Runs the step `data`, if the project has data sets."""
+    if not project.settings.data:
+        return []
+    from ..tasks.data import data as data_step
+
+    if ahead is not None:
+        ahead.wait()
+    return steps.run(data_step, project, connection).sets
 
 
 def check_places(connection: "Connection", host: str) -> None:

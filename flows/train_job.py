@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from prefect.runtime import flow_run as current_run
@@ -15,6 +15,7 @@ from prefect.runtime import flow_run as current_run
 from ..blocks.run_history import run_scope
 from ..core.errors import JobFailed
 from ..core.retry import backoff
+from ..datasets.data_record import DataRecord, data_facts
 from ..project.dependencies.freeze import Lock
 from ..project.git import revision
 from ..project.snapshot import Project
@@ -43,6 +44,7 @@ def run_and_record(
     *,
     key: list[str],
     allowed: int,
+    data: Sequence[DataRecord] = (),
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -54,6 +56,7 @@ def run_and_record(
         lock: The project's frozen dependencies.
         key: Parts of the job's key, besides the run: what makes the request different from others of this run.
         allowed: How many jobs may be created, from `jobs_allowed`.
+        data: The data sets that the job reads.
 
     Raises:
         JobFailed: The job ended without success.
@@ -65,7 +68,12 @@ def run_and_record(
     with turn(project.settings.name, connection, name):
         outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries)
         origin = Origin(
-            project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
+            project.fingerprint,
+            revision(project.root),
+            lock.digest,
+            run,
+            verified=project.settings.verify != "off",
+            data=[data_facts(each) for each in data],
         )
         return outcome, steps.run(receipt_step(connection, request), connection, outcome, origin)
 

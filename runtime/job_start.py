@@ -1,4 +1,4 @@
-"""The runtime: starts the script of a job, and saves its outputs when it has ended."""
+"""The runtime: provides the data of a job, starts its script, and saves its outputs when it has ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 import time
 from typing import List, Mapping, Optional, Sequence
 
-from . import output_files, outputs_variable
+from . import data_variable, output_files, outputs_variable
 from .output_copy import CopyFailed, OutputCopy
 from .output_files import Found, Signatures
 from .output_patterns import OutputPatterns
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         wanted = OutputPatterns(patterns)
     except ValueError as error:
         return _fail("%s can't be read: %s" % (outputs_variable.NAME, error))
+    if environ.get(data_variable.NAME) and not _provide_data(environ):
+        return _FAILED
     try:
         if patterns and _is_primary(environ):
             return _run(words, wanted, environ)
@@ -46,6 +48,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except OSError as error:
         status = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         return _fail("can't start %s: %s" % (words[0], error.strerror), status)
+
+
+def _provide_data(environ: Mapping[str, str]) -> bool:
+    """Brings the job's data sets to where the script opens them; the script finds their paths in its variables."""
+    # They import what is needed for HTTPS, which takes longer than all else here.
+    from . import data_sets  # noqa: PLC0415
+    from .data_copy import DataFailed  # noqa: PLC0415
+
+    try:
+        os.environ.update(data_sets.provide(data_variable.decode(environ), environ, _say))
+    except (DataFailed, ValueError) as error:
+        _say(str(error))
+        return False
+    return True
 
 
 def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str]) -> int:

@@ -45,6 +45,6 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
         command=settings.starts.image_words() if settings.starts.kind == "command" else (),
-        runtime_features=("outputs",) if settings.outputs else (),
+        runtime_features=(*(("outputs",) if settings.outputs else ()), *(("data",) if settings.data else ())),
         logins=index_logins(project.root, project.dependencies),
     )

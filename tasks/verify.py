@@ -63,8 +63,17 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
 
     if progress := current():
         progress.phase(DOING["verify"], project.settings.verify_timeout)
-    cache, listed = Home.default().cache, project.dependencies
-    report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
+    home, listed = Home.default(), project.dependencies
+    report = engine.verify(
+        project.root,
+        project.files,
+        project.settings,
+        args,
+        cache=home.cache,
+        log=log,
+        listed=listed,
+        vertex=home.vertex,
+    )
     if warning := unwritable(project, report.written):
         log(f"warning: {warning}")
         report = replace(report, warnings=(*report.warnings, warning))

@@ -29,7 +29,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
     },
     "project/dependencies": {"core", "project/settings"},
-    "project/local_run": {"core", "runtime", "project/settings", "project/files", "project/dependencies"},
+    "project/local_run": {
+        *("core", "runtime", "local_vertex/storage", "project/settings", "project/files", "project/dependencies"),
+    },
     "project": {"core"},
     # Engine of build and push.
     "images/layers": {"core"},
@@ -50,8 +52,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/storage/http": set(),
-    "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
-    "local_vertex/storage/calls": {"core", "local_vertex/storage/http", "local_vertex/storage/files"},
+    "local_vertex/storage/objects": {"core", "local_vertex/storage/http"},
+    "local_vertex/storage/served": {"core", "local_vertex/storage/http", "local_vertex/storage/objects"},
     "local_vertex/storage": {"core"},
     "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint", "local_vertex/storage"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
@@ -74,13 +76,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
     },
     "local_vertex": {"core"},
+    # Engine of data sets.
+    "datasets": {"core", "runtime"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},
     "vertex/failure_rules": {"vertex/job_types"},
     "vertex/tracebacks": {"vertex/job_types"},
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
-    "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
+    "vertex/client": {"core", "datasets", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
     "vertex/pricing": {"core"},
     "vertex/submit": {
@@ -99,17 +103,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "project", "vertex"},
     "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
-    "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
-    "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
+    "tasks": {"core", "datasets", "project", "images", "vertex", "blocks", "prefect_private"},
+    "flows": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},
     "cli": {
-        *("core", "project", "images", "vertex", "local_vertex"),
+        *("core", "datasets", "project", "images", "vertex", "local_vertex"),
         *("prefect_private", "blocks", "tasks", "flows", "deployments"),
     },
 }
 
-ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15
@@ -132,6 +136,7 @@ SHARED_NAMES = {
     "plan": "what will be done: of an image, and the command that says it of a run",
     "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
+    "data": "data sets: the step and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "upload_sessions": "uploads in several requests: to a registry, and to Cloud Storage on this machine",
     "calls": "the calls of an API: to Vertex AI's, and of Cloud Storage on this machine",

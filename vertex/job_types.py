@@ -203,6 +203,7 @@ class Origin:
         requirements: SHA-256 of the frozen dependencies.
         flow_run: Id of the Prefect flow run.
         verified: Whether the code ran locally before the job.
+        data: The data sets: name, ID, number of files, bytes and URI of each.
     """
 
     fingerprint: str = ""
@@ -210,6 +211,7 @@ class Origin:
     requirements: str = ""
     flow_run: str = ""
     verified: bool = True
+    data: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

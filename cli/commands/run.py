@@ -73,6 +73,13 @@ def run(
         float,
         Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
     ] = 0,
+    data: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A data set that the job gets, as NAME=PATH or NAME=gs://BUCKET/FOLDER; may be given several times, "
+            "and comes before one of that name in the project's settings."
+        ),
+    ] = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -112,6 +119,7 @@ def run(
                 translate=translate,
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
+                data=list(data),
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..dependencies.distributions import how_to_add, package_for
 from ..dependencies.interpreters import interpreters, this_interpreter
@@ -96,6 +97,8 @@ def _last_exception(tail: Sequence[str]) -> str:
 
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
+    if (path := _NO_FILE.search(exception)) and path[1].startswith("/gcs/"):
+        return _missing_in_bucket(path[1])
     if path := _NO_FILE.search(exception):
         return (_missing_file if (settings.root / path[1]).exists() else _absent_file)(path[1], settings)
     if _NO_DISPLAY.search(exception):
@@ -122,6 +125,19 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
     return (
         f"it reads {path}, which the project's ignore rules leave out",
         f'Add include = ["/{path}"] under [tool.vertex-training], or read it from a bucket',
+    )
+
+
+def _missing_in_bucket(path: str) -> tuple[str, str]:
+    """The advice for a path below /gcs, which in the local run leads to the buckets of this machine."""
+    if not can_mount():
+        return (
+            f"it opens {path}, and this machine can't show buckets below /gcs to a process",
+            'Use VERTEX_TRAINING_MODEL_DIR for what it saves, or set verify = "off" under [tool.vertex-training]',
+        )
+    return (
+        f"it opens {path}, which is not in the buckets of this machine",
+        'Put a part of the data there as the cloud has it, or set verify = "off" under [tool.vertex-training]',
     )
 
 

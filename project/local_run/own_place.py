@@ -22,14 +22,14 @@ _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 
 
 def no_model(
-    settings: Settings, written: Sequence[str], folder: Path, options: Options, added: Sequence[str] = ()
+    settings: Settings, written: Sequence[str], outputs: Path, options: Options, added: Sequence[str] = ()
 ) -> VerifyError:
     """The error.
 
     Args:
         settings: The project's settings.
         written: From `written_in` for its working directory.
-        folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
+        outputs: The folder with what it saved.
         options: The script's options.
         added: What limited its work.
     """
@@ -45,8 +45,8 @@ def no_model(
         lost = f" {stray[0]}{more} in its working directory would be lost in the cloud"
         what += f":{unmatched if settings.outputs else ''}{lost}"
         step = _advice(stray, options)
-    elif outputs := files_in(folder / "outputs"):
-        what += f", only {outputs[0]}"
+    elif saved := files_in(outputs):
+        what += f", only {saved[0]}"
     if added and not stray:
         what += f" with {' '.join(added)}, which was added for a small run"
         step = (

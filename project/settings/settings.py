@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
 from .choose_entry import choose_entry
+from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
@@ -39,6 +40,7 @@ TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
 Verify = Literal["here", "locked", "image", "off"]
+LocalStorage = Literal["here", "real"]
 Freeze = Literal[
     "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
     "conda", "setup.cfg", "setup.py", "script", "environment",
@@ -79,6 +81,9 @@ class Settings:
         build_target: The Dockerfile's stage to build; None builds the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may look like secrets, and `path#id` of single findings.
+        data: The data sets that the script reads and that don't go into the image.
+        data_limit_gb: Gigabytes (10^9 bytes) that all data sets of this machine together may have.
+        local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
         job: The settings of the job.
         entry: How the training is started; None runs `script` by its path.
     """
@@ -109,6 +114,9 @@ class Settings:
     build_target: str | None = None
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
+    data: tuple[DataSetting, ...] = ()
+    data_limit_gb: float = 100.0
+    local_storage: LocalStorage = "here"
     job: JobSettings = field(default_factory=JobSettings)
     entry: Entry | None = None
 
@@ -136,6 +144,7 @@ def load(folder: Path) -> Settings:
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
+    check_places(values.get("data", ()), script, root)
     python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
     values["env"] = {**_import_path(root, script), **values.get("env", {})}
@@ -230,4 +239,10 @@ _KEYS: Keys = {
     "build-target": ("the name of a stage", text),
     "size-limit-mb": ("a number of megabytes above 0", number),
     "allow-secrets": ("a list of patterns", patterns),
+    "data": (
+        "a table of data sets, each a path, gs://BUCKET/FOLDER, or { path, include = [...], mode = copy or mount }",
+        data_sets,
+    ),
+    "data-limit-gb": ("a number of gigabytes above 0", number),
+    "local-storage": ('"here" or "real"', one_of(*get_args(LocalStorage))),
 }

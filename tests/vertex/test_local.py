@@ -43,7 +43,8 @@ time.sleep(seconds)
 if what == "fail":
     raise ValueError("no rows in train.csv")
 if what.startswith("save"):
-    folder = pathlib.Path(os.environ["AIP_MODEL_DIR" if what == "save" else "VERTEX_TRAINING_MODEL_DIR"])
+    place = os.environ["AIP_MODEL_DIR" if what == "save" else "VERTEX_TRAINING_MODEL_DIR"]
+    folder = pathlib.Path(place.replace("gs://", "/gcs/"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.bin").write_bytes(b"weights")
 print("epoch 2", flush=True)

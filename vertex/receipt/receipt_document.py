@@ -132,6 +132,7 @@ def document(
         },
         "flow_run": origin.flow_run or None,
         **({} if origin.verified else {"verified": False}),
+        **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,
         **({"metrics": metrics} if metrics else {}),
         "model": folder,

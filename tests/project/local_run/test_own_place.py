@@ -29,7 +29,7 @@ def no_model_of(written: list[str], flags: list[str], added: list[str] = []) -> 
     """The message."""
     settings = Settings(root=Path("/project"), name="p", script="train.py", python="3.11")
     options = Options({flag: flag.lstrip("-") for flag in flags})
-    return str(no_model(settings, written, Path("/nowhere"), options, added))
+    return str(no_model(settings, written, Path("/nowhere/outputs"), options, added))
 
 
 def test_pictures_are_no_model() -> None:

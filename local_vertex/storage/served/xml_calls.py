@@ -15,12 +15,12 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from ....core.atomic_files import write_atomic
-from ..files.bucket_store import BucketStore
-from ..files.checksums import Checksums, file_crc32c
-from ..files.listing import ListQuery, list_objects
-from ..files.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from ..http.http_messages import Answer, Request, StorageApiError
 from ..http.storage_times import api_time, http_time
+from ..objects.bucket_store import BucketStore
+from ..objects.checksums import Checksums, file_crc32c
+from ..objects.object_list import ListQuery, list_objects
+from ..objects.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from .object_calls import ObjectCalls
 from .received_bytes import check_hashes, receive, wanted_hashes
 from .resources import check_name, etag, object_headers

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..files.bucket_store import BucketStore
-from ..files.checksums import Checksums
-from ..files.object_store import NewFile, ObjectStore, StoredFile
 from ..http.http_messages import Answer, Body, Request, StorageApiError, json_answer
+from ..objects.bucket_store import BucketStore
+from ..objects.checksums import Checksums
+from ..objects.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from .received_bytes import MultipartUpload, check_hashes, receive, wanted_hashes
 from .resources import check_name, client_fields, object_resource, part_of_document, preconditions
-from .upload_sessions import UploadSessions
+from .resumable_uploads import UploadSessions
 
 
 class UploadCalls:
@@ -109,7 +109,8 @@ class UploadCalls:
         """
         check_name(target[1])
         conditions = preconditions(request)
-        conditions.check(self._objects.find(*target))
+        if conditions != Preconditions():  # refused before the body is read
+            conditions.check(self._objects.find(*target))
         new = NewFile(self._objects.new_path(), fields)
         sums = Checksums()
         try:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..files.bucket_store import BucketStore
-from ..files.object_store import ObjectStore
 from ..http.http_messages import Answer, Request, StorageApiError, error_answer, json_answer
+from ..objects.bucket_store import BucketStore
+from ..objects.object_store import ObjectStore
 from .bucket_calls import BucketCalls
 from .object_calls import ObjectCalls
 from .received_bytes import header_parameter

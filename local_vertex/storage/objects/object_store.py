@@ -270,9 +270,7 @@ class ObjectStore:
         """
         try:
             with self._locked(bucket, name):
-                earlier = self.find(bucket, name)
-                conditions.check(earlier)
-                generation = self._next_generation(earlier.generation if earlier else 0)
+                generation = self._next_generation(self._checked(bucket, name, conditions))
                 values = {
                     **new.fields,
                     "generation": generation,
@@ -282,14 +280,30 @@ class ObjectStore:
                     "crc32c": new.crc32c,
                     "md5": new.md5,
                 }
-                self._finish(new.path, name, values, generation)
+                size = self._finish(new.path, name, values, generation)
                 self._place(bucket, name, new.path, must_be_new=conditions.generation == 0)
-                found = self.find(bucket, name)
         finally:
             new.path.unlink(missing_ok=True)
-        if found is None:  # deleted by somebody else at this instant
-            raise missing_object(bucket, name)
-        return found
+        return StoredFile(
+            bucket, name, size, generation, 1, new.crc32c, new.md5, generation, generation, dict(new.fields)
+        )
+
+    def _checked(self, bucket: str, name: str, conditions: Preconditions) -> int:
+        """Checks preconditions; returns the generation of the earlier object, or 0 where that is not looked up.
+
+        Without any nothing is looked up, and that there must be no object is checked when the name is linked: many
+        small objects are written so.
+        """
+        if conditions == Preconditions():
+            return 0
+        if conditions == Preconditions(generation=0) and not self._has_entries(bucket):
+            return 0
+        earlier = self.find(bucket, name)
+        conditions.check(earlier)
+        return earlier.generation if earlier else 0
+
+    def _has_entries(self, bucket: str) -> bool:
+        return (self.entries / bucket).exists()
 
     def update(
         self, bucket: str, name: str, fields: Mapping[str, Any], conditions: Preconditions, *, replace: bool
@@ -339,13 +353,15 @@ class ObjectStore:
             self._last = max(_now(), self._last + 1, earlier + 1)
             return self._last
 
-    def _finish(self, path: Path, name: str, values: dict[str, Any], generation: int) -> None:
+    def _finish(self, path: Path, name: str, values: dict[str, Any], generation: int) -> int:
+        """Makes a file ready to become an object; returns its bytes."""
         # A modification time that no clock tick has: a write by somebody else is seen even within the same tick.
         os.utime(path, ns=(generation * 1000 + 1, generation * 1000 + 1))
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.fchmod(handle, 0o666)  # a job may run as another user
             self._keep(handle, {**values, "name": name})
+            return os.fstat(handle).st_size
         finally:
             os.close(handle)
 

@@ -10,9 +10,9 @@ import mimetypes
 from collections.abc import Mapping
 from typing import Any
 
-from ..files.object_store import Preconditions, StoredFile
 from ..http.http_messages import Request, StorageApiError, quoted
 from ..http.storage_times import api_time
+from ..objects.object_store import Preconditions, StoredFile
 
 CLIENT_FIELDS = (
     *("contentType", "contentEncoding", "contentDisposition", "contentLanguage", "cacheControl", "customTime"),

@@ -5,10 +5,10 @@ https://cloud.google.com/storage/docs/json_api/v1/buckets
 
 from __future__ import annotations
 
-from ..files.bucket_store import BucketStore
-from ..files.listing import ListQuery, list_objects
-from ..files.object_store import ObjectStore
 from ..http.http_messages import Answer, Request, StorageApiError, json_answer
+from ..objects.bucket_store import BucketStore
+from ..objects.object_list import ListQuery, list_objects
+from ..objects.object_store import ObjectStore
 from .resources import bucket_resource, part_of_document, preconditions
 
 _OWNER_ROLE = "roles/storage.legacyBucketOwner"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from email.message import Message
 from typing import Any, BinaryIO
 
-from ..files.checksums import Checksums
 from ..http.http_messages import Body, StorageApiError
+from ..objects.checksums import Checksums
 
 _BUFFER = 256 << 10
 _MAX_METADATA = 1 << 20

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from ....core.atomic_files import write_atomic
-from ..files.checksums import Checksums
-from ..files.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from ..http.http_messages import Request, StorageApiError
+from ..objects.checksums import Checksums
+from ..objects.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from .received_bytes import check_hashes, receive, wanted_hashes
 
 _ID = re.compile(r"[A-Za-z0-9_-]{20,80}")
 _RANGE = re.compile(r"bytes (?:(?P<first>\d+)-(?P<last>\d+|\*)|\*)/(?P<total>\d+|\*)")
+_CLEAN_EVERY = 500
+_ANSWERED_SECONDS = 3600.0
+"""How long the end of a finished upload can be repeated."""
 _WEEK = 7 * 24 * 3600.0
 _PIECE = 1 << 20
 
@@ -65,6 +68,7 @@ class UploadSessions:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._open: dict[str, Session] = {}
+        self._created = 0
 
     def create(
         self, bucket: str, name: str, fields: dict[str, Any], conditions: Preconditions, hashes: dict[str, str]
@@ -74,6 +78,9 @@ class UploadSessions:
         self._write(session)
         self._data(session).touch(mode=0o600)
         self._open[session.id] = session
+        self._created += 1
+        if self._created % _CLEAN_EVERY == 0:
+            remove_finished(self._objects.uploads)
         return session.id
 
     def get(self, session_id: str) -> Session:
@@ -210,6 +217,17 @@ def remove_leftovers(uploads: Path) -> None:
     for path in uploads.iterdir():
         try:
             if not path.name.startswith("session-") or path.stat().st_mtime < oldest:
+                path.unlink()
+        except OSError:
+            continue
+
+
+def remove_finished(uploads: Path) -> None:
+    """Removes the records of uploads that were finished a while ago."""
+    oldest = time.time() - _ANSWERED_SECONDS
+    for path in uploads.glob("session-*.json"):
+        try:
+            if path.stat().st_mtime < oldest and not path.with_suffix(".data").exists():
                 path.unlink()
         except OSError:
             continue

@@ -12,11 +12,11 @@ import re
 import shutil
 from typing import Any, BinaryIO
 
-from ..files.bucket_store import BucketStore
-from ..files.checksums import file_crc32c
-from ..files.listing import ListQuery, list_objects
-from ..files.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from ..http.http_messages import Answer, Request, StorageApiError, json_answer
+from ..objects.bucket_store import BucketStore
+from ..objects.checksums import file_crc32c
+from ..objects.object_list import ListQuery, list_objects
+from ..objects.object_store import NewFile, ObjectStore, Preconditions, StoredFile
 from .resources import (
     check_generation,
     check_name,
