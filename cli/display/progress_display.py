@@ -14,8 +14,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from ..core.metering.reading import Reading, Source, View
-from .output import LINES, terminal_width
+from ...core.metering.reading import Reading, Source, View
+from .lines import LINES, terminal_width
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
