@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,10 @@ def find(home: Home) -> LocalService | None:
     """The running service of a home; None if none runs."""
     try:
         values = json.loads(record_path(home).read_text())
-        service = LocalService(**{**values, "buckets": Path(values["buckets"])})
+        known = {field.name for field in fields(LocalService)}  # a later version may write more
+        service = LocalService(**{name: value for name, value in values.items() if name in known})
+        places = {name: tuple(values.get(name, ())) for name in ("projects", "regions")}
+        service = replace(service, buckets=Path(values["buckets"]), **places)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return service if is_listening(Path(service.target.removeprefix("unix:"))) else None
@@ -102,14 +105,25 @@ def _start(home: Home, options: Options) -> LocalService:
     return service
 
 
+def _missing_projects(service: LocalService, wanted: Options) -> list[str]:
+    served = {DEFAULT_PROJECT, service.project, *service.projects}
+    return [name for name in (wanted.project, *wanted.projects) if name not in served]
+
+
+def _missing_regions(service: LocalService, wanted: Options) -> list[str]:
+    served = {DEFAULT_REGION, service.region, *service.regions}
+    return [name for name in wanted.locations().regions if name not in served]
+
+
 def _check_options(service: LocalService, wanted: Options) -> None:
     lacks = [
         name
         for name, missing in (
             ("TCP", wanted.tcp and service.tcp_target is None),
             ("TLS", wanted.tls and service.tls_target is None),
-            (f"project {wanted.project}", wanted.project not in {DEFAULT_PROJECT, service.project}),
-            (f"region {wanted.region}", wanted.region not in {DEFAULT_REGION, service.region}),
+            ("--as-cloud", wanted.as_cloud and service.proxy is None),
+            *((f"project {name}", True) for name in _missing_projects(service, wanted)),
+            *((f"region {name}", True) for name in _missing_regions(service, wanted)),
         )
         if missing
     ]

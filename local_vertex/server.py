@@ -18,7 +18,7 @@ from ..core.background.detached import serve_detached
 from ..core.background.process_lock import holding
 from ..core.errors import LocalServiceError
 from ..core.home import Home
-from .endpoint import LocalService, Options, is_listening, lock_path, record_path, socket_path
+from .endpoint import ADDED_FIELDS, LocalService, Options, is_listening, lock_path, record_path, socket_path
 
 if TYPE_CHECKING:
     from .service import CreateRunner
@@ -71,7 +71,9 @@ def serving(
         service = Service(home, options, stopped, stack)
         endpoint = service.listen()
         record = record_path(home)
-        write_atomic(record, json.dumps({**asdict(endpoint), "buckets": str(endpoint.buckets)}))
+        # Without what is empty: services of earlier versions know fewer fields.
+        values = {name: value for name, value in asdict(endpoint).items() if value or name not in ADDED_FIELDS}
+        write_atomic(record, json.dumps({**values, "buckets": str(endpoint.buckets)}))
         stack.callback(record.unlink, missing_ok=True)
         ready()
         service.start_runner(create_runner)

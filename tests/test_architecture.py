@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/faults": {"core"},
     "local_vertex/location": set(),
     "local_vertex/tls_certificate": set(),
-    "local_vertex/endpoint": {"core"},
+    "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/storage/http": set(),
     "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
@@ -67,6 +67,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/execution": {
         *("core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"),
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
+    },
+    "local_vertex/cloud": {
+        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
     },
     "local_vertex": {"core"},
     # Engine of submit, watch and receipt.

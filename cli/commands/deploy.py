@@ -105,7 +105,7 @@ def _show_changes(name: str, parameters: dict[str, Any], **options: Any) -> None
 def _kept_server(kept: KeptServer, work_pool: str | None) -> str:
     """Which server has the deployment, and what its users need to know."""
     text = f"on the kept Prefect server {kept.pages}; `vertex-training local open` opens it and prints its password"
-    connect = 'connect workers and the command prefect: eval "$(vertex-training local env)"'
+    connect = 'connect workers and the command prefect: eval "$(vertex-training local prefect-env)"'
     return f"{text}\n{connect}" if work_pool else text
 
 

@@ -9,8 +9,12 @@ from cyclopts import App, Parameter
 
 from ...core.home import Home
 from ..output import print_message
+from . import local_exec
+from .local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
 
 local = App(name="local", help="The servers that stay on this machine: Vertex AI's API (local_vertex), and Prefect's.")
+local.command(local_exec.env)
+local.command(local_exec.exec_, name="exec")
 
 
 @local.command
@@ -25,16 +29,21 @@ def start(
         tuple[str, ...],
         Parameter(help="A fault or a delay to simulate, as NAME=VALUE; may be given several times."),
     ] = (),
-    project: Annotated[
-        str | None, Parameter(help="The project id that the service answers for. Default: local.")
-    ] = None,
-    region: Annotated[str | None, Parameter(help="The region that it answers for. Default: us-central1.")] = None,
+    project: Projects = (),
+    region: Regions = (),
+    as_cloud: Annotated[
+        bool,
+        Parameter(help="Also serve Google's hosts, to programs in the environment that `local env` prints."),
+    ] = False,
+    other_hosts: OtherHosts = "refuse",
+    host: OwnHosts = (),
 ) -> None:
     """Start local_vertex and print what another client needs to connect."""
     from ...local_vertex import command
 
+    cloud = cloud_options(other_hosts=other_hosts, host=host) if as_cloud else {}
     faults = command.parse_faults(switch)
-    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, project=project, region=region))
+    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, projects=project, regions=region, **cloud))
 
 
 @local.command
@@ -78,8 +87,8 @@ def open_page(
     print(command_text.open_page(Home.default(), run))
 
 
-@local.command
-def env() -> None:
+@local.command(name="prefect-env")
+def prefect_env() -> None:
     """Print the shell commands that connect Prefect's own programs to the kept server: `eval "$(...)"`."""
     from ..prefect_server import command_text
 
