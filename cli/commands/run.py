@@ -132,7 +132,7 @@ def run(
 def _shown_progress() -> Iterator[None]:
     """Shows how far the run inside is."""
     from ...tasks.reporting.progress import followed
-    from ..progress_display import ProgressDisplay
+    from ..display.progress_display import ProgressDisplay
 
     with ProgressDisplay() as display, followed(display.follow):
         yield

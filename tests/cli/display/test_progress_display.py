@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 from fixtures.terminal import Terminal, opened_terminal
-from prefect_vertex_training.cli.output import LINES
-from prefect_vertex_training.cli.progress_display import ProgressDisplay
+from prefect_vertex_training.cli.display.lines import LINES
+from prefect_vertex_training.cli.display.progress_display import ProgressDisplay
 from prefect_vertex_training.core.metering.reading import Reading, View
 
 DOWNLOAD = Reading("downloading", 0.6, "120.3/201.0 MB", "12.3 MB/s", 7.0)

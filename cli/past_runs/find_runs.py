@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import TrainingError
-from ..core.home import Home
-from .load_blocks import load_vertex
-from .output import print_message
-from .prefect_session import prefect_session
+from ...core.errors import TrainingError
+from ...core.home import Home
+from ..load_blocks import load_vertex
+from ..output import print_message
+from ..prefect_session import prefect_session
 
 if TYPE_CHECKING:
-    from ..flows.history.known_run import KnownRun
-    from ..vertex.client.connection import Connection
+    from ...flows.history.known_run import KnownRun
+    from ...vertex.client.connection import Connection
 
 
 @contextmanager
@@ -35,13 +35,13 @@ def place_of_jobs(vertex: str | None) -> Iterator[Connection | None]:
             assert block is not None
             yield block.connection()
         return
-    from ..local_vertex.endpoint import store_path
+    from ...local_vertex.endpoint import store_path
 
     home = Home.default()
     if not store_path(home).exists():
         yield None
         return
-    from ..vertex.client.connection import Connection
+    from ...vertex.client.connection import Connection
 
     yield Connection.local(home)
 
@@ -54,7 +54,7 @@ def project_name(text: str) -> str:
     """
     if not text or not Path(text).is_dir():
         return text
-    from ..project.settings.settings import load
+    from ...project.settings.settings import load
 
     return load(Path(text)).name
 
@@ -70,8 +70,8 @@ def known_runs(connection: Connection | None, project: str, limit: int) -> list[
         return recorded
     try:
         with prefect_session():
-            from ..flows.history.known_run import HERE, place_of
-            from ..flows.history.prefect_runs import with_prefect
+            from ...flows.history.known_run import HERE, place_of
+            from ...flows.history.prefect_runs import with_prefect
 
             place = HERE if connection is None else place_of(connection)
             return with_prefect(recorded, project, limit=limit, region="" if place == HERE else place)
@@ -88,16 +88,16 @@ def recorded_runs(connection: Connection | None, project: str, limit: int) -> li
     """
     if connection is None:
         return []
-    from ..flows.history.known_run import of_recorded
-    from ..vertex.receipt import recorded_runs as engine
+    from ...flows.history.known_run import of_recorded
+    from ...vertex.receipt import recorded_runs as engine
 
     return [of_recorded(run, connection) for run in engine.recorded_runs(connection, project, limit=limit)]
 
 
 def _prefect_is_set() -> bool:
-    """Whether there is a server to ask: none is started for a list."""
+    """Whether there is a server to ask: one in Prefect's settings, or the kept one if it ever had a run."""
     from prefect.settings import PREFECT_API_URL
 
-    from .prefect_server.lifecycle import find
+    from ..prefect_server.kept_server import DATABASE
 
-    return bool(PREFECT_API_URL.value()) or find(Home.default()) is not None
+    return bool(PREFECT_API_URL.value()) or (Home.default().root / "prefect" / DATABASE).exists()

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from ..core.metering.reading import Reading, Source, View
-from .output import LINES, terminal_width
+from ...core.metering.reading import Reading, Source, View
+from .lines import LINES, terminal_width
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -138,14 +138,16 @@ def _table(view: View, width: int) -> RenderableType:
 
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, min_width=8)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(no_wrap=True, ratio=1)
+    bars = width >= _BAR_FROM
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=None if bars else 1)
+    if bars:
+        table.add_column(no_wrap=True, ratio=1)
     for _ in range(3):
         table.add_column(no_wrap=True, justify="right")
     for index, reading in enumerate(view.readings):
         step = Text(view.step if index == 0 else "", style="bold")
-        bar = _bar(reading) if width >= _BAR_FROM else ""
-        table.add_row(step, Text(reading.what), bar, reading.amount, reading.speed, reading.remaining)
+        bar = [_bar(reading)] if bars else []
+        table.add_row(step, Text(reading.what), *bar, reading.amount, reading.speed, reading.remaining)
     return table
 
 

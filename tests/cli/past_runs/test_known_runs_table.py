@@ -8,7 +8,7 @@ import time
 
 import pytest
 from fixtures.terminal import opened_terminal
-from prefect_vertex_training.cli.known_runs_table import metrics_text, print_models, print_runs, short_ids
+from prefect_vertex_training.cli.past_runs.known_runs_table import metrics_text, print_models, print_runs, short_ids
 from prefect_vertex_training.flows.history.known_run import KnownRun
 
 

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ..core.metering.reading import amount, duration
-from .output import terminal_width
+from ...core.metering.reading import amount, duration
+from ..display.lines import terminal_width
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..flows.history.known_run import KnownRun
+    from ...flows.history.known_run import KnownRun
 
 _SHORTEST = 8
 """Characters of a run's id that are shown at least."""
