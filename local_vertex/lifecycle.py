@@ -25,6 +25,7 @@ from .endpoint import (
     record_path,
     require_own_folder,
 )
+from .storage import storage_service
 
 _STOP_SECONDS = 20.0
 
@@ -79,6 +80,8 @@ def stop(home: Home) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         if not _is_locked(home):
+            if not any((home.vertex / "runs").glob("*")):  # jobs that go on need their buckets
+                storage_service.stop(home.vertex)
             return True
         time.sleep(0.02)
     raise LocalServiceError(

@@ -11,8 +11,10 @@ from fixtures.hypothesis_profile import load_profile
 load_profile()
 
 pytest_plugins = [
+    "fixtures.checkout_folder",
     "fixtures.external_tools",
     "fixtures.registry_server",
+    "fixtures.storage_servers",
     "fixtures.engine",
     "fixtures.direct_build",
     "fixtures.base_image",

@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "core", "flows", "images", "project", "tasks", "vertex"},
     "__main__": {"cli"},
     # Shared by all engines.
+    "core/bucket_mount": set(),
     "core": set(),
     # What runs inside of jobs, with the image's own Python.
     "runtime": set(),
@@ -47,11 +48,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
-    "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint"},
+    "local_vertex/storage/http": set(),
+    "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
+    "local_vertex/storage/calls": {"core", "local_vertex/storage/http", "local_vertex/storage/files"},
+    "local_vertex/storage": {"core"},
+    "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint", "local_vertex/storage"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
     "local_vertex/execution/replica": {
         *("core", "images/oci", "images/registry"),
-        *("local_vertex/faults", "local_vertex/location", "local_vertex/store"),
+        *("local_vertex/faults", "local_vertex/location", "local_vertex/store", "local_vertex/storage"),
     },
     "local_vertex/execution/process/supervisor": set(),
     "local_vertex/execution/process": {
@@ -114,6 +119,7 @@ SHARED_NAMES = {
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
     "orphans": "jobs whose flow run is over: the search and its command",
+    "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",

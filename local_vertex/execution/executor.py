@@ -50,6 +50,7 @@ class Executor:
 
     def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
         self._store = store
+        self._vertex = folder
         self._runs = folder / "runs"
         self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
@@ -123,6 +124,7 @@ class Executor:
         from .process.process_runner import ProcessRuntime
         from .replica.context import Context
         from .replica.image import Images
+        from .replica.storage_access import StorageAccess
 
         context = Context(
             store=self._store,
@@ -131,6 +133,7 @@ class Executor:
             runs=self._runs,
             buckets=self._buckets,
             images=Images(),
+            storage=StorageAccess(self._vertex, self._location),
             stopping=threading.Event(),
         )
         runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))

@@ -11,6 +11,7 @@ from typing import Any
 from ....core.errors import DockerError, StorageError
 from ....images.docker.engine_errors import engine_errors
 from ..replica.context import Context
+from ..replica.environment import LOCAL_GS
 from ..replica.log_stream import LogStream
 from ..replica.runner import Exit
 
@@ -117,6 +118,10 @@ class ContainerLog:
         found = _INIT_ERROR.match(last.decode("utf-8", "replace"))
         return f'exec: "{found[1]}": {found[2].lower()}' if found else ""
 
+    def _wrote_to_gs_folder(self) -> bool:
+        with engine_errors(ACTION):
+            return any(change["Path"].endswith("/gs:") for change in self._api.diff(self._container) or ())
+
     def _end(self) -> Exit:
         while True:
             with contextlib.suppress(DockerError):
@@ -128,5 +133,7 @@ class ContainerLog:
                 code = state["ExitCode"]
                 if code in _NO_PROGRAM and (message := self._init_error()):
                     return Exit(128, "StartError", message, time.time())
+                if not code and self._wrote_to_gs_folder():
+                    return Exit(1, "Error", LOCAL_GS, time.time())
                 return Exit(code, "Error" if code else "Completed", "", time.time())
             time.sleep(_RETRY_SECONDS)

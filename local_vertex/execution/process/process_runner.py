@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
+from ....core.bucket_mount.mounted_command import can_mount, mounted_command
 from ....core.errors import StorageError, storage_errors
 from ..replica.attempt import Attempt
 from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
-from ..replica.environment import command_line, output_folders
+from ..replica.environment import LOCAL_GS, command_line, output_folders
 from ..replica.job_spec import JobSpec
 from ..replica.log_stream import LogStream
 from ..replica.runner import Exit, Replica, ReplicaRunner
@@ -104,7 +107,10 @@ class _Process:
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
     async def wait(self) -> Exit:
-        return await self._runtime.supervisor.wait(self._run)
+        end = await self._runtime.supervisor.wait(self._run)
+        if end.code == 0 and any(path.is_dir() for path in self._folder.glob("code-*/gs:")):
+            return replace(end, code=1, reason="Error", message=LOCAL_GS)
+        return end
 
     async def stop(self, grace: float) -> None:
         """Stops the process. If it was never started, it can't be started any more.
@@ -159,18 +165,31 @@ class _Process:
             link.symlink_to(rootfs.shared)
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
-        mapper = PathMapper(rootfs, self._context.buckets)
-        variables = self._attempt.env(self._name)
+        mounted = can_mount()
+        mapper = PathMapper(rootfs, self._context.buckets, mounted=mounted)
+        storage = self._context.storage.process_variables()
+        variables = self._attempt.env(self._name, storage)
+        unmapped = _UNMAPPED | storage.keys()
         env = {
             "PATH": _PATH,
             "HOME": str(self._folder / "home"),
             "TMPDIR": str(self._folder / "tmp"),
             "LANG": "C.UTF-8",
             **mapper.env(image.env),
-            **{name: value if name in _UNMAPPED else mapper.text(value) for name, value in variables.items()},
+            **{name: value if name in unmapped else mapper.text(value) for name, value in variables.items()},
         }
         entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
-        return mapper.texts([*entrypoint, *arguments]), env, str(code)
+        self._context.storage.make_buckets([*entrypoint, *arguments, *variables.values()])
+        argv = mapper.texts([*entrypoint, *arguments])
+        if mounted and _is_program(argv[0], env["PATH"], code):
+            (self._folder / "root").mkdir(exist_ok=True)
+            argv = mounted_command(argv, self._context.buckets, self._folder / "root")
+        return argv, env, str(code)
+
+
+def _is_program(name: str, path: str, folder: Path) -> bool:
+    """Whether a command line begins with a program; the error for others should name it, and nothing before it."""
+    return shutil.which(str(folder / name) if "/" in name else name, path=path) is not None
 
 
 def rootfs_in_use(runs: Path) -> set[Path]:

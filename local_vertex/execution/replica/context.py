@@ -10,6 +10,7 @@ from ...faults import Faults
 from ...location import Location
 from ...store.store import Store
 from .image import Images
+from .storage_access import StorageAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Context:
         runs: The folder with one folder for each job that runs.
         buckets: The folder with one folder for each bucket.
         images: Finds images.
+        storage: How replicas reach Cloud Storage.
         stopping: Set when the service ends: threads that still read output must store nothing more.
     """
 
@@ -32,4 +34,5 @@ class Context:
     runs: Path
     buckets: Path
     images: Images
+    storage: StorageAccess
     stopping: threading.Event

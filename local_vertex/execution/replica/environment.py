@@ -16,6 +16,12 @@ from ....core.placeholders import expand
 from ...location import Location
 from .job_spec import JobSpec, Pool
 
+LOCAL_GS = (
+    "The script wrote to a folder named gs: in its working directory, because it used a gs:// URI as a path, and what"
+    ' it saved there would be lost. Write uri.replace("gs://", "/gcs/", 1), or use VERTEX_TRAINING_MODEL_DIR'
+)
+"""Why a replica fails that took a gs:// URI for a path, as `Path("gs://...")` does."""
+
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
 _MAX_VALUE = 120_000  # the kernel's limit is 131,072 bytes, and a job may have 100,000 characters of args
 
