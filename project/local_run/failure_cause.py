@@ -184,7 +184,7 @@ def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]
     """The rest of the reason and the step for modules that are missing in a project without a list."""
     table = "under [tool.vertex-training]"
     if found := requirements_files.listing(settings.root, packages):
-        return f"which {found} lists, and that is no list's usual name", f'Set requirements = "{found}" {table}'
+        return f"which {found} lists", f'Set requirements = "{found}" {table}'
     mine = next((it for it in interpreters(settings.root, os.environ) if it.python == settings.python), None)
     if mine and not lacking(modules, mine.sites):
         step = f'Set freeze = "environment" {table}: what is installed there is frozen'
