@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from ..core.errors import TrainingError
 from .output import print_error, print_message
 
-COMMANDS = ("deploy", "dockerfile", "local", "orphans", "run", "setup")
+COMMANDS = ("deploy", "dockerfile", "local", "orphans", "plan", "run", "setup")
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
 
 _SCRIPT_ARGS = "script_args"

@@ -12,7 +12,6 @@ from prefect import flow
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
-from ..core.errors import ProjectError
 from ..core.home import Home
 from ..images.plan import Builder
 from ..project.settings.settings import Freeze, Verify
@@ -26,13 +25,12 @@ from ..tasks.step_results import step_result
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
-from ..vertex.spec.request_limits import check_description
-from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import describe_job
+from .job_request import current_run_name
+from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .step_runner import Steps
@@ -90,27 +88,24 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home = Home.default()
-    if vertex and not registry:
-        raise ProjectError(
-            "a job in the cloud can't reach an image on this machine",
-            where="registry",
-            next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
-        )
+    refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
-        arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
-        job = describe_job(snapshot, arguments, connection, vertex, builder=builder)
-        # An impossible job is refused before anything is built.
-        check_description(job, region=connection.region, local=vertex is None)
+        place = Place(connection.region, connection.bucket, vertex)
+        planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
+        for warning in planned.warnings:
+            step_log("machine")(f"warning: {warning}")
+        if planned.cost:
+            step_log("cost")(str(planned.cost))
+        arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
-        allowed = jobs_allowed(job, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
@@ -126,9 +121,11 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image = steps.run(push, plan, built)
             from .train_job import run_and_record
 
-            request = job.with_image(image.reference)
+            request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments]
-            outcome, model = run_and_record(steps, connection, request, snapshot, lock, key=key, allowed=allowed)
+            outcome, model = run_and_record(
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
+            )
     return TrainingResult(
         image=image.reference,
         job=outcome.name,

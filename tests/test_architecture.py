@@ -77,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
         "vertex/job_types",
@@ -95,7 +96,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli": {"core", "project", "images", "vertex/pricing", "local_vertex", "blocks", "tasks", "flows", "deployments"},
 }
 
 ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
@@ -118,6 +119,7 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "plan": "what will be done: of an image, and the command that says it of a run",
     "orphans": "jobs whose flow run is over: the search and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from ...core.machine_types import BUILT_IN_ACCELERATORS, N1_ACCELERATORS, TPU_MACHINE_TYPES
+from typing import cast
 
-_N1_COUNTS: dict[str, tuple[int, ...]] = {str(name): counts for name, counts in N1_ACCELERATORS.items()}
+from ...core.machine_types import (
+    BUILT_IN_ACCELERATORS,
+    N1_ACCELERATORS,
+    TPU_MACHINE_TYPES,
+    AcceleratorType,
+    n1_counts,
+)
 
 
 def misfit(machine_type: str, accelerator: str, count: int) -> str | None:
@@ -23,7 +29,8 @@ def misfit(machine_type: str, accelerator: str, count: int) -> str | None:
     elif not accelerator or machine_type in TPU_MACHINE_TYPES:
         return None
     else:
-        counts = _N1_COUNTS.get(accelerator, ()) if machine_type.startswith("n1-") else ()
+        on_n1 = machine_type.startswith("n1-") and accelerator in N1_ACCELERATORS
+        counts = n1_counts(machine_type, cast("AcceleratorType", accelerator)) if on_n1 else ()
     if not counts:
         return f'Accelerator "{accelerator}" is not supported for machine type "{machine_type}"'
     if count not in counts:

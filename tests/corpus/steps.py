@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.build import build
@@ -133,10 +132,9 @@ def built_content(plan: ImagePlan, home: Home) -> Content:
 
 def job_facts(project: Project, args: Sequence[str]) -> JobFacts:
     """The job's arguments, command and variables, with the run's own folders as `<model-dir>` and the like."""
-    from prefect_vertex_training.flows.job_request import describe_job
+    from prefect_vertex_training.flows.job_request import RunName, describe_job
 
-    connection: Any = SimpleNamespace(bucket=_BUCKET)
-    request = describe_job(project, [*project.settings.args, *args], connection, None)
+    request = describe_job(project, [*project.settings.args, *args], _BUCKET, None, RunName("run-id", "run"))
     output = request.output.rstrip("/")
 
     def shown(text: str) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _POSITIONS: Sequence[Role] = get_args(Role)
 """Roles of the pools after the primary one, in the order in which the API lists them."""
 
+_RESERVATION_KEY = "compute.googleapis.com/reservation-name"
+"""The only key that names a reservation."""
+
 
 def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
     """Returns the request as Google's message.
@@ -106,7 +109,7 @@ def _container(request: JobRequest) -> ContainerSpec:
 
 
 def _machine(machine: Machine) -> MachineSpec:
-    from google.cloud.aiplatform_v1 import AcceleratorType, MachineSpec
+    from google.cloud.aiplatform_v1 import AcceleratorType, MachineSpec, ReservationAffinity
 
     spec = MachineSpec(machine_type=machine.machine_type, tpu_topology=machine.tpu_topology or "")
     if machine.accelerator_type:
@@ -119,4 +122,10 @@ def _machine(machine: Machine) -> MachineSpec:
                 next_step="Run: pip install --upgrade google-cloud-aiplatform",
             ) from error
         spec.accelerator_count = machine.accelerator_count
+    if machine.reservation:
+        spec.reservation_affinity = ReservationAffinity(
+            reservation_affinity_type=ReservationAffinity.Type.SPECIFIC_RESERVATION,
+            key=_RESERVATION_KEY,
+            values=[machine.reservation],
+        )
     return spec
