@@ -25,6 +25,7 @@ from .log_files import LogFile, LogFilePoller
 from .path_mapping import PathMapper
 from .rootfs import RootfsCache
 from .supervisor_client import SupervisorClient
+from .temporary_folder import forget_temporary, make_temporary
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNMAPPED = frozenset(("CLUSTER_SPEC", "TF_CONFIG"))  # JSON that quotes the job as the client sent it
@@ -137,6 +138,7 @@ class _Process:
                     await asyncio.sleep(_RETRY_SECONDS)
             self._runtime.log_files.remove(file)
         self._log_files = []
+        forget_temporary(self._folder / "tmp")
         self._runtime.supervisor.forget(self._run)
 
     def _is_claimed(self) -> bool:
@@ -158,8 +160,8 @@ class _Process:
         # A new name each time: the request of a killed service, with the earlier name, may still be under way.
         code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
-            for folder in ("home", "tmp"):
-                (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            (self._folder / "home").mkdir(parents=True, exist_ok=True)
+            temporary = make_temporary(self._folder / "tmp")
             rootfs = self._runtime.rootfs.unpack(image, code)
             link = self._folder / f"{code.name}.tree"
             link.symlink_to(rootfs.shared)
@@ -173,7 +175,7 @@ class _Process:
         env = {
             "PATH": _PATH,
             "HOME": str(self._folder / "home"),
-            "TMPDIR": str(self._folder / "tmp"),
+            "TMPDIR": str(temporary),
             "LANG": "C.UTF-8",
             **mapper.env(image.env),
             **{name: value if name in unmapped else mapper.text(value) for name, value in variables.items()},
