@@ -133,7 +133,9 @@ def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
     root, plain = settings.root, PurePosixPath(path)
     if any((root / f"{part}.dvc").is_file() for part in (plain, *plain.parents) if part.name):
         return reason, f"Get it from DVC's remote: dvc pull {path}"
-    if any(path in _text(root / file) for file in ("dvc.yaml", "dvc.lock")):
+    places = "|".join(re.escape(str(part)) for part in (plain, *plain.parents) if part.name)
+    in_pipeline = re.compile(rf"^\s*- (?:path: )?(?:{places})/?:?\s*$", re.MULTILINE)
+    if any(in_pipeline.search(_text(root / file)) for file in ("dvc.yaml", "dvc.lock")):
         return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
     quoted = re.compile(rf"{re.escape(plain.name)}['\"]")
     others = (it for it in sorted(root.glob("*.py")) if it.name != PurePosixPath(settings.script).name)
