@@ -104,9 +104,11 @@ def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
         return "", "Import by the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
         return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    return _BY_CODE.get(code if not exception else 1, ("", "Fix the script and run again"))
+    return _BY_CODE.get(code if not exception else 1, ("", NO_ADVICE))
 
 
+NO_ADVICE = "Fix the script and run again"
+"""The next step where the output tells nothing better."""
 _BY_CODE = {
     2: ("", "Fix the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
 }
