@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ from .unlisted_imports import lacking, missing, owners_of
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
-_NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
+_NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
 )
@@ -96,8 +97,9 @@ def _last_exception(tail: Sequence[str]) -> str:
 
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
-    if path := _NO_FILE.search(exception):
-        return (_missing_file if (settings.root / path[1]).exists() else _absent_file)(path[1], settings)
+    if found := _NO_FILE.search(exception):
+        path = found[1] or found[2]
+        return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
     if _NO_DISPLAY.search(exception):
         return "", _WITHOUT_DISPLAY
     if "attempted relative import with no known parent" in exception:
@@ -132,7 +134,11 @@ def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
     reason = f"it reads {path}, which is not in the project"
     if path.startswith("/"):
         return reason, "Put it into the project and name it by a relative path, or read it from a bucket"
-    root, plain = settings.root, PurePosixPath(path)
+    root, plain, script = settings.root, PurePosixPath(path), PurePosixPath(settings.script)
+    if (root / script.parent / path).exists():
+        words = ["sh", "-c", f'cd {script.parent} && exec python {script.name} "$@"', script.name]
+        step = f"Set command = {json.dumps(words)} under [tool.vertex-training]"
+        return f"it reads {path} from its own folder, and the working directory is the project's", step
     if any((root / f"{part}.dvc").is_file() for part in (plain, *plain.parents) if part.name):
         return reason, f"Get it from DVC's remote: dvc pull {path}"
     places = "|".join(re.escape(str(part)) for part in (plain, *plain.parents) if part.name)
@@ -140,7 +146,7 @@ def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
     if any(in_pipeline.search(_text(root / file)) for file in ("dvc.yaml", "dvc.lock")):
         return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
     quoted = re.compile(rf"{re.escape(plain.name)}['\"]")
-    others = (it for it in sorted(root.glob("*.py")) if it.name != PurePosixPath(settings.script).name)
+    others = (it for it in sorted(root.glob("*.py")) if it.name != script.name)
     if maker := next((it.name for it in others if quoted.search(_text(it))), None):
         return reason, f"{maker} names it: run that first"
     return reason, f"Put {path} into the project, or read it from a bucket"
