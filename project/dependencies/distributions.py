@@ -17,8 +17,8 @@ _PACKAGES = {
     "google.genai": "google-genai", "google.oauth2": "google-auth", "google.protobuf": "protobuf",
     "googleapiclient": "google-api-python-client", "PIL": "pillow", "pytorch_lightning": "pytorch-lightning",
     "ruamel.yaml": "ruamel.yaml", "ruamel": "ruamel.yaml", "serial": "pyserial", "skimage": "scikit-image",
-    "sklearn": "scikit-learn", "skopt": "scikit-optimize", "umap": "umap-learn", "yaml": "pyyaml", "Crypto": "pycryptodome", "jwt": "pyjwt",
-    "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary",
+    "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml", "Crypto": "pycryptodome", "jwt": "pyjwt",
+    "skopt": "scikit-optimize", "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary",
     "pkg_resources": "setuptools<81", "hypertune": "cloudml-hypertune",
     "pythonjsonlogger": "python-json-logger", "sentence_transformers": "sentence-transformers", "zmq": "pyzmq",
 }  # fmt: skip
