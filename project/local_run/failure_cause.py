@@ -195,7 +195,8 @@ def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]
     table = "under [tool.vertex-training]"
     if found := requirements_files.listing(settings.root, packages):
         return f"which {found} lists", f'Set requirements = "{found}" {table}'
-    mine = next((it for it in interpreters(settings.root, os.environ) if it.python == settings.python), None)
+    own = interpreters(settings.root, os.environ)[:-1]  # without the Python that runs this program
+    mine = next((it for it in own if it.python == settings.python), None)
     if mine and not lacking(modules, mine.sites):
         step = f'Set freeze = "environment" {table}: what is installed there is frozen'
         return f"which no list names and {mine.path} has", step
