@@ -126,7 +126,7 @@ ACCELERATOR_TYPE: JobField[str | None] = JobField(
     pattern=r"[A-Z][A-Z0-9_]+",
 )
 ACCELERATOR_COUNT: JobField[int] = JobField(
-    "accelerator_count", "Accelerators a replica", "Number of GPUs in each replica", 0, **_whole_number(0)
+    "accelerator_count", "Accelerators per replica", "Number of GPUs in each replica", 0, **_whole_number(0)
 )
 BOOT_DISK_GB: JobField[int] = JobField(
     "boot_disk_gb",

@@ -57,12 +57,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     ref: Annotated[str, titled("Git: branch, tag or commit")] = "",
     subfolder: Annotated[str, titled("Git: subfolder")] = "",
     git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
-    builder: Annotated[Builder, titled("Builder")] = "auto",
-    verify: Annotated[Literal["auto", Verify], titled("Verify")] = "auto",
-    freeze: Annotated[Freeze, titled("Freeze")] = "auto",
-    translate: Annotated[bool, titled("Translate conda")] = False,
-    refresh: Annotated[bool, titled("Refresh")] = False,
-    size_limit_mb: Annotated[float, Field(ge=0), titled("Size limit, MB")] = 0,
+    builder: Annotated[Builder, titled("Image: builder")] = "auto",
+    freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
+    translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
+    verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
+    refresh: Annotated[bool, titled("Checks: refresh")] = False,
+    size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -76,13 +76,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
-        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
-            image in the image of its own Dockerfile, off sends it without a local run; auto: as the project's
-            settings say.
-        freeze: Which list of dependencies is used; auto: as the project's settings say, else what is there.
+        freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
+            image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
-        size_limit_mb: Size limit of the project's files in megabytes; 0: as the project's settings say.
+        size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.

@@ -16,6 +16,7 @@ from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
 from ..vertex.receipt.receipt_document import named_places, record_model
 from .reporting.artifacts import artifact_key, copyable, optional_display
 from .reporting.events import model_event
+from .reporting.progress import step_meters
 from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -35,7 +36,7 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
         ModelMissing: The job saved no new file in its model folder.
         VertexError: The model can't be read, or the receipt can't be written.
     """
-    found = record_model(connection, outcome.name, origin)
+    found = record_model(connection, outcome.name, origin, meters=step_meters())
     step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
     with optional_display():
         create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")

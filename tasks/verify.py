@@ -20,6 +20,7 @@ from ..project.snapshot import Project
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, optional_display
+from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -53,7 +54,14 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     """
     from ..project.local_run import verify as engine
 
-    log = step_log("verify")
+    write = step_log("verify")
+
+    def log(line: str) -> None:
+        write(line)
+        show_line("the small workload", line)
+
+    if progress := current():
+        progress.phase(DOING["verify"], project.settings.verify_timeout)
     cache, listed = Home.default().cache, project.dependencies
     report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
     if warning := unwritable(project, report.written):

@@ -19,7 +19,9 @@ pytest_plugins = [
     "fixtures.direct_build",
     "fixtures.base_image",
     "fixtures.browser",
+    "fixtures.client_packages",
     "fixtures.prefect_server",
+    "fixtures.kept_server",
     "fixtures.train_flow",
     "fixtures.worker",
 ]

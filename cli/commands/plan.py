@@ -49,7 +49,7 @@ def plan(
 
     home = Home.default()
     session = prefect_session() if registry or vertex or git_token else nullcontext()
-    with session, _folder(project, ref, subfolder, git_token) as folder:
+    with session, _folder(str(project), ref, subfolder, git_token) as folder:
         from ...flows.form import RunMachine, with_choices
         from ...flows.job_request import RunName
         from ...flows.planning.plan_page import PlanPage

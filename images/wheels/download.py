@@ -14,6 +14,7 @@ import urllib3
 
 from ...core.errors import WheelError, storage_errors
 from ...core.host.index_requests import TIMEOUT, connections, proxy_of, with_credentials
+from ...core.metering.meter import DOWNLOADING, Item, Meter
 from ...core.retry import retry
 from .lockfile import LockedWheel
 
@@ -46,10 +47,14 @@ class Downloader:
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
-    def fetch(self, wheel: LockedWheel) -> Path:
+    def fetch(self, wheel: LockedWheel, counted: Item | None = None) -> Path:
         """The path of the wheel: its file on this machine, or a download that is kept until `release`.
 
         Two callers must not fetch the same wheel at the same time.
+
+        Args:
+            wheel: The wheel.
+            counted: Where its bytes are counted.
 
         Raises:
             WheelError: The wheel doesn't exist, or has another hash than the lock says; transient if a retry may help.
@@ -61,7 +66,8 @@ class Downloader:
         part = self._folder / f"{wheel.sha256}.part"
         with storage_errors(part):
             self._folder.mkdir(parents=True, exist_ok=True)
-            digest = retry(lambda: self._transfer(wheel, url, part), sleep=self._sleep)
+            counted = counted or Meter(DOWNLOADING).item(wheel.size or None)
+            digest = retry(lambda: self._transfer(wheel, url, part, counted), sleep=self._sleep)
         if digest != wheel.sha256:
             part.unlink()
             raise _not_locked(wheel, digest)
@@ -72,7 +78,7 @@ class Downloader:
         if path.parent == self._folder:
             path.unlink(missing_ok=True)
 
-    def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
+    def _transfer(self, wheel: LockedWheel, url: str, part: Path, counted: Item) -> str:
         """Downloads the rest of the wheel into `part`; returns the SHA-256 of the whole file."""
         digest = hashlib.sha256()
         with part.open("ab+") as file:
@@ -86,10 +92,12 @@ class Downloader:
                 response = self._request(wheel, url, start)
                 if start and response.status != 206:  # the server doesn't support ranges, or has fewer bytes
                     file.truncate(0)
-                    digest = hashlib.sha256()
+                    digest, start = hashlib.sha256(), 0
+                counted.resume(start)
                 for block in self._blocks(wheel, response):
                     file.write(block)
                     digest.update(block)
+                    counted.add(len(block))
             except urllib3.exceptions.HTTPError as error:
                 problem = getattr(error, "reason", None) or error
                 raise _unreachable(wheel, url, type(problem).__name__) from error

@@ -56,7 +56,7 @@ def choose_interpreter(
             return Chosen(own.path, str(own.path), _unlisted_imports(root, settings, listed, own))
         if reason:
             log(f"{reason}: running in {CLEAN} instead")
-    return Chosen(environment(root, settings, cache=cache, listed=listed), CLEAN)
+    return Chosen(environment(root, settings, cache=cache, listed=listed, log=log), CLEAN)
 
 
 def _unlisted_imports(

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import DependencyError, ProjectError, storage_errors
@@ -26,7 +27,14 @@ from ..settings.settings import Settings
 _KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirements | None = None) -> Path:
+def environment(
+    root: Path,
+    settings: Settings,
+    *,
+    cache: Path,
+    listed: Requirements | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Path:
     """The Python of an environment for this machine with the project's dependencies; creates it if needed.
 
     It is created under another name and renamed, so that it is complete even if two runs create it at once.
@@ -36,6 +44,7 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         settings: The project's settings.
         cache: Folder that keeps environments.
         listed: The project's dependency list; None reads it.
+        log: Called with a line before an environment is made, which may take minutes.
 
     Raises:
         DependencyError: A requirement can't be frozen or installed here, or the list is conda's.
@@ -59,6 +68,7 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         home.mkdir(parents=True, exist_ok=True)
         if not interpreter.exists():  # a link to the base interpreter, which may have been removed
             shutil.rmtree(final, ignore_errors=True)
+            log("installing the frozen dependencies in a clean environment, once for this list")
             _make(final, lock, root, python)
             forget_unused(home, seconds=_KEPT_SECONDS)
         os.utime(final)

@@ -16,6 +16,7 @@ from ..replica.attempt import Attempt
 from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
 from ..replica.environment import command_line, output_folders
+from ..replica.own_threads import OwnThreads
 from ..replica.runner import Exit
 from ..replica.storage_access import HOST_NAME, ContainerStorage
 from .container_log import ACTION, ContainerLog
@@ -55,7 +56,7 @@ class Container:
         context: What all jobs share.
         attempt: The attempt at the job.
         engine: The Docker engine.
-        pulling: Held while the engine gets an image, so that waiting jobs don't use up threads.
+        pulling: Threads in which the engine gets images, so that one that takes long holds up only its own jobs.
         settings: Names, labels and network.
     """
 
@@ -64,7 +65,7 @@ class Container:
         context: Context,
         attempt: Attempt,
         engine: DockerClient,
-        pulling: asyncio.Lock,
+        pulling: OwnThreads,
         settings: ContainerSettings,
     ) -> None:
         self._context = context
@@ -81,8 +82,8 @@ class Container:
     async def start(self) -> bool:
         """Creates and starts the container, unless that was done before."""
         if await asyncio.to_thread(self._log.state) is None:
-            async with self._pulling:
-                reference = await asyncio.to_thread(self._ensure_image)
+            image = self._attempt.pool(self._settings.replica).image
+            reference = await self._pulling.run(f"pull {image}", self._ensure_image, at_a_time=1)
             await asyncio.to_thread(self._create, reference)
         failure = await asyncio.to_thread(self._start)
         self._read_output(failure)
@@ -130,7 +131,7 @@ class Container:
         return Exit(128, "StartError", " ".join(str(state["Error"]).split()), time.time())
 
     def _ensure_image(self) -> str:
-        image = self._context.images.find(self._attempt.pool(self._settings.replica).image)
+        image = self._context.images.known(self._attempt.pool(self._settings.replica).image)
         return ensure_image(self._engine, image)
 
     def _create(self, reference: str) -> None:
@@ -138,7 +139,7 @@ class Container:
 
         settings = self._settings
         pool = self._attempt.pool(settings.replica)
-        image = self._context.images.find(pool.image)
+        image = self._context.images.known(pool.image)
         network = settings.network()
         storage = self._context.storage.for_container(self._gateway())
         variables = self._attempt.env(settings.replica, storage.variables)

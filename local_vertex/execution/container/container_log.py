@@ -73,7 +73,14 @@ class ContainerLog:
 
     def _read(self, output: str) -> None:
         """Stores one output until the container has ended."""
-        stream = LogStream(self._context.store, self._job_id, self._name, self._run, output)
+        stream = LogStream(
+            self._context.store,
+            self._job_id,
+            self._name,
+            self._run,
+            output,
+            plain=lambda: self._context.faults.plain_lines,
+        )
         while not self._context.stopping.is_set():
             rest = bytearray()
             with contextlib.suppress(DockerError, StorageError):

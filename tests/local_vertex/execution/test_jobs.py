@@ -11,6 +11,16 @@ from typing import Any
 
 import pytest
 
+FIRST_TIME = "First time usage might take couple of minutes, and subsequent runs can be much faster."
+BEGINNING = [
+    "Waiting for job to be provisioned.",
+    f"Vertex AI is provisioning job running framework. {FIRST_TIME}",
+    "Vertex AI is setting up this job.",
+    "Waiting for training program to start.",
+    "Job is preparing.",
+]
+ENDING = ["Tearing down training program.", "Finished tearing down training program."]
+
 FOREVER = "import time\nprint('up', flush=True)\nwhile True: time.sleep(0.05)\n"
 
 
@@ -38,8 +48,9 @@ def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> No
     assert record.error_code is None
     assert record.start_time == int(record.start_time)
     assert harness.lines(record.id, "service") == [
-        "Job is preparing.",
+        *BEGINNING,
         "Job is running.",
+        *ENDING,
         "Job completed successfully.",
     ]
 
@@ -236,13 +247,17 @@ def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Any, imag
 
 
 def test_a_job_that_waits_can_be_cancelled(harness: Any, images: Any, pool: Any) -> None:
-    """It is cancelled before its replicas start."""
+    """It is cancelled before its replicas start, and has a start time all the same."""
     harness.faults.update({"pending_seconds": 1000.0})
     job = harness.submit(pool(images.image(Entrypoint=["true"])))
     harness.cancel(job)
+    record = harness.ended(job)
 
-    assert harness.ended(job).state == "JOB_STATE_CANCELLED"
-    assert harness.store.get(job).start_time is None
+    assert (record.state, record.error_code, record.error_message) == ("JOB_STATE_CANCELLED", 1, "CANCELED")
+    assert record.create_time <= record.start_time <= record.create_time + 0.1
+    assert record.end_time == record.update_time
+    assert harness.lines(job, "service")[-1] == "Job cancelled."
+    assert "Job is running." not in harness.lines(job, "service")
 
 
 def test_time_that_runs_out_ends_the_job(harness: Any, images: Any, pool: Any) -> None:
