@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -203,7 +204,9 @@ def _plan(root: Path, settings: Settings, listed: Requirements) -> Plan:
         for interpreter in reversed(interpreters.interpreters(root, os.environ)):
             installed |= interpreter.installed()
     variables = {**os.environ, **uv.environment(os.environ)}
-    known = "\n".join([*(variables.get(name, "") for name in _UV_VARIABLES), *_uv_settings(root)])
+    wheels = _folders_of_wheels(root, listed.options, variables.get("UV_FIND_LINKS", ""))
+    settings_of_uv = [*(variables.get(name, "") for name in _UV_VARIABLES), *_uv_settings(root)]
+    known = "\n".join([*settings_of_uv, *(name for name, *_ in wheels)])
     return make_plan(root, settings, listed, installed, known)
 
 
@@ -260,7 +263,7 @@ def _key(plan: Plan, target: Target) -> str:
     facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
     facts.append([(name, settings[name]) for name in _UV_VARIABLES if settings.get(name)])
-    facts.append(_folders_of_wheels(target.root, plan, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_folders_of_wheels(target.root, plan.options, settings.get("UV_FIND_LINKS", "")))
     facts.append(_uv_settings(target.root))
     facts += [target.preferred] if target.preferred else []
     limits = [*uv.constraints(target.root), *(target.root / name for name in settings.get("UV_OVERRIDE", "").split())]
@@ -275,9 +278,9 @@ def _rules() -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:
+def _folders_of_wheels(root: Path, options: Sequence[str], links: str) -> list[tuple[str, int, int]]:
     """Name, size and time of each file in local folders of wheels, so that a new or changed wheel counts."""
-    written = [option.split(maxsplit=1)[1] for option in plan.options if option.startswith("--find-links ")]
+    written = [option.split(maxsplit=1)[1] for option in options if option.startswith("--find-links ")]
     folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
     entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
     return sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())

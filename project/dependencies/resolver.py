@@ -83,7 +83,7 @@ class _Resolver:
         self._wheels = wheels
         self._target = target
         self._folder = folder
-        self._built: dict[str, Path] = {}
+        self._built: dict[str, list[Path]] = {}
         self._compiled: dict[str, Release] = {}
         self._wheels_only: set[str] = set()
         self._floors: dict[str, str] = {}
@@ -134,7 +134,10 @@ class _Resolver:
     def _inputs(self) -> list[str]:
         source, limits = self._folder / "requirements.in", self._folder / "constraints.txt"
         # Options in the file add to those of uv's settings; options on the command line would replace them.
-        options = [*self._plan.options, *(f"--find-links {wheel.parent}" for wheel in self._built.values())]
+        options = [
+            *self._plan.options,
+            *(f"--find-links {wheel.parent}" for wheels in self._built.values() for wheel in wheels),
+        ]
         options += [f"--constraint {file}" for file in uv.constraints(self._target.root)]
         source.write_text("\n".join([*options, *self._plan.requirements, *self._wheels]) + "\n", encoding="utf-8")
         floors = [f"{name}>={version}" for name, version in self._floors.items()]
@@ -185,7 +188,7 @@ class _Resolver:
         if not release.url:
             raise explain(self._output, self._plan.lines, self._target.python)
         self._check_hash(release)
-        self._built[name] = self._wheel(release)
+        self._built.setdefault(name, []).append(self._wheel(release))
 
     def _newest_with_wheel(self, name: str) -> str | None:
         """The newest release of the package that has a wheel for the target; None without one."""

@@ -258,7 +258,7 @@ def _report(
 
 def _with_advice(error: VerifyError, tail: Sequence[str]) -> VerifyError:
     """The error with the next step for a script that needs a GPU, or one of its subcommands."""
-    if any(_NO_GPU.search(line) for line in tail):
+    if error.next_step == failure_cause.NO_ADVICE and any(_NO_GPU.search(line) for line in tail):
         step = 'If it needs a GPU that only the cloud has, set verify = "off" under [tool.vertex-training]'
         return error.replace(next_step=step)
     if "required" in error.what and (found := next(filter(None, map(_SUBCOMMANDS.search, tail)), None)):

@@ -34,7 +34,7 @@ def no_model_of(written: list[str], flags: list[str], added: list[str] = []) -> 
 
 def test_pictures_are_no_model() -> None:
     """The step is the option that may make the script save, not one that takes the picture along."""
-    assert "only pictures such as plot.png" in no_model_of(["plot.png"], [])
+    assert "saved no model, only plot.png" in no_model_of(["plot.png"], [])
     assert "--train_dir={model-dir}" in no_model_of(["plot.png", "b.svg"], ["--data_dir", "--train_dir"])
     assert 'outputs = ["plot.png", "m.pt"]' in no_model_of(["plot.png", "m.pt"], [])
 
