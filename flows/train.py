@@ -20,6 +20,7 @@ from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import plan_image
+from ..tasks.preflight import ProjectAccess, check_project
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import step_result
@@ -112,6 +113,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
+            if snapshot.settings.preflight != "off" and not connection.endpoint.local:
+                access = ProjectAccess(vertex, registry, planned.job, snapshot.settings.name)
+                steps.run(check_project, access, snapshot.settings.preflight == "on")
         with summarized(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0

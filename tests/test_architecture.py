@@ -86,6 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "datasets", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/preflight": {"core", "vertex/job_types"},
     "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
@@ -133,6 +134,7 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "preflight": "whether a project is ready: its checks and its task",
     "plan": "what will be done: of an image, and the command that says it of a run",
     "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",

@@ -41,6 +41,7 @@ TABLE = "tool.vertex-training"
 Builder = Literal["direct", "docker"]
 Verify = Literal["here", "locked", "image", "off"]
 LocalStorage = Literal["here", "real"]
+Preflight = Literal["on", "warn", "off"]
 Freeze = Literal[
     "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
     "conda", "setup.cfg", "setup.py", "script", "environment",
@@ -63,6 +64,7 @@ class Settings:
             clean environment of the frozen dependencies; `image` in the image of the project's own Dockerfile; `off`
             sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
+        preflight: Whether a run in the cloud first checks its Google Cloud project, and stops if a check fails.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
         base_python: Absolute path of the base's Python; None finds it in the base's layers.
@@ -96,6 +98,7 @@ class Settings:
     verify_args: tuple[str, ...] | None = None
     verify: Verify = "here"
     verify_timeout: float = 600.0
+    preflight: Preflight = "on"
     directories: tuple[str, ...] = ()
     base: str | None = None
     base_python: str | None = None
@@ -220,6 +223,7 @@ _KEYS: Keys = {
     "args": ("a list of arguments", arguments),
     "verify-args": ("a list of arguments", arguments),
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
+    "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
