@@ -98,7 +98,9 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     if start.startswith(_GZIP):
         return cast("BinaryIO", io.BufferedReader(_Gunzip(cast("BinaryIO", head), head), _STEP))
     if start.startswith(_ZSTD):
-        unpacked = zstandard.ZstdDecompressor().stream_reader(head, read_size=_BLOCK, read_across_frames=True)
+        unpacked = zstandard.ZstdDecompressor().stream_reader(
+            cast("BinaryIO", head), read_size=_BLOCK, read_across_frames=True
+        )
         return _Bounded(cast("BinaryIO", unpacked), head).buffered()
     return cast("BinaryIO", io.BufferedReader(head, _STEP))
 

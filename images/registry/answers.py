@@ -57,7 +57,7 @@ def read_answer(answer: urllib3.BaseHTTPResponse, host: str, clock: Callable[[],
     end = clock() + ANSWER_SECONDS
     data = bytearray()
     try:
-        while piece := answer.read1(_BLOCK, decode_content=True):  # pyright: ignore[reportAttributeAccessIssue]
+        while piece := answer.read1(_BLOCK, decode_content=True):
             data += piece
             if len(data) > ANSWER_LIMIT:
                 raise RegistryError(
