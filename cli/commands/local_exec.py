@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ...core.errors import TrainingError
 from ...core.home import Home
-from .local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
+from ..local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
 
 
 def env(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,13 +33,14 @@ def connect(purpose: str, timeout: int = _TIMEOUT) -> DockerClient:
     from docker.errors import DockerException
 
     tried: list[str] = []
+    seconds = math.ceil(timeout)
     for title, address in engines():
         if address.startswith("unix://") and not Path(address.removeprefix("unix://")).exists():
             tried.append(f"{title}: no socket at {address.removeprefix('unix://')}")
             continue
         client = None
         try:
-            client = docker.from_env(timeout=timeout) if not address else docker.DockerClient(address, timeout=timeout)
+            client = docker.from_env(timeout=seconds) if not address else docker.DockerClient(address, timeout=seconds)
             client.ping()
         except (DockerException, OSError, ValueError) as error:
             if client is not None:

@@ -65,8 +65,8 @@ def run(access: ProjectAccess, *, strict: bool) -> list[dict[str, str]]:
     finally:
         wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(runs[0])]))
         with get_client(sync_client=True) as client:
-            (artifact,) = client.read_artifacts(artifact_filter=wanted)
-        rows = artifact.data if isinstance(artifact.data, str) else ""
+            tables = [found for found in client.read_artifacts(artifact_filter=wanted) if found.type == "table"]
+        rows = str(tables[0].data)
     return json.loads(rows)
 
 
@@ -98,7 +98,7 @@ def test_a_warning_goes_on_and_what_is_right_is_shown_too(prefect_server: str, a
 
 def test_the_summary_counts() -> None:
     """What passed is always said."""
-    from prefect_vertex_training.vertex.preflight.finding import Finding
+    from prefect_vertex_training.vertex.preflight.check_result import Finding
 
     found = [Finding("a", "PASS", ""), Finding("b", "UNKNOWN", ""), Finding("c", "PASS", "")]
     assert summary(found) == "preflight: 2 passed, 1 unknown"

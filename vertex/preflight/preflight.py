@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from .finding import Finding
+from .check_result import Finding
 from .google_api import GoogleApi, Missing, NotMade
-from .places import check_bucket, check_offer, check_repository, check_tensorboard
-from .quotas import check_quotas
+from .resource_places import check_bucket, check_offer, check_repository, check_tensorboard
 from .rights import (
     check_acting_as,
     check_bucket_of_job,
@@ -19,6 +18,7 @@ from .rights import (
 )
 from .services import check_services
 from .subject import Subject
+from .training_quotas import check_quotas
 
 Check = Callable[[Subject, GoogleApi], Iterator[Finding]]
 

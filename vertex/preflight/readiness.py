@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.errors import VertexError
-from .finding import Finding
+from .check_result import Finding
 
 
 def require_ready(findings: Sequence[Finding], project: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .finding import Finding
+from .check_result import Finding
 from .google_api import GoogleApi, Missing, NotMade
 from .subject import Subject
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .finding import Finding
+from .check_result import Finding
 from .google_api import GoogleApi
 from .subject import Subject
 

@@ -186,7 +186,7 @@ def test_a_run_whose_server_is_killed_goes_on(kept_home: Home, tmp_path: Path) -
             break
     kill(kept_home)
     threading.Thread(target=lambda: lines.extend(running.stderr or ())).start()
-    eventually(lambda: any("was started again" in line for line in lines))
+    eventually(lambda: any("was started again" in line for line in lines), 150.0)
     (tmp_path / "mark").touch()
 
     assert running.wait(timeout=120) == 0, "".join(lines)

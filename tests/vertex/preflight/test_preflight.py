@@ -13,11 +13,11 @@ import requests
 from fixtures.google_apis import ACCOUNT, BUCKET, PROJECT, REGION, REPOSITORY, GoogleApis, serving
 from prefect_vertex_training.core.job_options import Machine, Pool
 from prefect_vertex_training.vertex.job_types import JobDescription
-from prefect_vertex_training.vertex.preflight.finding import Finding
+from prefect_vertex_training.vertex.preflight.check_result import Finding
 from prefect_vertex_training.vertex.preflight.google_api import GoogleApi
 from prefect_vertex_training.vertex.preflight.preflight import preflight
-from prefect_vertex_training.vertex.preflight.quotas import needed
 from prefect_vertex_training.vertex.preflight.subject import Repository, Subject
+from prefect_vertex_training.vertex.preflight.training_quotas import needed
 
 T4 = Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2)
 JOB = JobDescription(display_name="tiny", output=f"gs://{BUCKET}/tiny", machine=T4)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.job_fields import RESERVATION
-from .finding import Finding
+from .check_result import Finding
 from .google_api import GoogleApi, Missing
 from .subject import Repository, Subject
 

@@ -29,7 +29,7 @@ OwnHosts = Annotated[
 
 def cloud_options(*, other_hosts: str, host: Sequence[str]) -> dict[str, Any]:
     """These options as fields of the service's options."""
-    from ...local_vertex.cloud import hosts
+    from ..local_vertex.cloud import hosts
 
     own: dict[str, str] = {}
     for setting in host:

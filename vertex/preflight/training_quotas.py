@@ -13,7 +13,7 @@ from typing import Any
 from ...core.job_options import Machine
 from ...core.machine_types import MACHINE_SHAPES
 from ..job_types import JobDescription
-from .finding import Finding
+from .check_result import Finding
 from .google_api import GoogleApi, NotMade
 from .subject import Subject
 
