@@ -85,7 +85,7 @@ def test_a_login_serves_resolve_and_download(
 
     assert f"http://{index}/files/" in lock.text
     assert Downloader(tmp_path / "downloads", logins=logins).fetch(wheel).stat().st_size > 0
-    python = environment(project, settings, cache=cache)
+    python = environment(project, settings, cache=cache, listed=read(project, settings))
     assert list(python.parents[1].glob("lib/*/site-packages/demo.py"))
     kept = [path for path in (*cache.rglob("*"), *(tmp_path / "downloads").rglob("*")) if path.is_file()]
     assert [path for path in kept if b"s3cr3t" in path.read_bytes()] == []
