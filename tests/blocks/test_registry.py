@@ -326,7 +326,7 @@ def federation(tmp_path: Path, token_server: TokenServer) -> dict[str, Any]:
 
 
 def test_workload_identity(token_server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As this machine's own login: of a block without a key, and without a block. prefect-gcp's keys are of accounts."""
+    """As this machine's own login: of a block without a key, and without a block. prefect-gcp's keys are others."""
     (tmp_path / "adc.json").write_text(json.dumps(federation(tmp_path, token_server)))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "adc.json"))
