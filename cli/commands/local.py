@@ -10,8 +10,8 @@ from cyclopts import App, Parameter
 from ...core.home import Home
 from ..local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
 from ..output import print_message
+from ..pruning.prune import prune
 from . import local_exec
-from .prune import prune
 
 local = App(name="local", help="The servers that stay on this machine: Vertex AI's API (local_vertex), and Prefect's.")
 local.command(local_exec.env)

@@ -91,7 +91,7 @@ def run(
     from ...core.home import Home
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
-    from ..home_pruning import prune_when_due
+    from ..pruning.home_pruning import prune_when_due
 
     project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)

@@ -19,7 +19,7 @@ _TIMEOUT = 300
 _DEFAULT = "unix:///var/run/docker.sock"
 
 
-def connect(purpose: str, timeout: float = _TIMEOUT) -> DockerClient:
+def connect(purpose: str, timeout: int = _TIMEOUT) -> DockerClient:
     """A client of the first engine that answers.
 
     Args:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from fixtures.stored_images import make_image
-from prefect_vertex_training.cli import home_pruning
-from prefect_vertex_training.cli.home_pruning import KEPT, HomePruning, prune_when_due
 from prefect_vertex_training.cli.main import main
+from prefect_vertex_training.cli.pruning import home_pruning
+from prefect_vertex_training.cli.pruning.home_pruning import KEPT, HomePruning, prune_when_due
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex.endpoint import store_path

@@ -11,7 +11,7 @@ from ...core.home import Home
 
 def prune(*, dry_run: Annotated[bool, Parameter(help="Only print what would be removed.")] = False) -> None:
     """Remove what can be made again and wasn't used for long; models are never removed."""
-    from ..home_pruning import HomePruning
+    from .home_pruning import HomePruning
 
     freed = HomePruning(Home.default(), dry_run=dry_run).run()
     for kind in freed:

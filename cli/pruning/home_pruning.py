@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import TrainingError
-from ..core.home import Home
-from ..core.integrity.sealed_json import DAMAGED
-from ..images.oci.layout import OciLayout
-from ..local_vertex.endpoint import store_path
-from ..local_vertex.store.store import Store
+from ...core.errors import TrainingError
+from ...core.home import Home
+from ...core.integrity.sealed_json import DAMAGED
+from ...images.oci.layout import OciLayout
+from ...local_vertex.endpoint import store_path
+from ...local_vertex.store.store import Store
 
 _DAY = 24 * 3600.0
 _GB = 10**9

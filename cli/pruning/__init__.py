@@ -1,0 +1,1 @@
+"""Removes what the home folder has kept for too long: what is due, and the command."""
