@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as current_run
 
+from ..core.errors import ProjectError
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
 from ..core.placeholders import fill, fill_all, folder_values
 from ..images.plan import Builder
@@ -35,6 +36,7 @@ def describe_job(
 
     Raises:
         DockerError: The project's Dockerfile can't take the arguments.
+        ProjectError: A command of the settings would leave the secret variables without values.
     """
     settings, job = project.settings, project.settings.job
     run = str(current_run.id)
@@ -44,6 +46,12 @@ def describe_job(
     has_dockerfile = (project.root / "Dockerfile").is_file()
     chosen = (settings.builder or "auto") if builder == "auto" else builder
     placed = place_arguments(settings, args, docker=has_dockerfile and chosen != "direct")
+    if settings.secret_env and placed.command:
+        raise ProjectError(
+            "command takes the place of the Dockerfile's ENTRYPOINT, and so of the program that hands over secret-env",
+            where="[tool.vertex-training]",
+            next_step="Write the command as ENTRYPOINT in the Dockerfile, in place of the setting",
+        )
     values = folder_values(mounted_path(output), output)
     return JobDescription(
         display_name=_display_name(settings.name, str(current_run.name), run),
@@ -54,6 +62,7 @@ def describe_job(
             **{name: fill(text, values) for name, text in settings.env.items()},
             **outputs_variable.encode(settings.outputs),
         },
+        secret_env=settings.secret_env,
         **{
             **job.options(),
             "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},

@@ -8,7 +8,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from prefect import flow
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
@@ -22,6 +21,7 @@ from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
+from ..tasks.secret_values import job_variables
 from ..tasks.step_results import step_result
 from ..tasks.verify import verify as verify_step
 from ..vertex.spec.request_limits import check_description
@@ -30,6 +30,7 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import describe_job
+from .checks.checked_flow import checked_flow
 from .result import TrainingResult
 from .run_name import name_run
 from .step_runner import Steps
@@ -46,9 +47,13 @@ Source = Annotated[
 """A folder, as text or `Path`, or a git repository's address."""
 
 
-@flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
+NO_USER_INFO = r"^(?!\s*[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*@)"
+"""The form and the server refuse an address with a token in it before a run exists that would show it."""
+
+
+@checked_flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
 def train(  # noqa: PLR0917 - Prefect names every parameter
-    project: Annotated[Source, titled("Project")],
+    project: Annotated[Source, titled("Project", pattern=NO_USER_INFO)],
     args: Annotated[list[str], titled("Arguments")] = [],  # noqa: B006 - never changed, and shown as the default
     machine: Annotated[RunMachine, titled("Machine")] = RunMachine(),  # noqa: B008 - likewise
     registry: Annotated[RegistryParameter | None, Picker(), titled("Registry")] = None,
@@ -101,6 +106,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
+        # A secret that can't be had is reported before anything is built.
+        job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         job = describe_job(snapshot, arguments, connection, vertex, builder=builder)
         # An impossible job is refused before anything is built.
         check_description(job, region=connection.region, local=vertex is None)

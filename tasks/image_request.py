@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.placeholders import has_placeholder
 from ..images.oci.image_types import ImageRequest
 from ..project.git import revision
 from ..project.snapshot import Project
@@ -37,10 +36,10 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         python=settings.python,
         base=settings.base,
         directories=settings.directories,
-        env={name: text for name, text in settings.env.items() if not has_placeholder(text)},
+        env=settings.import_path,
         labels={REVISION_LABEL: commit} if commit else {},
         dockerfile=dockerfile if has_dockerfile else None,
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
-        runtime_features=("outputs",) if settings.outputs else (),
+        runtime_features=(*(["outputs"] if settings.outputs else []), *(["secret-env"] if settings.secret_env else [])),
     )

@@ -21,6 +21,7 @@ from .reporting.failure_page import report_refusal
 from .reporting.job_page import report_job
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .secret_values import with_secret_values
 from .step_results import step_result
 from .stop_job import WINDOW, is_stopped, stop
 
@@ -42,6 +43,7 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
         least: The number of the current attempt, from 1.
 
     Raises:
+        ProjectError: The value of a secret variable can't be had.
         VertexError: The request exceeds a limit, or the service refused it.
         VertexUnavailable: Transient.
     """
@@ -53,8 +55,9 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
         intents.append(IntentFile(folder, attempt))
         return intents[-1]
 
+    complete = with_secret_values(request, local=connection.endpoint.local)
     try:
-        job = submit_attempt(connection, request, key, allowed=allowed, least=least, intent=intent)
+        job = submit_attempt(connection, complete, key, allowed=allowed, least=least, intent=intent)
     except VertexError as error:
         if not error.transient:
             report_refusal(error)

@@ -13,6 +13,7 @@ from ..project.snapshot import Project
 from .reporting.artifacts import artifact_key
 from .reporting.step_log import step_log
 from .retry_policy import STEP
+from .secret_values import local_values
 from .step_results import step_result
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
 
     log = step_log("verify")
     cache, listed = Home.default().cache, project.dependencies
-    report = engine.verify(project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed)
+    secrets = local_values(project.settings.secret_env, log)
+    report = engine.verify(
+        project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed, secrets=secrets
+    )
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     log(f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}")
     create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")

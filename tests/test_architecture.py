@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "core", "flows", "images", "project", "tasks", "vertex"},
     "__main__": {"cli"},
     # Shared by all engines.
+    "core/security": {"runtime"},
     "core": set(),
     # What runs inside of jobs, with the image's own Python.
     "runtime": set(),
@@ -87,7 +88,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prefect_private": set(),
     "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "vertex"},
-    "tasks": {"core", "project", "images", "vertex", "blocks", "prefect_private"},
+    "tasks": {"core", "runtime", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},

@@ -68,11 +68,14 @@ def run(
     Arguments after `--` are passed to the training script.
     """
     from ...core.home import Home
+    from ...project.run_secrets import refuse_given_secrets
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
 
     with _rare_garbage_collection():
         check_source(project, ref, subfolder, token=git_token is not None)
+        # Before Prefect is imported, which takes a while; the flow checks its parameters again.
+        refuse_given_secrets(args=script_args, root=None if is_git(project) else Path(project) / subfolder)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
         with prefect_session():

@@ -51,6 +51,7 @@ class ScriptRun:
         chosen: The Python that runs the script.
         log: Called with each line.
         clock: Seconds, monotonic.
+        secrets: Variables of the script beside those of the settings.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class ScriptRun:
         chosen: Chosen,
         log: Callable[[str], None],
         clock: Callable[[], float],
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
         self._copy, self._outputs = folder / "project", folder / "outputs"
@@ -77,7 +79,7 @@ class ScriptRun:
             {name: fill(text, values) for name, text in settings.env.items()}, self._outputs
         )
         own = {name: text for name, text in own.items() if name not in saved}
-        self._env = expand_variables({**given, **saved}, own)
+        self._env = {**expand_variables({**given, **saved}, own), **(secrets or {})}
         self.program = [expand(fill(word, values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,6 +79,7 @@ def verify(
     cache: Path,
     log: Callable[[str], None],
     listed: Requirements | None = None,
+    secrets: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
@@ -93,6 +94,7 @@ def verify(
         cache: Folder for environments and for the copy.
         log: Called with each line that the script writes.
         listed: The project's dependency list; None reads it.
+        secrets: The values of the secret variables that the script gets.
         clock: Seconds, monotonic.
 
     Raises:
@@ -105,7 +107,7 @@ def verify(
     chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
         _copy(files, settings, folder / "project")
-        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock)
+        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock, secrets=secrets)
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         ended, smoke = run.with_small_workload(args)

@@ -132,7 +132,11 @@ def test_a_private_repository_opens_with_its_token(
         ("{}", {"subfolder": "../other"}, "not a folder inside the project"),
         ("/a/folder", {"ref": "main"}, "only a git repository has a branch"),
         ("s3://bucket/x", {}, "s3:// is not the URL of a git repository"),
-        ("https://me:secret@127.0.0.1/x", {}, r"the URL holds a password.*\(127.0.0.1\).*Secret block"),
+        (
+            "https://me:secret@127.0.0.1/x",
+            {},
+            r"the URL holds a user name, password or token.*\(https://127.0.0.1/x\).*Secret block",
+        ),
         ("http://127.0.0.1:1/x", {"token": "t"}, "a token is only sent over https"),
         ("git@127.0.0.1:team/x", {"token": "t"}, "a token is only sent over https"),
     ],

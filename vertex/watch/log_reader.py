@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import TrainingError
+from ...core.security.masked_text import masked
 from ..client.calls import calling
 from ..client.connection import Connection
 from ..job_types import LogLine
@@ -216,7 +217,9 @@ def _line(entry: LogEntry) -> LogLine:
         severity = "DEFAULT"
     task = entry.resource.labels.get("task_name", "service")
     payload = _plain(entry.json_payload) if entry.json_payload else {}
-    return LogLine(_mark(entry)[0], severity, _message(entry, payload), task, payload)
+    # The runtime has masked secrets already, unless the job's command took its place.
+    payload = {name: masked(value) if isinstance(value, str) else value for name, value in payload.items()}
+    return LogLine(_mark(entry)[0], severity, masked(_message(entry, payload)), task, payload)
 
 
 def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
