@@ -1,6 +1,6 @@
 """`python -m prefect_vertex_training` is the command `vertex-training`."""
 
-from .cli.main import main
+from .cli.program import program
 
 if __name__ == "__main__":
-    main()
+    program()

@@ -6,13 +6,14 @@ Prefect may change any of it in a minor release, so no other module touches it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect._internal.compatibility.async_dispatch import async_dispatch
 from prefect.blocks.core import Block
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext, _temporary_global_settings_context, get_settings_context
 from prefect.results import (
     ResultRecord,  # pyright: ignore[reportPrivateImportUsage]
     ResultRecordMetadata,  # pyright: ignore[reportPrivateImportUsage]
@@ -58,6 +59,13 @@ def load_document(block_class: type[B], document: str) -> B:
         RuntimeError: The saved values do not pass the block's validation.
     """
     return block_class.load_from_ref({"block_document_id": document}, _sync=True)  # pyright: ignore[reportCallIssue]
+
+
+@contextmanager
+def global_settings() -> Iterator[None]:
+    """Gives the temporary settings of this thread to all threads: Prefect's own would not see them."""
+    with _temporary_global_settings_context(get_settings_context()):
+        yield
 
 
 def store_of_step(context: FlowRunContext, step: Task[..., Any]) -> ResultStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import fields
@@ -30,6 +31,7 @@ from ..core.job_fields import (
     OUTPUT,
     POOLS,
     REPLICAS,
+    RESERVATION,
     RESTARTS,
     STRATEGY,
     TIMEOUT,
@@ -198,6 +200,7 @@ class VertexTrainingJob(_ReceiptJob):
     boot_disk_gb: int = Field(default=BOOT_DISK_GB.default, **BOOT_DISK_GB.form)
     boot_disk_type: Text = Field(default=BOOT_DISK_TYPE.default, **BOOT_DISK_TYPE.form)
     tpu_topology: Text = Field(default=TPU_TOPOLOGY.default, **TPU_TOPOLOGY.form)
+    reservation: Text = Field(default=RESERVATION.default, **RESERVATION.form)
     replicas: int = Field(default=REPLICAS.default, **REPLICAS.form)
     pools: dict[Role, Pool] = Field(default_factory=dict, **POOLS.form)
     timeout: float = Field(default=TIMEOUT.default, **TIMEOUT.form)
@@ -228,7 +231,7 @@ class VertexTrainingJob(_ReceiptJob):
             VertexError: The job was refused, or no answer came (then transient).
         """
         connection = _connection(self.vertex_ai)
-        chosen = key or job_key(_flow_run_id(), self.model_dump_json(exclude={"vertex_ai"}))
+        chosen = key or job_key(_flow_run_id(), self._text_for_key())
         intents = Home.default().cache / "intents"
         request = self._request(connection, chosen)
         job = submit_attempt(
@@ -240,6 +243,15 @@ class VertexTrainingJob(_ReceiptJob):
         )
         self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
+
+    def _text_for_key(self) -> str:
+        """The block as JSON. A reservation stands in it only if there is one, so that other keys are as they were."""
+        values = self.model_dump(mode="json", exclude={"vertex_ai"})
+        machines = [pool["machine"] for pool in values["pools"].values() if pool["machine"]]
+        for part in (values, *machines):
+            if part["reservation"] is None:
+                del part["reservation"]
+        return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
 
     def _request(self, connection: Connection, key: str) -> JobRequest:
         vertex = self.vertex_ai

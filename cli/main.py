@@ -6,16 +6,21 @@ Exit codes: 0 success (for `run`: the model is there); 2 an error that the user 
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from ..core.errors import TrainingError
 from .output import print_error, print_message
 
-COMMANDS = ("deploy", "dockerfile", "local", "orphans", "run", "setup")
+COMMANDS = (
+    *("completion", "deploy", "dockerfile", "download", "local", "models", "orphans", "plan", "run", "runs", "setup"),
+)
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
+
+_PROGRAM = "vertex-training"
 
 _SCRIPT_ARGS = "script_args"
 """The parameter of the commands that accept arguments for the training script."""
@@ -24,7 +29,7 @@ _SCRIPT_ARGS = "script_args"
 def command_line(words: Sequence[str] = ()) -> App:
     """The commands. A called command's module alone is imported; all of them are to list them with their help."""
     app = App(
-        name="vertex-training",
+        name=_PROGRAM,
         help="Takes training code from your machine to a finished Vertex AI job.",
         version=_version,
         version_flags=["--version"],
@@ -44,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         code = _run(words)
     except CycloptsError as error:
-        text = " ".join(str(error).split()).rstrip(".")
-        print_message(f"error: {text}. For help: vertex-training --help")
+        print_message(f"error: {_explanation(error, words)}")
         code = 2
     except TrainingError as error:
         print_error(error)
@@ -65,6 +69,30 @@ def _run(words: list[str]) -> int:
         bound.arguments[_SCRIPT_ARGS] = tuple(script_args)
     code = command(*bound.args, **bound.kwargs)
     return code if isinstance(code, int) else 0
+
+
+def _explanation(error: CycloptsError, words: list[str]) -> str:
+    """The error in one line; for what may belong to the training script, the command as it was probably meant."""
+    text = " ".join(str(error).split()).rstrip(".")
+    help_for = _PROGRAM
+    if isinstance(error, UnknownOptionError | UnusedCliTokensError) and (meant := _with_script_args(words)):
+        text = f"{text}{'' if text.endswith('?') else '.'} Put the script's arguments after --: {meant}"
+        help_for = f"{_PROGRAM} {words[0]}"
+    return f"{text}. For help: {help_for} --help"
+
+
+def _with_script_args(words: list[str]) -> str:
+    """The command with all words after `--` that are not its own; empty where it takes no arguments for a script."""
+    own, script_args = _split(words)
+    try:
+        _, bound, unused, _ = command_line(own).parse_known_args(own)
+    except CycloptsError:
+        return ""
+    if _SCRIPT_ARGS not in bound.signature.parameters or not bound.arguments or not unused:
+        return ""
+    rest = list(unused)
+    kept = [word for word in own if not (rest and word == rest[0] and rest.pop(0))]
+    return shlex.join([_PROGRAM, *kept, "--", *unused, *(script_args or ())])
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str] | None]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
-Project: TypeAlias = Annotated[str, Parameter(help="The project's folder, or the address of its git repository.")]
+Project: TypeAlias = Annotated[
+    str | Path, Parameter(help="The project's folder, or the address of its git repository.")
+]
+"""It arrives as text; the type of a path lets shells complete it."""
 
 ProjectFolder: TypeAlias = Annotated[Path, Parameter(help="The project's folder.")]
 
@@ -33,9 +36,21 @@ VertexBlock: TypeAlias = Annotated[
     str | None, Parameter(help="A saved VertexAI block. Default: local_vertex, on this machine.")
 ]
 
+TemporaryServer: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        help="Use a Prefect server that ends with this command, in place of the one that stays. Of no effect where "
+        "PREFECT_API_URL names one."
+    ),
+]
+
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", help="Print the result as JSON on standard output; all else goes to standard error.")
 ]
 
 ScriptArgs: TypeAlias = Annotated[tuple[str, ...], Parameter(parse=False)]
 """The training script's arguments: everything after `--`, unchanged. `main` passes them to commands that have this."""
+
+ProjectName: TypeAlias = Annotated[str, Parameter(help="A project's name, or its folder. Default: all projects.")]
+
+Limit: TypeAlias = Annotated[int, Parameter(help="Most lines.", validator=validators.Number(gte=1))]

@@ -16,6 +16,7 @@
     |   |-- JobFailed           the job ended without success
     |   `-- ModelMissing        the job succeeded and left no model
     |-- LocalServiceError       local_vertex could not start, or stopped
+    |-- PrefectServerError      the Prefect server can't be started, or gives no answer
     |-- ResultError             transient: a kept step result that can't be used
     `-- StorageError            this machine's disk: full, read-only
 
@@ -187,6 +188,10 @@ class ModelMissing(VertexError):
 
 class LocalServiceError(TrainingError):
     """local_vertex could not be started, or stopped during a call."""
+
+
+class PrefectServerError(TrainingError):
+    """The Prefect server can't be started, gives no answer, or refuses the login."""
 
 
 class ResultError(TrainingError):

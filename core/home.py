@@ -2,6 +2,7 @@
 
 images/     an OCI image layout with the images of runs without a registry
 cache/      wheels, layers, environments, records; may be deleted while nothing runs
+prefect/    the kept Prefect server: its database, address and log
 vertex/     local_vertex: its database, socket and buckets
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from .errors import StorageError
 
 VARIABLE = "VERTEX_TRAINING_HOME"
 
@@ -36,12 +39,24 @@ class Home:
         return self._folder("cache")
 
     @property
+    def prefect(self) -> Path:
+        """The kept Prefect server's database, address and log."""
+        return self._folder("prefect")
+
+    @property
     def vertex(self) -> Path:
         """local_vertex's database, socket and buckets."""
         return self._folder("vertex")
 
     def _folder(self, name: str) -> Path:
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = self.root / name
-        folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"the home folder can't be made: {(error.strerror or 'disk error').lower()}",
+                where=folder,
+                next_step=f"Set {VARIABLE} to a folder that you can write to",
+            ) from error
         return folder

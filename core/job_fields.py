@@ -122,11 +122,11 @@ ACCELERATOR_TYPE: JobField[str | None] = JobField(
     None,
     expected="an accelerator",
     example="NVIDIA_L4",
-    details="n1 machines take a T4, P4, P100 or V100; a2, a3, g2 and the like come with their own.",
+    details="n1 machines take a T4, P4 or V100; a2, a3, g2 and the like come with their own.",
     pattern=r"[A-Z][A-Z0-9_]+",
 )
 ACCELERATOR_COUNT: JobField[int] = JobField(
-    "accelerator_count", "Accelerators a replica", "Number of GPUs in each replica", 0, **_whole_number(0)
+    "accelerator_count", "Accelerators per replica", "Number of GPUs in each replica", 0, **_whole_number(0)
 )
 BOOT_DISK_GB: JobField[int] = JobField(
     "boot_disk_gb",
@@ -155,6 +155,16 @@ TPU_TOPOLOGY: JobField[str | None] = JobField(
     expected="a topology",
     example="2x2",
     pattern=r"\d+(x\d+){1,2}",
+)
+
+RESERVATION: JobField[str | None] = JobField(
+    "reservation",
+    "Reservation",
+    "A reservation of Compute Engine whose machines the job uses",
+    None,
+    expected="a reservation's full name",
+    format="projects/PROJECT/zones/ZONE/reservations/NAME",
+    pattern=r"projects/[\w.:-]+/zones/(?P<region>[a-z0-9-]+)-[a-z]/reservations/[a-z0-9-]+",
 )
 
 # The pools of replicas.
@@ -294,6 +304,7 @@ MACHINE_FIELDS: tuple[JobField[Any], ...] = (
     BOOT_DISK_GB,
     BOOT_DISK_TYPE,
     TPU_TOPOLOGY,
+    RESERVATION,
 )
 """The fields that describe one replica's hardware."""
 

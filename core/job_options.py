@@ -16,6 +16,7 @@ from .job_fields import (
     NETWORK,
     PERSISTENT_RESOURCE,
     REPLICAS,
+    RESERVATION,
     RESTARTS,
     SERVICE_ACCOUNT,
     STRATEGY,
@@ -39,6 +40,7 @@ class Machine:
     boot_disk_gb: int = BOOT_DISK_GB.default
     boot_disk_type: str | None = BOOT_DISK_TYPE.default
     tpu_topology: str | None = TPU_TOPOLOGY.default
+    reservation: str | None = RESERVATION.default
 
     def __str__(self) -> str:
         """For example "g2-standard-24 with 2 NVIDIA_L4"."""

@@ -1,18 +1,20 @@
 """Machine types and accelerators that Vertex AI offers for custom jobs: the one table of them.
 
-Source: https://cloud.google.com/vertex-ai/docs/training/configure-compute. Compute Engine has more.
+The machine types are data, in `machine_types.csv`. Source of the rules here:
+https://cloud.google.com/vertex-ai/docs/training/configure-compute. Compute Engine has more.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
 
 AcceleratorType = Literal[
     "NVIDIA_TESLA_T4",
     "NVIDIA_L4",
     "NVIDIA_TESLA_P4",
-    "NVIDIA_TESLA_P100",
     "NVIDIA_TESLA_V100",
     "NVIDIA_TESLA_A100",
     "NVIDIA_A100_80GB",
@@ -22,67 +24,95 @@ AcceleratorType = Literal[
     "NVIDIA_B200",
     "NVIDIA_GB200",
     "NVIDIA_RTX_PRO_6000",
+    "TPU_V2",
+    "TPU_V3",
 ]
-"""GPUs by the API's name, in the order in which forms list them."""
+"""Accelerators by the API's name, in the order in which forms list them."""
 
-_SIZES: Mapping[str, tuple[int, ...]] = {
-    "e2-standard": (4, 8, 16, 32),
-    "e2-highmem": (2, 4, 8, 16),
-    "e2-highcpu": (16, 32),
-    "n1-standard": (4, 8, 16, 32, 64, 96),
-    "n1-highmem": (2, 4, 8, 16, 32, 64, 96),
-    "n1-highcpu": (16, 32, 64, 96),
-    "n2-standard": (4, 8, 16, 32, 48, 64, 80),
-    "n2-highmem": (2, 4, 8, 16, 32, 48, 64, 80),
-    "n2-highcpu": (16, 32, 48, 64, 80),
-    "n4-standard": (4, 8, 16, 32, 48, 64, 80),
-    "n4-highmem": (2, 4, 8, 16, 32, 48, 64, 80),
-    "n4-highcpu": (16, 32, 48, 64, 80),
-    "c2-standard": (4, 8, 16, 30, 60),
-    "m1-ultramem": (40, 80, 160),
-    "m1-megamem": (96,),
-}
+TABLE_DATE = "2026-10-31"
+"""Day of the documentation that the table follows, as in the table's first line."""
+
+
+class MachineShape(NamedTuple):
+    """What one machine of a type has.
+
+    Attributes:
+        vcpus: Virtual CPUs; 0 where none are published.
+        memory_gb: Memory in gigabytes; 0 where none is published.
+        accelerator: The GPU that comes with it; empty for none.
+        accelerator_count: How many.
+        local_ssd_gb: Local SSD that comes with it, in gigabytes.
+    """
+
+    vcpus: int
+    memory_gb: float
+    accelerator: str
+    accelerator_count: int
+    local_ssd_gb: int
+
+
+def _read_table() -> dict[str, MachineShape]:
+    lines = Path(__file__).with_suffix(".csv").read_text(encoding="utf-8").splitlines()
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return {
+        row["machine_type"]: MachineShape(
+            int(row["vcpus"]),
+            float(row["memory_gb"]),
+            row["accelerator"],
+            int(row["accelerator_count"]),
+            int(row["local_ssd_gb"]),
+        )
+        for row in rows
+    }
+
+
+MACHINE_SHAPES: Mapping[str, MachineShape] = _read_table()
+"""Every machine type that is documented for custom jobs, from `machine_types.csv`."""
+
+MACHINE_TYPES = frozenset(MACHINE_SHAPES)
 
 BUILT_IN_ACCELERATORS: Mapping[str, tuple[AcceleratorType, int]] = {
-    **{f"a2-highgpu-{count}g": ("NVIDIA_TESLA_A100", count) for count in (1, 2, 4, 8)},
-    "a2-megagpu-16g": ("NVIDIA_TESLA_A100", 16),
-    **{f"a2-ultragpu-{count}g": ("NVIDIA_A100_80GB", count) for count in (1, 2, 4, 8)},
-    **{f"a3-highgpu-{count}g": ("NVIDIA_H100_80GB", count) for count in (1, 2, 4, 8)},
-    "a3-megagpu-8g": ("NVIDIA_H100_MEGA_80GB", 8),
-    "a3-ultragpu-8g": ("NVIDIA_H200_141GB", 8),
-    "a4-highgpu-8g": ("NVIDIA_B200", 8),
-    "a4x-highgpu-4g": ("NVIDIA_GB200", 4),
-    **{f"g2-standard-{size}": ("NVIDIA_L4", 1) for size in (4, 8, 12, 16, 32)},
-    "g2-standard-24": ("NVIDIA_L4", 2),
-    "g2-standard-48": ("NVIDIA_L4", 4),
-    "g2-standard-96": ("NVIDIA_L4", 8),
-    **{f"g4-standard-{48 * count}": ("NVIDIA_RTX_PRO_6000", count) for count in (1, 2, 4, 8)},
+    name: (cast("AcceleratorType", shape.accelerator), shape.accelerator_count)
+    for name, shape in MACHINE_SHAPES.items()
+    if shape.accelerator
 }
 """Machine types that come with GPUs: which, and how many. A job must name both, and no others."""
 
 N1_ACCELERATORS: Mapping[AcceleratorType, tuple[int, ...]] = {
     "NVIDIA_TESLA_P4": (1, 2, 4),
-    "NVIDIA_TESLA_P100": (1, 2, 4),
     "NVIDIA_TESLA_T4": (1, 2, 4),
     "NVIDIA_TESLA_V100": (1, 2, 4, 8),
 }
 """GPUs that can be attached to an n1 machine, and in which numbers."""
 
-TPU_MACHINE_TYPES = frozenset(
-    {
-        "cloud-tpu",
-        *(f"ct5lp-hightpu-{chips}t" for chips in (1, 4, 8)),
-        *(f"ct6e-standard-{chips}t" for chips in (1, 4, 8)),
-        "tpu7x-standard-4t",
-    }
-)
+_VCPUS_PER_GPU: Mapping[AcceleratorType, int] = {
+    "NVIDIA_TESLA_P4": 24,
+    "NVIDIA_TESLA_T4": 24,
+    "NVIDIA_TESLA_V100": 12,
+}
+"""Most vCPUs of an n1 machine for each of its GPUs: a large machine takes no small number of them."""
 
-MACHINE_TYPES = frozenset(
-    {f"{series}-{size}" for series, sizes in _SIZES.items() for size in sizes}
-    | BUILT_IN_ACCELERATORS.keys()
-    | TPU_MACHINE_TYPES
-)
-"""Every machine type that is documented for custom jobs."""
+ENDED_ACCELERATORS: Mapping[str, str] = {"NVIDIA_TESLA_K80": "2024-05-01", "NVIDIA_TESLA_P100": "2026-09-15"}
+"""GPUs that Vertex AI no longer has, and the day on which they ended."""
+
+TPU_MACHINE_TYPES = frozenset(name for name in MACHINE_SHAPES if name.startswith(("ct", "tpu")) or name == "cloud-tpu")
+
+CLOUD_TPU_ACCELERATORS: tuple[AcceleratorType, ...] = ("TPU_V2", "TPU_V3")
+"""What `cloud-tpu` must name as its accelerator; the other TPU machines must name a topology instead."""
+
+TPU_TOPOLOGIES: Mapping[str, frozenset[str]] = {
+    "ct5lp-hightpu-1t": frozenset({"1x1"}),
+    "ct5lp-hightpu-4t": frozenset({"2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16"}),
+    "ct5lp-hightpu-8t": frozenset({"2x4"}),
+    "ct6e-standard-1t": frozenset({"1x1"}),
+    "ct6e-standard-4t": frozenset({"2x2", "2x4", "4x4", "4x8", "8x8", "8x16", "16x16"}),
+    "ct6e-standard-8t": frozenset({"2x4"}),
+    "tpu7x-standard-4t": frozenset({"2x2x1", "2x2x2", "2x2x4", "2x4x4", "4x4x4", "4x4x8", "4x8x8", "8x8x8", "8x8x16"}),
+}
+"""Arrangements of chips in which each TPU machine is offered."""
+
+RESERVED_MACHINE_TYPES = frozenset({"a4x-highgpu-4g"})
+"""Machine types that are only to be had with a reservation."""
 
 FLEX_START_ACCELERATORS: frozenset[str] = frozenset(
     {
@@ -130,3 +160,15 @@ def built_in_accelerator(machine_type: str) -> tuple[AcceleratorType, int | None
 def comes_with_gpu(machine_type: str) -> bool:
     """Whether every machine of this family has GPUs."""
     return machine_type.startswith(_GPU_FAMILIES)
+
+
+def is_known(machine_type: str) -> bool:
+    """Whether the machine type is in the table; one that is not may be newer than the table."""
+    return machine_type in MACHINE_SHAPES
+
+
+def n1_counts(machine_type: str, accelerator: AcceleratorType) -> tuple[int, ...]:
+    """How many of a GPU an n1 machine can have; large machines take no small numbers. Empty for none."""
+    shape = MACHINE_SHAPES.get(machine_type)
+    least = -(-shape.vcpus // _VCPUS_PER_GPU[accelerator]) if shape else 1
+    return tuple(count for count in N1_ACCELERATORS[accelerator] if count >= least)

@@ -8,7 +8,7 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from ..core.errors import ProjectError
-from ..flows.checks.checked_flow import check_parameters
+from ..flows.screening.checked_flow import check_parameters
 from ..prefect_private import document_id
 from ..project.source import is_git
 

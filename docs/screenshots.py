@@ -137,18 +137,18 @@ def run_command(*args: object) -> None:
 def deploy() -> None:
     """Creates a nightly deployment, and one whose image goes to a registry."""
     words = ("vertex-training", "deploy", PROJECT, "--work-pool", POOL)
-    run_command(*words, "--name", "nightly", "--cron", "0 2 * * *", "--", "--epochs", 300)
-    run_command(*words, "--name", "cloud", "--registry", "training", "--", "--epochs", 20)
+    run_command(*words, "--name", "digits-nightly", "--cron", "0 2 * * *", "--", "--epochs", 300)
+    run_command(*words, "--name", "digits-cloud", "--registry", "training", "--", "--epochs", 20)
 
 
 def deployments(ui: PrefectUI) -> None:
     """Pictures of a deployment with its schedule, and of the run form."""
-    nightly = ui.deployment("nightly")
+    nightly = ui.deployment("digits-nightly")
     ui.show(f"deployments/deployment/{nightly}?tab=Runs")
     ui.take("deployment", ui.text("At 02:00 AM"))
 
     page = ui.page
-    ui.show(f"deployments/deployment/{ui.deployment('cloud')}?tab=Runs", height=2200)
+    ui.show(f"deployments/deployment/{ui.deployment('digits-cloud')}?tab=Runs", height=2200)
     ui.menu("Run", "Custom run")
     page.wait_for_url(re.compile(r"/run(\?|$)"))
     expect(page.get_by_label("Project")).not_to_be_empty()
@@ -173,7 +173,7 @@ def newest_first(ui: PrefectUI) -> None:
 
 def a_run(ui: PrefectUI) -> None:
     """Pictures of a run while it trains, of its steps when it has ended, and of its artifacts."""
-    run = ui.run(ui.deployment("nightly"))
+    run = ui.run(ui.deployment("digits-nightly"))
     ui.until(run, "Running")
     ui.show(f"runs/flow-run/{run}?tab=Logs")
     newest_first(ui)
@@ -191,7 +191,7 @@ def a_run(ui: PrefectUI) -> None:
 
 def retry(ui: PrefectUI, registry: Callable[[], Any]) -> None:
     """Pictures of a run that failed at build while the registry was down, and of its retry."""
-    run = ui.run(ui.deployment("cloud"))
+    run = ui.run(ui.deployment("digits-cloud"))
     ui.until(run, "Failed")
     ui.show(f"runs/flow-run/{run}?tab=Logs")
     newest_first(ui)

@@ -23,11 +23,11 @@ from ..core.machine_types import AcceleratorType
 from ..project.settings.job_settings import JobSettings
 from ..project.settings.settings import Freeze, Settings, Verify
 
-PROJECTS = "as the project says"
+PROJECTS = "project setting"
 """The choice that leaves a field to the project's own settings."""
 
-Accelerator = Literal["as the project says", "none", AcceleratorType]
-FormStrategy = Literal["as the project says", Strategy]
+Accelerator = Literal["project setting", "none", AcceleratorType]
+FormStrategy = Literal["project setting", Strategy]
 
 
 def titled(title: str, *, pattern: str = "") -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -71,7 +71,7 @@ class RunMachine(BaseModel):
         **_card_field(
             MACHINE_TYPE,
             0,
-            "Empty: as the project says.",
+            "Empty: project setting.",
             pattern=f"^({MACHINE_TYPE.pattern})?$",
             examples=["n1-standard-8", "g2-standard-12"],
         ),
@@ -80,15 +80,15 @@ class RunMachine(BaseModel):
     accelerator_count: int = Field(
         default=0,
         **_card_field(
-            ACCELERATOR_COUNT, 2, "0: as the project says, or one where only an accelerator is chosen here.", le=16
+            ACCELERATOR_COUNT, 2, "0: project setting, or 1 where only an accelerator is chosen here.", le=16
         ),
     )
     # 1000 guards against slips of the keyboard; Vertex AI names no limit.
-    replicas: int = Field(default=0, **_card_field(REPLICAS, 3, "0: as the project says.", ge=0, le=1000))
+    replicas: int = Field(default=0, **_card_field(REPLICAS, 3, "0: project setting.", ge=0, le=1000))
     strategy: FormStrategy = Field(default=PROJECTS, **_card_field(STRATEGY, 4))
     time_limit: float = Field(
         default=0.0,
-        **_card_field(TIMEOUT, 5, "0: as the project says.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
+        **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
 
     def applied_to(self, job: JobSettings) -> JobSettings:

@@ -13,6 +13,14 @@ from ..project.settings.settings import Settings
 
 _RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
 """Bases whose images run no training: a shell, an interpreter or nothing."""
+_SERVERS = frozenset(
+    ("uvicorn", "gunicorn", "hypercorn", "daphne", "waitress-serve", "flask", "streamlit", "gradio", "tensorboard",
+     "jupyter", "jupyter-lab", "jupyter-notebook", "torchserve", "tritonserver", "tensorflow_model_server")
+)  # fmt: skip
+_SERVING = frozenset(
+    (("fastapi", "run"), ("fastapi", "dev"), ("mlflow", "server"), ("mlflow", "ui"), ("bentoml", "serve"))
+)
+"""Programs that answer requests until they are stopped."""
 
 
 class Placed(NamedTuple):
@@ -38,14 +46,15 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     dockerfile = settings.root / "Dockerfile"
     if not docker:
         return Placed((), rest)
-    if entry.kind == "command":
-        return Placed(entry.image_words(), rest)
+    if entry.kind == "command":  # with the runtime, its words are in the image: a job's command would skip it
+        return Placed(() if settings.outputs else entry.image_words(), rest)
     try:
         text = dockerfile.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return Placed((), rest)  # the build says what is wrong with it
     found = startup(text, settings.build_args, settings.build_target)
     _require_program(found, dockerfile, settings)
+    _refuse_server(found, dockerfile)
     return Placed((), _placed(found, rest, dockerfile) if rest else [])
 
 
@@ -77,6 +86,20 @@ def _require_program(found: Startup, dockerfile: Path, settings: Settings) -> No
             f"the Dockerfile has neither ENTRYPOINT nor CMD, and {found.base} runs no training",
             where=dockerfile,
             next_step=f"Add: ENTRYPOINT {json.dumps(settings.starts.typed())}",
+        )
+
+
+def _refuse_server(found: Startup, dockerfile: Path) -> None:
+    """A job whose program serves never ends, and nothing is trained."""
+    program = found.entrypoint or found.cmd
+    words = list(program.words) or program.shell.split() if program else []
+    words = [Path(word).name for word in words if word != "exec"]
+    first = words[2] if words[1:2] == ["-m"] and len(words) > 2 else next(iter(words), "")
+    if program and (first in _SERVERS or tuple(words[:2]) in _SERVING):
+        raise DockerError(
+            f"the Dockerfile's image starts a server ({' '.join(words[:2])}), which trains nothing and never ends",
+            where=f"{dockerfile}:{program.line}",
+            next_step='Set builder = "direct" under [tool.vertex-training]: the training gets an image of its own',
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.runtime import flow_run as current_run
 
@@ -12,7 +12,6 @@ from ..core.placeholders import fill, fill_all, folder_values
 from ..images.plan import Builder
 from ..project.snapshot import Project
 from ..runtime import outputs_variable
-from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
@@ -22,16 +21,35 @@ if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
 
 
+class RunName(NamedTuple):
+    """A flow run's id and name."""
+
+    id: str
+    name: str
+
+
+def current_run_name() -> RunName:
+    """Those of the flow run that this is."""
+    return RunName(str(current_run.id), str(current_run.name))
+
+
 def describe_job(
-    project: Project, args: list[str], connection: Connection, vertex: VertexAI | None, *, builder: Builder = "auto"
+    project: Project,
+    args: list[str],
+    bucket: str,
+    vertex: VertexAI | None,
+    run: RunName,
+    *,
+    builder: Builder = "auto",
 ) -> JobDescription:
     """The job of this run, all but its image, which isn't built yet.
 
     Args:
         project: The project; its settings count before those of the block.
         args: Arguments of the training script.
-        connection: Where the job will run.
+        bucket: Name of the bucket for output.
         vertex: The block of where it will run; None for local_vertex.
+        run: The run, whose folder and label the job gets.
         builder: The builder that the run asks for.
 
     Raises:
@@ -39,8 +57,7 @@ def describe_job(
         ProjectError: A command of the settings would leave the secret variables without values.
     """
     settings, job = project.settings, project.settings.job
-    run = str(current_run.id)
-    output = run_output(job.output or bucket_folder_uri(connection.bucket, settings.name), run)
+    output = run_output(job.output or bucket_folder_uri(bucket, settings.name), run.id)
     if settings.model_dir_argument:
         args = [*args, settings.model_dir_argument, mounted_path(model_folder(output))]
     has_dockerfile = (project.root / "Dockerfile").is_file()
@@ -54,7 +71,7 @@ def describe_job(
         )
     values = folder_values(mounted_path(output), output)
     return JobDescription(
-        display_name=_display_name(settings.name, str(current_run.name), run),
+        display_name=_display_name(settings.name, run.name, run.id),
         output=output,
         command=fill_all(placed.command, values),
         args=fill_all(placed.args, values),
@@ -65,7 +82,7 @@ def describe_job(
         secret_env=settings.secret_env,
         **{
             **job.options(),
-            "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run},
+            "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run.id},
             "service_account": job.service_account or (vertex.service_account if vertex else None),
             "network": job.network or (vertex.network if vertex else None),
             "tensorboard": job.tensorboard or (vertex.tensorboard if vertex else None),

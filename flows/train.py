@@ -3,7 +3,7 @@
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
-from ..core.errors import ProjectError
 from ..core.home import Home
 from ..images.plan import Builder
 from ..project.settings.settings import Freeze, Verify
@@ -23,16 +22,18 @@ from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.secret_values import job_variables
 from ..tasks.step_results import step_result
+from ..tasks.verify import ImageInEngine, verify_image
+from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
-from ..vertex.spec.request_limits import check_description
-from ..vertex.submit.attempt_budget import jobs_allowed
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
-from .job_request import describe_job
-from .checks.checked_flow import checked_flow
+from .image_startup import place_arguments
+from .job_request import current_run_name
+from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
+from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .stop_hook import stop_job
 from .summary_page import run_page
@@ -61,12 +62,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     ref: Annotated[str, titled("Git: branch, tag or commit")] = "",
     subfolder: Annotated[str, titled("Git: subfolder")] = "",
     git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
-    builder: Annotated[Builder, titled("Builder")] = "auto",
-    verify: Annotated[Literal["auto", Verify], titled("Verify")] = "auto",
-    freeze: Annotated[Freeze, titled("Freeze")] = "auto",
-    translate: Annotated[bool, titled("Translate conda")] = False,
-    refresh: Annotated[bool, titled("Refresh")] = False,
-    size_limit_mb: Annotated[float, Field(ge=0), titled("Size limit, MB")] = 0,
+    builder: Annotated[Builder, titled("Image: builder")] = "auto",
+    freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
+    translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
+    verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
+    refresh: Annotated[bool, titled("Checks: refresh")] = False,
+    size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -80,40 +81,37 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
-        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
-            off sends it without a local run; auto: as the project's settings say.
-        freeze: Which list of dependencies is used; auto: as the project's settings say, else what is there.
+        freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
+            image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
-        size_limit_mb: Size limit of the project's files in megabytes; 0: as the project's settings say.
+        size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home = Home.default()
-    if vertex and not registry:
-        raise ProjectError(
-            "a job in the cloud can't reach an image on this machine",
-            where="registry",
-            next_step="Name a ContainerRegistry block as the registry (--registry BLOCK)",
-        )
+    refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
-        arguments = [*snapshot.settings.args, *args]
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
         # A secret that can't be had is reported before anything is built.
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
-        job = describe_job(snapshot, arguments, connection, vertex, builder=builder)
-        # An impossible job is refused before anything is built.
-        check_description(job, region=connection.region, local=vertex is None)
+        place = Place(connection.region, connection.bucket, vertex)
+        planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
+        for warning in planned.warnings:
+            step_log("machine")(f"warning: {warning}")
+        if planned.cost:
+            step_log("cost")(str(planned.cost))
+        arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
-        allowed = jobs_allowed(job, snapshot.settings.job.attempts)
         with run_page(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
@@ -121,12 +119,19 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
-            image = steps.run(push, plan, steps.run(build, plan))
+            built = steps.run(build, plan)
+            if snapshot.settings.verify == "image":
+                place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
+                check = verify_image.with_options(refresh_cache=refresh)
+                steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
+            image = steps.run(push, plan, built)
             from .train_job import run_and_record
 
-            request = job.with_image(image.reference)
+            request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments]
-            outcome, model = run_and_record(steps, connection, request, snapshot, lock, key=key, allowed=allowed)
+            outcome, model = run_and_record(
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
+            )
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
@@ -150,7 +155,8 @@ def check_places(connection: "Connection", host: str) -> None:
 def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> "Lock":
     """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
     if project.settings.verify == "off":
-        step_log("verify")('left out, as verify = "off" says: a mistake in the script shows only in the job')
+        leave_out_verify()
+    if project.settings.verify in {"off", "image"}:
         return steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
     locked = project.settings.verify == "locked"
     lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None

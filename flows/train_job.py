@@ -61,7 +61,7 @@ def run_and_record(
         origin = Origin(
             project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
         )
-        return outcome, steps.run(receipt_step(connection, request.output), connection, outcome, origin)
+        return outcome, steps.run(receipt_step(connection, request), connection, outcome, origin)
 
 
 def run_job(
@@ -88,6 +88,7 @@ def run_job(
         VertexError: As the steps `submit` and `watch`.
     """
     least = 1
+    steps.progress.expect_machine("" if connection.endpoint.local else str(request.machine), request.max_wait)
     for wait in backoff(base=connection.settle, limit=LONGEST_WAIT):
         submission_turn(connection)
         job = steps.run(submit, connection, request, key, allowed, least)

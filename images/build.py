@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
+from ..core.metering.meter import UPLOADING, Meters
 from .base.inspect import BaseContents
 from .base.resolve import Base
 from .code import buckets, previous_image
@@ -52,6 +53,7 @@ def build(
     base: Base | None = None,
     upload_to: ImageTarget | None = None,
     progress: Progress | None = None,
+    meters: Meters | None = None,
     workers: int = 2,
 ) -> BuiltImage:
     """Builds the image of `request` into `store`, with its content tag.
@@ -67,6 +69,7 @@ def build(
         upload_to: The target that the image will be pushed to. New layers are sent there while others are still
             made; the manifest is left to the push.
         progress: Called with the report of each layer.
+        meters: Where the bytes of downloads, layers and uploads are counted.
         workers: How many threads compute at a time; the image doesn't depend on it.
 
     Raises:
@@ -78,7 +81,16 @@ def build(
     """
     own_layers = _check(request, base)
     attempt = partial(
-        _build, request, store, cache, base, own_layers=own_layers, to=upload_to, progress=progress, workers=workers
+        _build,
+        request,
+        store,
+        cache,
+        base,
+        own_layers=own_layers,
+        to=upload_to,
+        progress=progress,
+        meters=meters or Meters(),
+        workers=workers,
     )
     try:
         return attempt()
@@ -95,14 +107,17 @@ def _build(
     own_layers: int,
     to: ImageTarget | None,
     progress: Progress | None,
+    meters: Meters,
     workers: int,
 ) -> BuiltImage:
     # The time before any file is read: the next build compares files that were touched later.
     now = time.time_ns()
     with TaskGroup() as tasks:
-        uploads = BackgroundUploads(tasks, store, to, cache) if to else None
+        uploads = BackgroundUploads(tasks, store, to, cache, meters[UPLOADING]) if to else None
         folder = cache / "layers"
-        builder = LayerBuilder(tasks, store, uploads, folder / "scratch", progress=progress, workers=workers)
+        builder = LayerBuilder(
+            tasks, store, uploads, folder / "scratch", progress=progress, meters=meters, workers=workers
+        )
         contents = tasks.make(lambda: _check_contents(request, base)) if base else None
         if base:
             builder.copy_base(base)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import RegistryError
+from ..core.metering.meter import UPLOADING, Item, Meter, Meters
 from .base.copy_layers import Action, copy_base_layer
 from .oci.config import TITLE
 from .oci.content_tag import image_tag
@@ -36,6 +37,7 @@ def push(
     base: Base | None = None,
     cache: Path | None = None,
     progress: Progress | None = None,
+    meters: Meters | None = None,
 ) -> BuiltImage:
     """Copies an image from the layout to its target, which may be that layout itself.
 
@@ -50,6 +52,7 @@ def push(
         base: Where the base's layers come from.
         cache: Folder for records of blobs that the target has; None asks the target for each blob.
         progress: Called with the report of each layer.
+        meters: Where the bytes that are sent are counted.
 
     Returns:
         The image by its name in the target, with a report for each layer.
@@ -62,14 +65,15 @@ def push(
         raise RegistryError("the image isn't in the layout", where=image.reference, next_step="Build it again")
     descriptor, data = found
     known = KnownBlobs(target, cache)
-    reports = _BlobPush(source, target, base, known, progress).run(json.loads(data))
+    sending = _BlobPush(source, target, base, known, progress=progress, sent=(meters or Meters())[UPLOADING])
+    reports = sending.run(json.loads(data))
     try:
         target.put_manifest(data, descriptor.media_type, tags, concurrently=known.preserves_digests)
     except RegistryError as error:
         if error.code not in _BLOB_UNKNOWN or not known.forget():
             raise
         # A blob of the records is gone: the registry has cleaned up since.
-        reports = _BlobPush(source, target, base, known, progress).run(json.loads(data))
+        reports = sending.run(json.loads(data))
         target.put_manifest(data, descriptor.media_type, tags)
     known.preserves_digests = True
     known.save()
@@ -103,8 +107,11 @@ class _BlobPush:
         target: ImageTarget,
         base: Base | None,
         known: KnownBlobs,
+        *,
         progress: Progress | None,
+        sent: Meter,
     ) -> None:
+        self._meter = sent
         self._source = source
         self._target = target
         self._base = base
@@ -116,13 +123,21 @@ class _BlobPush:
         """Makes sure that the target has all blobs; returns a report for each layer, in the manifest's order."""
         blobs = [_descriptor(blob) for blob in (manifest["config"], *manifest["layers"])]
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="push") as pool:
-            sent = {blob.digest: pool.submit(self._send, blob) for blob in blobs if blob.digest not in self._known}
-            reports = [sent[blob.digest].result() if blob.digest in sent else self._send(blob) for blob in blobs]
+            sent = {
+                blob.digest: pool.submit(self._send, blob, self._meter.item(blob.size))
+                for blob in blobs
+                if blob.digest not in self._known
+            }
+            reports = [
+                sent[blob.digest].result() if blob.digest in sent else self._send(blob, self._meter.item(0))
+                for blob in blobs
+            ]
         return reports[1:]
 
-    def _send(self, blob: Descriptor) -> LayerReport:
+    def _send(self, blob: Descriptor, counted: Item) -> LayerReport:
         started = time.perf_counter()
-        action = self._transfer(blob)
+        with counted:
+            action = self._transfer(blob, counted)
         self._known.add(blob.digest)
         title = "base" if blob.digest in self._base_digests else blob.annotations.get(TITLE, blob.digest[:19])
         report = LayerReport(title, blob.digest, blob.size, action, time.perf_counter() - started)
@@ -130,14 +145,14 @@ class _BlobPush:
             self._progress(report)
         return report
 
-    def _transfer(self, blob: Descriptor) -> Action:
+    def _transfer(self, blob: Descriptor, counted: Item) -> Action:
         if blob.digest in self._known:
             return "reused"
         if self._base and blob.digest in self._base_digests and not self._source.has_blob(blob.digest):
-            return copy_base_layer(self._base, blob, self._target)
+            return copy_base_layer(self._base, blob, self._target, counted)
         if self._target.has_blob(blob.digest):
             return "reused"
-        self._target.upload_blob(blob, lambda: self._source.open_blob(blob.digest))
+        self._target.upload_blob(blob, counted.reading(lambda: self._source.open_blob(blob.digest)))
         return "uploaded"
 
 

@@ -47,16 +47,19 @@ def runtime_digest() -> str:
     return write_runtime(io.BytesIO()).diff_id
 
 
-def add_runtime(image: BuiltImage, target: ImageTarget, python: str, tags: Sequence[str]) -> BuiltImage:
+def add_runtime(
+    image: BuiltImage, target: ImageTarget, python: str, tags: Sequence[str], command: Sequence[str] = ()
+) -> BuiltImage:
     """Adds the runtime on top of an image that the target has: one more layer, config and manifest; nothing is copied.
 
-    The image's entry point and command stay as they are, as arguments of the runtime.
+    The image's entry point and command stay as they are, as arguments of the runtime, unless `command` replaces both.
 
     Args:
         image: The image, from any builder.
         target: The registry or layout that has it.
         python: Absolute path of a Python in it.
         tags: Tags of the new image.
+        command: The words to start in place of the image's own; a job's command would start without the runtime.
 
     Raises:
         ImageError: The image is not a single manifest.
@@ -73,7 +76,7 @@ def add_runtime(image: BuiltImage, target: ImageTarget, python: str, tags: Seque
         document: dict[str, Any] = json.loads(body.read())
     out = io.BytesIO()
     layer = write_runtime(out)
-    config = _json(_with_runtime(document, layer, python))
+    config = _json(_with_runtime(document, layer, python, command))
     descriptor, layer_blob = blob_descriptor(types.config, config), layer_descriptor(types, layer)
     target.put_blob(layer_blob, lambda: io.BytesIO(out.getvalue()))
     target.put_blob(descriptor, lambda: io.BytesIO(config))
@@ -92,10 +95,11 @@ def add_runtime(image: BuiltImage, target: ImageTarget, python: str, tags: Seque
     )
 
 
-def _with_runtime(document: dict[str, Any], layer: Layer, python: str) -> dict[str, Any]:
+def _with_runtime(document: dict[str, Any], layer: Layer, python: str, command: Sequence[str]) -> dict[str, Any]:
     """The config document with one more layer and the runtime before the entry point."""
     settings: dict[str, Any] = document.get("config") or {}
-    entry = [*launcher(python), *(settings.get("Entrypoint") or [])]
+    entry = [*launcher(python), *(command or settings.get("Entrypoint") or [])]
+    settings = {name: value for name, value in settings.items() if not (command and name == "Cmd")}
     rootfs = {**document["rootfs"], "diff_ids": [*document["rootfs"]["diff_ids"], layer.diff_id]}
     changed = {**document, "config": {**settings, "Entrypoint": entry}, "rootfs": rootfs}
     if "history" in document:  # it names all layers or none

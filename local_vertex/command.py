@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -17,6 +18,7 @@ from .store.store import Store
 
 _SHOWN_JOBS = 20
 _PAGE = 1000
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?(:[a-z]([a-z0-9.-]*[a-z0-9])?)?")  # a domain may stand before a project
 
 
 def start(
@@ -25,8 +27,9 @@ def start(
     tcp: bool = False,
     tls: bool = False,
     faults: Mapping[str, Any] | None = None,
-    project: str | None = None,
-    region: str | None = None,
+    projects: Sequence[str] = (),
+    regions: Sequence[str] = (),
+    **cloud: Any,  # noqa: ANN401 - the fields of Options
 ) -> str:
     """Starts the service, or changes the fault injection of the running one.
 
@@ -35,8 +38,9 @@ def start(
         tcp: Also listen on loopback, with a token.
         tls: Also listen with TLS.
         faults: New values by name, as `parse_faults` returns them.
-        project: The project's id. Default: "local".
-        region: The region that is served. Default: "us-central1".
+        projects: The projects' ids, the default one first. Default: "local".
+        regions: The regions that are served, the default one first. Default: "us-central1".
+        cloud: `as_cloud`, `other_hosts` and `hosts` of `endpoint.Options`.
 
     Returns:
         How to connect.
@@ -47,8 +51,9 @@ def start(
     from .faults import Faults
 
     Faults().update(faults or {})  # reports an invalid value before anything is started
-    chosen = {name: value for name, value in (("project", project), ("region", region)) if value}
-    service = lifecycle.ensure_running(home, tcp=tcp or tls, tls=tls, faults=dict(faults or {}), **chosen)
+    chosen = {**places(projects, regions, as_cloud=bool(cloud.get("as_cloud"))), **cloud}
+    tcp = tcp or tls or bool(cloud.get("as_cloud"))
+    service = lifecycle.ensure_running(home, tcp=tcp, tls=tls, faults=dict(faults or {}), **chosen)
     if faults:
         from .client import set_faults
 
@@ -56,17 +61,71 @@ def start(
     return connection(service)
 
 
-def status(home: Home) -> str:
-    """Whether the service runs, how to connect, the number of jobs in each state, and the newest jobs."""
+def start_as_cloud(home: Home, projects: Sequence[str], regions: Sequence[str], **cloud: Any) -> LocalService:  # noqa: ANN401
+    """The service with Google's hosts; started if none runs.
+
+    Args:
+        home: The home folder.
+        projects: The projects' ids, the default one first; empty for "local", or what the running service has.
+        regions: The regions, the default one first; empty for all, or what the running service has.
+        cloud: `as_cloud`, `other_hosts` and `hosts` of `endpoint.Options`.
+
+    Raises:
+        LocalServiceError: It can't be started, or runs with other options.
+    """
+    chosen = places(projects, regions, as_cloud=lifecycle.find(home) is None)
+    return lifecycle.ensure_running(home, tcp=True, **chosen, **cloud)
+
+
+def places(projects: Sequence[str], regions: Sequence[str], *, as_cloud: bool) -> dict[str, Any]:
+    """The projects and regions as fields of `endpoint.Options`.
+
+    Args:
+        projects: The projects' ids, the default one first; empty for "local".
+        regions: The regions, the default one first; empty for "us-central1".
+        as_cloud: Whether no regions mean all of Google's.
+
+    Raises:
+        LocalServiceError: A project or region has no valid name.
+    """
+    for name, what in [*((name, "project") for name in projects), *((name, "region") for name in regions)]:
+        if not _NAME.fullmatch(name):
+            raise LocalServiceError(
+                f"{name!r} is not a valid {what}",
+                where=f"--{what}",
+                next_step="Use lowercase letters, digits and dashes, and begin with a letter",
+            )
+    chosen: dict[str, Any] = {}
+    if projects:
+        chosen |= {"project": projects[0], "projects": tuple(projects[1:])}
+    if regions:
+        chosen |= {"region": regions[0], "regions": tuple(regions[1:])}
+    elif as_cloud:
+        chosen["regions"] = ("all",)
+    return chosen
+
+
+def status(home: Home, *, connect: bool = False) -> str:
+    """The number of jobs in each state, the newest jobs, and whether the service runs.
+
+    Args:
+        home: The home folder.
+        connect: Also say how other clients connect, with the token.
+    """
     service = lifecycle.find(home)
-    lines = [connection(service) if service else f"local_vertex does not run (store: {home.vertex})"]
+    lines: list[str] = []
     store = _store(home)
     if store is not None:
         counts = ", ".join(f"{count} {_short(state)}" for state, count in store.count_by_state().items())
-        lines += ["", f"jobs:    {counts or 'none'}"]
+        lines += [f"jobs:    {counts or 'none'}"]
         lines += [_job_line(record) for _, record in store.find(limit=_SHOWN_JOBS)]
+        lines += [""]
         store.close()
-    return "\n".join(lines)
+    if service is None:
+        return "\n".join([*lines, f"local_vertex does not run (store: {home.vertex})"])
+    if connect:
+        return "\n".join([*lines, connection(service), ""])
+    return "\n".join([*lines, f"local_vertex runs: process {service.pid}, {service.target}"])
 
 
 def logs(
@@ -143,16 +202,24 @@ def connection(service: LocalService) -> str:
     """How to connect to the service, with an example in Python."""
     rows = {
         "process": service.pid,
-        "project": f"{service.project} (number {service.project_number}), {service.region}",
+        "project": f"{service.project} (number {service.project_number}), {service.region}{_others(service)}",
         "bucket": f"gs://{service.bucket} is {service.buckets / service.bucket}",
         "socket": service.target,
         "gRPC": service.tcp_target,
         "REST": service.rest_url,
         "TLS": service.tls_target and f"{service.tls_target}, certificate {service.tls_certificate}",
         "token": service.token,
+        "cloud": service.proxy and f"{service.proxy}; `vertex-training local exec -- COMMAND` runs a command with it",
     }
     lines = [f"{name + ':':<9}{value}" for name, value in rows.items() if value]
     return "\n".join(["local_vertex runs", *lines, "", *_python(service)])
+
+
+def _others(service: LocalService) -> str:
+    """How many further projects and regions there are."""
+    counts = {"project": len(service.projects) - 1, "region": len(service.regions) - 1}
+    parts = [f"{count} more {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count > 0]
+    return f"; {' and '.join(parts)}" if parts else ""
 
 
 def _python(service: LocalService) -> list[str]:

@@ -6,13 +6,14 @@ import hashlib
 import os
 import socket
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import LocalServiceError, storage_errors
 from ..core.home import Home
+from .location import REGIONS, Locations, project_number
 
 BUCKET = "local"
 """A bucket that every service has."""
@@ -41,7 +42,7 @@ class LocalService:
         rest_url: For example "http://127.0.0.1:41234"; None without TCP.
         project: The project's id.
         project_number: The project's number, which resource names in responses contain.
-        region: The only region that is served.
+        region: The default region.
         bucket: Name of a bucket that always exists.
         buckets: The folder with one folder for each bucket.
         pid: The process.
@@ -49,6 +50,12 @@ class LocalService:
         tls_target: gRPC target with TLS, for example "localhost:41236"; None without TLS.
         tls_certificate: The file with the certificate for TLS clients to trust.
         started: When it was started, in seconds since 1970.
+        proxy: For https_proxy, `http://127.0.0.1:PORT`; None unless started with `as_cloud`, like the next three.
+        metadata: For GCE_METADATA_HOST, `127.0.0.1:PORT`.
+        authorities: The file with the certificates that clients trust.
+        token_file: The file with the token.
+        projects: All projects' ids, where there are several projects or regions.
+        regions: All regions, likewise.
     """
 
     target: str
@@ -64,11 +71,21 @@ class LocalService:
     tls_target: str | None = None
     tls_certificate: str | None = None
     started: float = 0.0
+    proxy: str | None = None
+    metadata: str | None = None
+    authorities: str | None = None
+    token_file: str | None = None
+    projects: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:
         """The parent of all jobs, `projects/ID/locations/REGION`."""
         return f"projects/{self.project}/locations/{self.region}"
+
+
+ADDED_FIELDS = frozenset(("proxy", "metadata", "authorities", "token_file", "projects", "regions"))
+"""Fields of `LocalService` that earlier versions don't know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +96,14 @@ class Options:
         home: The home folder.
         tcp: Also listen on loopback, with gRPC and REST and a new token.
         tls: With `tcp`: also listen on a third port, with gRPC over TLS and a new certificate.
-        project: The project's id.
-        project_number: The project's number; by default derived from the id.
-        region: The region that is served.
+        project: The default project's id.
+        project_number: That project's number; by default derived from the id.
+        region: The default region.
+        projects: Further projects that are served.
+        regions: Further regions that are served; "all" for every region of Google's.
+        as_cloud: With `tcp`: also serve Google's hosts, see `cloud.cloud_server`.
+        other_hosts: What becomes of connections to other hosts then: "refuse" or "pass".
+        hosts: Further hosts, each with the `127.0.0.1:PORT` that serves it.
         faults: Initial values of the fault injection, see `faults.Faults`.
     """
 
@@ -91,12 +113,24 @@ class Options:
     project: str = DEFAULT_PROJECT
     project_number: str = ""
     region: str = DEFAULT_REGION
+    projects: Sequence[str] = ()
+    regions: Sequence[str] = ()
+    as_cloud: bool = False
+    other_hosts: str = "refuse"
+    hosts: Mapping[str, str] = field(default_factory=dict)
     faults: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.project_number:
-            digest = int(hashlib.sha256(self.project.encode()).hexdigest(), 16)
-            object.__setattr__(self, "project_number", str(10**11 + digest % (9 * 10**11)))
+            object.__setattr__(self, "project_number", project_number(self.project))
+
+    def locations(self) -> Locations:
+        """The projects and regions that are served."""
+        numbers = {self.project: self.project_number} | {
+            project: project_number(project) for project in self.projects if project != self.project
+        }
+        regions = [*self.regions, *(REGIONS if "all" in self.regions else ())]
+        return Locations(numbers, tuple(dict.fromkeys([self.region, *(name for name in regions if name != "all")])))
 
 
 def record_path(home: Home) -> Path:
@@ -112,6 +146,11 @@ def store_path(home: Home) -> Path:
 def buckets_path(home: Home) -> Path:
     """The folder with one folder for each bucket; `execution` uses the same."""
     return home.vertex / "buckets"
+
+
+def lock_path(home: Home) -> Path:
+    """The file whose lock a running service holds."""
+    return home.vertex / "service.lock"
 
 
 def log_path(home: Home) -> Path:

@@ -1,6 +1,7 @@
 """Fault injection: delays, quotas and the failures of the real service.
 
-Every setting can be changed at the start of the service and while it runs. Those with "the next N" count down.
+Every setting can be changed at the start of the service and while it runs. Those with "the next N" count down. A
+setting can have another value in one region: `stock_out@europe-west4`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ class Faults:
 
     Attributes:
         pending_seconds: How long a job stays PENDING before its replicas start.
-        teardown_seconds: From the exit of the primary replica to the terminal state; about 60 on the real service.
+        teardown_seconds: How long the platform tears a job down after its program has ended; 45 on the real service.
+        second_start_seconds: After an exit status other than 0 the program is started again this long after it ended,
+            and ended when the job fails (`SECOND_RUN_SECONDS` later); 17 on the real service, 0 for never.
+        update_lag_seconds: How long after its end time a job's terminal state becomes visible; 1 to 29 on the real one.
+        capacity: How many jobs may run at a time; others stay PENDING. 0 for any number.
+        plain_lines: The form of log lines that are no JSON objects: "text" (textPayload) or "json" (jsonPayload with
+            attrs.tag, levelname and message). The real service was seen to use both.
         list_lag_seconds: How long it takes until a new job appears in lists.
         grace_seconds: From SIGTERM to SIGKILL; undocumented on the real service.
         ipc_host: Whether containers share the machine's IPC namespace (PyTorch's data loaders need its /dev/shm).
@@ -44,6 +51,10 @@ class Faults:
 
     pending_seconds: float = 0.0
     teardown_seconds: float = 0.0
+    second_start_seconds: float = 0.0
+    update_lag_seconds: float = 0.0
+    capacity: int = 0
+    plain_lines: str = "text"
     list_lag_seconds: float = 0.0
     grace_seconds: float = 10.0
     ipc_host: bool = False
@@ -63,12 +74,24 @@ class Faults:
     bucket_location: str = ""
     refused_service_account: str = ""
     cancel_of_ended_fails: bool = False
+    _regional: dict[str, Any] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def take(self, name: str) -> bool:
-        """Counts one of "the next N" down; False when none is left. Threads may call it."""
+    def value(self, name: str, region: str) -> Any:  # noqa: ANN401 - each setting has its own type
+        """A setting's value in one region."""
+        return self._regional.get(f"{name}@{region}", getattr(self, name))
+
+    def take(self, name: str, region: str = "") -> bool:
+        """Counts one of "the next N" down, the region's own if it has one; False when none is left.
+
+        Threads may call it.
+        """
         with self._lock:
-            left = getattr(self, name)
+            scoped = f"{name}@{region}"
+            if self._regional.get(scoped, 0) > 0:
+                self._regional[scoped] -= 1
+                return True
+            left = 0 if scoped in self._regional else getattr(self, name)
             if left > 0:
                 setattr(self, name, left - 1)
             return left > 0
@@ -85,21 +108,29 @@ class Faults:
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._lock:
             for name, value in checked.items():
-                setattr(self, name, value)
+                if "@" in name:
+                    self._regional[name] = value
+                else:
+                    setattr(self, name, value)
 
     def values(self) -> dict[str, Any]:
         """All current values by name."""
         with self._lock:
-            return {name: getattr(self, name) for name in _DEFAULTS}
+            return {name: getattr(self, name) for name in _DEFAULTS} | self._regional
 
 
+SECOND_RUN_SECONDS = 9.0
+"""From a failed program's second start to the job's failure, as the real service was seen to do it."""
+
+_CHOICES = {"plain_lines": ("text", "json")}
 _DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Faults) if not f.name.startswith("_")}
 
 
-def _checked(name: str, value: object) -> object:
-    if name not in _DEFAULTS:
+def _checked(setting: str, value: object) -> object:
+    name, at, region = setting.partition("@")
+    if name not in _DEFAULTS or (at and not region):
         raise LocalServiceError(
-            f"there is no switch {name!r}", where="switches", next_step=f"Use one of: {', '.join(_DEFAULTS)}"
+            f"there is no switch {setting!r}", where="switches", next_step=f"Use one of: {', '.join(_DEFAULTS)}"
         )
     wanted = type(_DEFAULTS[name])
     if wanted is float and type(value) is int:
@@ -109,5 +140,9 @@ def _checked(name: str, value: object) -> object:
             f"the switch {name} can't be {value!r}",
             where="switches",
             next_step=f"Use a value of the type {wanted.__name__} that is not negative",
+        )
+    if value not in _CHOICES.get(name, (value,)):
+        raise LocalServiceError(
+            f"the switch {name} can't be {value!r}", where="switches", next_step=f"Use {' or '.join(_CHOICES[name])}"
         )
     return value

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import LocalServiceError, storage_errors
+from ..core.background.detached import READY, reported_error, start_detached
+from ..core.background.process_lock import is_held, one_at_a_time
+from ..core.errors import LocalServiceError
 from ..core.home import Home
 from .endpoint import (
     DEFAULT_PROJECT,
@@ -21,10 +18,12 @@ from .endpoint import (
     LocalService,
     Options,
     is_listening,
+    lock_path,
     log_path,
     record_path,
     require_own_folder,
 )
+from .storage import storage_service
 
 _STOP_SECONDS = 20.0
 
@@ -45,7 +44,7 @@ def ensure_running(home: Home, **options: Any) -> LocalService:  # noqa: ANN401 
     wanted = Options(home=str(home.root), **options)
     running = find(home)
     if running is None:
-        with _starting(home):
+        with one_at_a_time(home.vertex / "start.lock"):
             running = find(home) or _start(home, wanted)
     _check_options(running, wanted)
     return running
@@ -55,7 +54,10 @@ def find(home: Home) -> LocalService | None:
     """The running service of a home; None if none runs."""
     try:
         values = json.loads(record_path(home).read_text())
-        service = LocalService(**{**values, "buckets": Path(values["buckets"])})
+        known = {field.name for field in fields(LocalService)}  # a later version may write more
+        service = LocalService(**{name: value for name, value in values.items() if name in known})
+        places = {name: tuple(values.get(name, ())) for name in ("projects", "regions")}
+        service = replace(service, buckets=Path(values["buckets"]), **places)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return service if is_listening(Path(service.target.removeprefix("unix:"))) else None
@@ -78,7 +80,9 @@ def stop(home: Home) -> bool:
     request_stop(service)
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
-        if not _is_locked(home):
+        if not is_held(lock_path(home)):
+            if not any((home.vertex / "runs").glob("*")):  # jobs that go on need their buckets
+                storage_service.stop(home.vertex)
             return True
         time.sleep(0.02)
     raise LocalServiceError(
@@ -88,67 +92,27 @@ def stop(home: Home) -> bool:
     )
 
 
-def _is_locked(home: Home) -> bool:
-    import fcntl
-
-    with (home.vertex / "service.lock").open("a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
-
-
-@contextmanager
-def _starting(home: Home) -> Iterator[None]:
-    """Lets one process at a time start the service."""
-    import fcntl
-
-    with storage_errors(home.vertex), (home.vertex / "start.lock").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _start(home: Home, options: Options) -> LocalService:
     require_own_folder(home.vertex)
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as pipe, storage_errors(home.vertex), log_path(home).open("ab") as log:
-        try:
-            # -P: a module in the user's current folder must not replace one of ours.
-            starter = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    f"{__package__}.server",
-                    json.dumps(asdict(options)),
-                    str(writer),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[writer],
-                start_new_session=True,
-            )
-        finally:
-            os.close(writer)
-        result = pipe.read()
-        starter.wait()
-    service = find(home) if result == "ok" else None
+    result = start_detached(f"{__package__}.server", asdict(options), log_path(home))
+    service = find(home) if result == READY else None
     if service is None:
-        raise _start_error(result, home)
-    return service
-
-
-def _start_error(result: str, home: Home) -> LocalServiceError:
-    try:
-        return LocalServiceError(**json.loads(result))
-    except (ValueError, TypeError):
-        return LocalServiceError(
+        raise reported_error(result, LocalServiceError) or LocalServiceError(
             "the local service ended during its start",
             where=log_path(home),
             next_step="Read the end of that file",
         )
+    return service
+
+
+def _missing_projects(service: LocalService, wanted: Options) -> list[str]:
+    served = {DEFAULT_PROJECT, service.project, *service.projects}
+    return [name for name in (wanted.project, *wanted.projects) if name not in served]
+
+
+def _missing_regions(service: LocalService, wanted: Options) -> list[str]:
+    served = {DEFAULT_REGION, service.region, *service.regions}
+    return [name for name in wanted.locations().regions if name not in served]
 
 
 def _check_options(service: LocalService, wanted: Options) -> None:
@@ -157,8 +121,9 @@ def _check_options(service: LocalService, wanted: Options) -> None:
         for name, missing in (
             ("TCP", wanted.tcp and service.tcp_target is None),
             ("TLS", wanted.tls and service.tls_target is None),
-            (f"project {wanted.project}", wanted.project not in {DEFAULT_PROJECT, service.project}),
-            (f"region {wanted.region}", wanted.region not in {DEFAULT_REGION, service.region}),
+            ("--as-cloud", wanted.as_cloud and service.proxy is None),
+            *((f"project {name}", True) for name in _missing_projects(service, wanted)),
+            *((f"region {name}", True) for name in _missing_regions(service, wanted)),
         )
         if missing
     ]

@@ -1,7 +1,9 @@
-"""The project and region that the service stands for."""
+"""The projects and regions that the service stands for."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -23,3 +25,55 @@ class Location:
     def name(self) -> str:
         """The resource name, `projects/NUMBER/locations/REGION`."""
         return f"projects/{self.project_number}/locations/{self.region}"
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Every project and region of a service; each pair has jobs, capacity and quotas of its own.
+
+    Attributes:
+        projects: The projects' numbers by id; the first is the default.
+        regions: The regions; the first is the default.
+    """
+
+    projects: Mapping[str, str]
+    regions: Sequence[str]
+
+    @property
+    def default(self) -> Location:
+        """The first project and region: those of jobs that an earlier version stored without any."""
+        project, number = next(iter(self.projects.items()))
+        return Location(project, number, self.regions[0])
+
+    def project(self, name: str) -> str | None:
+        """The id of a project that is served, by its id or number; None if it isn't served."""
+        if name in self.projects:
+            return name
+        return next((project for project, number in self.projects.items() if number == name), None)
+
+    def location(self, project: str, region: str) -> Location:
+        """A project's location.
+
+        Args:
+            project: The id of a project that is served.
+            region: A region that is served.
+        """
+        return Location(project, self.projects[project], region)
+
+
+def project_number(project: str) -> str:
+    """A number for a project that has none: twelve digits, always the same for the same id."""
+    digest = int(hashlib.sha256(project.encode()).hexdigest(), 16)
+    return str(10**11 + digest % (9 * 10**11))
+
+
+REGIONS = (
+    *("us-central1", "us-east1", "us-east4", "us-east5", "us-south1", "us-west1", "us-west2", "us-west3", "us-west4"),
+    *("northamerica-northeast1", "northamerica-northeast2", "southamerica-east1", "southamerica-west1"),
+    *("europe-west1", "europe-west2", "europe-west3", "europe-west4", "europe-west6", "europe-west8", "europe-west9"),
+    *("europe-west12", "europe-north1", "europe-central2", "europe-southwest1"),
+    *("asia-east1", "asia-east2", "asia-northeast1", "asia-northeast2", "asia-northeast3"),
+    *("asia-south1", "asia-south2", "asia-southeast1", "asia-southeast2"),
+    *("australia-southeast1", "australia-southeast2", "me-west1", "me-central1", "me-central2", "africa-south1"),
+)
+"""Google's regions with custom training (https://cloud.google.com/vertex-ai/docs/general/locations)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import threading
@@ -15,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.atomic_files import write_atomic
-from ..core.errors import LocalServiceError, TrainingError
+from ..core.background.detached import serve_detached
+from ..core.background.process_lock import holding
+from ..core.errors import LocalServiceError
 from ..core.home import Home
-from .endpoint import LocalService, Options, is_listening, record_path, socket_path
+from .endpoint import ADDED_FIELDS, LocalService, Options, is_listening, lock_path, record_path, socket_path
 
 if TYPE_CHECKING:
     from .service import CreateRunner
 
 _LOCK_SECONDS = 15.0  # that an earlier service may take to end
-_RETRY_SECONDS = 0.02
 _RETRIES_WHILE_LISTENING = 10
 
 
@@ -31,27 +31,9 @@ def main(arguments: list[str]) -> int:
     """Serves until it is told to stop.
 
     Args:
-        arguments: The options as JSON, and the number of a file descriptor, to which "ok" or an error is written.
+        arguments: As `serve_detached`; the options are fields of `Options`.
     """
-    options, descriptor = Options(**json.loads(arguments[0])), int(arguments[1])
-    # The parent waits for this process only until here: the service outlives the process that started it.
-    if os.fork():
-        os._exit(0)  # public, in spite of its name: ends the parent without its exit handlers
-    os.set_inheritable(descriptor, False)
-    with os.fdopen(descriptor, "w") as pipe:
-
-        def report_ready() -> None:
-            pipe.write("ok")
-            pipe.close()
-
-        try:
-            _serve(options, report_ready)
-        except TrainingError as error:
-            if pipe.closed:
-                raise
-            pipe.write(json.dumps({"what": error.what, "where": error.where, "next_step": error.next_step}))
-            return 1
-    return 0
+    return serve_detached(arguments, lambda options, ready: _serve(Options(**options), ready))
 
 
 def _serve(options: Options, ready: Callable[[], None]) -> None:
@@ -89,7 +71,9 @@ def serving(
         service = Service(home, options, stopped, stack)
         endpoint = service.listen()
         record = record_path(home)
-        write_atomic(record, json.dumps({**asdict(endpoint), "buckets": str(endpoint.buckets)}))
+        # Without what is empty: services of earlier versions know fewer fields.
+        values = {name: value for name, value in asdict(endpoint).items() if value or name not in ADDED_FIELDS}
+        write_atomic(record, json.dumps({**values, "buckets": str(endpoint.buckets)}))
         stack.callback(record.unlink, missing_ok=True)
         ready()
         service.start_runner(create_runner)
@@ -98,30 +82,27 @@ def serving(
 
 @contextmanager
 def _store_lock(home: Home) -> Iterator[None]:
-    """Holds the lock of the store. It is a POSIX lock, which children don't inherit, because jobs outlive the service.
+    """Holds the lock of the store.
 
     A service that is ending, or was killed, may hold the lock a little longer; one that listens keeps it.
 
     Raises:
         LocalServiceError: Another service holds the lock.
     """
-    import fcntl
-
     deadline, listening = time.monotonic() + _LOCK_SECONDS, 0
-    with (home.vertex / "service.lock").open("a+") as file:
-        while True:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                listening = listening + 1 if is_listening(socket_path(home)) else 0
-                if listening >= _RETRIES_WHILE_LISTENING or time.monotonic() > deadline:
-                    raise LocalServiceError(
-                        "another service already runs on this store",
-                        where=home.vertex,
-                        next_step="Use it, or end it with `vertex-training local stop`",
-                    ) from error
-                time.sleep(_RETRY_SECONDS)
+
+    def give_up() -> LocalServiceError | None:
+        nonlocal listening
+        listening = listening + 1 if is_listening(socket_path(home)) else 0
+        if listening < _RETRIES_WHILE_LISTENING and time.monotonic() <= deadline:
+            return None
+        return LocalServiceError(
+            "another service already runs on this store",
+            where=home.vertex,
+            next_step="Use it, or end it with `vertex-training local stop`",
+        )
+
+    with holding(lock_path(home), give_up):
         yield
 
 

@@ -14,17 +14,24 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.atomic_files import write_atomic
 from ..core.errors import storage_errors
 from ..core.home import Home
 from .api import schema as schemas
-from .api.dispatcher import Dispatcher, methods
+from .api.collections.listed_locations import LocationsApi
+from .api.collections.operations import OperationsApi
+from .api.collections.persistent_resources import PersistentResourcesApi
+from .api.collections.training_pipelines import TrainingPipelinesApi
+from .api.collections.written_entries import WrittenEntriesApi
+from .api.dispatcher import Apis, Dispatcher, methods
 from .api.grpc_server import GrpcServer
 from .api.jobs import JobsApi, Runner
 from .api.logs import LogsApi
+from .api.names import Names
 from .api.quotas import Quotas
 from .api.schema import Schema
 from .endpoint import (
@@ -41,6 +48,9 @@ from .endpoint import (
 from .faults import Faults
 from .location import Location
 from .store.store import Store
+
+if TYPE_CHECKING:
+    from .cloud.cloud_server import CloudServer
 
 _STOP_SECONDS = 1.0  # for running calls when the service stops
 
@@ -87,12 +97,14 @@ class Service:
         self._schema: Schema = schemas.load(home.cache)
         self._faults = Faults()
         self._faults.update(options.faults)
-        self._location = Location(options.project, options.project_number, options.region)
+        self._locations = options.locations()
+        self._location = self._locations.default
         self._token = secrets.token_urlsafe(32) if options.tcp else None
         self._started_runner: JobRunner | None = None
         self._runner: Future[Runner] = Future()
         self._store = Store(store_path(home))
         stack.callback(self._store.close)
+        self._store.adopt(self._location.project_id, self._location.project_number, self._location.region)
         # Before everything that serves the API, so that it runs after the API has stopped.
         stack.callback(self._stop_runner)
         with storage_errors(buckets_path(home)):
@@ -104,25 +116,22 @@ class Service:
         Raises:
             LocalServiceError: An address can't be used.
         """
-        logs = LogsApi(store=self._store, faults=self._faults, location=self._location, schema=self._schema)
-        jobs = JobsApi(
-            store=self._store,
-            runner=self._runner,
-            faults=self._faults,
-            location=self._location,
-            schema=self._schema,
-        )
+        logs = LogsApi(store=self._store, faults=self._faults, locations=self._locations, schema=self._schema)
         quotas = Quotas(self._faults, self._location.project_number)
-        dispatcher = Dispatcher(methods(jobs, logs), self._faults, quotas, traceback.print_exception)
+        table = methods(self._apis(logs))
+        dispatcher = Dispatcher(table, self._faults, quotas, self._locations, traceback.print_exception)
         admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop}}
-        server = GrpcServer(dispatcher, logs, self._schema, admin, self._token)
         socket = socket_path(self._home)
+        cloud = self._cloud(socket) if self._options.as_cloud and self._token else None
+        region_of = cloud.region_of if cloud else lambda _: ""
+        server = GrpcServer(dispatcher, logs, self._schema, admin, self._token, region_of=region_of)
         socket.unlink(missing_ok=True)
         server.listen(f"unix:{socket}")
         tcp = self._listen_on_tcp(server) if self._options.tcp else {}
         rest_url = self._serve_rest(dispatcher, self._token) if self._token else None
         server.start()
         self._stack.callback(server.stop, _STOP_SECONDS)
+        further = len(self._locations.projects) + len(self._locations.regions) > 2
         return LocalService(
             target=f"unix:{socket}",
             token=self._token,
@@ -134,7 +143,57 @@ class Service:
             buckets=buckets_path(self._home),
             pid=os.getpid(),
             started=time.time(),
+            projects=tuple(self._locations.projects) if further else (),
+            regions=tuple(self._locations.regions) if further else (),
             **tcp,
+            **self._start_cloud(cloud, tcp.get("tcp_target"), rest_url),
+        )
+
+    def _cloud(self, socket: Path) -> CloudServer:
+        from .cloud import hosts
+        from .cloud.cloud_server import CloudServer
+        from .cloud.identity import Identity
+
+        assert self._token is not None
+        identity = Identity(self._token, self._locations)
+        return CloudServer(
+            self._home.vertex / "cloud",
+            socket.with_name("identity.sock"),
+            identity,
+            hosts.parse(self._options.hosts),
+            passes=self._options.other_hosts == "pass",
+        )
+
+    def _start_cloud(self, cloud: CloudServer | None, grpc: str | None, rest: str | None) -> dict[str, str]:
+        """Starts the proxy and the metadata server; returns their addresses as fields of `LocalService`."""
+        if cloud is None or grpc is None or rest is None:
+            return {}
+        from .cloud.hosts import Address
+
+        targets = [Address("127.0.0.1", int(url.rpartition(":")[2])) for url in (grpc, rest)]
+        self._stack.callback(cloud.stop)
+        return asdict(cloud.start(targets[0], targets[1]))
+
+    def _apis(self, logs: LogsApi) -> Apis:
+        names = Names(self._locations, self._faults)
+        store, schema = self._store, self._schema
+        operations = OperationsApi(store=store, names=names, schema=schema)
+        jobs = JobsApi(
+            store=store,
+            runner=self._runner,
+            faults=self._faults,
+            names=names,
+            operations=operations,
+            schema=schema,
+        )
+        return Apis(
+            jobs=jobs,
+            pipelines=TrainingPipelinesApi(store=store, jobs=jobs, operations=operations, names=names, schema=schema),
+            persistent=PersistentResourcesApi(store=store, operations=operations, names=names, schema=schema),
+            operations=operations,
+            locations=LocationsApi(locations=self._locations, names=names, schema=schema),
+            logs=logs,
+            written=WrittenEntriesApi(store=store, locations=self._locations, schema=schema),
         )
 
     def start_runner(self, create: CreateRunner | None = None) -> None:
@@ -180,7 +239,7 @@ class Service:
         return addresses
 
     def _serve_rest(self, dispatcher: Dispatcher, token: str) -> str:
-        from .api.rest_server import RestServer
+        from .api.rest.rest_server import RestServer
 
         rest = RestServer(dispatcher, self._schema, token)
         rest.start()

@@ -17,6 +17,7 @@ from ..images.plan import ImagePlan
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, copyable
+from .reporting.progress import step_meters
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -66,6 +67,7 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
         base=plan.base,
         upload_to=plan.repository,
         progress=lambda layer: log(layer_line(layer)),
+        meters=step_meters(),
     )
 
 
@@ -78,7 +80,13 @@ def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltIm
     if plan.repository:
         plan.repository.check_push()  # a missing permission is reported before the build, not after
     image = docker_build.build(
-        plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
+        plan.request,
+        engine=engine,
+        tag=plan.tags[0],
+        log=log,
+        bases=plan.bases,
+        credentials=plan.credentials,
+        meters=step_meters(),
     )
     if plan.request.runtime_features:
         from ..images.docker.find_python import find_python

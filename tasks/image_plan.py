@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..core.errors import RegistryUnavailable
 from ..core.home import Home
+from ..images.oci.image_types import ImageRequest
 from ..images.oci.layout import OciLayout
 from ..images.plan import BaseLookup, Builder, ImagePlan, choose_builder, complete_request, plan_direct, plan_docker
 from ..images.registry.auth import docker_login
@@ -59,13 +62,26 @@ def plan_image(
 
         refuse_secrets_in(context_names(request), settings, cache=home.cache)
     plan = plan_docker if chosen == "docker" else plan_direct
-    return plan(
-        request,
-        OciLayout(home.images, settings.name),
-        registry.target(settings.name) if registry else None,
-        project_fingerprint=project.fingerprint,
-        lock_digest=lock.digest,
-        lookup=BaseLookup(
-            home.cache, registry.base_credentials() if registry else docker_login, docker_engine, max_age
-        ),
-    )
+    with _without_base(described, chosen, registry):
+        return plan(
+            request,
+            OciLayout(home.images, settings.name),
+            registry.target(settings.name) if registry else None,
+            project_fingerprint=project.fingerprint,
+            lock_digest=lock.digest,
+            lookup=BaseLookup(
+                home.cache, registry.base_credentials() if registry else docker_login, docker_engine, max_age
+            ),
+        )
+
+
+@contextmanager
+def _without_base(described: ImageRequest, builder: Builder, registry: ContainerRegistry | None) -> Iterator[None]:
+    """Says, where a base of the project's Dockerfile can't be reached, that a job on this machine needs none."""
+    try:
+        yield
+    except RegistryUnavailable as error:
+        if registry or builder != "docker" or described.dockerfile is None:
+            raise
+        step = 'Check the network, or set builder = "direct" under [tool.vertex-training], which needs no base here'
+        raise error.replace(next_step=step) from error

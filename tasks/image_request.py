@@ -41,5 +41,6 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         dockerfile=dockerfile if has_dockerfile else None,
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
+        command=settings.starts.image_words() if settings.starts.kind == "command" else (),
         runtime_features=(*(["outputs"] if settings.outputs else []), *(["secret-env"] if settings.secret_env else [])),
     )

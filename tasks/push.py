@@ -12,6 +12,7 @@ from ..images.plan import ImagePlan
 from .build import cached, layer_line, report_layers
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
+from .reporting.progress import step_meters
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -49,7 +50,14 @@ def _push_direct(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Hom
         log(layer_line(layer))
 
     return engine.push(
-        image, plan.layout, plan.target, tags=plan.tags, base=plan.base, cache=home.cache, progress=progress
+        image,
+        plan.layout,
+        plan.target,
+        tags=plan.tags,
+        base=plan.base,
+        cache=home.cache,
+        progress=progress,
+        meters=step_meters(),
     )
 
 
@@ -60,10 +68,13 @@ def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Hom
     features = plan.request.runtime_features
     # The content tag is for the whole image; the engine can push only under a tag.
     tags = [f"{plan.tags[0]}-without-runtime"] if features else plan.tags
+    meters = step_meters()
     if plan.repository:
-        pushed = docker_push.push(image, engine=engine, target=plan.repository, tags=tags, log=log)
+        pushed = docker_push.push(image, engine=engine, target=plan.repository, tags=tags, log=log, meters=meters)
     else:
-        pushed = export.export(image, engine=engine, layout=plan.layout, tags=tags, cache=home.cache, log=log)
+        pushed = export.export(
+            image, engine=engine, layout=plan.layout, tags=tags, cache=home.cache, log=log, meters=meters
+        )
     if not features:
         return pushed
     from ..images.docker.find_python import find_python
@@ -71,4 +82,4 @@ def _push_docker(plan: ImagePlan, image: BuiltImage, log: LogFunction, home: Hom
 
     python = find_python(engine, image.digest, " and ".join(features))
     log(f"adding the runtime, for {' and '.join(features)}")
-    return add_runtime(pushed, plan.target, python, plan.tags)
+    return add_runtime(pushed, plan.target, python, plan.tags, plan.request.command)

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
-from ..vertex.job_types import Origin, Outcome, Receipt
-from ..vertex.receipt.receipt_document import record_model
+from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
+from ..vertex.receipt.receipt_document import named_places, record_model
 from .reporting.artifacts import artifact_key, copyable, optional_display
 from .reporting.events import model_event
+from .reporting.progress import step_meters
 from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -35,7 +36,7 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
         ModelMissing: The job saved no new file in its model folder.
         VertexError: The model can't be read, or the receipt can't be written.
     """
-    found = record_model(connection, outcome.name, origin)
+    found = record_model(connection, outcome.name, origin, meters=step_meters())
     step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
     with optional_display():
         create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")
@@ -47,14 +48,17 @@ receipt = task(check_model, **_OPTIONS)
 """The step for models in folders of this machine."""
 
 
-def receipt_step(connection: Connection, output: str) -> Task[..., Receipt]:
+def receipt_step(connection: Connection, request: JobRequest) -> Task[..., Receipt]:
     """The step for a job's output; it also registers a model in a bucket as a Prefect asset.
+
+    The asset's key is the place that the arguments or variables name for the model, else the job's own folder.
 
     Args:
         connection: Where the job ran.
-        output: The job's `gs://BUCKET/PREFIX`.
+        request: The job.
     """
-    uri = model_folder(output)
+    named = named_places([*request.command, *request.args], request.env, request.output)
+    uri = next((place.folder for place in named if place.name), model_folder(request.output))
     if connection.models.location(uri) != uri:
         return receipt
     try:

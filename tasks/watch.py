@@ -12,13 +12,14 @@ from prefect.context import TaskRunContext
 
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
-from ..vertex.job_types import Outcome, SubmittedJob
+from ..vertex.job_types import Outcome, State, SubmittedJob
 from ..vertex.submit.cancellation import cancel
 from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
 from ..vertex.watch.log_reader import Cursor
 from .reporting.failure_page import report_failure
 from .reporting.logged_lines import logged_lines
+from .reporting.progress import show_state
 from .reporting.step_log import step_log
 from .reporting.training_log import TrainingLog
 from .retry_policy import STEP
@@ -57,12 +58,17 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
         LocalServiceError: Transient: local_vertex stopped; the next attempt starts it and finds the job again.
     """
     log = step_log("watch")
+
+    def show(state: State) -> None:
+        log(state)
+        show_state(state)
+
     progress = progress or WatchProgress()
     if progress.log is None:
         progress.log = TrainingLog(step_log("watch", name=job_id(job.name)), logged=_logged_before(job))
     try:
         outcome = engine.watch(
-            connection, job.name, on_state=log, on_line=progress.log.line, created=job.created, cursor=progress.cursor
+            connection, job.name, on_state=show, on_line=progress.log.line, created=job.created, cursor=progress.cursor
         )
     except Exception:
         raise

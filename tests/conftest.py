@@ -11,13 +11,17 @@ from fixtures.hypothesis_profile import load_profile
 load_profile()
 
 pytest_plugins = [
+    "fixtures.checkout_folder",
     "fixtures.external_tools",
     "fixtures.registry_server",
+    "fixtures.storage_servers",
     "fixtures.engine",
     "fixtures.direct_build",
     "fixtures.base_image",
     "fixtures.browser",
+    "fixtures.client_packages",
     "fixtures.prefect_server",
+    "fixtures.kept_server",
     "fixtures.train_flow",
     "fixtures.worker",
 ]

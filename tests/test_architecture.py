@@ -16,6 +16,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     # Shared by all engines.
     "core/security": {"runtime"},
+    "core/bucket_mount": set(),
     "core": set(),
     # What runs inside of jobs, with the image's own Python.
     "runtime": set(),
@@ -46,13 +47,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/faults": {"core"},
     "local_vertex/location": set(),
     "local_vertex/tls_certificate": set(),
-    "local_vertex/endpoint": {"core"},
+    "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
-    "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint"},
+    "local_vertex/storage/http": set(),
+    "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
+    "local_vertex/storage/calls": {"core", "local_vertex/storage/http", "local_vertex/storage/files"},
+    "local_vertex/storage": {"core"},
+    "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint", "local_vertex/storage"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
     "local_vertex/execution/replica": {
         *("core", "images/oci", "images/registry"),
-        *("local_vertex/faults", "local_vertex/location", "local_vertex/store"),
+        *("local_vertex/faults", "local_vertex/location", "local_vertex/store", "local_vertex/storage"),
     },
     "local_vertex/execution/process/supervisor": set(),
     "local_vertex/execution/process": {
@@ -64,6 +69,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"),
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
+    "local_vertex/cloud": {
+        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
+    },
     "local_vertex": {"core"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
@@ -73,6 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
     "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
         "vertex/job_types",
@@ -91,7 +100,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tasks": {"core", "runtime", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
-    "cli": {"core", "project", "images", "local_vertex", "blocks", "tasks", "flows", "deployments"},
+    "cli/prefect_server": {"core"},
+    "cli": {
+        *("core", "project", "images", "vertex", "local_vertex"),
+        *("prefect_private", "blocks", "tasks", "flows", "deployments"),
+    },
 }
 
 ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
@@ -114,10 +127,14 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "plan": "what will be done: of an image, and the command that says it of a run",
+    "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
+    "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",
+    "lifecycle": "starts, finds and stops a server that stays on this machine",
     "process": "programs that run as processes of this machine",
 }
 

@@ -16,6 +16,7 @@ from prefect_vertex_training.core.job_fields import BOOT_DISK_GB, JOB_FIELDS, Jo
 from prefect_vertex_training.core.job_options import Machine, Pool
 from prefect_vertex_training.core.machine_types import (
     BUILT_IN_ACCELERATORS,
+    CLOUD_TPU_ACCELERATORS,
     MACHINE_TYPES,
     N1_ACCELERATORS,
     AcceleratorType,
@@ -134,7 +135,8 @@ def test_examples_and_defaults_are_valid(field: JobField[Any]) -> None:
 
 def test_the_machine_table_holds_together() -> None:
     """Every accelerator that a machine has is in the list of names, and every listed machine may be offered."""
-    used = {*N1_ACCELERATORS, *(accelerator for accelerator, _ in BUILT_IN_ACCELERATORS.values())}
+    built_in = {accelerator for accelerator, _ in BUILT_IN_ACCELERATORS.values()}
+    used = {*N1_ACCELERATORS, *CLOUD_TPU_ACCELERATORS, *built_in}
 
     assert used == set(get_args(AcceleratorType))
     assert [name for name in MACHINE_TYPES if not may_be_offered(name)] == []

@@ -30,11 +30,12 @@ def diagnose(state: State, code: int, text: str, tail: Sequence[LogLine]) -> Dia
         return None
     lines = _of_failed_replica(text, tail)
     # The job's own error may hold a traceback; it belongs to this failure, while log lines may be of an earlier one.
-    own = [LogLine(0.0, "ERROR", line, "service") for line in text.splitlines()]
+    said, written = _split(text)
+    own = _lines(LogLine(0.0, "ERROR", written, "service"))
     failure = Failure(
         state,
         code,
-        " ".join(text.split()),
+        " ".join(said.split()),
         shortened(last_exception(own) or last_exception(lines)),
         next((line.message.strip() for line in reversed(lines) if line.message.strip()), ""),
     )
@@ -60,12 +61,45 @@ def kind_of_refusal(code: int, text: str) -> Kind:
     return matching_rule(Failure(REFUSED, code, " ".join(text.split()))).kind
 
 
+_EXIT = re.compile(
+    r"(?P<said>.*?non-zero status of \d+\. Termination reason: \w+\.)(?P<written>.*?)(?P<end>To find out more .*)?",
+    re.DOTALL,
+)
+_RUNTIME_PREFIX = re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z (?P<stream>stdout|stderr) [FP](?: |$)")
+"""What a container runtime puts before a line (the log format of containerd's CRI); some entries have it."""
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The service's own words in an error, and what the program wrote last, which may hold any other words.
+
+    The error of an exit status ends with the program's last traceback: a `TimeoutError` there is no time limit of the
+    job's, and a "quota" no quota of the project's.
+    """
+    found = _EXIT.fullmatch(text.strip())
+    if found is None or "\n" not in found["written"]:
+        return text, text
+    return f"{found['said']} {found['end'] or ''}", found["written"]
+
+
 def _of_failed_replica(text: str, tail: Sequence[LogLine]) -> list[LogLine]:
-    """The log of the replica that the job's error names, or of all, by time: one entry a line."""
+    """The log of the replica that the job's error names, or of all, by time: one entry a line.
+
+    The service's own lines only repeat the error, and how the job ended.
+    """
     found = re.search(r"replica (workerpool\d+-\d+)", text)
-    named = [line for line in tail if found and line.task == found[1]]
-    return [
-        LogLine(line.timestamp, line.severity, part, line.task)
-        for line in sorted(named or tail, key=lambda line: line.timestamp)
-        for part in line.message.splitlines()
-    ]
+    replicas = [line for line in tail if line.task != "service"]
+    named = [line for line in replicas if found and line.task == found[1]]
+    return [part for line in sorted(named or replicas, key=lambda line: line.timestamp) for part in _lines(line)]
+
+
+def _lines(entry: LogLine) -> list[LogLine]:
+    """The lines of an entry, each without a container runtime's prefix, which tells its stream."""
+    made, severity = [], entry.severity
+    for line in entry.message.splitlines():
+        prefix = _RUNTIME_PREFIX.match(line)
+        if prefix:
+            severity = "ERROR" if prefix["stream"] == "stderr" else "INFO"
+        message = line[prefix.end() :] if prefix else line
+        if message or not prefix:
+            made.append(LogLine(entry.timestamp, severity, message, entry.task))
+    return made

@@ -28,7 +28,7 @@ class Failure:
     Attributes:
         state: The job's terminal state, or `REFUSED`.
         code: The number of a gRPC status code; 0 for none.
-        text: The service's error text, in one line.
+        text: The service's error text, in one line, without what the program wrote.
         exception: The last line of the program's last traceback; empty for none.
         last_line: The last line that the failed replica wrote; empty for none.
     """
@@ -156,12 +156,18 @@ RULES: Sequence[Rule] = (
         text=r"low on memory|out of memory|OOMKilled",
     ),
     Rule(
+        "out_of_disk",
+        "the job's disk was full{cause}",
+        "Set a larger `boot-disk-gb`, or write less to the disk",
+        text=r"low on disk|no space left on device",
+    ),
+    Rule(
         "stock_out",
         "no machine of this kind was free{place}",
         "Try again later, or another region, machine or accelerator",
         retry=True,
         states=_ANY,
-        text=r"resources are insufficient|stock-?out",
+        text=r"resources are insufficient|stock[-_ ]?out|resource_pool_exhausted",
     ),
     Rule(
         "quota",
@@ -233,6 +239,13 @@ RULES: Sequence[Rule] = (
         program=_HOST_MEMORY,
     ),
     Rule(
+        "out_of_disk",
+        "the job's disk was full: {exception}",
+        "Set a larger `boot-disk-gb`, or write less to the disk",
+        exited=True,
+        program=r"\[Errno 28\]|No space left on device",
+    ),
+    Rule(
         "out_of_memory",
         "the program was killed (exit status 137), as happens when memory runs out{cause}",
         "Use a machine with more memory, or smaller batches",
@@ -301,6 +314,15 @@ RULES: Sequence[Rule] = (
         codes=frozenset({3, 5, 6, 9, 11, 12}),
     ),
     Rule("user_code", "the job failed: {text}{cause}", "Fix it and run again", states=_ENDED, codes=frozenset({3})),
+    # An empty error: only the log tells something.
+    Rule(
+        "user_code",
+        "the training code failed with {exception}",
+        "Fix it and run again",
+        codes=frozenset({0}),
+        text=r"^$",
+        program=r".",
+    ),
     Rule("unknown", "{state}: {text}{cause}", "Read its log", states=_ANY),
 )
 """All rows; the first one that matches counts."""

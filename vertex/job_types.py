@@ -119,6 +119,7 @@ Kind = Literal[
     "image_pull",
     "permission",
     "out_of_memory",
+    "out_of_disk",
     "preempted",
     "time_limit",
     "cancelled",

@@ -23,6 +23,7 @@ class Checkout:
         settings: What is written under [tool.vertex-training], at most three keys.
         args: The run's arguments.
         seconds: How long the run may take.
+        environment: The virtual environment that is activated; empty for none.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Checkout:
     settings: Mapping[str, Any] = field(default_factory=dict)
     args: tuple[str, ...] = ()
     seconds: float = 900.0
+    environment: str = ""
 
     def __post_init__(self) -> None:
         if len(self.settings) > MOST_SETTINGS:
@@ -76,6 +78,7 @@ def read_list(file: Path) -> list[Checkout]:
             entry.get("settings", {}),
             tuple(entry.get("args", ())),
             entry.get("seconds", 900.0),
+            entry.get("environment", ""),
         )
         for entry in tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     ]

@@ -13,6 +13,7 @@ last message and the seconds. A file for --list holds one table a checkout:
     settings = { script = "fit.py" }   # (optional) at most three, written into the copy's pyproject.toml
     args = ["--epochs", "1"]           # (optional)
     seconds = 900                      # (optional) limit
+    environment = "/path/of/a/venv"    # (optional) the virtual environment that is activated
 """
 
 from __future__ import annotations

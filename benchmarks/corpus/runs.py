@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
-import sys
+import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import preloaded
 from checkouts import Checkout, add_settings
 
 if TYPE_CHECKING:
     from corpus.case import Case
 
-_PROGRAM = Path(sys.executable).with_name("vertex-training")
 _STEPS = ("files", "verify", "freeze", "build", "push", "submit", "watch", "receipt")
 _SHOWN = 200
 
@@ -52,7 +54,10 @@ class Outcome:
 def run_checkout(checkout: Checkout, work: Path) -> Outcome:
     """Runs a copy of a checkout."""
     project = checkout.copy(work / checkout.folder.name)
-    return _run(checkout.name, project, list(checkout.args), checkout.seconds)
+    variables = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
+    if checkout.environment:
+        variables["VIRTUAL_ENV"] = checkout.environment
+    return _run(checkout.name, project, list(checkout.args), checkout.seconds, variables)
 
 
 def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Outcome:
@@ -72,13 +77,14 @@ def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Out
     return Outcome(outcome.name, outcome.reached, outcome.message, outcome.seconds, unexpected)
 
 
-def _run(name: str, project: Path, args: list[str], seconds: float) -> Outcome:
-    command = [_PROGRAM, "run", str(project), "--json", "--", *args]
+def _run(
+    name: str, project: Path, args: list[str], seconds: float, variables: Mapping[str, str] | None = None
+) -> Outcome:
+    words = ["run", str(project), "--json", "--", *args]
     begin = time.perf_counter()
     try:
-        finished = subprocess.run(
-            command, check=False, capture_output=True, text=True, errors="replace", timeout=seconds
-        )
+        with tempfile.TemporaryDirectory(prefix="corpus-output-") as folder:
+            finished = preloaded.run(words, variables or os.environ, Path(folder), seconds)
     except subprocess.TimeoutExpired as expired:
         said = (expired.stderr or b"").decode(errors="replace")
         return Outcome(name, _reached(said), f"still ran after {seconds:g} s", time.perf_counter() - begin)

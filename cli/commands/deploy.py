@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from ...core.errors import ProjectError
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
-from ..prefect_session import require_prefect
+from ..options import GitToken, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, TemporaryServer, VertexBlock
+from ..output import print_message
+from ..prefect_session import prefect_server
+
+if TYPE_CHECKING:
+    from ..prefect_server.kept_server import KeptServer
 
 
 def deploy(
@@ -35,6 +39,10 @@ def deploy(
     git_token: GitToken = None,
     registry: RegistryBlock = None,
     vertex: VertexBlock = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace a deployment of another project that has the same name.")
+    ] = False,
+    temporary_server: TemporaryServer = False,
     script_args: ScriptArgs = (),
 ) -> None:
     """Make a Prefect deployment of PROJECT: its runs are scheduled by cron, or started from Prefect's UI.
@@ -46,6 +54,7 @@ def deploy(
     """
     from ...project.source import check_source
 
+    project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
     if image and not work_pool:
         raise ProjectError(
@@ -53,29 +62,51 @@ def deploy(
         )
     default_name = _project_name(project, subfolder)  # reads a folder's project, so that errors in it are reported now
     name = name or default_name
-    require_prefect()
-    from ...deployments.parameters import check_cron, parameters_of
+    with prefect_server(temporary=temporary_server) as kept:
+        from ...deployments.parameters import check_cron, parameters_of
 
-    check_cron(cron)
-    parameters = parameters_of(
-        project,
-        list(script_args),
-        ref=ref,
-        subfolder=subfolder,
-        git_token=load_git_token(git_token),
-        registry=load_registry(registry),
-        vertex=load_vertex(vertex),
-    )
-    if work_pool is None:
-        from ...deployments.serve import serve
+        check_cron(cron)
+        parameters = parameters_of(
+            project,
+            list(script_args),
+            ref=ref,
+            subfolder=subfolder,
+            git_token=load_git_token(git_token),
+            registry=load_registry(registry),
+            vertex=load_vertex(vertex),
+        )
+        _show_changes(name, parameters, cron=cron, pool=work_pool, image=image, overwrite=overwrite)
+        if kept is not None:
+            print_message(_kept_server(kept, work_pool))
+        if work_pool is None:
+            from ...deployments.serve import serve
 
-        serve(name=name, parameters=parameters, cron=cron)
-        return
-    from ...deployments.pools import deploy_to_pool
+            serve(name=name, parameters=parameters, cron=cron)
+            return
+        from ...deployments.pools import deploy_to_pool
 
-    deployment = deploy_to_pool(work_pool, name=name, parameters=parameters, cron=cron, image=image)
+        deployment = deploy_to_pool(work_pool, name=name, parameters=parameters, cron=cron, image=image)
     print(f"deployed {deployment} to the work pool {work_pool}{f', cron {cron}' if cron else ''}")
     print(f"run it now: prefect deployment run '{deployment}'")
+
+
+def _show_changes(name: str, parameters: dict[str, Any], **options: Any) -> None:  # noqa: ANN401 - as `changes_of`
+    """Prints what changes of an existing deployment, before it is changed.
+
+    Raises:
+        ProjectError: It is another project's.
+    """
+    from ...deployments.existing_deployment import FLOW, changes_of
+
+    if changes := changes_of(name, parameters, **options):
+        print_message("\n    ".join([f"the deployment {FLOW}/{name} exists; this changes:", *changes]))
+
+
+def _kept_server(kept: KeptServer, work_pool: str | None) -> str:
+    """Which server has the deployment, and what its users need to know."""
+    text = f"on the kept Prefect server {kept.pages}; `vertex-training local open` opens it and prints its password"
+    connect = 'connect workers and the command prefect: eval "$(vertex-training local prefect-env)"'
+    return f"{text}\n{connect}" if work_pool else text
 
 
 def _project_name(project: str, subfolder: str) -> str:

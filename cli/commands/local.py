@@ -1,14 +1,20 @@
-"""`vertex-training local start|status|logs|stop`: the Vertex AI service on this machine, local_vertex."""
+"""`vertex-training local ...`: the two servers that stay on this machine, local_vertex and Prefect's."""
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from ...core.home import Home
+from ..output import print_message
+from . import local_exec
+from .local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
 
-local = App(name="local", help="Vertex AI on this machine: start it for other clients, look at its jobs, stop it.")
+local = App(name="local", help="The servers that stay on this machine: Vertex AI's API (local_vertex), and Prefect's.")
+local.command(local_exec.env)
+local.command(local_exec.exec_, name="exec")
 
 
 @local.command
@@ -23,24 +29,37 @@ def start(
         tuple[str, ...],
         Parameter(help="A fault or a delay to simulate, as NAME=VALUE; may be given several times."),
     ] = (),
-    project: Annotated[
-        str | None, Parameter(help="The project id that the service answers for. Default: local.")
-    ] = None,
-    region: Annotated[str | None, Parameter(help="The region that it answers for. Default: us-central1.")] = None,
+    project: Projects = (),
+    region: Regions = (),
+    as_cloud: Annotated[
+        bool,
+        Parameter(help="Also serve Google's hosts, to programs in the environment that `local env` prints."),
+    ] = False,
+    other_hosts: OtherHosts = "refuse",
+    host: OwnHosts = (),
 ) -> None:
-    """Start the service and print what another client needs to connect."""
+    """Start local_vertex and print what another client needs to connect."""
     from ...local_vertex import command
 
+    cloud = cloud_options(other_hosts=other_hosts, host=host) if as_cloud else {}
     faults = command.parse_faults(switch)
-    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, project=project, region=region))
+    print(command.start(Home.default(), tcp=tcp, tls=tls, faults=faults, projects=project, regions=region, **cloud))
 
 
 @local.command
-def status() -> None:
-    """Print whether the service runs, how to connect to it, and which jobs it has."""
+def status(
+    *,
+    connect: Annotated[
+        bool, Parameter(help="Also print how other clients connect, with tokens and passwords.")
+    ] = False,
+) -> None:
+    """Print the jobs of this machine, and which servers run."""
     from ...local_vertex import command
+    from ..prefect_server import command_text
 
-    print(command.status(Home.default()))
+    home = Home.default()
+    print(command.status(home, connect=connect))
+    print(command_text.status(home, connect=connect))
 
 
 @local.command
@@ -57,9 +76,40 @@ def logs(
         print(line, flush=follow)
 
 
-@local.command
-def stop() -> None:
-    """Stop the service; running jobs go on, and the next start finds them."""
-    from ...local_vertex import command
+@local.command(name="open")
+def open_page(
+    run: Annotated[str, Parameter(help="The id of a run. Default: the list of all runs.")] = "",
+    /,
+) -> None:
+    """Open the kept Prefect server's page in the browser, and print its address and password."""
+    from ..prefect_server import command_text
 
-    print(command.stop(Home.default()))
+    print(command_text.open_page(Home.default(), run))
+
+
+@local.command(name="prefect-env")
+def prefect_env() -> None:
+    """Print the shell commands that connect Prefect's own programs to the kept server: `eval "$(...)"`."""
+    from ..prefect_server import command_text
+
+    print(command_text.environment(Home.default()))
+
+
+@local.command
+def stop(
+    *,
+    yes: Annotated[bool, Parameter(help="Don't ask, even if schedules or runs would end.")] = False,
+) -> int:
+    """Stop both servers; running jobs go on, and the next start finds them. Asks before schedules or runs end."""
+    from ...local_vertex import command
+    from ..prefect_server import command_text
+
+    home = Home.default()
+    if lines := command_text.would_end(home):
+        print_message("\n".join(lines))
+        if not yes and sys.stdin.isatty() and input("Stop all the same? [y/N] ").strip().lower() not in {"y", "yes"}:
+            print_message("nothing was stopped")
+            return 1
+    print(command_text.stop(home))
+    print(command.stop(home))
+    return 0

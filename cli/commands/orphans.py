@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from ...core.errors import TrainingError
 from ..load_blocks import load_vertex
-from ..options import Json, VertexBlock
+from ..options import Json, TemporaryServer, VertexBlock
 from ..output import print_json, print_message
 from ..prefect_session import prefect_session
 
@@ -32,10 +32,11 @@ def orphans(
     unknown: Annotated[
         bool, Parameter(help="With --cancel: also cancel jobs whose run this Prefect server doesn't know.")
     ] = False,
+    temporary_server: TemporaryServer = False,
     as_json: Json = False,
 ) -> int:
     """List the jobs that still run although their flow run is over; with `--cancel`, end them."""
-    with prefect_session():
+    with prefect_session(temporary=temporary_server):
         from ...flows.block_parameters import connect
         from ...flows.orphans import end_orphan, find_orphans
 

@@ -12,10 +12,22 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from ...project.settings.settings import Freeze
+from ..light_imports import import_ahead
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Json, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
-from ..output import print_json, print_summary
+from ..options import (
+    GitToken,
+    Json,
+    Project,
+    Ref,
+    RegistryBlock,
+    ScriptArgs,
+    Subfolder,
+    TemporaryServer,
+    VertexBlock,
+)
+from ..output import print_json, print_step, print_summary
 from ..prefect_session import prefect_session
+from ..run_page import page_announced
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
 """Importing Prefect makes some hundred thousand objects that stay: looking for garbage among them every 700, as Python
@@ -39,10 +51,11 @@ def run(
         ),
     ] = "auto",
     verify: Annotated[
-        Literal["auto", "here", "locked", "off"],
+        Literal["auto", "here", "locked", "image", "off"],
         Parameter(
             help="Which Python the local run uses: here is your own; locked is a clean environment with the frozen "
-            "dependencies; off leaves the local run out; auto: as the project's settings say."
+            "dependencies; image is that of the project's Dockerfile; off leaves the local run out; auto: as the "
+            "project's settings say."
         ),
     ] = "auto",
     freeze: Annotated[
@@ -60,6 +73,7 @@ def run(
         float,
         Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
     ] = 0,
+    temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
 ) -> int:
@@ -72,15 +86,20 @@ def run(
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
 
+    project = str(project)
+    check_source(project, ref, subfolder, token=git_token is not None)
+    print_step("project", project)  # at once: the next line takes a while
     with _rare_garbage_collection():
-        check_source(project, ref, subfolder, token=git_token is not None)
         # Before Prefect is imported, which takes a while; the flow checks its parameters again.
         refuse_given_secrets(args=script_args, root=None if is_git(project) else Path(project) / subfolder)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
-        with prefect_session():
+        # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
+        session = prefect_session(temporary=temporary_server, heartbeats=False)
+        with session as kept, page_announced(kept), _shown_progress():
             from ...flows.train import train
 
+            import_ahead()
             result = train(
                 project=project,
                 ref=ref,
@@ -100,6 +119,16 @@ def run(
     if as_json:
         print_json(result.to_dict())
     return 0
+
+
+@contextmanager
+def _shown_progress() -> Iterator[None]:
+    """Shows how far the run inside is."""
+    from ...tasks.reporting.progress import followed
+    from ..progress_display import ProgressDisplay
+
+    with ProgressDisplay() as display, followed(display.follow):
+        yield
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ...core.errors import ProjectError, TrainingError
 from ..load_blocks import load_block
+from ..options import TemporaryServer
 from ..output import print_error
 from ..prefect_session import prefect_session
 from ..setup_answers import Answers, ask
@@ -39,13 +40,14 @@ def setup(
     endpoint: Annotated[str, Parameter(help="Another address of the Vertex AI API than Google's (optional).")] = "",
     check: Annotated[bool, Parameter(help="Only try the blocks that are saved under the name.")] = False,
     overwrite: Annotated[bool, Parameter(help="Replace blocks that are saved under the name.")] = False,
+    temporary_server: TemporaryServer = False,
 ) -> int:
     """Make the Prefect blocks that say where images go and where jobs run, and try them.
 
     Without options it asks. It exits with 2 when a block doesn't work; the blocks are saved all the same.
     """
     answers = Answers(registry, registry_user, project, region, bucket, key_file, endpoint)
-    with prefect_session():
+    with prefect_session(temporary=temporary_server):
         if check:
             return _try_blocks(_load_saved(name), name)
         interactive = answers == Answers()

@@ -86,14 +86,21 @@ def split(files: Sequence[SourceFile], now: int) -> list[Bucket]:
     return [_finished(title, entries, now - _RACY) for title, entries in sorted(buckets.items())]
 
 
-def write_bucket(out: BinaryIO, bucket: Bucket) -> tuple[Layer, dict[str, str]]:
+def write_bucket(
+    out: BinaryIO, bucket: Bucket, count: Callable[[int], None] | None = None
+) -> tuple[Layer, dict[str, str]]:
     """Writes a bucket's layer to `out`; returns the layer, and the SHA-256 of each racy file.
+
+    Args:
+        out: Receives the compressed layer.
+        bucket: The files.
+        count: Called with the number of bytes that were read.
 
     Raises:
         ImageError: A file is gone, or changed after it was listed.
     """
     writer = LayerWriter(out, fast)
-    hashes = _write_files(writer, bucket)
+    hashes = _write_files(writer, bucket, count)
     return writer.finish(bucket.title), hashes
 
 
@@ -149,14 +156,16 @@ def _bucket(folder: str, is_source: bool) -> str:
     return f"{kind} {zlib.crc32(folder.encode()) % count + 1}/{count}"
 
 
-def _write_files(writer: TarWriter, bucket: Bucket) -> dict[str, str]:
+def _write_files(writer: TarWriter, bucket: Bucket, count: Callable[[int], None] | None = None) -> dict[str, str]:
     hashes: dict[str, str] = {}
     for file in bucket.files:
-        _write_file(writer, file, hashes if file.path in bucket.racy else None)
+        _write_file(writer, file, hashes if file.path in bucket.racy else None, count)
     return hashes
 
 
-def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | None) -> None:
+def _write_file(
+    writer: TarWriter, file: SourceFile, hashes: dict[str, str] | None, count: Callable[[int], None] | None
+) -> None:
     digest = hashlib.sha256() if hashes is not None else None
     try:
         opened = os.open(file.location, os.O_RDONLY | os.O_CLOEXEC)  # faster than file objects
@@ -166,7 +175,7 @@ def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | No
             if listed and (stat.st_mtime_ns, stat.st_ino, stat.st_size) != (listed[0], listed[2], listed[3]):
                 raise _changed(file)
             path = f"{image_paths.APP}/{file.path}".lstrip("/")
-            blocks = _blocks(opened, file, stat.st_size, digest.update if digest else None)
+            blocks = _blocks(opened, file, stat.st_size, digest.update if digest else None, count)
             writer.add_file(path, stat.st_size, blocks, executable=file.executable)
         finally:
             os.close(opened)
@@ -176,7 +185,13 @@ def _write_file(writer: TarWriter, file: SourceFile, hashes: dict[str, str] | No
         hashes[file.path] = digest.hexdigest()
 
 
-def _blocks(opened: int, file: SourceFile, left: int, tee: Callable[[bytes], object] | None) -> Iterator[bytes]:
+def _blocks(
+    opened: int,
+    file: SourceFile,
+    left: int,
+    tee: Callable[[bytes], object] | None,
+    count: Callable[[int], None] | None,
+) -> Iterator[bytes]:
     while left:
         block = os.read(opened, min(CHUNK, left))
         if not block:
@@ -184,6 +199,8 @@ def _blocks(opened: int, file: SourceFile, left: int, tee: Callable[[bytes], obj
         left -= len(block)
         if tee:
             tee(block)
+        if count:
+            count(len(block))
         yield block
 
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import BinaryIO
 
+from ...core.metering.meter import MAKING_LAYERS, Item
 from ..layers.layer_writer import Layer
 from ..pipeline.layer_builder import LayerBuilder
 from .buckets import Bucket, hash_bucket, write_bucket
@@ -49,7 +50,11 @@ class CodeLayers:
             self._remote_layers = builder.tasks.send(layers_of_latest, builder.uploads.target)
         # The biggest first: the layer that is made last should be a small one.
         new.sort(key=_size, reverse=True)
-        making = {bucket.title: builder.tasks.make(self._find_or_make, bucket, candidates) for bucket in new}
+        counted = {bucket.title: builder.meters[MAKING_LAYERS].item(_size(bucket)) for bucket in new}
+        making = {
+            bucket.title: builder.tasks.make(self._find_or_make, bucket, candidates, counted[bucket.title])
+            for bucket in new
+        }
         self._layers = [layer or making[bucket.title] for bucket, layer in zip(self._buckets, known, strict=True)]
         return self
 
@@ -74,8 +79,10 @@ class CodeLayers:
         uploads = self._builder.uploads
         return self._builder.has(layer) or (uploads is not None and uploads.knows(layer.digest))
 
-    def _find_or_make(self, bucket: Bucket, candidates: Mapping[str, Layer]) -> Layer:
-        return self._find(bucket, candidates) or self._builder.make(lambda out: self._write(out, bucket))
+    def _find_or_make(self, bucket: Bucket, candidates: Mapping[str, Layer], counted: Item) -> Layer:
+        with counted:
+            found = self._find(bucket, candidates)
+            return found or self._builder.make(lambda out: self._write(out, bucket, counted))
 
     def _find(self, bucket: Bucket, candidates: Mapping[str, Layer]) -> Layer | None:
         started = time.perf_counter()
@@ -96,8 +103,8 @@ class CodeLayers:
         self._builder.report(layer, "reused", started)
         return layer
 
-    def _write(self, out: BinaryIO, bucket: Bucket) -> Layer:
-        layer, racy = write_bucket(out, bucket)
+    def _write(self, out: BinaryIO, bucket: Bucket, counted: Item) -> Layer:
+        layer, racy = write_bucket(out, bucket, counted.add)
         self._state.remember(bucket, layer, racy)
         return layer
 

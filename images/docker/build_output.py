@@ -15,11 +15,13 @@ from typing import Any
 
 from ...core.errors import DockerError
 from .dockerfile_parse import line_of
+from .engine_transfer import EngineTransfer
 
 _TAIL = 40
 # StatusResponse: 1 = vertexes, 3 = logs. Vertex: 1 = digest, 3 = name, 4 = cached, 5 = started, 6 = completed,
-# 7 = error. VertexLog: 1 = vertex, 4 = bytes.
-_VERTEX, _LOG = 1, 3
+# 7 = error. VertexStatus: 1 = id, 3 = name, 4 = current, 5 = total, 8 = completed. VertexLog: 1 = vertex, 4 = bytes.
+_VERTEX, _STATUS, _LOG = 1, 2, 3
+_CURRENT, _TOTAL, _COMPLETED = 4, 5, 8
 _DIGEST, _NAME, _CACHED, _STARTED, _ERROR, _BYTES = 1, 3, 4, 5, 7, 4
 # "Step 3/9 : RUN x" of the classic builder, "[train 3/9] RUN x" of BuildKit.
 _STEP = re.compile(r"^(Step \d+/\d+ : |\[[^]]*\d+/\d+\] )")
@@ -35,10 +37,11 @@ class BuildOutput:
         tail: The last lines, oldest first.
     """
 
-    def __init__(self, dockerfile: str, log: Callable[[str], None]) -> None:
+    def __init__(self, dockerfile: str, log: Callable[[str], None], transfer: EngineTransfer | None = None) -> None:
         self.image_id = ""
         self.tail: deque[str] = deque(maxlen=_TAIL)
         self._dockerfile = dockerfile
+        self._transfer = transfer
         self._log = log
         self._open = ""
         self._step = ""
@@ -89,6 +92,8 @@ class BuildOutput:
         for number, value in _fields(message):
             if number == _VERTEX:
                 self._vertex(dict(_fields(value)))
+            elif number == _STATUS and self._transfer:
+                _count(dict(_fields(value)), self._transfer)
             elif number == _LOG:
                 self._text(dict(_fields(value)).get(_BYTES, b"").decode(errors="replace"))
 
@@ -119,6 +124,17 @@ class BuildOutput:
             next_step=next_step,
             detail="\n".join([*self.tail, message]),
         )
+
+
+def _count(status: dict[int, bytes], transfer: EngineTransfer) -> None:
+    """Counts the download of a base's layer."""
+    if status.get(_NAME) != b"downloading":
+        return
+    layer = status.get(_DIGEST, b"").decode(errors="replace")
+    if _COMPLETED in status:
+        transfer.ended(layer)
+    else:
+        transfer.moved(layer, *(_varint(status.get(name, b"\0"), 0)[0] for name in (_CURRENT, _TOTAL)))
 
 
 def first_line(message: str) -> str:

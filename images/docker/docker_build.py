@@ -18,6 +18,7 @@ from docker.errors import ImageNotFound, create_api_error_from_http_exception
 from requests.exceptions import HTTPError
 
 from ...core.errors import BaseImageError, DockerError, RegistryError, storage_errors
+from ...core.metering.meter import DOWNLOADING, Meters
 from ..oci.config import DOCKER
 from ..oci.image_types import PLATFORM, BuiltImage, ImageRequest
 from ..oci.reference import Reference
@@ -26,6 +27,7 @@ from .build_context import dockerfile_name, dockerfile_text, write_context
 from .build_output import BuildOutput, json_lines
 from .dockerfile_parse import named_images
 from .engine_errors import engine_errors
+from .engine_transfer import EngineTransfer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -43,6 +45,7 @@ def build(
     log: Log,
     bases: Mapping[str, str] | None = None,
     credentials: CredentialsFor = docker_login,
+    meters: Meters | None = None,
 ) -> BuiltImage:
     """Builds the image in the engine and tags it `NAME:TAG` there; nothing is pushed.
 
@@ -53,6 +56,7 @@ def build(
         log: Called with each line of the build's output.
         bases: The digest or image id of each image that the Dockerfile names, from `resolve_bases`.
         credentials: Credentials for the registries of bases that the engine doesn't have.
+        meters: Where the bytes of bases are counted.
 
     Returns:
         The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it is in a registry.
@@ -61,15 +65,17 @@ def build(
         DockerError: No engine answers, the Dockerfile fails, or the image is for another platform.
         StorageError: The disk has no room for the context.
     """
+    transfer = EngineTransfer((meters or Meters())[DOWNLOADING])
     with engine_errors("to provide a base image"):
         for reference, digest in (bases or {}).items():
-            _ensure_base(engine, reference, digest, credentials, log)
+            _ensure_base(engine, reference, digest, credentials, log=log, transfer=transfer)
         _check_base_platform(engine, request)
     name = f"{request.name}:{tag}"
     with tempfile.TemporaryFile() as context:
         with storage_errors(tempfile.gettempdir()):
             write_context(request, context)
-        image_id = _run(request, engine, name, context, log)
+        image_id = _run(request, engine, name, context, BuildOutput(dockerfile_text(request), log, transfer))
+    transfer.close()
     with engine_errors():
         attributes = engine.api.inspect_image(image_id)
     _check_platform(attributes, name)
@@ -86,7 +92,7 @@ def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
     )
 
 
-def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], log: Log) -> str:
+def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], output: BuildOutput) -> str:
     parameters = {
         "version": _BUILDKIT,
         "t": name,
@@ -99,8 +105,6 @@ def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[byt
         "forcerm": "1",
         **({"target": request.target} if request.target else {}),
     }
-
-    output = BuildOutput(dockerfile_text(request), log)
     context.seek(0)
     _post(engine, parameters, context, output)
     if output.image_id:
@@ -215,7 +219,9 @@ def _ensure_base(
     reference: str,
     digest: str,
     credentials: CredentialsFor,
+    *,
     log: Log,
+    transfer: EngineTransfer,
 ) -> None:
     """Makes `reference` name the image with `digest` in the engine, as `docker pull` would."""
     with contextlib.suppress(ImageNotFound):
@@ -227,6 +233,11 @@ def _ensure_base(
     wanted = Reference.parse(reference)
     login = credentials(wanted.host)
     log(f"pulling {wanted.at(digest)}")
-    image = engine.images.pull(str(wanted.at(digest)), platform=PLATFORM, auth_config=login and login.pair())
+    name = str(wanted.at(digest))
+    for answer in engine.api.pull(
+        name, platform=PLATFORM, auth_config=login and login.pair(), stream=True, decode=True
+    ):
+        transfer.handle(answer)
+    image = engine.images.get(name)
     if wanted.tag:
         image.tag(wanted.name, wanted.tag)

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.errors import RegistryError, RegistryUnavailable
+from ...core.metering.meter import UPLOADING, Meters
 from ...core.retry import retry
 from ..oci.image_types import BuiltImage, LayerReport
 from .engine_errors import engine_errors
+from .engine_transfer import EngineTransfer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -34,6 +36,7 @@ def push(
     target: Repository,
     tags: Sequence[str],
     log: Log,
+    meters: Meters | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> BuiltImage:
     """Sends the layers that the registry lacks, then the manifest under each tag; the registry confirms the digest.
@@ -44,6 +47,7 @@ def push(
         target: The repository that the image goes to.
         tags: The image's tags, at least one.
         log: Called with a line for each layer.
+        meters: Where the bytes that are sent are counted.
         sleep: Waits for a number of seconds.
 
     Raises:
@@ -57,7 +61,7 @@ def push(
     with engine_errors("to name the image"):
         for tag in tags:
             engine.api.tag(image.digest, name, tag)
-    progress = _Progress(log)
+    progress = _Progress(log, EngineTransfer((meters or Meters())[UPLOADING]))
     digests = {
         tag: retry(lambda tag=tag: _push_tag(engine, name, tag, target, progress), attempts=3, sleep=sleep)
         for tag in tags
@@ -95,12 +99,14 @@ def _checked_answers(answers: Iterator[dict[str, Any]], target: Repository) -> I
 class _Progress:
     """What happened to each layer, by the first 12 digits of its diff ID."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, transfer: EngineTransfer) -> None:
         self._log = log
+        self._transfer = transfer
         self._started: dict[str, float] = {}
         self.actions: dict[str, tuple[Action, float]] = {}
 
     def handle(self, answer: dict[str, Any]) -> None:
+        self._transfer.handle(answer)
         layer, status = answer.get("id", ""), str(answer.get("status", ""))
         started = self._started.setdefault(layer, time.monotonic())
         action: Action | None = None

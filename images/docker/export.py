@@ -24,6 +24,7 @@ from zlib_ng import zlib_ng
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DockerError, storage_errors
+from ...core.metering.meter import CountedReader, Meters
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import CHUNK, Layer
 from ..oci.config import OCI, blob_descriptor, image_manifest, layer_descriptor
@@ -35,6 +36,7 @@ from .engine_errors import engine_errors
 if TYPE_CHECKING:
     from docker import DockerClient
 
+COPYING = "copying from Docker"
 _SMALL = 1 << 20
 _GZIP = 31  # zlib's parameter for a gzip header, without name and time
 
@@ -47,6 +49,7 @@ def export(
     tags: Sequence[str],
     cache: Path,
     log: Callable[[str], None],
+    meters: Meters | None = None,
 ) -> BuiltImage:
     """Copies the image into the layout; its config, and so its id in the engine, stays the same.
 
@@ -57,6 +60,7 @@ def export(
         tags: The image's tags.
         cache: Folder of records of the layers in the layout, which needn't be compressed again.
         log: Called with a line for each layer.
+        meters: Where the bytes that the engine gives are counted.
 
     Raises:
         DockerError: No engine answers, or it no longer has the image.
@@ -64,6 +68,7 @@ def export(
     """
     archive = _Archive(layout, cache / "docker-layers")
     with (
+        (meters or Meters())[COPYING].item(image.size) as counted,
         engine_errors("to give the image"),
         engine.api.get(
             f"{engine.api.base_url}/v{engine.api.api_version}/images/{image.digest}/get", stream=True, timeout=None
@@ -76,7 +81,7 @@ def export(
                 next_step="Run again: it will be built again",
             )
         try:
-            archive.read(cast("IO[bytes]", response.raw))
+            archive.read(cast("IO[bytes]", CountedReader(cast("BinaryIO", response.raw), counted.add)))
         except tarfile.TarError as error:
             raise DockerError(
                 f"the engine's archive of the image was cut off: {error}",

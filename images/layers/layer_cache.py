@@ -49,6 +49,10 @@ class LayerCache:
         self._folder = folder
         self._limit = limit
 
+    def has(self, key: str) -> bool:
+        """Whether there seems to be an entry; only `get` checks that it is whole."""
+        return (self._folder / f"{key}.json").exists()
+
     def get(self, key: str) -> CachedLayer | None:
         """The entry; None if it is absent or damaged."""
         record, path = self._folder / f"{key}.json", self._folder / f"{key}.layer"

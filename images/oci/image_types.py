@@ -81,6 +81,8 @@ class ImageRequest:
         build_args: Docker build arguments.
         target: The stage of the Dockerfile to build.
         entry: The words of the entry point, `python` for the interpreter; empty runs `script`.
+        command: The words that start the training in place of the Dockerfile's ENTRYPOINT and CMD; empty keeps those.
+            They are part of the image only where it has the runtime, else of the job.
     """
 
     name: str
@@ -100,6 +102,7 @@ class ImageRequest:
     conda: str | None = None
     runtime_features: Sequence[str] = ()
     entry: Sequence[str] = ()
+    command: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

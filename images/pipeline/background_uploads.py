@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import ImageError, RegistryError
+from ...core.metering.meter import Item, Meter
 from ..base.copy_layers import Action, copy_base_layer
 from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor
@@ -36,35 +37,39 @@ class BackgroundUploads:
         store: The layout that has the layers.
         target: Where they go.
         cache: The folder of records of what the target has.
+        sent: Where the bytes that are sent are counted.
     """
 
-    def __init__(self, tasks: TaskGroup, store: OciLayout, target: ImageTarget, cache: Path) -> None:
+    def __init__(self, tasks: TaskGroup, store: OciLayout, target: ImageTarget, cache: Path, sent: Meter) -> None:
         self.target = target
         self._tasks = tasks
         self._store = store
         self._known = KnownBlobs(target, cache)
         self._has_news = False
         self._lock = threading.Lock()
+        self._meter = sent
         self._sent: dict[str, Future[None]] = {}
 
     def send(self, layer: Layer, then: Callable[[], None] = lambda: None) -> Future[None]:
         """Sends a layer once, unless the target has it; calls `then` when it has arrived."""
         with self._lock:
             if layer.digest not in self._sent:
-                self._sent[layer.digest] = self._tasks.send(self._send, layer, then)
+                self._sent[layer.digest] = self._tasks.send(self._send, layer, self._meter.item(layer.size), then)
             return self._sent[layer.digest]
 
     def send_bytes(self, descriptor: Descriptor, data: bytes) -> Future[None]:
         """Sends a blob that isn't a layer."""
         with self._lock:
-            future = self._tasks.send(self._put, descriptor, lambda: io.BytesIO(data))
+            counted = self._meter.item(descriptor.size)
+            future = self._tasks.send(self._put, descriptor, lambda: io.BytesIO(data), counted)
             self._sent[descriptor.digest] = future
             return future
 
     def send_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
         """Copies a layer of the base; calls `then` with what happened and the seconds it took."""
         with self._lock:
-            self._sent[blob.digest] = self._tasks.send(self._copy_base, base, blob, then)
+            counted = self._meter.item(blob.size)
+            self._sent[blob.digest] = self._tasks.send(self._copy_base, base, blob, counted, then)
 
     def knows(self, digest: str) -> bool:
         """Whether the target is known to have a blob, without asking it."""
@@ -89,10 +94,10 @@ class BackgroundUploads:
         if self._has_news:
             self._known.save()
 
-    def _send(self, layer: Layer, then: Callable[[], None]) -> None:
+    def _send(self, layer: Layer, counted: Item, then: Callable[[], None]) -> None:
         path = self._store.blob_path(layer.digest)
         try:
-            self._put(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+            self._put(layer_descriptor(OCI, layer), lambda: path.open("rb"), counted)
         except RegistryError as error:
             if _is_intact(path, layer.digest):
                 raise
@@ -107,21 +112,23 @@ class BackgroundUploads:
             ) from error
         then()
 
-    def _put(self, descriptor: Descriptor, open_body: OpenBody) -> None:
-        if descriptor.digest in self._known:
-            return
-        if descriptor.size < _UPLOAD_UNASKED:
-            self.target.upload_blob(descriptor, open_body)
-        else:
-            self.target.put_blob(descriptor, open_body)
-        self._record(descriptor.digest)
+    def _put(self, descriptor: Descriptor, open_body: OpenBody, counted: Item) -> None:
+        with counted:
+            if descriptor.digest in self._known:
+                return
+            if descriptor.size < _UPLOAD_UNASKED:
+                self.target.upload_blob(descriptor, counted.reading(open_body))
+            else:
+                self.target.put_blob(descriptor, counted.reading(open_body))
+            self._record(descriptor.digest)
 
-    def _copy_base(self, base: Base, blob: Descriptor, then: Callable[[Action, float], None]) -> None:
+    def _copy_base(self, base: Base, blob: Descriptor, counted: Item, then: Callable[[Action, float], None]) -> None:
         started = time.perf_counter()
         action: Action = "reused"
-        if blob.digest not in self._known:
-            action = copy_base_layer(base, blob, self.target)
-            self._record(blob.digest)
+        with counted:
+            if blob.digest not in self._known:
+                action = copy_base_layer(base, blob, self.target, counted)
+                self._record(blob.digest)
         then(action, time.perf_counter() - started)
 
     def _has(self, digest: str) -> bool:

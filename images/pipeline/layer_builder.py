@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from ...core.errors import ImageError, storage_errors
+from ...core.metering.meter import Meters
 from ..base.copy_layers import Action
 from ..layers.layer_writer import Layer
 from ..oci.config import OCI, layer_descriptor
@@ -36,6 +37,7 @@ class LayerBuilder:
         uploads: Uploads to the target; None if the image stays in the layout.
         scratch: A folder for unfinished files.
         progress: Called with the report of each layer.
+        meters: Where the build counts its bytes.
         workers: How many threads compute at a time.
     """
 
@@ -47,11 +49,13 @@ class LayerBuilder:
         scratch: Path,
         *,
         progress: Progress | None,
+        meters: Meters,
         workers: int,
     ) -> None:
         self.tasks = tasks
         self.store = store
         self.uploads = uploads
+        self.meters = meters
         self.reports: dict[str, LayerReport] = {}
         self._background: list[Future[None]] = []
         self._scratch = scratch

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from ...core.errors import ImageError
+from ...core.metering.meter import DOWNLOADING, MAKING_LAYERS, Item
 from ..layers.layer_cache import STALE, CachedLayer, LayerCache, remove_old
 from ..layers.layer_writer import Layer
 from ..layers.merge import merge_layers
@@ -34,6 +35,14 @@ from .wheel_layer import write_wheel_layer
 
 _UNUSED_AFTER = 90 * 24 * 3600.0  # seconds after which the records of a project that isn't built any more are removed
 _UNKNOWN = 1 << 40  # bytes, for a lock without sizes: each big layer is sent as soon as it is made
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Where the work of one wheel is counted."""
+
+    download: Item
+    layer: Item
 
 
 class LayersRemoved(ImageError):
@@ -133,7 +142,9 @@ class DependencyLayers:
         # The lock's sizes only say which layers to send at once; the layers' sizes decide which are merged.
         likely = select_own_layers({key: wheel.size or _UNKNOWN for key, wheel in by_key.items()}, self._own_layers)
         running = {
-            key: self._builder.tasks.fetch(self._make_wheel, by_key[key], key, key in likely)
+            key: self._builder.tasks.fetch(
+                self._make_wheel, by_key[key], key, key in likely, self._announced(key, by_key[key])
+            )
             for key in _order({key: wheel.size for key, wheel in by_key.items()})
         }
         made = {key: running[key].result() for key in by_key}
@@ -153,18 +164,29 @@ class DependencyLayers:
         for name, age in (("downloads", STALE), ("scratch", STALE), ("sets", _UNUSED_AFTER), ("code", _UNUSED_AFTER)):
             remove_old(self._folder / name, "*", age)
 
-    def _make_wheel(self, wheel: LockedWheel, key: str, likely: bool) -> CachedLayer:
+    def _announced(self, key: str, wheel: LockedWheel) -> _Counted:
+        """Announces the work of one wheel, unless its layer is in the cache."""
+        meters = self._builder.meters
+        size = 0 if self._cache.has(key) else wheel.size or None
+        # A layer is about as large as its wheel, whose files are compressed already.
+        local = isinstance(wheel.source, Path)
+        return _Counted(meters[DOWNLOADING].item(0 if local else size), meters[MAKING_LAYERS].item(size))
+
+    def _make_wheel(self, wheel: LockedWheel, key: str, likely: bool, counted: _Counted) -> CachedLayer:
         started = time.perf_counter()
 
         def write(out: BinaryIO) -> Layer:
-            path = self._downloader.fetch(wheel)
+            path = self._downloader.fetch(wheel, counted.download)
             try:
                 with self._builder.computing():
-                    return write_wheel_layer(out, path, wheel.filename, self._request.python, wheel.title)
+                    return write_wheel_layer(
+                        counted.layer.writing(out), path, wheel.filename, self._request.python, wheel.title
+                    )
             finally:
                 self._downloader.release(path)
 
-        cached = self._cache.get_or_make(key, write)
+        with counted.download, counted.layer:
+            cached = self._cache.get_or_make(key, write)
         if likely and cached.layer.size >= SMALL:
             self._deliver(cached, started)
         return cached
@@ -174,11 +196,14 @@ class DependencyLayers:
         key = merged_key(list(small))
         title = f"{len(small)} small wheels" if len(small) > 1 else next(iter(small.values())).layer.title
 
+        counted = self._builder.meters[MAKING_LAYERS].item(sum(cached.layer.size for cached in small.values()))
+
         def write(out: BinaryIO) -> Layer:
             with self._builder.computing():
-                return merge_layers(out, [cached.path for cached in small.values()], title)
+                return merge_layers(counted.writing(out), [cached.path for cached in small.values()], title)
 
-        merged = self._cache.get_or_make(key, write)
+        with counted:
+            merged = self._cache.get_or_make(key, write)
         self._deliver(merged, started)
         return key, merged.layer
 

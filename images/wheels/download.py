@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import netrc
-import os
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import urllib3
 
 from ...core.errors import WheelError, storage_errors
+from ...core.host.index_requests import TIMEOUT, connections, proxy_of, with_credentials
+from ...core.metering.meter import DOWNLOADING, Item, Meter
 from ...core.retry import retry
-from ...core.tls import client_context
 from .lockfile import LockedWheel
 
 _BLOCK = 256 * 1024
 _CONNECTIONS = 16  # to one host; no fewer than threads that download
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -47,13 +44,17 @@ class Downloader:
         self._folder = folder
         self._stopped = stopped or threading.Event()
         self._sleep = sleep
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
-    def fetch(self, wheel: LockedWheel) -> Path:
+    def fetch(self, wheel: LockedWheel, counted: Item | None = None) -> Path:
         """The path of the wheel: its file on this machine, or a download that is kept until `release`.
 
         Two callers must not fetch the same wheel at the same time.
+
+        Args:
+            wheel: The wheel.
+            counted: Where its bytes are counted.
 
         Raises:
             WheelError: The wheel doesn't exist, or has another hash than the lock says; transient if a retry may help.
@@ -65,7 +66,8 @@ class Downloader:
         part = self._folder / f"{wheel.sha256}.part"
         with storage_errors(part):
             self._folder.mkdir(parents=True, exist_ok=True)
-            digest = retry(lambda: self._transfer(wheel, url, part), sleep=self._sleep)
+            counted = counted or Meter(DOWNLOADING).item(wheel.size or None)
+            digest = retry(lambda: self._transfer(wheel, url, part, counted), sleep=self._sleep)
         if digest != wheel.sha256:
             part.unlink()
             raise _not_locked(wheel, digest)
@@ -76,7 +78,7 @@ class Downloader:
         if path.parent == self._folder:
             path.unlink(missing_ok=True)
 
-    def _transfer(self, wheel: LockedWheel, url: str, part: Path) -> str:
+    def _transfer(self, wheel: LockedWheel, url: str, part: Path, counted: Item) -> str:
         """Downloads the rest of the wheel into `part`; returns the SHA-256 of the whole file."""
         digest = hashlib.sha256()
         with part.open("ab+") as file:
@@ -90,10 +92,12 @@ class Downloader:
                 response = self._request(wheel, url, start)
                 if start and response.status != 206:  # the server doesn't support ranges, or has fewer bytes
                     file.truncate(0)
-                    digest = hashlib.sha256()
+                    digest, start = hashlib.sha256(), 0
+                counted.resume(start)
                 for block in self._blocks(wheel, response):
                     file.write(block)
                     digest.update(block)
+                    counted.add(len(block))
             except urllib3.exceptions.HTTPError as error:
                 problem = getattr(error, "reason", None) or error
                 raise _unreachable(wheel, url, type(problem).__name__) from error
@@ -108,7 +112,7 @@ class Downloader:
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
         """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
-        address, headers = _with_credentials(url)
+        address, headers = with_credentials(url)
         headers["Accept-Encoding"] = "identity"
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -117,7 +121,7 @@ class Downloader:
             address,
             headers=headers,
             preload_content=False,
-            timeout=_TIMEOUT,
+            timeout=TIMEOUT,
             retries=urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=5),
         )
         if response.status in {200, 206}:
@@ -135,42 +139,11 @@ class Downloader:
         )
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        proxy = _proxy(url) or ""
+        proxy = proxy_of(url)
         with self._lock:
             if proxy not in self._pools:
-                trust = client_context()
-                self._pools[proxy] = (
-                    urllib3.ProxyManager(proxy, maxsize=_CONNECTIONS, ssl_context=trust, proxy_ssl_context=trust)
-                    if proxy
-                    else urllib3.PoolManager(maxsize=_CONNECTIONS, ssl_context=trust)
-                )
+                self._pools[proxy] = connections(proxy, _CONNECTIONS)
             return self._pools[proxy]
-
-
-def _proxy(url: str) -> str | None:
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
-def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, and headers with those credentials or the ones in .netrc."""
-    parts = urlsplit(url)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not user:
-        user, password = _netrc_login(parts.hostname or "")
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
-
-
-def _netrc_login(host: str) -> tuple[str, str]:
-    try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return "", ""
-    return (found[0] or "", found[2] or "") if found else ("", "")
 
 
 def _checked_file(wheel: LockedWheel, path: Path) -> Path:

@@ -1,6 +1,6 @@
 """Parser for the filter language of Google's list methods; filters become SQL conditions.
 
-Grammar: https://google.aip.dev/160, with the value lists of
+Grammar: https://google.aip.dev/160, with the value lists, quoted paths, functions and comments of
 https://cloud.google.com/logging/docs/view/logging-query-language. NOT binds most tightly, then OR, then AND; AND
 may be omitted.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 MAX_LENGTH = 20_000
 """Characters of a filter, as Cloud Logging limits it."""
@@ -55,17 +55,37 @@ class Or:
     terms: tuple[Expression, ...]
 
 
-Expression = Compare | Not | And | Or
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A word or a quoted text without a field: it may stand anywhere."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function, for example `log_id("x")`; its arguments without quotes."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+Expression = Compare | Not | And | Or | Search | Call
 
 _TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    r"""(?:\s|--[^\n]*(?:\n|$))*(?:
+        (?P<path>[^\s"'=!<>:(),~-][^\s"'=!<>:()~]*\.(?:"[^"\\]*"(?:\.[\w-]+)*)(?:\."[^"\\]*"(?:\.[\w-]+)*)*)
+      | (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
       | (?P<operator>=~|!~|!=|<=|>=|=|<|>|:)
       | (?P<punctuation>[()-])
       | (?P<word>[^\s"'=!<>:()~-][^\s"'=!<>:()~]*)
     )""",
     re.VERBOSE | re.DOTALL,
 )
+
+
+_REST = re.compile(r"(?:\s|--[^\n]*)*")
+"""Nothing but comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +95,19 @@ class _Token:
     position: int
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, *, of_logs: bool = False) -> Expression:
     """Parses a filter; an empty one matches everything.
+
+    Args:
+        text: The filter.
+        of_logs: Whether it may have functions, and texts without a field.
 
     Raises:
         FilterError: The filter is invalid, too long or nested too deeply.
     """
     if len(text) > MAX_LENGTH:
         raise FilterError(f"the filter has {len(text)} characters, more than {MAX_LENGTH}")
-    parser = _Parser(_tokens(text))
+    parser = _Parser(_tokens(text), of_logs=of_logs)
     if parser.peek() is None:
         return And(())
     expression = parser.expression(0)
@@ -96,6 +120,8 @@ def parse(text: str) -> Expression:
 def _tokens(text: str) -> list[_Token]:
     tokens, position, end = [], 0, len(text.rstrip())
     while position < end:
+        if _REST.fullmatch(text, position):
+            break
         match = _TOKEN.match(text, position)
         if match is None:
             raise FilterError(f"can't read {text[position:].strip()[:20]!r} at position {position}")
@@ -106,8 +132,9 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    def __init__(self, tokens: list[_Token]) -> None:
+    def __init__(self, tokens: list[_Token], *, of_logs: bool) -> None:
         self._tokens = tokens
+        self._of_logs = of_logs
         self._next = 0
 
     def peek(self, ahead: int = 0) -> _Token | None:
@@ -164,8 +191,10 @@ class _Parser:
             raise FilterError(f"')' is missing before {token.text!r} at position {token.position}")
 
     def _restriction(self) -> Expression:
-        field = self._take("a field", "word")
-        if field.text in {"AND", "OR", "NOT"}:
+        if self._of_logs and (found := self._without_operator()) is not None:
+            return found
+        field = self._take("a field", "word", "path")
+        if field.text in _KEYWORDS:
             raise FilterError(f"a field is missing before {field.text!r} at position {field.position}")
         operator = self._take(f"an operator after {field.text!r}", "operator").text
         if not self._is("("):
@@ -182,21 +211,62 @@ class _Parser:
         self._close()
         return (Or if joined_by == "OR" else And)(tuple(terms))
 
+    def _without_operator(self) -> Expression | None:
+        """A function or a text without a field; None where neither comes next."""
+        token, after = self.peek(), self.peek(1)
+        if token is None or token.kind not in {"word", "string"} or token.text in _KEYWORDS:
+            return None
+        if after is not None and after.kind == "operator":
+            return None
+        self._next += 1
+        if token.kind == "string":
+            return Search(_unquoted(token.text))
+        is_call = after is not None and after.text == "(" and after.position == token.position + len(token.text)
+        return Call(token.text, self._arguments()) if is_call else Search(token.text)
+
+    def _arguments(self) -> tuple[str, ...]:
+        """The arguments of a function, with commas between them."""
+        self._next += 1
+        found: list[str] = []
+        while not self._is(")"):
+            token = self._take("')'", "word", "path", "string")
+            if token.kind == "string":
+                found.append(_unquoted(token.text))
+            else:
+                found += [part for part in token.text.split(",") if part]
+        self._close()
+        return tuple(found)
+
     def _comparison(self, field: str, operator: str) -> Compare:
         token = self._take(f"a value after {field!r}", "word", "string")
         if token.kind == "word":
             return Compare(field, operator, token.text, anything=token.text == "*")
-        return Compare(field, operator, re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL))
+        # A regular expression keeps its backslashes, except those before quotes.
+        return Compare(field, operator, _unquoted(token.text, only_quotes=operator in {"=~", "!~"}))
 
 
-def compile_filter(expression: Expression, compare: Callable[[Compare], Condition]) -> Condition:
+_KEYWORDS = frozenset(("AND", "OR", "NOT"))
+
+
+def _unquoted(text: str, *, only_quotes: bool = False) -> str:
+    escaped = r"\\([\"'\\])" if only_quotes else r"\\(.)"
+    return re.sub(escaped, r"\1", text[1:-1], flags=re.DOTALL)
+
+
+def path_of(field: str) -> list[str]:
+    """The parts of a field's path; a part in quotes may have dots."""
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]+)', field)]
+
+
+def compile_filter(expression: Expression, compare: Callable[[Compare | Search | Call], Condition]) -> Condition:
     """The SQL condition for an expression.
 
     Args:
         expression: As `parse` returns it.
-        compare: Returns the condition for one comparison; its SQL must never be NULL.
+        compare: Returns the condition for one comparison; its SQL must never be NULL. It gets texts and functions only
+            of filters of logs.
     """
-    if isinstance(expression, Compare):
+    if isinstance(expression, Compare | Search | Call):
         return compare(expression)
     if isinstance(expression, Not):
         sql, values = compile_filter(expression.term, compare)
@@ -208,8 +278,12 @@ def compile_filter(expression: Expression, compare: Callable[[Compare], Conditio
     return word.join(f"({sql})" for sql, _ in parts), [value for _, values in parts for value in values]
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, *, lenient: bool = False) -> float:
     """Parses an RFC 3339 time; returns seconds since 1970.
+
+    Args:
+        text: The time.
+        lenient: Whether a date, or a time without an offset, is one of UTC, as in Cloud Logging.
 
     Raises:
         FilterError: The text is not such a time.
@@ -218,6 +292,11 @@ def seconds(text: str) -> float:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
+    if moment is not None and moment.tzinfo is None and lenient:
+        moment = moment.replace(tzinfo=UTC)
     if moment is None or moment.tzinfo is None:
         raise FilterError(f"{text!r} is not a time in RFC 3339 format, for example 2026-01-31T12:00:00Z")
-    return moment.timestamp()
+    try:
+        return moment.timestamp()
+    except (OverflowError, ValueError) as error:
+        raise FilterError(f"{text!r} is out of range") from error

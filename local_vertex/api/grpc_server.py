@@ -11,14 +11,20 @@ import grpc
 
 from ...core.errors import LocalServiceError
 from .authorization import check_token
-from .dispatcher import LOGGING, Dispatcher, Method
+from .dispatcher import LOGGING, V1, Dispatcher, Method
 from .logs import LogsApi
+from .names import Caller
 from .schema import Generated, Schema
-from .status import ApiError
+from .status import ApiError, unimplemented
 
 # Every open TailLogEntries stream holds a thread.
 _THREADS = 64
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+V1BETA1 = f"{V1}beta1"
+
+RegionOf = Callable[[str], str]
+"""The region of the endpoint that a peer called, by the peer's address; empty for an endpoint of all regions."""
 
 AdminMethod = Callable[[dict[str, Any]], dict[str, Any]]
 """A method of our own: JSON objects in and out."""
@@ -33,6 +39,7 @@ class GrpcServer:
         schema: The message classes.
         admin: Our own methods, by service and name.
         token: The token that callers over TCP must send; callers through the unix socket need none.
+        region_of: Tells the endpoint that a caller over TCP used.
     """
 
     def __init__(
@@ -42,7 +49,10 @@ class GrpcServer:
         schema: Schema,
         admin: Mapping[str, Mapping[str, AdminMethod]],
         token: str | None,
+        *,
+        region_of: RegionOf = lambda _: "",
     ) -> None:
+        self._region_of = region_of
         self._dispatcher = dispatcher
         self._logs = logs
         self._schema = schema
@@ -53,13 +63,16 @@ class GrpcServer:
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="api"), options=options)
         services: dict[str, dict[str, grpc.RpcMethodHandler]] = {}
         for method in dispatcher.methods:
-            services.setdefault(method.service, {})[method.name] = self._unary(method)
+            services.setdefault(method.service, {})[method.name] = self._unary(method, "v1")
+            if method.service.startswith(f"{V1}."):
+                beta = f"{V1BETA1}.{method.service.removeprefix(f'{V1}.')}"
+                services.setdefault(beta, {})[method.name] = self._unary(method, "v1beta1")
         services[LOGGING]["TailLogEntries"] = self._tail()
         for service, methods in admin.items():
             services[service] = {name: self._admin(handler) for name, handler in methods.items()}
-        self._server.add_generic_rpc_handlers(
-            tuple(grpc.method_handlers_generic_handler(name, handlers) for name, handlers in services.items())
-        )
+        handlers = [grpc.method_handlers_generic_handler(name, found) for name, found in services.items()]
+        # The last one answers all other methods, so that a caller without the token learns nothing about them.
+        self._server.add_generic_rpc_handlers((*handlers, _AllMethods(self._unserved)))
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
         """Listens on an address.
@@ -92,15 +105,29 @@ class GrpcServer:
         self._stopping = True
         self._server.stop(grace).wait()
 
-    def _unary(self, method: Method) -> grpc.RpcMethodHandler:
+    def _unary(self, method: Method, version: str) -> grpc.RpcMethodHandler:
         def handle(request: object, context: grpc.ServicerContext) -> object:
             try:
                 self._authorize(context)
-                return self._dispatcher.call(method, request)
+                caller = Caller(self._region_of(context.peer()), version)
+                return self._dispatcher.call(method, request, caller)
             except ApiError as error:
                 self._abort(context, error)
 
-        return grpc.unary_unary_rpc_method_handler(handle, self._schema[method.request].FromString, _serialize)
+        serialize = _serialize if version == "v1" else _serialize_beta
+        return grpc.unary_unary_rpc_method_handler(handle, self._schema[method.request].FromString, serialize)
+
+    def _unserved(self, method: str) -> grpc.RpcMethodHandler:
+        """A handler for any method that isn't served, of any kind."""
+
+        def handle(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:  # noqa: ARG001
+            try:
+                self._authorize(context)
+                raise unimplemented(method.lstrip("/"))
+            except ApiError as error:
+                self._abort(context, error)
+
+        return grpc.stream_stream_rpc_method_handler(handle)
 
     def _tail(self) -> grpc.RpcMethodHandler:
         def handle(requests: Iterator[object], context: grpc.ServicerContext) -> Iterator[object]:
@@ -131,10 +158,33 @@ class GrpcServer:
         check_token(sent, self._token)
 
     def _abort(self, context: grpc.ServicerContext, error: ApiError) -> NoReturn:
-        status: Any = error.status(self._schema)
+        status: Any = error.grpc_status(self._schema)
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-        context.abort(_CODES[int(error.code)], error.message)
+        context.abort(_CODES[int(error.code)], status.message)
+
+
+class _AllMethods(grpc.GenericRpcHandler):
+    """Handles every method.
+
+    Args:
+        handler: Makes the handler of a method.
+    """
+
+    def __init__(self, handler: Callable[[str], grpc.RpcMethodHandler]) -> None:
+        self._handler = handler
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """The handler of the method that is called."""
+        return self._handler(handler_call_details.method)
 
 
 def _serialize(message: Generated) -> bytes:
+    return message.SerializeToString()
+
+
+def _serialize_beta(message: Generated) -> bytes:
+    """The messages of v1beta1 have the same form, but those packed in an operation are named by their version."""
+    if message.DESCRIPTOR.full_name == "google.longrunning.Operation":
+        for packed in (message.metadata, message.response):
+            packed.type_url = packed.type_url.replace(f"/{V1}.", f"/{V1BETA1}.")
     return message.SerializeToString()

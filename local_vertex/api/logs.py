@@ -5,39 +5,45 @@ https://cloud.google.com/logging/docs/reference/v2/rpc/google.logging.v2#logging
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from ..faults import Faults
-from ..location import Location
+from ..location import Locations
 from ..store.records import StoredEntry
 from ..store.store import Store
 from . import queries
 from .filters import Condition, FilterError
+from .log_filters import SEVERITIES, compile_logs, shown_labels
+from .names import Caller
 from .schema import Generated, Schema
-from .status import ApiError, Code
+from .status import ApiError, Code, denied
 
 _V2 = "google.logging.v2"
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
 _ORDERS = {"": (">", "ASC"), "timestamp asc": (">", "ASC"), "timestamp desc": ("<", "DESC")}
+# What entries can be listed of: a project, or one of its log buckets or their views.
+_RESOURCE = re.compile(r"projects/(?P<project>[^/]+)(?:/locations/[^/]+/buckets/[^/]+(?:/views/[^/]+)?)?")
 _WAIT_SECONDS = 0.5  # after at most this time an idle stream notices that its client is gone
 
 
 class LogsApi:
     """The methods; each takes a request message and returns response messages or raises `ApiError`."""
 
-    def __init__(self, *, store: Store, faults: Faults, location: Location, schema: Schema) -> None:
+    def __init__(self, *, store: Store, faults: Faults, locations: Locations, schema: Schema) -> None:
         self._store = store
         self._faults = faults
-        self._location = location
+        self._locations = locations
         self._schema = schema
         self._tailing = 0
         self._lock = threading.Lock()
 
-    def list(self, request: Generated) -> Generated:
+    def list(self, request: Generated, caller: Caller) -> Generated:  # noqa: ARG002 - every method takes the caller
         """ListLogEntries: oldest first, or newest first with order_by "timestamp desc"."""
         if not 0 <= request.page_size <= MAX_PAGE_SIZE:
             raise ApiError(Code.INVALID_ARGUMENT, f"page_size must be between 0 and {MAX_PAGE_SIZE}")
@@ -45,7 +51,7 @@ class LogsApi:
             raise ApiError(Code.INVALID_ARGUMENT, 'order_by must be "timestamp asc" or "timestamp desc"')
         sign, direction = _ORDERS[request.order_by]
         where, values = self._condition(request)
-        query = ("entries", request.filter, direction)
+        query = ("entries", *request.resource_names, request.filter, direction)
         try:
             position = queries.page_position(request.page_token, query, 2)
         except queries.PageTokenError as error:
@@ -89,18 +95,32 @@ class LogsApi:
                     seen = new[-1].seq if len(new) == MAX_PAGE_SIZE else newest
 
     def _condition(self, request: Generated) -> Condition:
-        project = self._location.project_id
-        served = {f"projects/{project}", f"projects/{self._location.project_number}"}
-        if not request.resource_names:
-            raise ApiError(Code.INVALID_ARGUMENT, "resource_names is required")
-        for name in request.resource_names:
-            if name not in served:
-                text = f"Permission 'logging.logEntries.list' denied on resource '{name}' (or it may not exist)."
-                raise ApiError(Code.PERMISSION_DENIED, text)
+        projects = self._projects(request.resource_names)
         try:
-            return queries.compile_logs(request.filter, project)
+            where, values = compile_logs(request.filter, projects[0])
         except FilterError as error:
             raise ApiError(Code.INVALID_ARGUMENT, f"Unparseable filter: {error}") from error
+        if len(self._locations.projects) == 1:
+            return where, values
+        marks = ", ".join("?" * len(projects))
+        owner = (
+            "CASE WHEN extra IS NULL THEN (SELECT project FROM jobs WHERE id = job_id)"
+            " ELSE json_extract(extra, '$.project') END"
+        )
+        return f"({where}) AND {owner} IN ({marks})", [*values, *projects]
+
+    def _projects(self, names: Iterable[str]) -> list[str]:
+        """The ids of the projects whose entries a request asks for."""
+        if not names:
+            raise ApiError(Code.INVALID_ARGUMENT, "resource_names is required")
+        projects = []
+        for name in names:
+            found = _RESOURCE.fullmatch(name)
+            project = self._locations.project(found["project"]) if found else None
+            if project is None:
+                raise denied("logging.logEntries.list", name, "logging.googleapis.com")
+            projects.append(project)
+        return projects
 
     @contextmanager
     def _session(self) -> Iterator[None]:
@@ -117,17 +137,35 @@ class LogsApi:
                 self._tailing -= 1
 
     def _fill(self, response: Generated, lines: Iterable[StoredEntry]) -> None:
-        project = self._location.project_id
+        owners: dict[str, str] = {}
         for line in lines:
-            entry = response.entries.add(
-                log_name=f"projects/{project}/logs/{line.entry.task}",
+            entry, extra = line.entry, line.entry.extra
+            project = extra["project"] if extra else self._owner(line.job_id, owners)
+            message = response.entries.add(
+                log_name=f"projects/{project}/logs/{quote(entry.task, safe='')}",
                 insert_id=f"{line.seq:020d}",
-                severity=queries.SEVERITIES.get(line.entry.severity, 0),
+                severity=SEVERITIES.get(entry.severity, 0),
             )
-            entry.timestamp.FromMicroseconds(round(line.entry.timestamp * 1_000_000))
-            entry.resource.type = "ml_job"
-            entry.resource.labels.update(job_id=line.job_id, task_name=line.entry.task, project_id=project)
-            if isinstance(line.entry.payload, str):
-                entry.text_payload = line.entry.payload
+            message.timestamp.FromMicroseconds(round(entry.timestamp * 1_000_000))
+            message.receive_timestamp.CopyFrom(message.timestamp)
+            if extra:
+                message.resource.type = extra["type"]
+                message.resource.labels.update(extra["resource"])
+                message.labels.update(extra["labels"])
             else:
-                entry.json_payload.update(line.entry.payload)
+                message.resource.type = "ml_job"
+                message.resource.labels.update(job_id=line.job_id, task_name=entry.task, project_id=project)
+                message.labels.update(shown_labels(line.job_id, entry.task, entry.payload))
+            if isinstance(entry.payload, str):
+                message.text_payload = entry.payload
+            else:
+                message.json_payload.update(entry.payload)
+
+    def _owner(self, job_id: str, known: dict[str, str]) -> str:
+        """The id of the project of a job; with one project only, no job has to be looked up."""
+        if len(self._locations.projects) == 1:
+            return self._locations.default.project_id
+        if job_id not in known:
+            record = self._store.get(job_id)
+            known[job_id] = record.project if record and record.project else self._locations.default.project_id
+        return known[job_id]

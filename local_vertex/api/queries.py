@@ -1,4 +1,4 @@
-"""The fields and operators in filters for jobs and log entries, as SQL; and page tokens."""
+"""The fields and operators in filters for jobs and other resources, as SQL; and page tokens."""
 
 from __future__ import annotations
 
@@ -6,57 +6,48 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from .filters import Compare, Condition, FilterError, compile_filter, parse, seconds
+from .filters import Call, Compare, Condition, FilterError, Search, compile_filter, parse, path_of, seconds
 
 _ORDER = ("=", "!=", "<", "<=", ">", ">=")
 
-SEVERITIES = {
-    "DEFAULT": 0,
-    "DEBUG": 100,
-    "INFO": 200,
-    "NOTICE": 300,
-    "WARNING": 400,
-    "ERROR": 500,
-    "CRITICAL": 600,
-    "ALERT": 700,
-    "EMERGENCY": 800,
-}
-"""google.logging.type.LogSeverity."""
 
-
-def compile_jobs(text: str, states: Sequence[str]) -> Condition:
-    """The condition over the store's table `jobs` for a filter of ListCustomJobs.
+def compile_jobs(text: str, states: Sequence[str], *, own_table: bool = True) -> Condition:
+    """The condition over the store's table `jobs`, or `resources`, for a filter of a list method.
 
     Args:
         text: The filter; an empty one matches all jobs.
         states: The names of all states.
+        own_table: Whether the labels are in the table `labels`, as those of jobs; else they are JSON.
 
     Raises:
-        FilterError: The filter is invalid, or uses fields that ListCustomJobs doesn't support.
+        FilterError: The filter is invalid, or uses fields that these lists don't support.
     """
+    label = _label if own_table else _json_label
 
-    def compare(term: Compare) -> Condition:
+    def compare(term: Compare | Search | Call) -> Condition:
+        assert isinstance(term, Compare)
         if term.field == "display_name":
             return _display_name(term)
         if term.field == "state":
-            _allow(term, "=", "!=")
+            allow(term, "=", "!=")
             if term.value not in states:
                 raise FilterError(f"{term.value!r} is not a job state")
-            return f"state {term.operator} ?", [term.value]
+            # A pipeline's state is stored as its job's.
+            return f"state {term.operator} ?", [term.value.replace("PIPELINE_STATE_", "JOB_STATE_")]
         if term.field == "create_time":
-            _allow(term, *_ORDER)
+            allow(term, *_ORDER)
             return f"create_time {term.operator} ?", [seconds(term.value)]
         if term.field == "labels" or term.field.startswith("labels."):
-            return _label(term)
+            return label(term)
         raise FilterError(f"can't filter by {term.field!r}: use display_name, state, create_time or labels.KEY")
 
     return compile_filter(parse(text), compare)
 
 
 def _display_name(term: Compare) -> Condition:
-    _allow(term, "=", "!=", ":")
+    allow(term, "=", "!=", ":")
     if term.operator != ":":
         return f"display_name {term.operator} ?", [term.value]
     # `*` is the filter's only wildcard; GLOB's others are quoted.
@@ -66,87 +57,30 @@ def _display_name(term: Compare) -> Condition:
 
 def _label(term: Compare) -> Condition:
     if term.field == "labels":
-        _allow(term, ":")
+        allow(term, ":")
         return "seq IN (SELECT job FROM labels WHERE key = ?)", [term.value]
-    _allow(term, "=", "!=", ":")
-    key = term.field.removeprefix("labels.")
+    allow(term, "=", "!=", ":")
+    key = ".".join(path_of(term.field)[1:])
     if term.anything:
-        _allow(term, ":")
+        allow(term, ":")
         return "seq IN (SELECT job FROM labels WHERE key = ?)", [key]
     word = "NOT IN" if term.operator == "!=" else "IN"
     return f"seq {word} (SELECT job FROM labels WHERE key = ? AND value = ?)", [key, term.value]  # noqa: S608
 
 
-def compile_logs(text: str, project: str) -> Condition:
-    """The condition over the store's table `logs` for a filter of ListLogEntries or TailLogEntries.
-
-    Args:
-        text: The filter; an empty one matches all entries.
-        project: The project's id, which is a part of log names.
-
-    Raises:
-        FilterError: The filter is invalid, or uses fields or operators that are not supported here.
-    """
-    fields: dict[str, tuple[str, Callable[[str], object]]] = {
-        "resource.type": ("'ml_job'", str),
-        "resource.labels.job_id": ("job_id", str),
-        "resource.labels.task_name": ("task", str),
-        "resource.labels.project_id": (_literal(project), str),
-        "logName": (f"({_literal(f'projects/{project}/logs/')} || task)", str),
-        "timestamp": ("timestamp", seconds),
-        "insertId": ("printf('%020d', seq)", str),
-        "severity": (_severity_sql(), _severity),
-        "textPayload": (
-            "CASE json_type(payload) WHEN 'text' THEN json_extract(payload, '$') ELSE '' END",
-            str,
-        ),
-    }
-
-    def compare(term: Compare) -> Condition:
-        if term.field.startswith("jsonPayload."):
-            _allow(term, "=", "!=", ":")  # no <: SQLite would order numbers before texts
-            path = "".join(f'."{part}"' for part in term.field.split(".")[1:])
-            return _log_condition("coalesce(json_extract(payload, ?), '')", _scalar, term, [f"${path}"])
-        if term.field not in fields:
-            raise FilterError(f"can't filter by {term.field!r}: use {', '.join(fields)} or jsonPayload.FIELD")
-        return _log_condition(*fields[term.field], term, [])
-
-    return compile_filter(parse(text), compare)
+def _json_label(term: Compare) -> Condition:
+    """As `_label`, for labels that are stored as a JSON object."""
+    key = term.value if term.field == "labels" else ".".join(path_of(term.field)[1:])
+    found = "EXISTS (SELECT 1 FROM json_each(labels) WHERE key = ?"
+    if term.field == "labels" or term.anything:
+        allow(term, ":")
+        return f"{found})", [key]
+    allow(term, "=", "!=", ":")
+    return f"{'NOT ' if term.operator == '!=' else ''}{found} AND value = ?)", [key, term.value]
 
 
-def _log_condition(expression: str, convert: Callable[[str], object], term: Compare, before: list[object]) -> Condition:
-    _allow(term, ":", *_ORDER)
-    if term.operator != ":":
-        return f"{expression} {term.operator} ?", [*before, convert(term.value)]
-    if term.anything:
-        return f"{expression} != ''", before
-    return f"instr(lower({expression}), lower(?)) > 0", [*before, term.value]
-
-
-def _scalar(text: str) -> float | str:
-    """The value to compare a JSON field with: a number if the text is one."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _severity(name: str) -> int:
-    if name.upper() not in SEVERITIES:
-        raise FilterError(f"{name!r} is not a severity: use one of {', '.join(SEVERITIES)}")
-    return SEVERITIES[name.upper()]
-
-
-def _severity_sql() -> str:
-    ranks = " ".join(f"WHEN '{name}' THEN {rank}" for name, rank in SEVERITIES.items())
-    return f"CASE severity {ranks} ELSE 0 END"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _allow(term: Compare, *operators: str) -> None:
+def allow(term: Compare, *operators: str) -> None:
+    """Raises `FilterError` unless a comparison has one of these operators."""
     if term.operator not in operators:
         raise FilterError(f"{term.field} can't be compared with {term.operator!r}: use {', '.join(operators)}")
 

@@ -1,4 +1,4 @@
-"""The request quotas of the real service, as token buckets."""
+"""The request quotas of the real service, as token buckets: of their own for each project and region."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..faults import Faults
-from .status import ApiError, Code
+from .status import ApiError, Code, ErrorInfo
 
 # For each quota: the setting with its rate, and the service's names for the quota metric and the API.
 _QUOTAS = {
@@ -18,11 +18,11 @@ _QUOTAS = {
 
 
 class Quotas:
-    """One token bucket for each quota: full at first, refilled steadily, with room for one minute's tokens.
+    """One token bucket for each quota, project and region: full at first, refilled steadily, with room for a minute's.
 
     Args:
         faults: Whether quotas are enforced, and their rates; read at every call.
-        consumer: The project's number, for error messages.
+        consumer: The default project's number.
         clock: Monotonic time, in seconds.
     """
 
@@ -31,30 +31,37 @@ class Quotas:
         self._consumer = consumer
         self._clock = clock
         self._lock = threading.Lock()
-        self._used: dict[str, tuple[float, float]] = {}  # tokens used, and the time of that count
+        self._used: dict[tuple[str, str, str], tuple[float, float]] = {}  # tokens used, and the time of that count
 
-    def spend(self, quota: str) -> None:
+    def spend(self, quota: str, project: str = "", region: str = "") -> None:
         """Counts one request.
 
         Args:
             quota: "reads", "submissions" or "log_reads".
+            project: The project's number; empty for the default project.
+            region: The region; empty for a quota of the whole project.
 
         Raises:
             ApiError: RESOURCE_EXHAUSTED if the quota is used up.
         """
         setting, metric, api = _QUOTAS[quota]
-        if not self._faults.quotas:
+        project = project or self._consumer
+        if not self._faults.value("quotas", region):
             return
-        rate = getattr(self._faults, setting)
+        rate = self._faults.value(setting, region)
+        key = (quota, project, region)
         with self._lock:
             now = self._clock()
-            used, since = self._used.get(quota, (0.0, now))
+            used, since = self._used.get(key, (0.0, now))
             used = max(0.0, used - (now - since) * rate / 60)
             enough = used + 1 <= rate
-            self._used[quota] = (used + 1 if enough else used, now)
+            self._used[key] = (used + 1 if enough else used, now)
         if not enough:
             raise ApiError(
                 Code.RESOURCE_EXHAUSTED,
                 f"Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service '{api}'"
-                f" for consumer 'project_number:{self._consumer}'.",
+                f" for consumer 'project_number:{project}'.",
+                info=ErrorInfo(
+                    "RATE_LIMIT_EXCEEDED", "googleapis.com", {"service": api, "consumer": f"projects/{project}"}
+                ),
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Generated: TypeAlias = Any
 """A protobuf message or descriptor: these classes are made at run time and have no static type."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Schema:

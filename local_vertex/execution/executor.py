@@ -20,6 +20,7 @@ from ..store.store import Store
 from .replica.bucket_folders import make_shared
 
 if TYPE_CHECKING:
+    from .capacity import Capacity
     from .job import Job, Runtimes
     from .replica.context import Context
 
@@ -33,6 +34,7 @@ class _Environment:
 
     context: Context
     runtimes: Runtimes
+    capacity: Capacity
     removing: asyncio.Task[None]
 
 
@@ -50,6 +52,7 @@ class Executor:
 
     def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
         self._store = store
+        self._vertex = folder
         self._runs = folder / "runs"
         self._rootfs = folder / "trees"
         self._buckets = folder / "buckets"
@@ -118,11 +121,15 @@ class Executor:
             self._loop.close()
 
     def _create_environment(self) -> _Environment:
+        from .capacity import Capacity
         from .container.container_runner import ContainerRuntime
+        from .container.images import find_in_engine
         from .job import Runtimes
         from .process.process_runner import ProcessRuntime
         from .replica.context import Context
         from .replica.image import Images
+        from .replica.own_threads import OwnThreads
+        from .replica.storage_access import StorageAccess
 
         context = Context(
             store=self._store,
@@ -130,11 +137,13 @@ class Executor:
             location=self._location,
             runs=self._runs,
             buckets=self._buckets,
-            images=Images(),
+            images=Images(find_in_engine),
+            threads=OwnThreads(),
+            storage=StorageAccess(self._vertex, self._location),
             stopping=threading.Event(),
         )
         runtimes = Runtimes(ProcessRuntime(context, self._rootfs), ContainerRuntime(context))
-        return _Environment(context, runtimes, self._loop.create_task(self._remove_ended()))
+        return _Environment(context, runtimes, Capacity(self._faults), self._loop.create_task(self._remove_ended()))
 
     async def _close(self) -> None:
         if self._environment is not None:
@@ -157,7 +166,7 @@ class Executor:
             if record is None:
                 return
             self._environment = self._environment or self._create_environment()
-            job = Job(self._environment.context, self._environment.runtimes, record)
+            job = Job(self._environment.context, self._environment.runtimes, self._environment.capacity, record)
             self._jobs[job_id] = (job, task)
             await job.run()
             self._ended.append(self._runs / job_id)

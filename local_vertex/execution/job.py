@@ -16,18 +16,39 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ...core.errors import ImageError, StorageError, TrainingError
+from ..location import Location
 from ..store.records import JobRecord
 from . import outcomes
+from .capacity import Capacity
 from .outcomes import Outcome
 from .replica.attempt import Attempt
 from .replica.context import Context
-from .replica.job_spec import JobSpec
-from .replica.log_stream import service_line
+from .replica.image import host_of
+from .replica.job_spec import JobSpec, Pool
+from .replica.last_words import last_words
+from .replica.log_stream import service_lines
 from .replica.runner import ReplicaRuntime
 from .replica_set import ReplicaSet
 
 _RETRY_SECONDS = 1.0
 T = TypeVar("T")
+
+_CANCELLED_START_SECONDS = 0.1
+
+_FRAMEWORK = "Vertex AI is provisioning job running framework."
+_BEGINNING = (
+    "Waiting for job to be provisioned.",
+    f"{_FRAMEWORK} First time usage might take couple of minutes, and subsequent runs can be much faster.",
+    "Vertex AI is setting up this job.",
+    "Waiting for training program to start.",
+)
+_TORN_DOWN = "Finished tearing down training program."
+_ENDINGS = {
+    "succeeded": ("JOB_STATE_SUCCEEDED", _TORN_DOWN, "Job completed successfully."),
+    "cancelled": ("JOB_STATE_CANCELLED", "Job cancelled."),
+}
+"""The terminal state and the last lines by kind of outcome."""
+_FAILURE = ("JOB_STATE_FAILED", _TORN_DOWN, "Job failed.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +75,17 @@ class Job:
     Args:
         context: What all jobs share.
         runtimes: The ways to run replicas.
+        capacity: How many jobs may run at a time.
         record: The job's present record.
     """
 
-    def __init__(self, context: Context, runtimes: Runtimes, record: JobRecord) -> None:
+    def __init__(self, context: Context, runtimes: Runtimes, capacity: Capacity, record: JobRecord) -> None:
         self._context = context
         self._runtimes = runtimes
+        self._capacity = capacity
         self._record = record
+        own = Location(record.project, record.project_number, record.region)
+        self._location = own if record.project else context.location
         self._id = record.id
         self._spec = JobSpec.parse(record.spec)
         self._restarts: dict[str, int] = dict(record.detail.get("restarts", {}))
@@ -78,19 +103,34 @@ class Job:
 
     async def run(self) -> None:
         """Returns when the job has ended. If its task is cancelled, but not through `cancel`, the replicas go on."""
+        region, has_place = self._location.region, False
         try:
+            if not self._is_cancelled:
+                self._log("begin", *_BEGINNING)
+            await self._capacity.take(region, wait=not (self._is_planned or self._is_cancelled))
+            has_place = True
             outcome = await self._attempts()
-            if outcome.kind == "succeeded":
-                wait = outcome.time + self._context.faults.teardown_seconds - time.time()
-                await asyncio.sleep(max(0.0, wait))
+            await self._tear_down(outcome)
             self._is_finishing = True
         except asyncio.CancelledError:
             if not self._is_cancelled:
                 raise
             self._is_finishing = True
             await self._stop()
-            outcome = Outcome("cancelled", outcomes.CANCELLED, "The job was cancelled.")
+            outcome = outcomes.cancelled()
+        finally:
+            if has_place:
+                self._capacity.give_back(region)
         await self._finish(outcome)
+
+    async def _tear_down(self, outcome: Outcome) -> None:
+        """Waits as long as the platform takes to end a job."""
+        if outcome.kind == "succeeded":
+            self._log("teardown", "Tearing down training program.")
+        else:
+            self._log("teardown", outcome.message, severity="ERROR")
+        begin = outcome.time or time.time()
+        await asyncio.sleep(max(0.0, begin + self._fault("teardown_seconds") - time.time()))
 
     # Attempts
 
@@ -114,7 +154,8 @@ class Job:
             count = self._restarts.get(outcome.kind, 0)
             if not self._spec.retries or count >= outcomes.MAX_RESTARTS.get(outcome.kind, 0):
                 return outcome
-            self._log(f"restart-{self._attempt}", f"{outcome.message} The job is restarted.", "WARNING")
+            text = f"{outcome.message} The job is restarted."
+            self._log(f"restart-{self._attempt}", text, severity="WARNING")
             self._restarts[outcome.kind] = count + 1
             self._stored_outcome = None
             await self._note(restarts=self._restarts, ending=None)
@@ -131,11 +172,11 @@ class Job:
             return Outcome(**(self._stored_outcome or {}))
         if not self._is_planned:
             self._log("preparing", "Job is preparing.")
-            if self._attempt == 1:
+            if self._attempt == 1 and not self._spec.persistent_resource:
                 waited = time.time() - (self._record.create_time or 0.0)
-                await asyncio.sleep(max(0.0, self._context.faults.pending_seconds - waited))
-            if self._context.faults.take("stock_out"):
-                return outcomes.stock_out(self._context.location.region)
+                await asyncio.sleep(max(0.0, self._fault("pending_seconds") - waited))
+            if self._take("stock_out"):
+                return outcomes.stock_out(self._location.region)
         self._replicas = await self._replica_set()
         return await self._run_replicas(self._replicas)
 
@@ -146,9 +187,9 @@ class Job:
         await self._set_running()
         if outcome is not None:
             return outcome
-        if self._context.faults.take("preempt"):
+        if self._take("preempt"):
             return outcomes.preempted(self._spec.primary)
-        if self._context.faults.take("out_of_memory"):
+        if self._take("out_of_memory"):
             return outcomes.low_memory(self._spec.pools[0].name)
         left = (self._record.start_time or time.time()) + self._spec.timeout - time.time()
         try:
@@ -178,22 +219,20 @@ class Job:
             self._plan = {"attempt": self._attempt, **await self._make_plan()}
             await self._note(plan=self._plan)
         runtime = self._runtimes.containers if self._plan["containers"] else self._runtimes.processes
-        attempt = Attempt(self._id, self._attempt, self._spec, self._plan["addresses"], self._context.location)
-        prefix = self._attempt
+        attempt = Attempt(self._id, self._attempt, self._spec, self._plan["addresses"], self._location)
+        prefix, store = self._attempt, self._context.store
         return ReplicaSet(
             await runtime.runner(attempt),
             self._spec,
             self._id,
-            lambda key, text: self._log(f"{prefix}/{key}", text, "WARNING"),
+            log=lambda key, text: self._log(f"{prefix}/{key}", text, severity="WARNING"),
+            last_words=lambda name: last_words(store, self._id, name),
+            second_start=self._fault("second_start_seconds"),
         )
 
     async def _make_plan(self) -> dict[str, Any]:
         """Chooses processes or containers by the images, and the replicas' addresses."""
-        images = self._context.images
-        have_base = set()
-        for pool in self._spec.pools:
-            image = images.cached(pool.image) or await asyncio.to_thread(images.find, pool.image)
-            have_base.add(image.has_base)
+        have_base = {await self._needs_container(pool) for pool in self._spec.pools}
         if len(have_base) > 1:
             raise ImageError(
                 "some images of the job have a base and some don't, so its replicas can't reach each other",
@@ -205,7 +244,30 @@ class Job:
         await runtime.check()
         return {"containers": use_containers, "addresses": dict(runtime.addresses(self._spec))}
 
+    async def _needs_container(self, pool: Pool) -> bool:
+        """Whether a pool's image has a base. A package runs without its image where that can't be had."""
+        images, threads = self._context.images, self._context.threads
+        try:
+            image = images.cached(pool.image) or await threads.run("engine", lambda: images.in_engine(pool.image))
+            image = image or await threads.run(host_of(pool.image), lambda: images.find(pool.image))
+        except TrainingError as error:
+            if pool.package is None:
+                raise
+            text = (
+                f"The executor image {pool.image} can't be had here ({error.what}): the package runs in a virtual"
+                " environment of this machine, with its own requirements only."
+            )
+            self._log(f"package-{self._attempt}", text, severity="WARNING")
+            return False
+        return image.has_base
+
     # The store
+
+    def _fault(self, name: str) -> float:
+        return self._context.faults.value(name, self._location.region)
+
+    def _take(self, name: str) -> bool:
+        return self._context.faults.take(name, self._location.region)
 
     async def _set_running(self) -> None:
         now = float(int(time.time()))
@@ -214,16 +276,22 @@ class Job:
         self._log(f"running-{self._attempt}", "Job is running.")
 
     async def _finish(self, outcome: Outcome) -> None:
-        """Stores the last log entry and the terminal state."""
-        state, text, severity = {
-            "succeeded": ("JOB_STATE_SUCCEEDED", "Job completed successfully.", "INFO"),
-            "cancelled": ("JOB_STATE_CANCELLED", "Job was cancelled.", "INFO"),
-        }.get(outcome.kind, ("JOB_STATE_FAILED", f"Job failed. {outcome.message}", "ERROR"))
+        """Stores the last log entries and the terminal state."""
+        state, *lines = _ENDINGS.get(outcome.kind, _FAILURE)
         # Before the state: clients that read entries until the job has ended must get all of them.
-        self._log("end", text, severity)
+        self._log("end", *lines)
+        times: dict[str, float] = {}
+        if outcome.kind == "cancelled":
+            # A job that never ran has a start time, too, a moment after its creation.
+            times["start_time"] = min((self._record.create_time or 0.0) + _CANCELLED_START_SECONDS, time.time())
+        else:
+            times["end_time"] = time.time()
+            await asyncio.sleep(self._fault("update_lag_seconds"))
         code, message = (outcome.code, outcome.message) if outcome.code else (None, None)
         store = self._context.store
-        await self._until_stored(lambda: store.transition(self._id, state, error_code=code, error_message=message))
+        await self._until_stored(
+            lambda: store.transition(self._id, state, error_code=code, error_message=message, **times)
+        )
 
     async def _set_state(self, state: str, **values: Any) -> None:  # noqa: ANN401 - those of `Store.transition`
         expected = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
@@ -232,10 +300,10 @@ class Job:
     async def _note(self, **detail: object) -> None:
         await self._until_stored(lambda: self._context.store.note(self._id, **detail))
 
-    def _log(self, key: str, text: str, severity: str = "INFO") -> None:
+    def _log(self, key: str, *texts: str, severity: str = "INFO") -> None:
         # On a full disk, messages of the service are dropped: they are not worth delaying a job.
         with contextlib.suppress(StorageError):
-            service_line(self._context.store, self._id, key, text, severity)
+            service_lines(self._context.store, self._id, key, texts, severity)
 
     async def _until_stored(self, action: Callable[[], T]) -> T:
         """Retries until the store can be written: when a full disk gets room again, nothing is lost."""

@@ -38,16 +38,25 @@ class Outcome:
     time: float = 0.0
 
 
-def exited(replica: str, end: Exit, job_id: str, *, restarts_job: bool) -> Outcome:
-    """A replica failed; only with `restarts_job` does a crash restart the whole job."""
+def exited(replica: str, end: Exit, job_id: str, words: str, *, restarts_job: bool) -> Outcome:
+    """A replica failed.
+
+    Args:
+        replica: Its name.
+        end: How it ended.
+        job_id: The job.
+        words: What it wrote last; empty for nothing.
+        restarts_job: Whether a crash restarts the whole job.
+    """
     if end.reason == "Lost":
         return internal_error()
     if end.reason == "OOMKilled":
         return low_memory(replica.rpartition("-")[0])
     reason = f"{end.message}. " if end.message else ""
+    output = f"\n{words}\n\n" if words else ""
     text = (
         f"The replica {replica} exited with a non-zero status of {end.code}. Termination reason: {end.reason}. {reason}"
-        f"To find out more about why your job exited please check the logs: vertex-training local logs {job_id}"
+        f"{output}To find out more about why your job exited please check the logs: vertex-training local logs {job_id}"
     )
     return Outcome("crashed" if restarts_job and end.code in CRASHES else "failed", INVALID_ARGUMENT, text)
 
@@ -61,9 +70,14 @@ def stock_out(region: str) -> Outcome:
 
 
 def low_memory(pool: str) -> Outcome:
-    """A pool's machine ran out of memory; the real service's error code is unknown [?]."""
+    """A pool's machine ran out of memory."""
     text = f"Replicas low on memory: {pool}. Specify a machine with larger memory and try again."
     return Outcome("failed", RESOURCE_EXHAUSTED, text)
+
+
+def cancelled() -> Outcome:
+    """A client has cancelled the job; the text is the real service's, in its own spelling."""
+    return Outcome("cancelled", CANCELLED, "CANCELED")
 
 
 def preempted(replica: str) -> Outcome:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
+from ..faults import SECOND_RUN_SECONDS
 from . import outcomes
 from .outcomes import Outcome
 from .replica.job_spec import JobSpec
@@ -23,9 +25,22 @@ class ReplicaSet:
         spec: The job's spec.
         job_id: For error messages.
         log: Stores messages of the service.
+        last_words: Tells what a replica wrote last, by its name.
+        second_start: Seconds after which a failed program is started again, though it can't save the job; 0 for never.
     """
 
-    def __init__(self, runner: ReplicaRunner, spec: JobSpec, job_id: str, log: LogMessage) -> None:
+    def __init__(
+        self,
+        runner: ReplicaRunner,
+        spec: JobSpec,
+        job_id: str,
+        *,
+        log: LogMessage,
+        last_words: Callable[[str], str],
+        second_start: float = 0.0,
+    ) -> None:
+        self._last_words = last_words
+        self._second_start = second_start
         self._runner = runner
         self._spec = spec
         self._job_id = job_id
@@ -61,7 +76,7 @@ class ReplicaSet:
 
     def adopt(self) -> None:
         """Takes over every run that an earlier service may have started, so that `stop` ends it."""
-        runs = range(outcomes.MAX_RESTARTS["crashed"] + 1)
+        runs = range(outcomes.MAX_RESTARTS["crashed"] + 2)  # with a second start after the last of them
         self._current = {f"{name}.{run}": self._runner.replica(name, run) for name in self._names for run in runs}
 
     async def _first_outcome(self, waiting: set[asyncio.Task[Any]]) -> Outcome | None:
@@ -72,7 +87,9 @@ class ReplicaSet:
                 return Outcome("succeeded", time=primary.result().time)
             for name, task in self._tasks.items():
                 if task in done and task.result().code != 0:
-                    return outcomes.exited(name, task.result(), self._job_id, restarts_job=self._spec.restart_together)
+                    await self._current[name].drain()
+                    words, together = self._last_words(name), self._spec.restart_together
+                    return outcomes.exited(name, task.result(), self._job_id, words, restarts_job=together)
             if self._all_started in done:
                 return None
 
@@ -88,11 +105,22 @@ class ReplicaSet:
             end = await replica.wait()
             restarts_left = number < outcomes.MAX_RESTARTS["crashed"]
             if not (restarts_alone and restarts_left and end.code in outcomes.CRASHES):
+                if self._second_start and end.reason == "Error":
+                    await self._start_again(name, number + 1)
                 return end
             await replica.drain()
             number += 1
             text = f"The replica {name} exited with a non-zero status of {end.code} and is restarted."
             self._log(f"{name}.{number}", text)
+
+    async def _start_again(self, name: str, number: int) -> None:
+        """Starts a failed program once more, as the real service was seen to do; its end changes nothing."""
+        await self._current[name].drain()
+        await asyncio.sleep(self._second_start)
+        self._current[name] = replica = self._runner.replica(name, number)
+        if await replica.start():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(replica.wait(), SECOND_RUN_SECONDS)
 
 
 async def _wait_for_all(events: list[asyncio.Event]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from ...core.errors import LocalServiceError, StorageError
@@ -34,6 +37,49 @@ CREATE TABLE IF NOT EXISTS cursors (
     PRIMARY KEY (job_id, stream)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, create_time REAL NOT NULL) WITHOUT ROWID;
 """
+# Added to stores of earlier versions, which ignore them: so both versions can use the same file.
+_ADDED_TABLES = """
+CREATE TABLE IF NOT EXISTS resources (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, project TEXT NOT NULL, region TEXT NOT NULL,
+    id TEXT NOT NULL, display_name TEXT NOT NULL, labels TEXT NOT NULL, state TEXT NOT NULL,
+    create_time REAL NOT NULL, start_time REAL, end_time REAL, update_time REAL NOT NULL,
+    error_code INTEGER, error_message TEXT, job TEXT NOT NULL, message BLOB NOT NULL,
+    UNIQUE (kind, project, region, id));
+CREATE INDEX IF NOT EXISTS resources_by_job ON resources (job);
+CREATE TABLE IF NOT EXISTS operation_results (name TEXT PRIMARY KEY, message BLOB NOT NULL) WITHOUT ROWID;
+CREATE TRIGGER IF NOT EXISTS keep_end AFTER DELETE ON jobs BEGIN
+    UPDATE resources SET state = old.state, start_time = old.start_time, end_time = old.end_time,
+        update_time = old.update_time, error_code = old.error_code, error_message = old.error_message
+        WHERE job = old.id;
+END;
+"""
+_ADDED_COLUMNS = {
+    "jobs": dict.fromkeys(("project", "project_number", "region"), "TEXT NOT NULL DEFAULT ''"),
+    "logs": {"extra": "TEXT"},
+}
+
+
+def matches(pattern: str, text: object) -> bool:
+    """Whether a regular expression of RE2, which needs no backtracking, occurs in a text; SQL: `matches(p, t)`."""
+    return text is not None and _compiled(pattern).search(str(text)) is not None
+
+
+def mentions(text: object, part: str) -> bool:
+    """Whether a text, or a JSON document in its stored form, contains another text, in any case of its letters."""
+    if text is None:
+        return False
+    shown = str(text)
+    if "\\u" in shown or '\\"' in shown:  # stored as JSON, with escapes
+        with suppress(ValueError):
+            shown = json.dumps(json.loads(shown), ensure_ascii=False).replace('\\"', '"')
+    return part.casefold() in shown.casefold()
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 has no types
+    import re2
+
+    return re2.compile(pattern)
 
 
 class Database:
@@ -63,8 +109,11 @@ class Database:
                 timeout=10,
             )
             self.connection.row_factory = sqlite3.Row
+            self.connection.create_function("matches", 2, matches, deterministic=True)
+            self.connection.create_function("mentions", 2, mentions, deterministic=True)
             # Opened for writing even to read: the write-ahead log of a killed service has to be recovered.
             if read_only:
+                self._add()
                 self.connection.execute("PRAGMA query_only=ON")
             else:
                 self._prepare()
@@ -82,6 +131,17 @@ class Database:
                 where=self.path,
                 next_step="Move the file away, or use the version of the program that created it",
             )
+        self._add()
+
+    def _add(self) -> None:
+        """Adds what this version needs to a store of an earlier one."""
+        for table, columns in _ADDED_COLUMNS.items():
+            known = {row["name"] for row in self.connection.execute(f"PRAGMA table_info({table})")}
+            for name in columns.keys() - known if known else ():
+                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        has_tables = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'operation_results'").fetchone()
+        if not has_tables:
+            self.connection.executescript(_ADDED_TABLES)
 
     def close(self) -> None:
         """Closes the file."""

@@ -35,6 +35,9 @@ class JobRecord:
         cancel_requested: Whether a client has cancelled it.
         detail: State of the executor that must survive a restart of the service.
         message: The client's CustomJob as serialized protobuf.
+        project: The project's id; empty for a job of a version that served one project only, like the next two.
+        project_number: The project's number.
+        region: The region.
     """
 
     id: str
@@ -52,6 +55,9 @@ class JobRecord:
     cancel_requested: bool = False
     detail: dict[str, Any] = field(default_factory=dict)
     message: bytes = b""
+    project: str = ""
+    project_number: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +69,15 @@ class LogEntry:
         severity: A severity of Cloud Logging, for example "INFO".
         task: Name of the replica, for example "workerpool0-0", or "service" for messages of the service.
         payload: The line's text, or the object if the line is a JSON object.
+        extra: What a client's own entry has besides (WriteLogEntries): its `resource` and `labels`; None for the
+            entries of jobs.
     """
 
     timestamp: float
     severity: str
     task: str
     payload: str | dict[str, Any]
+    extra: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +87,42 @@ class StoredEntry:
     seq: int
     job_id: str
     entry: LogEntry
+
+
+@dataclass(slots=True)
+class ResourceRecord:
+    """A resource besides custom jobs: a training pipeline or a persistent resource.
+
+    Attributes:
+        kind: The collection in resource names, for example "trainingPipelines".
+        project: The project's id.
+        region: The region.
+        id: The last part of the resource name.
+        display_name: The name for people.
+        labels: As the client sent them.
+        state: Without a job; with one, the job's.
+        job: The id of the custom job that does the work; empty for none.
+        message: The client's message, serialized.
+        create_time: Seconds since 1970, like every time here.
+        start_time: The job's.
+        end_time: The job's.
+        update_time: When it, or its job, last changed.
+        error_code: The job's.
+        error_message: The job's.
+    """
+
+    kind: str
+    project: str
+    region: str
+    id: str
+    display_name: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    state: str = ""
+    job: str = ""
+    message: bytes = b""
+    create_time: float = 0.0
+    start_time: float | None = None
+    end_time: float | None = None
+    update_time: float = 0.0
+    error_code: int | None = None
+    error_message: str | None = None

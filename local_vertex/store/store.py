@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from .database import Database
+from .other_resources import Resources
 from .records import TERMINAL, JobRecord, LogEntry, StoredEntry
 
 _COLUMNS = (
     "id, display_name, labels, spec, state, create_time, start_time, end_time, update_time,"
-    " error_code, error_message, attempt, cancel_requested, detail, message"
+    " error_code, error_message, attempt, cancel_requested, detail, message, project, project_number, region"
 )
 _JSON_COLUMNS = ("labels", "spec", "detail")
 
@@ -42,6 +43,7 @@ class Store:
         self._database = Database(path, read_only=read_only)
         self._clock = clock
         self._appended = threading.Condition()
+        self.resources = Resources(self._database)
 
     def close(self) -> None:
         """Closes the file."""
@@ -65,6 +67,12 @@ class Store:
         with self._database.write() as db:
             seq = db.execute(f"INSERT INTO jobs ({_COLUMNS}) VALUES ({names})", values).lastrowid
             db.executemany("INSERT INTO labels VALUES (?, ?, ?)", [(k, v, seq) for k, v in record.labels.items()])
+
+    def adopt(self, project: str, project_number: str, region: str) -> None:
+        """Gives jobs of a version that served one project and region only to this one."""
+        with self._database.write() as db:
+            sql = "UPDATE jobs SET project = ?, project_number = ?, region = ? WHERE project = ''"
+            db.execute(sql, (project, project_number, region))
 
     def get(self, id: str) -> JobRecord | None:  # noqa: A002
         """The job, or None."""
@@ -197,15 +205,16 @@ class Store:
         """Adds entries and their source's position in one transaction, so that no entry is lost or repeated.
 
         Args:
-            id: The job's id; entries of a job that doesn't exist are dropped.
+            id: The job's id; entries of a job that doesn't exist are dropped. Empty for entries of no job.
             entries: The entries, in the order in which they were written.
             cursor: Name of the source, and the new position in it, in bytes.
         """
-        rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload)) for e in entries]
+        rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload), _extra(e)) for e in entries]
         with self._database.write() as db:
-            if db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
+            if id and db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
                 return
-            db.executemany("INSERT INTO logs (job_id, timestamp, severity, task, payload) VALUES (?, ?, ?, ?, ?)", rows)
+            columns = "job_id, timestamp, severity, task, payload, extra"
+            db.executemany(f"INSERT INTO logs ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)
             if cursor is not None:
                 db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (id, *cursor))
         with self._appended:
@@ -230,11 +239,16 @@ class Store:
         """
         # In the order of arrival the table itself is the index: a range of `seq` needs no scan of all entries of a job.
         source = "logs NOT INDEXED" if order == "seq" else "logs"
-        columns = "seq, job_id, timestamp, severity, task, payload"
+        columns = "seq, job_id, timestamp, severity, task, payload, extra"
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
         with self._database.read() as db:
             rows = db.execute(sql, (*parameters, limit)).fetchall()
-        return [StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]))) for row in rows]
+        return [_entry(row) for row in rows]
+
+    def log_names(self) -> list[str]:
+        """The last parts of the names of all logs that have entries."""
+        with self._database.read() as db:
+            return [row[0] for row in db.execute("SELECT DISTINCT task FROM logs ORDER BY task").fetchall()]
 
     def last_log(self) -> int:
         """The sequence number of the newest entry; 0 without entries."""
@@ -258,6 +272,15 @@ def _record(row: sqlite3.Row) -> JobRecord:
         values[name] = json.loads(values[name])
     values["cancel_requested"] = bool(values["cancel_requested"])
     return JobRecord(**values)
+
+
+def _entry(row: sqlite3.Row) -> StoredEntry:
+    extra = json.loads(row[6]) if row[6] else None
+    return StoredEntry(row[0], row[1], LogEntry(row[2], row[3], row[4], json.loads(row[5]), extra))
+
+
+def _extra(entry: LogEntry) -> str | None:
+    return None if entry.extra is None else json.dumps(entry.extra)
 
 
 def _payload(payload: str | dict[str, Any]) -> str:

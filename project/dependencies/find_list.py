@@ -48,7 +48,7 @@ def _first_list(root: Path, settings: Settings) -> Requirements:
     for method, reader in _READERS.items():
         if method != "environment" and (listed := reader(root, settings)):
             return listed
-    if listed := requirements_files.read(root):
+    if listed := requirements_files.read(root) or requirements_files.beside(root, settings.script):
         return listed
     if (root / "Pipfile").is_file():
         raise DependencyError("Pipfile has no Pipfile.lock beside it", where=root, next_step="Create it: pipenv lock")

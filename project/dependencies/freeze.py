@@ -10,6 +10,7 @@ import sys
 import tempfile
 import tomllib
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -243,7 +244,7 @@ def _key(plan: Plan, target: Target) -> str:
     """A hash of everything that decides what uv resolves, apart from the content of indexes."""
     settings = {**os.environ, **uv.environment(os.environ)}
     hashes = sorted((name, sorted(allowed)) for name, allowed in plan.hashes.items())
-    facts: list[Any] = [_VERSION, target.python, target.platform or sys.platform]
+    facts: list[Any] = [_rules(), target.python, target.platform or sys.platform]
     facts += [plan.requirements, plan.constraints, plan.options]
     facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
@@ -254,6 +255,13 @@ def _key(plan: Plan, target: Target) -> str:
     limits = [*uv.constraints(target.root), *(target.root / name for name in settings.get("UV_OVERRIDE", "").split())]
     facts += [file.read_text(encoding="utf-8", errors="replace") for file in limits if file.is_file()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+@cache
+def _rules() -> str:
+    """A hash of this package's sources: a lock that older rules made is resolved again."""
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
 def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:

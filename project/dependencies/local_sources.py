@@ -1,4 +1,4 @@
-"""Requirements that name a folder, a file or a repository instead of a release."""
+"""Requirements that name a folder, a file, a repository or an archive's URL instead of a release."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from .formats.requirements_txt import Line
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
 _VCS = re.compile(r"^(git|hg|svn|bzr)\+")
 _LOCAL = re.compile(r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
+_ARCHIVE = re.compile(r"^https?://[^#?]+\.(?:tar\.gz|tgz|tar\.bz2|zip)(?:[#?]|$)")
+_URL = "url"
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*@\s*(.+)$")
 _VERSION_IN_FILE = re.compile(r"^(?P<name>[A-Za-z0-9_.]+?)-(?P<version>\d[^-]*?)(?:-[^/]*\.whl|\.tar\.gz|\.zip)$")
 
@@ -33,11 +35,13 @@ class Build:
         extras: Such as "a,b".
         marker: Environment marker, as text.
         place: `file:line` of the requirement.
-        folder: The folder or archive on this machine; None for a repository.
-        url: URL of the repository.
+        folder: The folder or archive on this machine; None for a repository or a URL.
+        url: URL of the repository or archive.
         ref: Commit, tag or branch; empty for the default branch.
         subdirectory: The package's folder in the repository.
         sha256: Hash of a source distribution from an index, by which its wheel is kept; empty for all else.
+        archive: Whether `url` is that of an archive with the source.
+        url_sha256: The hash that the archive has to have; empty for any.
     """
 
     name: str | None
@@ -49,12 +53,16 @@ class Build:
     ref: str = ""
     subdirectory: str = ""
     sha256: str = ""
+    archive: bool = False
+    url_sha256: str = ""
 
     @property
     def title(self) -> str:
         """Name of the result, for a report."""
         if self.folder:
             return f"a wheel of {self.name or self.folder.name}"
+        if self.archive:
+            return f"a wheel of {urlsplit(self.url).path.rpartition('/')[2]}"
         return f"a wheel of {self.ref[:12] or 'its default branch'}"
 
     def requirement(self, wheel: Path) -> str:
@@ -70,7 +78,7 @@ class Source:
     Attributes:
         path: The folder or file on this machine; None for a repository.
         version: Version in the file's name, if there is one.
-        vcs: Version control program of the repository, such as "git"; empty for a path.
+        vcs: Version control program of the repository, such as "git", or "url" for an archive; empty for a path.
     """
 
     name: str | None
@@ -95,6 +103,8 @@ class Source:
         """Why it is built as a wheel."""
         if self.path:
             return "is on this machine: shipped with the code"
+        if self.vcs == _URL:
+            return "is an archive of sources"
         return "comes from a repository" + (f", kept at {self.ref}" if self.ref else "")
 
     def applies(self, environment: Mapping[str, str]) -> bool:
@@ -116,6 +126,14 @@ class Source:
         Raises:
             DependencyError: The repository needs another program than git.
         """
+        if self.vcs == _URL:
+            url, _, fragment = self.url.partition("#")
+            values = {key: found[0] for key, found in parse_qs(fragment).items()}
+            sub, digest = values.get("subdirectory", ""), values.get("sha256", "")
+            return Build(
+                self.name, self.extras, self.marker, self.place, url=url, subdirectory=sub, archive=True,
+                url_sha256=digest,
+            )  # fmt: skip
         if self.vcs not in {"", "git"}:
             raise DependencyError(
                 f"{self.name or self.url} comes from a {self.vcs} repository",
@@ -159,9 +177,11 @@ def parse(line: Line, root: Path) -> Source | None:
     name, extras, address = line.name if editable else None, "", text.strip().strip("'\"")
     if named := _NAMED.match(address):
         name, extras, address = named[1], named[2] or "", named[3].strip()
+    source = Source(canonicalize_name(name) if name else None, extras, marker.strip(), line.place)
+    if not editable and _ARCHIVE.match(address):
+        return _of_archive(source, address)
     if not editable and not (_VCS.match(address) or address.startswith("file:") or _LOCAL.match(address)):
         return None
-    source = Source(canonicalize_name(name) if name else None, extras, marker.strip(), line.place)
     if vcs := _VCS.match(address):
         return _of_repository(source, vcs[1], address[vcs.end() :])
     return _of_path(source, address, root)
@@ -194,6 +214,13 @@ def _of_repository(source: Source, vcs: str, address: str) -> Source:
         ref=ref,
         subdirectory=options.get("subdirectory", ""),
     )
+
+
+def _of_archive(source: Source, address: str) -> Source:
+    egg = parse_qs(address.partition("#")[2]).get("egg", [""])[0]
+    file = _VERSION_IN_FILE.match(unquote(urlsplit(address).path.rpartition("/")[2]))
+    name = source.name or (canonicalize_name(egg) if egg else canonicalize_name(file["name"]) if file else None)
+    return replace(source, name=name, vcs=_URL, url=address)
 
 
 def _of_path(source: Source, address: str, root: Path) -> Source:

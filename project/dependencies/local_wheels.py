@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ...core.errors import DependencyError
 from ...core.security import safe_git
 from . import uv
 from .local_sources import Build
+from .sdists import Release, download
 
 _LEFT_OUT = shutil.ignore_patterns(
     ".venv", "venv", "__pycache__", "*.egg-info", "build", "dist", ".tox", "node_modules"
@@ -27,6 +29,7 @@ _EPOCH = "315532800"
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _COMMIT_FILE = "commit"
 _NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
+_EXCEPTION = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit): \S")
 _GIT_SECONDS = 1800.0
 _BROKEN_SDIST = "Choose a version that has a wheel, or install it in the project's own Dockerfile"
 
@@ -43,6 +46,8 @@ def signature(build: Build) -> str:
 def _facts(build: Build) -> list[object]:
     if build.sha256:
         return ["sdist", build.sha256]
+    if build.archive:
+        return ["archive", build.url, build.subdirectory, build.url_sha256]
     if build.folder is None:
         return [build.url, build.ref, build.subdirectory]
     if build.folder.is_file():
@@ -69,7 +74,7 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
     Args:
         build: What to build.
         cache: Folder that keeps wheels.
-        refresh: Whether to fetch the current commit of a repository's branch or tag again.
+        refresh: Whether to fetch the current commit of a repository's branch or tag, or an archive, again.
 
     Raises:
         DependencyError: The source can't be fetched or built, or the wheel doesn't run on linux/amd64; transient if
@@ -86,7 +91,7 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
         wheel = _built(build, source / build.subdirectory if source.is_dir() else source, Path(folder, "out"))
         for old in home.glob("*.whl"):
             old.unlink()
-        if build.folder is None:
+        if build.folder is None and not build.archive:
             write_atomic(home / _COMMIT_FILE, _git(build, source, "rev-parse", "HEAD").strip())
         return wheel.replace(home / wheel.name)
 
@@ -104,12 +109,36 @@ def commit_of(build: Build, cache: Path) -> str | None:
 
 def _fetch(build: Build, source: Path) -> None:
     """Copies the source, because a build writes into its folder, which is the user's."""
-    if build.folder is None:
+    if build.archive:
+        _unpack(build, source)
+    elif build.folder is None:
         _clone(build, source)
     elif build.folder.is_dir():
         shutil.copytree(build.folder, source, ignore=_LEFT_OUT, symlinks=True)
     else:
         source.parent.joinpath(build.folder.name).symlink_to(build.folder)
+
+
+def _unpack(build: Build, source: Path) -> None:
+    """Downloads an archive and unpacks it; `source` becomes the folder around everything in it, if there is one."""
+    try:
+        file = download(Release("", "", build.url, build.url_sha256), source.parent, source.parent)
+    except DependencyError as error:
+        raise error.replace(where=build.place) from error
+    unpacked = source.parent / "unpacked"
+    try:
+        if file.suffix == ".zip":
+            shutil.unpack_archive(file, unpacked)
+        else:
+            shutil.unpack_archive(file, unpacked, filter="data")
+    except (OSError, shutil.ReadError, tarfile.TarError, ValueError) as error:
+        raise DependencyError(
+            f"{_shown(build.url)} is no archive that can be unpacked: {error}",
+            where=build.place,
+            next_step="Open that address in a browser, and correct it",
+        ) from error
+    inside = list(unpacked.iterdir())
+    (inside[0] if len(inside) == 1 and inside[0].is_dir() else unpacked).rename(source)
 
 
 def _clone(build: Build, folder: Path) -> None:
@@ -164,7 +193,7 @@ def _built(build: Build, source: Path, out: Path) -> Path:
     wheel = next(out.glob("*.whl"), None) if out.is_dir() else None
     shown = build.name or (build.folder.name if build.folder else _shown(build.url))
     if finished.returncode != 0 or wheel is None:
-        message = (finished.stderr.strip().splitlines() or ["there is no wheel"])[-1].strip()
+        message = _cause(finished.stderr)
         raise DependencyError(
             f"{shown} can't be built as a wheel: {message}",
             where=build.place,
@@ -174,6 +203,13 @@ def _built(build: Build, source: Path, out: Path) -> Path:
             detail=finished.stderr.strip(),
         )
     return _checked(wheel, build, shown)
+
+
+def _cause(output: str) -> str:
+    """The line of a failed build's output that says why: the last exception, else the last line that is no hint."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.strip().startswith("hint:")]
+    exceptions = [line for line in lines if _EXCEPTION.match(line)]
+    return (exceptions or lines or ["there is no wheel"])[-1]
 
 
 def _checked(wheel: Path, build: Build, shown: str) -> Path:

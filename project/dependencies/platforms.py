@@ -31,6 +31,12 @@ _COUNTERPARTS = {
     "onnxruntime-directml": ("onnxruntime", "the Windows build of onnxruntime"),
     "tensorflow-directml": ("tensorflow", "the Windows build of tensorflow"),
 }
+_WITHDRAWN = {
+    "sklearn": "scikit-learn",
+    "pil": "pillow",
+    "dotenv": "python-dotenv",
+}
+"""Names under which an index has no package that works, each with the one that is meant; versions don't correspond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,12 @@ def only_elsewhere(name: str) -> str | None:
 
 
 def counterpart(requirement: Requirement) -> Counterpart | None:
-    """The package of another name that is the same on Linux; None if there is none."""
-    found = _COUNTERPARTS.get(canonicalize_name(requirement.name))
+    """The package of another name that is the same on Linux, or that is meant; None if there is none."""
+    name = canonicalize_name(requirement.name)
+    if meant := _WITHDRAWN.get(name):
+        marker = f" ; {requirement.marker}" if requirement.marker else ""
+        return Counterpart(f"{meant}{marker}", f"{requirement.name} is not the package's name in the index")
+    found = _COUNTERPARTS.get(name)
     return Counterpart(renamed(requirement, found[0]), found[1]) if found else None
 
 

@@ -72,7 +72,8 @@ class _Resolver:
     uv may choose sdists, but can't build them: they get a Python without build tools. Each round therefore ends with a
     lock, or quickly with the name of a package that would have to be built. It is built by `local_wheels`, whose wheel
     the next round finds in a folder of wheels. If wheels of the same release exist for other platforms or Python
-    versions, then its sdist contains code to compile, and the next round considers only its wheels.
+    versions, then its sdist contains code to compile, and the next round considers only its wheels. So it does when a
+    second release of the package would have to be built, and others have wheels.
     """
 
     def __init__(self, plan: Plan, wheels: Sequence[str], target: Target, folder: Path) -> None:
@@ -80,8 +81,10 @@ class _Resolver:
         self._wheels = wheels
         self._target = target
         self._folder = folder
-        self._built: list[Path] = []
+        self._built: dict[str, Path] = {}
         self._compiled: dict[str, Release] = {}
+        self._wheels_only: set[str] = set()
+        self._floors: dict[str, str] = {}
         self._output = ""
 
     def run(self) -> str:
@@ -114,22 +117,26 @@ class _Resolver:
         arguments += ["--python-version", python or target.python, "--python", str(_bare_python(target))]
         arguments += ["--no-build-isolation", *self._arguments(), *extra]
         finished = uv.run([*arguments, *self._inputs()], cwd=target.root)
+        if finished.returncode != 0 and self._floors and not _FAILED_BUILD.search(finished.stderr):
+            self._floors.clear()  # the list doesn't allow the newest
+            finished = uv.run([*arguments, *self._inputs()], cwd=target.root)
         self._output = finished.stderr
         return (self._folder / "pylock.toml").read_text(encoding="utf-8") if finished.returncode == 0 else ""
 
     def _arguments(self) -> list[str]:
         arguments = [] if self._target.platform is None else ["--python-platform", self._target.platform]
-        for name in self._compiled:
+        for name in (*self._compiled, *sorted(self._wheels_only)):
             arguments += ["--only-binary", name]
         return arguments
 
     def _inputs(self) -> list[str]:
         source, limits = self._folder / "requirements.in", self._folder / "constraints.txt"
         # Options in the file add to those of uv's settings; options on the command line would replace them.
-        options = [*self._plan.options, *(f"--find-links {wheel.parent}" for wheel in self._built)]
+        options = [*self._plan.options, *(f"--find-links {wheel.parent}" for wheel in self._built.values())]
         options += [f"--constraint {file}" for file in uv.constraints(self._target.root)]
         source.write_text("\n".join([*options, *self._plan.requirements, *self._wheels]) + "\n", encoding="utf-8")
-        limits.write_text("\n".join(self._plan.constraints) + "\n", encoding="utf-8")
+        floors = [f"{name}>={version}" for name, version in self._floors.items()]
+        limits.write_text("\n".join([*self._plan.constraints, *floors]) + "\n", encoding="utf-8")
         # uv prefers the versions in its output file: https://docs.astral.sh/uv/pip/compile/#upgrading-requirements
         output = self._folder / "pylock.toml"
         output.unlink(missing_ok=True)
@@ -163,6 +170,12 @@ class _Resolver:
     def _provide(self, package: dict[str, Any]) -> None:
         """Builds the package's sdist, or limits the next round to its wheels."""
         name = package["name"]
+        if name in self._built and (newest := self._newest_with_wheel(name)):
+            # uv goes back through its releases, and the old ones have only sdists: the newest are meant.
+            del self._built[name]
+            self._wheels_only.add(name)
+            self._floors[name] = newest
+            return
         release = release_of(package, self._plan.options, self._target.root, self._target.python)
         if release.is_compiled and name not in self._compiled:
             self._compiled[name] = release
@@ -170,7 +183,18 @@ class _Resolver:
         if not release.url:
             raise explain(self._output, self._plan.lines, self._target.python)
         self._check_hash(release)
-        self._built.append(self._wheel(release))
+        self._built[name] = self._wheel(release)
+
+    def _newest_with_wheel(self, name: str) -> str | None:
+        """The newest release of the package that has a wheel for the target; None without one."""
+        target = self._target
+        arguments = ["pip", "compile", "--no-header", "--no-annotate", "--no-deps", "--only-binary", name]
+        arguments += ["--python-version", target.python]
+        arguments += [] if target.platform is None else ["--python-platform", target.platform]
+        text = "\n".join([*self._plan.options, name]) + "\n"
+        finished = uv.run([*arguments, "-"], cwd=target.root, text=text)
+        found = re.search(r"==(\S+)", finished.stdout)
+        return found[1] if found and finished.returncode == 0 else None
 
     def _check_hash(self, release: Release) -> None:
         allowed = self._plan.hashes.get(release.name)

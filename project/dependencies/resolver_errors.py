@@ -19,7 +19,7 @@ _PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _WRITTEN = _PACKAGE + r"((?:[=<>!~]=?|===)[^\s,]+)?"
 _MISSING = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? was not found in the (?:package registry|provided package)")
 _NO_VERSION = re.compile(r"(?:there is no version of|there are no versions of|only \S+ is available of) " + _WRITTEN)
-_NO_WHEEL = re.compile(_WRITTEN + r" has no (?:usable wheels|wheels with a matching)")
+_NO_WHEEL = re.compile(_WRITTEN + r" has (?:no (?:usable wheels|wheels with a matching)|invalid metadata)")
 _HINT_PLATFORM = re.compile(
     r"Wheels are available for `([^`]+)` \(v([^)]+)\) on the following platforms?: (.*?)(?:$|hint:)"
 )
@@ -106,7 +106,7 @@ def _no_wheel(flat: str, lines: Sequence[Line], python: str) -> DependencyError 
     found = _NO_WHEEL.search(flat) or _HINT_BUILD.search(flat)
     if found is None:
         return None
-    written = found[0].split(" has no")[0] if " has no" in found[0] else found[1]
+    written = re.split(r" has (?:no|invalid)", found[0])[0] if " has " in found[0] else found[1]
     return DependencyError(
         f"{written} has no wheel for linux/amd64 and Python {python}{needed_by(found[1], flat, lines)}",
         where=place_of(found[1], flat, lines),

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import netrc
-import os
 import shutil
 import tomllib
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 
 from ...core.errors import DependencyError
+from ...core.host.index_requests import TIMEOUT, connections, proxy_of, with_credentials
 from ...core.retry import retry
-from ...core.tls import client_context
 from . import uv
 
 _OLDEST_MINOR = 7
 _BLOCK = 256 * 1024
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +102,19 @@ def download(release: Release, folder: Path, root: Path) -> Path:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if release.sha256 and found != release.sha256:
         raise DependencyError(
-            f"{release.filename} has another sha256 than its index says",
+            f"{release.filename} has another sha256 than its index or its URL says",
             where=urlsplit(release.url).hostname or release.url,
-            next_step="Run again; if that doesn't help, the index is broken",
+            next_step="Run again; if that doesn't help, the file was changed",
         )
     return target
 
 
 def _fetch(release: Release, target: Path) -> None:
-    address, headers = _with_credentials(release.url)
+    address, headers = with_credentials(release.url)
     try:
-        response = _pool(address).request("GET", address, headers=headers, preload_content=False, timeout=_TIMEOUT)
+        response = connections(proxy_of(address)).request(
+            "GET", address, headers=headers, preload_content=False, timeout=TIMEOUT
+        )
         if response.status == 200:
             with target.open("wb") as file:
                 for block in response.stream(_BLOCK, decode_content=False):
@@ -132,31 +130,3 @@ def _fetch(release: Release, target: Path) -> None:
         next_step="Check the network and the index's credentials, then run again",
         transient=transient,
     )
-
-
-def _pool(url: str) -> urllib3.PoolManager:
-    parts = urlsplit(url)
-    proxies = {} if urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    trust = client_context()
-    if proxy:
-        return urllib3.ProxyManager(proxy, ssl_context=trust, proxy_ssl_context=trust)
-    return urllib3.PoolManager(ssl_context=trust)
-
-
-def _with_credentials(url: str) -> tuple[str, dict[str, str]]:
-    """The URL without user and password, and a header with those credentials or the ones in .netrc."""
-    parts = urlsplit(url)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not user:
-        user, password = _netrc_login(parts.hostname or "")
-    address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return address, urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
-
-
-def _netrc_login(host: str) -> tuple[str, str]:
-    try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
-    except (OSError, netrc.NetrcParseError):
-        return "", ""
-    return (found[0] or "", found[2] or "") if found else ("", "")

@@ -67,10 +67,16 @@ class ProjectRules:
         return bool(self.include.patterns) and self.include.covers(path)
 
     def may_include_in(self, folder: str) -> bool:
-        """Whether the settings can include something in `folder`, ending in "/", although it is ignored itself."""
+        """Whether the settings can include something in `folder`, ending in "/", although it is ignored itself.
+
+        A pattern without a folder, such as `meta.txt`, matches in every folder, apart from those of tools.
+        """
         parts = folder.rstrip("/").split("/")
-        prefixes = (pattern.literal_folders for pattern in self.include.patterns)
-        return any(prefix and prefix[: len(parts)] == parts[: len(prefix)] for prefix in prefixes)
+        for pattern in self.include.patterns:
+            prefix = pattern.literal_folders
+            if prefix[: len(parts)] == parts[: len(prefix)] and (prefix or _TOOL_FILES.isdisjoint(parts)):
+                return True
+        return False
 
 
 def _docker_rules(file: Path) -> DockerIgnore | None:

@@ -6,21 +6,29 @@ import os
 import re
 import signal
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ...core.errors import VerifyError
 from ..dependencies.distributions import how_to_add, package_for
-from ..dependencies.interpreters import this_interpreter
+from ..dependencies.interpreters import interpreters, this_interpreter
+from ..dependencies.lists import requirements_files
 from ..settings.settings import Settings
 from . import asked_files
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
-from .unlisted_imports import missing, owners_of
+from .unlisted_imports import lacking, missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
+_NO_DISPLAY = re.compile(
+    r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
+)
+_WITHOUT_DISPLAY = (
+    'A job has no display either. If matplotlib wants it, set MPLBACKEND = "Agg" under [tool.vertex-training.env], '
+    "else run the script without one"
+)
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
 
@@ -58,7 +66,7 @@ def failed(
     """
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
-    exception = next((line.strip() for line in reversed(ended.tail) if _EXCEPTION.match(line)), "")
+    exception = _last_exception(ended.tail)
     if reason := memory_reason(exception, code, ended.tail):
         step = STEP
     elif module := _MODULE.search(exception):
@@ -76,10 +84,22 @@ def failed(
     )
 
 
+def _last_exception(tail: Sequence[str]) -> str:
+    """The last exception in the output; a text that begins in the line behind its name belongs to it."""
+    at = next((at for at in reversed(range(len(tail))) if _EXCEPTION.match(tail[at])), None)
+    if at is None:
+        return ""
+    text = tail[at].strip()
+    following = next((line.strip() for line in tail[at + 1 :] if line.strip()), "")
+    return f"{text} {following}" if text.endswith(":") and following else text
+
+
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
-    if (path := _NO_FILE.search(exception)) and (settings.root / path[1]).exists():
-        return _missing_file(path[1], settings)
+    if path := _NO_FILE.search(exception):
+        return (_missing_file if (settings.root / path[1]).exists() else _absent_file)(path[1], settings)
+    if _NO_DISPLAY.search(exception):
+        return "", _WITHOUT_DISPLAY
     if "attempted relative import with no known parent" in exception:
         return "", "Import by the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
@@ -105,6 +125,27 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
     )
 
 
+def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
+    """The advice for a file that is not in the user's folder either: DVC has it, or another script makes it."""
+    reason = f"it reads {path}, which is not in the project"
+    if path.startswith("/"):
+        return reason, "Put it into the project and name it by a relative path, or read it from a bucket"
+    root, plain = settings.root, PurePosixPath(path)
+    if any((root / f"{part}.dvc").is_file() for part in (plain, *plain.parents) if part.name):
+        return reason, f"Get it from DVC's remote: dvc pull {path}"
+    if any(path in _text(root / file) for file in ("dvc.yaml", "dvc.lock")):
+        return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
+    quoted = re.compile(rf"{re.escape(plain.name)}['\"]")
+    others = (it for it in sorted(root.glob("*.py")) if it.name != PurePosixPath(settings.script).name)
+    if maker := next((it.name for it in others if quoted.search(_text(it))), None):
+        return reason, f"{maker} names it: run that first"
+    return reason, f"Put {path} into the project, or read it from a bucket"
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
 def _provide(variable: str) -> str:
     """How the script can get a variable in the cloud."""
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
@@ -123,20 +164,35 @@ def _missing_module(
             f"it imports {module}, which the project's ignore rules leave out",
             f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
         )
+    if settings.verify == "image":
+        packages = package_for(module, {})
+        return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
     sites = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
     found = missing(settings.root, settings.script, sites)
     modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
     owners = owners_of(this_interpreter().sites)
     packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
     imports = f"it imports {', '.join(modules)}"
-    if method == "nothing" and (settings.root / "Dockerfile").is_file():
-        return (
-            f"{imports}, which no environment here has",
-            'Activate an environment that has it, or set verify = "off" under [tool.vertex-training]',
-        )
-    file = settings.requirements or ("requirements.txt" if method == "nothing" else method)
-    step = how_to_add(settings.root, settings.requirements or method, packages)
-    return f"{imports}, which {file if file in step or method != 'nothing' else 'no list'} does not list", step
+    if method != "nothing" or settings.requirements:
+        listed = settings.requirements or method
+        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
+    reason, step = _no_list(settings, modules, packages)
+    return f"{imports}, {reason}", step
+
+
+def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]) -> tuple[str, str]:
+    """The rest of the reason and the step for modules that are missing in a project without a list."""
+    table = "under [tool.vertex-training]"
+    if found := requirements_files.listing(settings.root, packages):
+        return f"which {found} lists, and that is no list's usual name", f'Set requirements = "{found}" {table}'
+    mine = next((it for it in interpreters(settings.root, os.environ) if it.python == settings.python), None)
+    if mine and not lacking(modules, mine.sites):
+        step = f'Set freeze = "environment" {table}: what is installed there is frozen'
+        return f"which no list names and {mine.path} has", step
+    if (settings.root / "Dockerfile").is_file():
+        step = f'Activate an environment that has it, or set verify = "image" {table}'
+        return "which no environment here has", step
+    return "which no list names", how_to_add(settings.root, "nothing", packages)
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:

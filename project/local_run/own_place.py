@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ...core import output_folders
@@ -13,22 +14,32 @@ from ..settings.settings import Settings
 from .script_options import Options
 
 _NEXT = "Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
+_PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html)$", re.IGNORECASE)
+_PLACE = re.compile(r"[-_](?:dir|path|folder|file)$|save|ckpt|checkpoint|out", re.IGNORECASE)
+"""A part of an option that may give a place, also where its name doesn't say that it is one for outputs."""
 _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
 
-def no_model(settings: Settings, known: Collection[str], folder: Path, options: Options) -> VerifyError:
+def no_model(
+    settings: Settings, written: Sequence[str], folder: Path, options: Options, added: Sequence[str] = ()
+) -> VerifyError:
     """The error.
 
     Args:
         settings: The project's settings.
-        known: The project's files.
+        written: From `written_in` for its working directory.
         folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
         options: The script's options.
+        added: What limited its work.
     """
-    stray = [path for path in files_in(folder / "project") if path not in known and "__pycache__/" not in path]
+    stray = [path for path in written if not path.endswith("/")]
     what, step = f"{settings.title} saved no model", _NEXT
-    if stray:
+    if stray and all(_PICTURE.search(path) for path in stray):
+        what += f", only pictures such as {stray[0]}"
+        flag = next((flag for flag in options.flags if _PLACE.search(flag) and "data" not in flag), None)
+        step = f"Give the run the option that makes it save: {flag}={{model-dir}}" if flag else _NEXT
+    elif stray:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
         unmatched = f" outputs = {json.dumps(settings.outputs, ensure_ascii=False)} matched nothing, and"
         lost = f" {stray[0]}{more} in its working directory would be lost in the cloud"
@@ -36,7 +47,18 @@ def no_model(settings: Settings, known: Collection[str], folder: Path, options: 
         step = _advice(stray, options)
     elif outputs := files_in(folder / "outputs"):
         what += f", only {outputs[0]}"
+    if added and not stray:
+        what += f" with {' '.join(added)}, which was added for a small run"
+        step = (
+            f"If it saves only later, give the local run enough work: verify-args = {_with_more(added)} and its other "
+            "arguments, under [tool.vertex-training]"
+        )
     return VerifyError(what, where=settings.root, next_step=step)
+
+
+def _with_more(added: Sequence[str]) -> str:
+    """The added arguments with a larger number, as TOML."""
+    return json.dumps([re.sub(r"(^|=)(1|512)$", r"\g<1>1000", word) for word in added], ensure_ascii=False)
 
 
 def _advice(stray: Sequence[str], options: Options) -> str:
@@ -66,6 +88,31 @@ def _output_flag(stray: Sequence[str], options: Options) -> str | None:
 
 def _top(default: str) -> str:
     return default.removeprefix("./").partition("/")[0]
+
+
+def written_in(folder: Path, known: Collection[str], since: float) -> tuple[str, ...]:
+    """What the script wrote in its working directory: files, and new empty folders with "/" at the end; sorted.
+
+    Args:
+        folder: The working directory, a copy of the project.
+        known: The project's files.
+        since: When the script was started, seconds since 1970. Files that it wrote anew are younger.
+    """
+    found: list[str] = []
+    folders = {parent for path in known for parent in _parents(path)}
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        prefix = os.path.relpath(place, folder).removeprefix(".")
+        paths = [f"{prefix}/{name}".lstrip("/") for name in names]
+        found += [path for path in paths if path not in known or (folder / path).lstat().st_mtime > since]
+        if prefix and prefix not in folders and not any(Path(place).iterdir()):
+            found.append(f"{prefix}/")
+    return tuple(sorted(found))
+
+
+def _parents(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def files_in(folder: Path) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ class Chosen:
         return self.title == CLEAN
 
 
+IMAGE = Chosen(Path("python"), "the project's image")
+"""Stands for the Python in the image of the project's own Dockerfile."""
+
+
 def choose_interpreter(
     root: Path, settings: Settings, listed: Requirements, *, cache: Path, log: Callable[[str], None]
 ) -> Chosen:
@@ -52,7 +56,7 @@ def choose_interpreter(
             return Chosen(own.path, str(own.path), _unlisted_imports(root, settings, listed, own))
         if reason:
             log(f"{reason}: running in {CLEAN} instead")
-    return Chosen(environment(root, settings, cache=cache, listed=listed), CLEAN)
+    return Chosen(environment(root, settings, cache=cache, listed=listed, log=log), CLEAN)
 
 
 def _unlisted_imports(

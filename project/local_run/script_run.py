@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core import output_folders
@@ -35,6 +35,31 @@ _LONG = 60.0
 """Seconds after which a workload that wasn't limited is said to be so."""
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One run of the project's image.
+
+    Attributes:
+        args: The arguments of the training.
+        env: Its variables.
+        outputs: What the script saves; arguments and variables name this folder, and it holds it afterwards.
+        changed: Gets what the script writes in its working directory.
+        timeout: Time limit, in seconds.
+        reminder: A number of seconds, and what to call once when the script still runs after them.
+    """
+
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    outputs: Path
+    changed: Path
+    timeout: float
+    reminder: tuple[float, Callable[[], None]] | None
+
+
+InImage = Callable[[Workload, Callable[[str], None]], process.Ended]
+"""Runs a workload in the project's image; the function is called with each line of its output."""
+
+
 class ScriptRun:
     """One local run of a project in a temporary folder.
 
@@ -52,6 +77,7 @@ class ScriptRun:
         log: Called with each line.
         clock: Seconds, monotonic.
         secrets: Variables of the script beside those of the settings.
+        in_image: Runs the project's image instead of the script; None runs the script.
     """
 
     def __init__(
@@ -64,13 +90,15 @@ class ScriptRun:
         log: Callable[[str], None],
         clock: Callable[[], float],
         secrets: Mapping[str, str] | None = None,
+        in_image: InImage | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
+        self._in_image = in_image
         self._copy, self._outputs = folder / "project", folder / "outputs"
         self._log, self._clock = log, clock
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
         values = folder_values(str(self._outputs), str(self._outputs))
-        given = _machine_variables(os.environ, chosen)
+        given = {} if in_image else _machine_variables(os.environ, chosen)
         saved = {
             **output_folders.platform_variables(str(self._outputs)),
             **output_folders.path_variables(str(self._outputs)),
@@ -112,8 +140,8 @@ class ScriptRun:
             return declared
         lines: list[str] = []
         first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
-        command = [*self.program, *args[: min(first, 2)], "--help"]
-        ended = process.run(command, cwd=self._copy, env=self._env, timeout=_HELP_SECONDS, log=lines.append)
+        words = [*args[: min(first, 2)], "--help"]
+        ended = self._start(words, self._env, timeout=_HELP_SECONDS, log=lines.append)
         if ended.code != 0:
             return declared
         return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
@@ -124,20 +152,37 @@ class ScriptRun:
         for output, place in {**smoke.places, **self._places}.items():
             (place.parent if output.file else place).mkdir(parents=True, exist_ok=True)
         limited = bool(smoke.added) or self._settings.verify_args is not None
-        return process.run(
-            [*self.program, *arguments],
-            cwd=self._copy,
-            env=self.asked.variables(self._env),
+        return self._start(
+            arguments,
+            self.asked.variables(self._env),
             timeout=self._settings.verify_timeout,
             log=lambda line: self._log(failure_cause.shown_path(line, self._copy)),
-            clock=self._clock,
             reminder=None if limited else (_LONG, self._remind),
+        )
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        timeout: float,
+        log: Callable[[str], None],
+        reminder: tuple[float, Callable[[], None]] | None = None,
+    ) -> process.Ended:
+        if self._in_image:
+            (self._outputs / output_folders.MODEL).mkdir(parents=True, exist_ok=True)
+            work = Workload(tuple(arguments), dict(self._env), self._outputs, self._copy, timeout, reminder)
+            return self._in_image(work, log)
+        command = [*self.program, *arguments]
+        return process.run(
+            command, cwd=self._copy, env=env, timeout=timeout, log=log, clock=self._clock, reminder=reminder
         )
 
     def _remind(self) -> None:
         self._log(
-            "the script still runs with its whole workload: no option was found that limits it. Set verify-args under "
-            '[tool.vertex-training], for example verify-args = ["--epochs", "1"]'
+            "the script still runs with its whole workload: no option was found that limits it. If it has one, set "
+            'verify-args under [tool.vertex-training], for example verify-args = ["--epochs", "1"]; verify = "off" '
+            "leaves the local run out"
         )
 
     def model(self, smoke: SmokeArguments) -> tuple[str, ...]:

@@ -39,9 +39,15 @@ def not_listed(root: Path, script: str, listed: Sequence[str], sites: Sequence[P
 def missing(root: Path, script: str, sites: Sequence[Path]) -> list[str]:
     """Modules that the script and the project's modules import and that the environment in `sites` doesn't have.
 
-    Imports inside `try` or a function don't count. Namespace packages are named with their part (google.cloud.storage).
+    Imports inside `try`, `if` or a function of another module don't count: they may never run. Namespace packages are
+    named with their part (google.cloud.storage).
     """
-    return [name for name in sorted(_imported(root, script, dotted=True)) if not _is_there(name, sites)]
+    return lacking(sorted(_imported(root, script, surely=True)), sites)
+
+
+def lacking(modules: Sequence[str], sites: Sequence[Path]) -> list[str]:
+    """Those of the modules that the environment in `sites` doesn't have."""
+    return [name for name in modules if not _is_there(name, sites)]
 
 
 def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
@@ -53,6 +59,7 @@ def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
     return owners
 
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _NAMESPACES = frozenset(("google", "ruamel", "azure"))
 
 
@@ -70,10 +77,11 @@ def _modules(found: Distribution) -> set[str]:
     return {top.partition(".")[0] for top in tops}
 
 
-def _imported(root: Path, script: str, *, dotted: bool = False) -> set[str]:
+def _imported(root: Path, script: str, *, surely: bool = False) -> set[str]:
     """Top-level modules that the script imports itself or through the project's own modules.
 
-    With `dotted`, modules of namespace packages keep the part that says which package has them.
+    With `surely`, imports under a condition don't count, and modules of namespace packages keep the part that says
+    which package has them.
     """
     folders = [(root / script).parent, root, root / "src"]
     names: set[str] = set()
@@ -84,11 +92,11 @@ def _imported(root: Path, script: str, *, dotted: bool = False) -> set[str]:
         if path in seen:
             continue
         seen.add(path)
-        for module in _imports_of(path, is_script=path == root / script):
+        for module in _imports_of(path, is_script=path == root / script, surely=surely):
             own = [file for folder in folders for file in _files(folder, module)]
             waiting += own
             if not own and not (root / module.partition(".")[0]).is_dir():
-                names.add(_named(module) if dotted else module.partition(".")[0])
+                names.add(_named(module) if surely else module.partition(".")[0])
     longer = {name for name in names for other in names if other.startswith(f"{name}.")}
     return names - longer - sys.stdlib_module_names
 
@@ -104,18 +112,19 @@ def _named(module: str) -> str:
 def _files(folder: Path, module: str) -> Iterator[Path]:
     """The files that importing a module from `folder` reads."""
     place = folder.joinpath(*module.split("."))
-    candidates = (place.with_suffix(".py"), place / "__init__.py", folder / module.partition(".")[0] / "__init__.py")
+    top = folder / module.partition(".")[0]
+    candidates = (place.with_suffix(".py"), place / "__init__.py", top.with_suffix(".py"), top / "__init__.py")
     return (path for path in candidates if path.is_file())
 
 
-def _imports_of(path: Path, *, is_script: bool) -> Iterator[str]:
-    """The modules that a file imports; not those of functions in the script that nothing calls."""
+def _imports_of(path: Path, *, is_script: bool, surely: bool) -> Iterator[str]:
+    """The modules that a file imports; of functions only those of the script, and not of those that nothing calls."""
     try:
         module = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return
     used = {node.id for node in ast.walk(module) if isinstance(node, ast.Name)}
-    nodes: list[ast.AST] = [node for node in module.body if not (is_script and _is_unused(node, used))]
+    nodes: list[ast.AST] = [node for node in module.body if not _is_unused(node, used, is_script=is_script)]
     while nodes:
         node = nodes.pop()
         if isinstance(node, ast.Import):
@@ -123,8 +132,15 @@ def _imports_of(path: Path, *, is_script: bool) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif not isinstance(node, ast.Try) and not _is_type_checking(node) and not _suppresses(node):
-            nodes += ast.iter_child_nodes(node)
+        elif not _may_not_run(node, surely=surely):
+            nodes += [child for child in ast.iter_child_nodes(node) if is_script or not isinstance(child, _FUNCTIONS)]
+
+
+def _may_not_run(node: ast.AST, *, surely: bool) -> bool:
+    """Whether what is in it may not run, or may fail; with `surely` that counts for every condition but main's."""
+    if isinstance(node, ast.If) and surely and "__main__" not in ast.dump(node.test):
+        return True
+    return isinstance(node, ast.Try) or _is_type_checking(node) or _suppresses(node)
 
 
 def _is_type_checking(node: ast.AST) -> bool:
@@ -136,6 +152,8 @@ def _suppresses(node: ast.AST) -> bool:
     return isinstance(node, ast.With) and any("suppress" in ast.dump(item.context_expr) for item in node.items)
 
 
-def _is_unused(node: ast.AST, used: set[str]) -> bool:
-    """Whether it is a function without decorators that its module doesn't mention again."""
-    return isinstance(node, ast.FunctionDef) and not node.decorator_list and node.name not in used
+def _is_unused(node: ast.AST, used: set[str], *, is_script: bool) -> bool:
+    """Whether it is a function: of another module, or one without decorators that the script doesn't mention again."""
+    if not isinstance(node, _FUNCTIONS):
+        return False
+    return not is_script or (not node.decorator_list and node.name not in used)

@@ -24,11 +24,11 @@ from ..settings.settings import Settings
 from . import asked_files, failure_cause
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
-from .own_place import no_model
+from .own_place import no_model, written_in
 from .processes import process
-from .script_interpreter import Chosen, choose_interpreter
+from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
-from .script_run import ScriptRun
+from .script_run import InImage, ScriptRun
 from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
 
@@ -54,6 +54,7 @@ class VerifyReport:
         warnings: What worked here and will fail in the cloud; one line each.
         peak_memory: Peak memory of the script and its child processes, in bytes; None if it can't be measured.
         interpreter: The Python that ran it: the path of the user's own, or "a clean environment".
+        written: What the script wrote in its working directory; an empty folder ends in "/".
     """
 
     seconds: float
@@ -63,6 +64,7 @@ class VerifyReport:
     warnings: tuple[str, ...] = ()
     peak_memory: int | None = None
     interpreter: str = ""
+    written: tuple[str, ...] = ()
 
     @property
     def memory(self) -> str:
@@ -81,6 +83,7 @@ def verify(
     listed: Requirements | None = None,
     secrets: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
+    in_image: InImage | None = None,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
@@ -96,6 +99,7 @@ def verify(
         listed: The project's dependency list; None reads it.
         secrets: The values of the secret variables that the script gets.
         clock: Seconds, monotonic.
+        in_image: Runs the project's image in place of the script.
 
     Raises:
         VerifyError: The script failed, exceeded its time limit, or saved no model; its output was logged.
@@ -104,19 +108,44 @@ def verify(
     """
     root = root.resolve()
     listed = listed or read(root, settings)
-    chosen = choose_interpreter(root, settings, listed, cache=cache, log=log)
+    chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder:
-        _copy(files, settings, folder / "project")
-        run = ScriptRun(settings, files=files, folder=folder, chosen=chosen, log=log, clock=clock, secrets=secrets)
+        copied = () if in_image else files  # an image has its own
+        _copy(copied, settings, folder / "project")
+        run = ScriptRun(
+            settings,
+            files=files,
+            folder=folder,
+            chosen=chosen,
+            log=log,
+            clock=clock,
+            in_image=in_image,
+            secrets=secrets,
+        )
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
+        started = time.time()
         ended, smoke = run.with_small_workload(args)
         if ended.code == 0:
             outputs.save(folder / "outputs" / output_folders.MODEL, log)
         known = {file.path for file in files}
+        written = written_in(
+            folder / "project",
+            {*(file.path for file in copied), *(f"{name}/" for name in settings.directories)},
+            started,
+        )
         left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
         report = _report(
-            run, ended, smoke, settings, files=known, folder=folder, chosen=chosen, method=listed.method, asked=left_out
+            run,
+            ended,
+            smoke,
+            settings,
+            files=known,
+            folder=folder,
+            chosen=chosen,
+            method=listed.method,
+            asked=left_out,
+            written=written,
         )
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
         report = replace(report, interpreter=chosen.title, warnings=warnings)
@@ -179,6 +208,7 @@ def _report(
     chosen: Chosen,
     method: str,
     asked: Collection[str],
+    written: tuple[str, ...],
 ) -> VerifyReport:
     """The report of a run that succeeded.
 
@@ -193,7 +223,7 @@ def _report(
         raise _with_advice(error, ended.tail)
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, files, folder, run.options)
+        raise no_model(settings, written, folder, run.options, smoke.added)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -204,6 +234,7 @@ def _report(
         model_files=model,
         warnings=local_path_warnings(texts, folder / "outputs"),
         peak_memory=ended.peak_memory,
+        written=written,
     )
 
 

@@ -6,13 +6,16 @@ import contextlib
 import hashlib
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ...core.errors import DependencyError, ProjectError, storage_errors
+from ...core.host.pythons import find_python
 from ..dependencies import uv
 from ..dependencies.formats import conda
 from ..dependencies.formats.requirements_txt import Requirements
@@ -24,7 +27,14 @@ from ..settings.settings import Settings
 _KEPT_SECONDS = 30 * 24 * 3600.0
 
 
-def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirements | None = None) -> Path:
+def environment(
+    root: Path,
+    settings: Settings,
+    *,
+    cache: Path,
+    listed: Requirements | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Path:
     """The Python of an environment for this machine with the project's dependencies; creates it if needed.
 
     It is created under another name and renamed, so that it is complete even if two runs create it at once.
@@ -34,12 +44,14 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         settings: The project's settings.
         cache: Folder that keeps environments.
         listed: The project's dependency list; None reads it.
+        log: Called with a line before an environment is made, which may take minutes.
 
     Raises:
         DependencyError: A requirement can't be frozen or installed here, or the list is conda's.
         ProjectError: The project's Python version is not on this machine.
         StorageError: The disk is full.
     """
+    python = _python(settings.python, root)
     lock = freeze(root, settings, cache=cache, listed=listed, platform=_platform())
     if lock.conda:
         name = conda.environment_name(root) or "ENVIRONMENT"
@@ -56,16 +68,17 @@ def environment(root: Path, settings: Settings, *, cache: Path, listed: Requirem
         home.mkdir(parents=True, exist_ok=True)
         if not interpreter.exists():  # a link to the base interpreter, which may have been removed
             shutil.rmtree(final, ignore_errors=True)
-            _make(final, lock, root)
+            log("installing the frozen dependencies in a clean environment, once for this list")
+            _make(final, lock, root, python)
             forget_unused(home, seconds=_KEPT_SECONDS)
         os.utime(final)
     return interpreter
 
 
-def _make(final: Path, lock: Lock, root: Path) -> None:
+def _make(final: Path, lock: Lock, root: Path, python: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as folder:
         made = Path(folder, "environment")
-        _venv(made, lock.python, root)
+        _venv(made, python, root)
         if lock.text:
             # uv recognises a lock by its file name. Paths of wheels are relative to the project.
             Path(folder, "pylock.toml").write_text(absolute(lock.text, root), encoding="utf-8")
@@ -87,16 +100,44 @@ def _not_installed(output: str, root: Path) -> DependencyError:
     )
 
 
-def _venv(folder: Path, python: str, root: Path) -> None:
-    wanted = sys.executable if python == this_python() else python
-    finished = uv.run(["venv", "--relocatable", "--no-project", "--python", wanted, str(folder)], cwd=root)
+def _python(version: str, root: Path) -> Path:
+    """The program of the project's Python; one that is not here comes through uv, from its mirror if one is set.
+
+    Raises:
+        ProjectError: It is not here, and uv can't bring it.
+    """
+    if version == this_python():
+        return Path(sys.executable)
+    if found := find_python(version):
+        return found
+    with tempfile.TemporaryDirectory(prefix="vertex-python-") as folder:
+        # `uv python install --quiet` doesn't say why it fails; `uv venv` does, and obeys uv's setting python-downloads.
+        finished = uv.run(["venv", "--no-project", "--python", version, f"{folder}/environment"], cwd=root)
+    if finished.returncode == 0 and (found := find_python(version)):
+        return found
+    raise ProjectError(
+        f"Python {version} is not on this machine, and uv can't bring it: {_why_not(finished.stderr)}",
+        where=root,
+        next_step=f"Install Python {version}, or name a mirror that has it in UV_PYTHON_INSTALL_MIRROR",
+        detail=finished.stderr.strip(),
+    )
+
+
+def _why_not(output: str) -> str:
+    """The reason in one clause: the last of uv's causes, and the host that it asked."""
+    lines = [re.sub(r"^(error|cause|hint): ", "", line.strip()) for line in output.splitlines() if line.strip()]
+    host = re.search(r"\w+://(?:[^@/\s`]*@)?([^/\s`]+)", output)
+    reason = lines[-1].rstrip(".") if lines else "it gave no reason"
+    return f"{host[1]}: {reason}" if host else reason
+
+
+def _venv(folder: Path, python: Path, root: Path) -> None:
+    finished = uv.run(["venv", "--relocatable", "--no-project", "--python", str(python), str(folder)], cwd=root)
     if finished.returncode != 0:
         raise ProjectError(
-            f"Python {python} is not on this machine",
+            f"{python} can't make an environment: {' '.join(finished.stderr.split())[:300]}",
             where=root,
-            next_step=f'Install it (uv python install {python}), or set python = "{this_python()}" under '
-            "[tool.vertex-training]",
-            detail=finished.stderr.strip(),
+            next_step="Repair that Python, or remove it",
         )
 
 

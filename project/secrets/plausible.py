@@ -35,7 +35,7 @@ _NO_SECRET_NAME = re.compile(
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HARMLESS_HOSTS = frozenset(
     {"localhost", "127.0.0.1", "host", "hostname", "server", "0.0.0.0", "db", "redis", "postgres", ""}
-)  # noqa: S104
+)
 
 
 def is_placeholder(secret: str) -> bool:

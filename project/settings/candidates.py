@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,12 @@ _TOOLS = {"setup.py", "noxfile.py", "conftest.py", "tasks.py", "fabfile.py", "do
           "sitecustomize.py", "versioneer.py", "__init__.py", "conf.py", "build.py", "_version.py"}  # fmt: skip
 """Files of other tools, which train nothing."""
 _NOT_PROJECT = {"tests", "test", "docs", "doc", "build", "dist", "node_modules", "venv", "env", "site-packages"}
+_GUARD = re.compile(rb"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
+_ACTS = re.compile(rb"^(?:(?!exec|eval)[A-Za-z_][\w.]*\(|(?:for|while|with) )", re.MULTILINE)
+"""A file that does something when it is run: a call or a loop at its top level."""
+_TESTING = re.compile(rb"^(?:import|from) (?:pytest|unittest)\b|^def test_", re.MULTILINE)
+_DEEPEST = 5
+_MOST_FILES = 3000
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -39,6 +46,63 @@ def scripts_in_packages(root: Path) -> list[str]:
 
 def _is_test(name: str) -> bool:
     return name.startswith("test_") or name.endswith("_test.py")
+
+
+def likely_scripts(root: Path) -> list[str]:
+    """Python files and notebooks anywhere in the project that may train, the likeliest first.
+
+    Files of other tools, tests and modules that only define something are left out; without any script, modules count.
+    """
+    scripts: list[str] = []
+    modules: list[str] = []
+    notebooks: list[str] = []
+    for path in _files(root):
+        if path.endswith(".ipynb"):
+            notebooks.append(path)
+            continue
+        text = _read(root / path)
+        if not (_is_test(Path(path).name) and _TESTING.search(text)):
+            (scripts if _GUARD.search(text) or _ACTS.search(text) else modules).append(path)
+    return [*sorted(scripts, key=_unlikely), *sorted(notebooks, key=_unlikely)] or sorted(modules, key=_unlikely)
+
+
+def _unlikely(path: str) -> tuple[bool, bool, int, str]:
+    """A key that sorts `train.py` before `fit_model.py`, and those before other files."""
+    name = Path(path).name
+    return "train" not in name, name not in _NAMES and "fit" not in name, path.count("/"), path
+
+
+def _files(root: Path) -> Iterator[str]:
+    """The project's Python files and notebooks, not too deep, without those of tools, tests and environments."""
+    found = 0
+    for folder, folders, names in os.walk(root):
+        place = Path(folder).relative_to(root)
+        deep = len(place.parts) >= _DEEPEST
+        folders[:] = [] if deep else sorted(name for name in folders if name[0] != "." and name not in _NOT_PROJECT)
+        for name in names:
+            if name.endswith((".py", ".ipynb")) and name not in _TOOLS and found < _MOST_FILES:
+                found += 1
+                yield (place / name).as_posix()
+
+
+def in_dockerfile(root: Path) -> str | None:
+    """The Python file of the project that the Dockerfile's last ENTRYPOINT or CMD names; None without one."""
+    try:
+        text = (root / "Dockerfile").read_text(encoding="utf-8-sig").replace("\\\n", " ")
+    except (OSError, UnicodeDecodeError):
+        return None
+    lines = re.findall(r"^\s*(?:ENTRYPOINT|CMD)\s+(.*)$", text, re.MULTILINE | re.IGNORECASE)
+    words = [word for line in reversed(lines) for word in re.findall(r"[^\s\[\]\",']+\.py\b", line)]
+    places = (word.lstrip("./").split("/") for word in words)
+    paths = ("/".join(parts[start:]) for parts in places for start in range(len(parts)))
+    return next((path for path in paths if (root / path).is_file()), None)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def module_of(file: str) -> str:

@@ -13,6 +13,8 @@ from .candidates import (
     console_scripts,
     file_of,
     has_relative_import,
+    in_dockerfile,
+    likely_scripts,
     module_of,
     scripts_in_packages,
     scripts_in_root,
@@ -71,7 +73,7 @@ def _found(root: Path, document: Mapping[str, Any]) -> Entry:
             )
         if found:
             return _entry(root, _checked(root, found[0]))
-    return _in_package(root, document) or _one_notebook(root) or _fail(root)
+    return _in_package(root, document) or _in_dockerfile(root) or _one_notebook(root) or _fail(root)
 
 
 def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
@@ -98,6 +100,11 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
     return Entry("module", only[0], module_of(only[0])) if only else None
 
 
+def _in_dockerfile(root: Path) -> Entry | None:
+    name = in_dockerfile(root)
+    return _entry(root, _checked(root, name)) if name else None
+
+
 def _one_notebook(root: Path) -> Entry | None:
     notebooks = sorted(path.name for path in root.glob("*.ipynb"))
     if scripts_in_root(root) or scripts_in_packages(root) or len(notebooks) != 1:
@@ -106,12 +113,14 @@ def _one_notebook(root: Path) -> Entry | None:
 
 
 def _fail(root: Path) -> Entry:
-    scripts = [*scripts_in_root(root), *scripts_in_packages(root)]
-    notebooks = sorted(path.name for path in root.glob("*.ipynb"))
-    if scripts or notebooks:
-        step = f"There is {', '.join([*scripts, *notebooks][:5])}: {SET_SCRIPT}"
-    else:
+    found = likely_scripts(root)
+    if not found:
         step = f"Add a train.py, or {SET_SCRIPT}"
+    elif len(found) == 1:
+        step = f'If it is {found[0]}, set script = "{found[0]}" {_TABLE}'
+    else:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        step = f'There are {", ".join(found[:5])}{more}: choose one, as script = "{found[0]}" {_TABLE}'
     raise ProjectError(f"no training script: looked for {', '.join(TIERS[0])}", where=root, next_step=step)
 
 

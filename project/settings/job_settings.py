@@ -22,6 +22,7 @@ from ...core.job_fields import (
     PERSISTENT_RESOURCE,
     POOLS,
     REPLICAS,
+    RESERVATION,
     RESTARTS,
     SERVICE_ACCOUNT,
     STRATEGY,
@@ -126,6 +127,7 @@ _MACHINE_KEYS: Keys = dict(
         _number(BOOT_DISK_GB, count),
         _text(BOOT_DISK_TYPE),
         _text(TPU_TOPOLOGY),
+        _text(RESERVATION),
     )
 )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
+from .script_metadata import wanted_python
 
 CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 """Usual names for the file of a conda environment."""
@@ -22,17 +23,27 @@ def this_python() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def choose_python(root: Path, document: Mapping[str, Any]) -> str:
-    """The minor version from `.python-version`, `requires-python` or conda's file, else that of this interpreter.
+def choose_python(root: Path, document: Mapping[str, Any], script: str = "") -> str:
+    """The minor version that the project wants, else that of this interpreter.
+
+    The first of these counts: `.python-version`, `requires-python` in pyproject.toml, then in the script's own block,
+    conda's file.
 
     Args:
         root: The project's folder.
         document: The content of its pyproject.toml.
+        script: The script, relative to the project; empty for none.
 
     Raises:
         ProjectError: `requires-python` is invalid, or no Python version satisfies it.
     """
-    return _python_version_file(root) or _requires_python(root, document) or _conda_file(root) or this_python()
+    return (
+        _python_version_file(root)
+        or _satisfying(_of_project(document), root / "pyproject.toml")
+        or _satisfying(wanted_python(root / script), root / script)
+        or _conda_file(root)
+        or this_python()
+    )
 
 
 def _python_version_file(root: Path) -> str | None:
@@ -55,17 +66,20 @@ def _conda_file(root: Path) -> str | None:
     return None
 
 
-def _requires_python(root: Path, document: Mapping[str, Any]) -> str | None:
+def _of_project(document: Mapping[str, Any]) -> object:
+    project = document.get("project", {})
+    return project.get("requires-python") if isinstance(project, dict) else None
+
+
+def _satisfying(wanted: object, where: Path) -> str | None:
+    """The version that `requires-python` in the file `where` allows: this interpreter's, else the newest."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-    project = document.get("project", {})
-    wanted = project.get("requires-python") if isinstance(project, dict) else None
     if wanted is None:
         return None
-    where = root / "pyproject.toml"
     try:
-        specifiers = SpecifierSet(wanted)
-    except (InvalidSpecifier, TypeError) as error:
+        specifiers = SpecifierSet(wanted)  # pyright: ignore[reportArgumentType] - whatever TOML holds
+    except (InvalidSpecifier, TypeError, AttributeError) as error:
         raise ProjectError(
             f"requires-python can't be read: {wanted!r}", where=where, next_step='Write it as ">=3.11"'
         ) from error

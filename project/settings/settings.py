@@ -40,7 +40,7 @@ from .toml_lines import place_of
 TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
-Verify = Literal["here", "locked", "off"]
+Verify = Literal["here", "locked", "image", "off"]
 Freeze = Literal[
     "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
     "conda", "setup.cfg", "setup.py", "script", "environment",
@@ -60,7 +60,8 @@ class Settings:
         args: Arguments of every run, before those of the command line.
         verify_args: Arguments of the local run; None uses the run's own, limited to a small workload.
         verify: `here` runs the script in the user's own Python if it meets the requirements; `locked` always in a
-            clean environment of the frozen dependencies; `off` sends it without a local run.
+            clean environment of the frozen dependencies; `image` in the image of the project's own Dockerfile; `off`
+            sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
@@ -139,7 +140,7 @@ def load(folder: Path) -> Settings:
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
-    python = values.pop("python", None) or choose_python(root, document)
+    python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
     values["import_path"] = _import_path(root, script)
     values["env"] = {**values["import_path"], **values.get("env", {})}
@@ -224,7 +225,7 @@ _KEYS: Keys = {
     "python": ('a minor version in quotes, as "3.11"', matching(r"3\.\d{1,2}")),
     "args": ("a list of arguments", arguments),
     "verify-args": ("a list of arguments", arguments),
-    "verify": ('"here", "locked" or "off"', one_of(*get_args(Verify))),
+    "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),

@@ -275,13 +275,14 @@ def test_a_block_saved_by_another_version_is_loaded(prefect_server: str) -> None
 
     loaded = VertexTrainingJob.load("of-before")
 
-    assert loaded.model_dump(mode="json", include=set(SAVED)) == SAVED
+    values = loaded.model_dump(mode="json", include=set(SAVED))
+    assert values["pools"]["server"]["machine"].pop("reservation") is None
+    assert values == SAVED
     assert loaded.pools["server"].machine == Machine("n1-highcpu-16")
 
 
 def test_a_trigger_has_the_key_of_the_version_before() -> None:
     """A flow run that version 0.1.0 began finds its job: the fields, their order and their values make the key."""
     block = VertexTrainingJob.model_validate(SAVED)
-    text = block.model_dump_json(exclude={"vertex_ai"})
 
-    assert job_key("flow-run", text) == "t94279d87f6c99d1aa5459c5644e1cebd3e9f964d"
+    assert job_key("flow-run", block._text_for_key()) == "t94279d87f6c99d1aa5459c5644e1cebd3e9f964d"

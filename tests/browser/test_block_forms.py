@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from fixtures.block_form import open_form, save
 from fixtures.browser import Browser
 from playwright.sync_api import expect
 from prefect_docker.credentials import DockerRegistryCredentials
@@ -18,29 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.prefect, pytest.mark.browser, pytest.mark.timeout(300)]
-
-
-def open_form(page: Page, api: str, slug: str, **fields: str) -> None:
-    """Opens the form of a new block and fills fields, named by their titles."""
-    page.goto(f"{api.removesuffix('/api')}/v2/blocks/catalog/{slug}/create")
-    with page.expect_response(
-        re.compile("/block_documents/name/")
-    ):  # the form asks a moment later whether the name is free
-        for title, text in fields.items():
-            page.get_by_label(re.compile(rf"^{title}( \(Optional\))?$")).fill(text)
-
-
-def save(page: Page, example: str) -> None:
-    """Presses Save, and waits for the new block's page, which shows how Python loads it."""
-    button = page.get_by_role("button", name="Save")
-    while True:
-        expect(button).to_be_enabled()  # it isn't while the name is looked up, and a key pressed then is lost
-        with page.expect_response(lambda answer: answer.url.endswith("/block_documents/")) as answer:
-            button.press("Enter")  # an earlier error message may cover it
-        if answer.value.status != 503:  # the database is busy; a person would press again
-            break
-    page.wait_for_url(re.compile("/blocks/block/"))
-    expect(page.locator("body")).to_contain_text(example)
 
 
 def test_a_vertex_ai_needs_three_answers(browser: Browser, prefect_server: str) -> None:

@@ -80,6 +80,51 @@ def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert_one_line_error(code, err, "--registri", "--help")
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("run proj --epochs 3", "run proj -- --epochs 3"),
+        ("run proj --json --lr=0.1 -e 3 -- --x 2", "run proj --json -- --lr=0.1 -e 3 --x 2"),
+        ("run proj lr=0.1", "run proj -- lr=0.1"),
+        ("deploy proj --epochs 3 --cron daily", "deploy proj --cron daily -- --epochs 3"),
+    ],
+)
+def test_arguments_of_the_script_need_two_dashes(words: str, meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line has the whole command as it was probably meant."""
+    code, _, err = run(*words.split(), capsys=capsys)
+
+    assert_one_line_error(code, err, f"Put the script's arguments after --: vertex-training {meant}. ")
+
+
+def test_commands_without_a_script_don_t_speak_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """There the option is just unknown."""
+    code, _, err = run("local", "status", "--epochs", "3", capsys=capsys)
+
+    assert_one_line_error(code, err, "--epochs")
+    assert "--:" not in err
+
+
+COMPLETE = """
+source "$1"
+for line in "ru" "local st" "run --ver" "run --builder d"; do
+  COMP_WORDS=(vertex-training $line); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMPREPLY=()
+  _vertex_training
+  echo "${COMPREPLY[*]}"
+done
+"""
+
+
+def test_bash_completes_commands_options_and_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the script that `completion` prints."""
+    code, out, _ = run("completion", "bash", capsys=capsys)
+    script = tmp_path / "completion.bash"
+    script.write_text(out)
+    done = subprocess.run(["bash", "-c", COMPLETE, "-", script], capture_output=True, text=True, check=True)
+
+    assert code == 0
+    assert done.stdout.splitlines() == ["run", "start status stop", "--vertex --verify --version", "direct docker"]
+
+
 @pytest.mark.prefect
 @pytest.mark.parametrize(
     ("requirements", "parts"),
@@ -149,7 +194,7 @@ def test_json_is_one_object_and_the_model_loads(home: Home, prefect_server: str,
 
     step_lines = done.stderr.partition("\nstep ")[0].splitlines()
     names = [step["name"] for step in result["steps"]]
-    assert {line.split()[0] for line in step_lines} <= {"files", *names}
+    assert {line.split()[0] for line in step_lines} <= {"project", "page", "files", *names}
     assert set(names) - {"receipt"} <= {line.split()[0] for line in step_lines}
     assert result["state"] == "JOB_STATE_SUCCEEDED"
     assert "@sha256:" in result["image"]
@@ -178,10 +223,12 @@ def test_the_program_starts_as_a_process() -> None:
 
 @pytest.mark.timeout(400)
 def test_prefects_own_server_is_quiet(home_without_server: dict[str, str]) -> None:
-    """Without a server in the settings Prefect starts one, and ends it, without a line on the terminal."""
-    done = subprocess.run([PROGRAM, "orphans"], capture_output=True, text=True, env=home_without_server, check=False)
+    """With --temporary-server Prefect starts one, and ends it, without a line on the terminal; none is kept."""
+    command = [PROGRAM, "orphans", "--temporary-server"]
+    done = subprocess.run(command, capture_output=True, text=True, env=home_without_server, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "no orphans: every live job has a live run\n", "")
+    assert not (Path(home_without_server["VERTEX_TRAINING_HOME"]) / "prefect").exists()
 
 
 def test_without_any_server_the_setting_is_named(home_without_server: dict[str, str]) -> None:

@@ -2,7 +2,8 @@
 
 A package is written as in a requirements file, with words behind it:
 `acme-kit==1.0 needs acme-tools==2.0 acme-plot`, `acme-fast==1.0 for cp310-cp310-manylinux_2_17_x86_64`,
-and for an sdist `acme-fast==1.0 compiles` (its wheel is for one platform) or `acme-fast==1.0 fails`.
+and for an sdist `acme-fast==1.0 compiles` (its wheel is for one platform), `acme-fast==1.0 fails`, or
+`acme-fast==1.0 dynamic needs acme-low` (only its build tells what it needs).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PYPROJECT = """\
 [project]
 name = "{name}"
 version = "{version}"
-dependencies = {requires}
+{requires}
 
 [build-system]
 requires = []
@@ -40,6 +41,7 @@ class Package:
     requires: tuple[str, ...] = ()
     tag: str = "py3-none-any"
     build: str = BACKEND
+    dynamic: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Package:
@@ -49,7 +51,7 @@ class Package:
         requires = words[words.index("needs") + 1 :] if "needs" in words else []
         tag = words[words.index("for") + 1] if "for" in words else "py3-none-any"
         build = _COMPILED if "compiles" in words else _FAILING if "fails" in words else BACKEND
-        return cls(name, version, tuple(requires), tag, build)
+        return cls(name, version, tuple(requires), tag, build, "dynamic" in words)
 
     @property
     def module(self) -> str:
@@ -88,9 +90,11 @@ class Package:
     def write_sdist(self, folder: Path) -> None:
         """Writes the sdist, which builds without a network; the same package gives the same bytes."""
         top = f"{self.module}-{self.version}"
+        requires = 'dynamic = ["dependencies"]' if self.dynamic else f"dependencies = {list(self.requires)}"
+        plain = f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n"
         files = {
-            "PKG-INFO": self.metadata,
-            "pyproject.toml": _PYPROJECT.format(name=self.name, version=self.version, requires=list(self.requires)),
+            "PKG-INFO": plain if self.dynamic else self.metadata,
+            "pyproject.toml": _PYPROJECT.format(name=self.name, version=self.version, requires=requires),
             "package.txt": f"{self.module}\n{self.version}\n{';'.join(self.requires)}\n",
             "body.py": self.body,
             "backend.py": self.build,

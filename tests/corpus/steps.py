@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.build import build
@@ -26,6 +25,7 @@ from prefect_vertex_training.project.dependencies.freeze import Lock, freeze
 from prefect_vertex_training.project.local_run.verify import verify
 from prefect_vertex_training.project.snapshot import Project
 from prefect_vertex_training.tasks.image_plan import ImagePlan, plan_image
+from prefect_vertex_training.tasks.verify import unwritable
 
 Log = Callable[[str], None]
 _BUCKET = "corpus"
@@ -71,6 +71,8 @@ def verified(project: Project, args: Sequence[str], home: Home, log: Log) -> Ver
         return Verified(off=True)
     arguments = [*project.settings.args, *args]
     report = verify(project.root, project.files, project.settings, arguments, cache=home.cache, log=log)
+    if warning := unwritable(project, report.written):
+        log(f"warning: {warning}")
     return Verified(report.model_files, " ".join(report.command))
 
 
@@ -130,10 +132,9 @@ def built_content(plan: ImagePlan, home: Home) -> Content:
 
 def job_facts(project: Project, args: Sequence[str]) -> JobFacts:
     """The job's arguments, command and variables, with the run's own folders as `<model-dir>` and the like."""
-    from prefect_vertex_training.flows.job_request import describe_job
+    from prefect_vertex_training.flows.job_request import RunName, describe_job
 
-    connection: Any = SimpleNamespace(bucket=_BUCKET)
-    request = describe_job(project, [*project.settings.args, *args], connection, None)
+    request = describe_job(project, [*project.settings.args, *args], _BUCKET, None, RunName("run-id", "run"))
     output = request.output.rstrip("/")
 
     def shown(text: str) -> str:

@@ -127,16 +127,16 @@ def test_the_file_deploys_and_its_on_demand_deployment_runs(
     names = [deployment["name"] for deployment in yaml.safe_load(text)["deployments"]]
     with get_client(sync_client=True) as client:
         made = {name: client.read_deployment_by_name(f"train/{name}") for name in names}
-        client.update_deployment(made["on-demand"].id, _environment(home))
+        client.update_deployment(made["digits-on-demand"].id, _environment(home))
     crons = {name: [str(found.schedule.cron) for found in made[name].schedules] for name in names}  # pyright: ignore[reportAttributeAccessIssue]
-    assert crons == {"nightly": ["0 2 * * *"], "on-demand": [], "from-git": ["0 3 * * 1"]}
-    assert made["from-git"].parameters["ref"] == "main"
+    assert crons == {"digits-nightly": ["0 2 * * *"], "digits-on-demand": [], "models-digits-weekly": ["0 3 * * 1"]}
+    assert made["models-digits-weekly"].parameters["ref"] == "main"
     with get_client(sync_client=True) as client:
         later = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1))
-        run = client.create_flow_run_from_deployment(made["from-git"].id, state=later)
+        run = client.create_flow_run_from_deployment(made["models-digits-weekly"].id, state=later)
     values = train.validate_parameters(run.parameters)  # as the engine does when the run begins
     assert (values["registry"].repository, values["vertex"].region) == ("models", "europe-west4")
-    run = ended("train/on-demand")
+    run = ended("train/digits-on-demand")
     assert run.state_name == "Completed", worker.log.read_text()[-3000:]
 
 

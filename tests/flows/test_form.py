@@ -13,7 +13,7 @@ from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import is_valid
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.job_options import Machine
-from prefect_vertex_training.core.machine_types import BUILT_IN_ACCELERATORS, N1_ACCELERATORS
+from prefect_vertex_training.core.machine_types import BUILT_IN_ACCELERATORS, CLOUD_TPU_ACCELERATORS, N1_ACCELERATORS
 from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine, with_choices
 from prefect_vertex_training.flows.run_name import run_name, run_tags
 from prefect_vertex_training.flows.train import train
@@ -54,7 +54,8 @@ def test_blocks_are_picked_from_a_list_and_choices_from_a_menu(schema: dict[str,
 
 def test_every_accelerator_can_be_chosen() -> None:
     """Those of the rules, and two words."""
-    known = {*N1_ACCELERATORS, *(accelerator for accelerator, _ in BUILT_IN_ACCELERATORS.values())}
+    built_in = {accelerator for accelerator, _ in BUILT_IN_ACCELERATORS.values()}
+    known = {*N1_ACCELERATORS, *CLOUD_TPU_ACCELERATORS, *built_in}
 
     assert set(get_args(Accelerator)) == {PROJECTS, "none", *known}
 

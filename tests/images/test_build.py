@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from fixtures.stored_images import put
 from prefect_vertex_training.core.errors import ImageError, RegistryDenied, StorageError, WheelError
+from prefect_vertex_training.core.metering.meter import Meters
+from prefect_vertex_training.core.metering.reading import Reading
 from prefect_vertex_training.images.oci.config import OCI, blob_descriptor
 from prefect_vertex_training.images.oci.content_tag import image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
@@ -94,6 +96,25 @@ def test_nothing_changed(demo_project) -> None:
     assert first.digest == second.digest
     assert set(_actions(second).values()) == {"reused"}
     assert before == {path: path.stat().st_mtime_ns for path in demo_project.store.folder.rglob("*")}
+
+
+def test_bytes_are_counted_while_they_move(demo_project, tmp_path: Path) -> None:
+    """Meters say how far layers and uploads are, and at the end that all is done; what is reused never counts."""
+    target, meters = OciLayout(tmp_path / "target", "demo"), Meters()
+    seen: list[Reading] = []
+    first = demo_project.build(upload_to=target, meters=meters, progress=lambda _: seen.extend(meters.readings()))
+
+    config = demo_project.manifest(first)["config"]["size"]
+    made = sum(layer.size for layer in first.layers if layer.action == "uploaded")
+    assert {found.what for found in seen} <= {"making layers", "uploading"}
+    assert meters.readings() == ()
+    assert meters["uploading"]._done >= made + config > 0
+    assert meters["making layers"]._done > 0
+
+    again = Meters()
+    demo_project.build(upload_to=target, meters=again)
+    assert [again[what]._done for what in ("downloading", "making layers", "uploading")] == [0, 0, 0]
+    assert again.readings() == ()
 
 
 def test_an_edit_makes_one_layer(demo_project) -> None:

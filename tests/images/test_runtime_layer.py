@@ -118,6 +118,16 @@ def test_the_runtime_on_top_of_any_image(layout: OciLayout, stored: BuiltImage) 
     assert add_runtime(stored, layout, "/usr/bin/python3", ["v1"]).digest == image.digest
 
 
+def test_a_command_in_place_of_the_image_s_own(layout: OciLayout, stored: BuiltImage) -> None:
+    """The runtime starts it; the image's CMD would be its arguments, so it is gone."""
+    image = add_runtime(stored, layout, "/usr/bin/python3", ["v1"], ["bash", "run.sh"])
+
+    manifest = json.loads(layout.blob_path(image.digest).read_bytes())
+    config = json.loads(layout.blob_path(manifest["config"]["digest"]).read_bytes())["config"]
+    assert config["Entrypoint"][-3:] == ["--", "bash", "run.sh"]
+    assert "Cmd" not in config
+
+
 def test_an_image_that_is_gone(layout: OciLayout, stored: BuiltImage) -> None:
     """The error names the image and the next step."""
     with pytest.raises(ImageError, match=r"no image to add the runtime to.*Run again"):

@@ -334,7 +334,8 @@ def test_the_service_imports_none_of_googles_clients(home: Home) -> None:
     code = (
         "import json, sys; from pathlib import Path; "
         "from prefect_vertex_training.local_vertex import server, service; "
-        "from prefect_vertex_training.local_vertex.api import rest_server, schema; "
+        "from prefect_vertex_training.local_vertex.api import schema; "
+        "from prefect_vertex_training.local_vertex.api.rest import rest_server; "
         "from prefect_vertex_training.local_vertex.execution import executor, job; "
         "from prefect_vertex_training.local_vertex.execution.process import process_runner; "
         "from prefect_vertex_training.local_vertex.execution.container import container_runner; "

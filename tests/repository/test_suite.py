@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 from fixtures.module_graph import ROOT
 
 PROFILE = ROOT / "tests" / "fixtures" / "hypothesis_profile.py"
@@ -22,3 +27,18 @@ def test_property_tests_leave_their_settings_to_the_profile() -> None:
     ]
 
     assert found == []
+
+
+def test_a_checkout_may_have_any_name(tmp_path: Path) -> None:
+    """The tests are found in a folder whose name is no module's, such as the distribution's own name."""
+    checkout = tmp_path / "prefect-vertex-training"
+    shutil.copytree(
+        ROOT / "tests" / "fixtures", checkout / "tests" / "fixtures", ignore=shutil.ignore_patterns("__pyc*")
+    )
+    for name in ("__init__.py", "pyproject.toml", "tests/conftest.py", "tests/test_job_fields.py"):
+        shutil.copy(ROOT / name, checkout / name)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "table_holds_together"]
+
+    run = subprocess.run(words, cwd=checkout, check=False, capture_output=True, text=True)
+
+    assert "1 passed" in run.stdout, run.stdout + run.stderr

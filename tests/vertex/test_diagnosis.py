@@ -50,6 +50,12 @@ def raised(exception: str) -> str:
 
 ONE = EXIT.format(1, "Error")
 
+WITH_TRACEBACK = (
+    "The replica workerpool0-0 exited with a non-zero status of 1. Termination reason: Error. \n"
+    'Traceback (most recent call last):\n  File "/app/train.py", line 3, in <module>\n    main()\n{}\n\n'
+    "To find out more about why your job exited please check the logs: https://console.cloud.google.com/logs/viewer"
+)
+
 FAILURES = [
     (ONE, TRACEBACK, "user_code", "failed with ValueError: no rows. Fix it", False),
     (ONE, CHAINED, "user_code", "failed with RuntimeError: training failed: no rows", False),
@@ -119,6 +125,24 @@ FAILURES = [
     ("Failed to pull the image europe-docker.pkg.dev/p/r/x: not found", "", "image_pull", "service agent", False),
     ("there is no such image (oci:/x). Build it", "", "image_pull", "can't be pulled", False),
     ("The job exceeded its time limit: it ran longer", "", "time_limit", "Set a longer `timeout`", False),
+    (
+        "Replicas low on disk: workerpool0. Specify a larger bootDiskSizeGb https://cloud.google.com/x and try again.",
+        "",
+        "out_of_disk",
+        "the job's disk was full. Set a larger `boot-disk-gb`",
+        False,
+    ),
+    (ONE, raised("OSError: [Errno 28] No space left on device: 'x'"), "out_of_disk", "boot-disk-gb", False),
+    ("The job failed with code STOCKOUT.", "", "stock_out", "no machine of this kind was free", True),
+    # The error holds the program's traceback: its words are the program's, not the service's.
+    (
+        WITH_TRACEBACK.format("TimeoutError: the read timed out, quota used up, out of memory"),
+        "",
+        "user_code",
+        "failed with TimeoutError: the read timed out",
+        False,
+    ),
+    (WITH_TRACEBACK.format("MemoryError"), TRACEBACK, "out_of_memory", "ran out of memory: MemoryError", False),
     ("", "", "user_code", "no reason was given", False),
     ("Something new", TRACEBACK, "user_code", "Something new: ValueError: no rows", False),
 ]
@@ -133,6 +157,40 @@ def test_recorded_failures(text: str, tail: str, kind: str, said: str, retryable
     assert said in str(found)
     assert retryable == found.retryable
     assert "\n" not in str(found)
+
+
+def test_an_empty_error_leaves_the_log() -> None:
+    """A job that FAILED with `error: {}` is explained by its program's last exception, or not at all."""
+    assert failed("", TRACEBACK, code=0).kind == "user_code"
+    assert "failed with ValueError: no rows" in str(failed("", TRACEBACK, code=0))
+    assert str(failed("", "", code=0)) == "JOB_STATE_FAILED: no reason was given. Read its log"
+
+
+def test_entries_of_several_lines_with_the_runtimes_prefix() -> None:
+    """A container runtime's time and stream before a line are no part of the line."""
+    prefix = "2026-05-10T02:24:21.495756405Z {} F"
+    entries = [
+        LogLine(1.0, "DEFAULT", f"{prefix.format('stdout')} \nepoch 1\nepoch 2", "workerpool0-0"),
+        LogLine(2.0, "DEFAULT", f"{prefix.format('stderr')} Traceback (most recent call last):", "workerpool0-0"),
+        LogLine(2.0, "DEFAULT", f'{prefix.format("stderr")}   File "/app/train.py", line 1', "workerpool0-0"),
+        LogLine(2.0, "DEFAULT", f"{prefix.format('stdout')} epoch 3", "workerpool0-0"),
+        LogLine(2.0, "DEFAULT", f"{prefix.format('stderr')} KeyError: 'loss'", "workerpool0-0"),
+    ]
+    found = diagnose("JOB_STATE_FAILED", 3, ONE, entries)
+
+    assert "failed with KeyError: 'loss'" in str(found)
+
+
+def test_the_services_last_line_is_not_the_programs() -> None:
+    """The line "Job failed." ends every log, and says nothing."""
+    tail = [
+        LogLine(1.0, "INFO", "train.py: error: no such option", "workerpool0-0"),
+        LogLine(2.0, "ERROR", ONE, "service"),
+        LogLine(3.0, "INFO", "Job failed.", "service"),
+    ]
+    found = diagnose("JOB_STATE_FAILED", 3, ONE, tail)
+
+    assert "no such option" in str(found)
 
 
 CODES = {
@@ -180,6 +238,7 @@ def test_every_kind_is_made_and_no_row_is_dead() -> None:
         matching_rule(Failure("JOB_STATE_FAILED", 3, text, last_exception(lines(tail)))) for text, tail, *_ in FAILURES
     ]
     seen += [matching_rule(Failure(state, n, "?")) for n in range(17) for state in ("JOB_STATE_FAILED", REFUSED)]
+    seen += [matching_rule(Failure("JOB_STATE_FAILED", 0, "", "ValueError: no rows"))]
     seen += [matching_rule(Failure(state, 0, "")) for state in ("JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")]
 
     assert [rule for rule in RULES if rule not in seen] == []

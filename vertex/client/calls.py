@@ -127,7 +127,7 @@ def is_ambiguous(error: BaseException) -> bool:
 
 def state_of(job: CustomJob) -> State:
     """A job's state by name; a number unknown to this client counts as unspecified, which is a live state."""
-    from google.cloud.aiplatform_v1 import JobState
+    from google.cloud.aiplatform_v1.types.job_state import JobState
 
     try:
         return cast("State", JobState(job.state).name)

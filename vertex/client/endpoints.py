@@ -122,8 +122,8 @@ class LocalEndpoint:
 
     def jobs(self) -> JobServiceClient:
         """See `Endpoint`."""
-        from google.cloud.aiplatform_v1 import JobServiceClient
-        from google.cloud.aiplatform_v1.services.job_service.transports import JobServiceGrpcTransport
+        from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
+        from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
         return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
 
@@ -194,7 +194,7 @@ class GoogleEndpoint:
 
     def jobs(self) -> JobServiceClient:
         """See `Endpoint`."""
-        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
 
         return JobServiceClient(credentials=self._credentials(), client_options={"api_endpoint": self.endpoint})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -60,8 +60,16 @@ class ModelStore(Protocol):
         """
         ...
 
-    def read(self, uri: str, sink: Sink) -> None:
-        """Writes one object's bytes to `sink`, in order and in pieces.
+    def folders(self, uri: str) -> list[str]:
+        """The names of the folders directly below `uri`, sorted; objects there are left out.
+
+        Raises:
+            VertexError: As `objects`.
+        """
+        ...
+
+    def read(self, uri: str, sink: Sink, start: int = 0) -> None:
+        """Writes one object's bytes from `start` on to `sink`, in order and in pieces.
 
         Raises:
             VertexError: As `objects`; or the object changed or was damaged while it was read (transient).
@@ -130,17 +138,18 @@ class FolderStore:
         found = [_stored(path, folder) for path in folder.rglob("*")]
         return sorted((item for item in found if item), key=lambda item: item.path)
 
-    def read(self, uri: str, sink: Sink) -> None:
-        """See `ModelStore.read`."""
-        path = self._folder(uri)
+    def folders(self, uri: str) -> list[str]:
+        """See `ModelStore.folders`."""
+        folder = self._folder(uri)
         try:
-            with path.open("rb") as file:
-                while piece := file.read(_PIECE):
-                    sink.write(piece)
-        except OSError as error:
-            raise VertexError(
-                f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
-            ) from error
+            return sorted(path.name for path in folder.iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return []
+
+    def read(self, uri: str, sink: Sink, start: int = 0) -> None:
+        """See `ModelStore.read`."""
+        for piece in _pieces(self._folder(uri), start):
+            sink.write(piece)
 
     def region(self, bucket: str) -> str:  # noqa: ARG002 - the protocol's
         """See `ModelStore.region`; folders have no region."""
@@ -168,6 +177,19 @@ class FolderStore:
     def location(self, uri: str) -> str:
         """The folder's path."""
         return str(self._folder(uri))
+
+
+def _pieces(path: Path, start: int) -> Iterator[bytes]:
+    """A file's bytes from `start` on."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise VertexError(
+            f"can't read a file of the model: {error.strerror}", where=path, next_step="Run the job again"
+        ) from error
 
 
 def _stored(path: Path, folder: Path) -> StoredObject | None:
@@ -203,11 +225,20 @@ class CloudStore:
         ]
         return sorted(found, key=lambda item: item.path)
 
-    def read(self, uri: str, sink: Sink) -> None:
-        """See `ModelStore.read`; the client verifies the bucket's checksum."""
+    def folders(self, uri: str) -> list[str]:
+        """See `ModelStore.folders`."""
+        bucket, prefix = split_uri(uri)
+        start = f"{prefix}/" if prefix else ""
+        with mapped(self._context("list the folders of runs", uri)):
+            listed = self._client.list_blobs(bucket, prefix=start, delimiter="/")
+            names = {name for page in listed.pages for name in page.prefixes}
+        return sorted(name[len(start) :].rstrip("/") for name in names)
+
+    def read(self, uri: str, sink: Sink, start: int = 0) -> None:
+        """See `ModelStore.read`; the client verifies the bucket's checksum where it reads the whole object."""
         bucket, name = split_uri(uri)
         with mapped(self._context("read a file of the model", uri)):
-            self._client.bucket(bucket).blob(name).download_to_file(sink)
+            self._client.bucket(bucket).blob(name).download_to_file(sink, start=start or None)
 
     def region(self, bucket: str) -> str:
         """See `ModelStore.region`; accounts that may write objects are often not allowed to read this."""

@@ -6,11 +6,12 @@ It holds nothing that differs between two attempts at writing it, so a retry wri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import VertexError
+from ...core.metering.meter import Meters
 from ...core.output_folders import (
     LiteralOutput,
     bare_addresses,
@@ -24,16 +25,25 @@ from ..client.connection import Connection
 from ..client.storage import ModelStore
 from ..job_types import Origin, Receipt
 from ..labels import ATTEMPT_LABEL
-from .model_files import list_model
+from .model_files import find_model, read_model
 from .timestamps import timestamp
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob, WorkerPoolSpec
 
+VERSION = 1
+"""Raised when earlier readers would misread a document. New fields don't raise it: readers ignore what they don't know,
+and a field that an old document lacks is empty."""
+
+Metrics = Mapping[str, Mapping[str, float]]
+"""By a metric's name: its `last`, `lowest` and `highest` value."""
+
 _WRITES = 3
 
 
-def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
+def record_model(
+    connection: Connection, name: str, origin: Origin, *, metrics: Metrics | None = None, meters: Meters | None = None
+) -> Receipt:
     """Lists and checksums the model of a job that succeeded, and writes the receipt document beside it.
 
     A repeated call changes nothing. Another job's document in the same folder is replaced, as that job's model was.
@@ -42,6 +52,8 @@ def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
         connection: Connection to where the job ran.
         name: The job's full name.
         origin: What the model was trained from.
+        metrics: By the metric's name: its `last`, `lowest` and `highest` value.
+        meters: Where the model's bytes that are read are counted.
 
     Raises:
         ModelMissing: The job saved no new file in its model folder.
@@ -50,18 +62,30 @@ def record_model(connection: Connection, name: str, origin: Origin) -> Receipt:
     """
     job = get(connection, name)
     output = job.job_spec.base_output_directory.output_uri_prefix
-    model = list_model(connection, output, _other_places(job), since=seconds(job.create_time))
-    data = json.dumps(document(job, connection, model, origin), indent=2, ensure_ascii=False).encode() + b"\n"
+    folder, found = find_model(connection, output, _other_places(job), since=seconds(job.create_time))
+    model = read_model(connection.models, folder, found, meters)
+    content = document(job, connection, model, origin, folder=folder, metrics=metrics or {})
+    data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
     return replace(model, document=_write(connection.models, receipt_file(output), data))
 
 
 def _other_places(job: CustomJob) -> list[LiteralOutput]:
-    """Outputs in a bucket that the job's arguments or variables name, the likeliest place of the model first."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
-    words = [*primary.command, *primary.args]
-    named = [*literal_outputs(words), *variable_outputs({item.name: item.value for item in primary.env})]
-    folder = f"{job.job_spec.base_output_directory.output_uri_prefix.rstrip('/')}/"
-    found = [*likeliest_first(named), *bare_addresses(words)]
+    variables = {item.name: item.value for item in primary.env}
+    output = job.job_spec.base_output_directory.output_uri_prefix
+    return named_places([*primary.command, *primary.args], variables, output)
+
+
+def named_places(words: Sequence[str], variables: Mapping[str, str], output: str) -> list[LiteralOutput]:
+    """Outputs in a bucket that a job's arguments or variables name, the likeliest place of the model first.
+
+    Args:
+        words: The job's command and arguments.
+        variables: Its variables.
+        output: Its own output, whose folders are left out.
+    """
+    folder = f"{output.rstrip('/')}/"
+    found = [*likeliest_first([*literal_outputs(words), *variable_outputs(variables)]), *bare_addresses(words)]
     return [place for place in found if not f"{place.folder}/".startswith(folder)]
 
 
@@ -79,12 +103,14 @@ def _write(store: ModelStore, uri: str, data: bytes) -> str:
     )
 
 
-def document(job: CustomJob, connection: Connection, receipt: Receipt, origin: Origin) -> dict[str, Any]:
+def document(
+    job: CustomJob, connection: Connection, receipt: Receipt, origin: Origin, *, folder: str, metrics: Metrics
+) -> dict[str, Any]:
     """The content of the receipt. It has the names of variables only: values may be secret."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
     spec = job.job_spec
     return {
-        "version": 1,
+        "version": VERSION,
         "image": primary.image_uri,
         "code": {"commit": origin.commit or None, "fingerprint": origin.fingerprint or None},
         "requirements": {"sha256": origin.requirements or None},
@@ -107,6 +133,8 @@ def document(job: CustomJob, connection: Connection, receipt: Receipt, origin: O
         "flow_run": origin.flow_run or None,
         **({} if origin.verified else {"verified": False}),
         "output": spec.base_output_directory.output_uri_prefix,
+        **({"metrics": metrics} if metrics else {}),
+        "model": folder,
         "files": [
             {"path": file.path, "bytes": file.size, "sha256": file.sha256, "updated": timestamp(file.updated)}
             for file in receipt.files

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _POSITIONS: Sequence[Role] = get_args(Role)
 """Roles of the pools after the primary one, in the order in which the API lists them."""
 
+_RESERVATION_KEY = "compute.googleapis.com/reservation-name"
+"""The only key that names a reservation."""
+
 
 def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
     """Returns the request as Google's message.
@@ -32,7 +35,8 @@ def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
         VertexError: It breaks one or more of Vertex AI's limits; all are named.
     """
     check_request(request, local=local)
-    from google.cloud.aiplatform_v1 import CustomJob, CustomJobSpec, GcsDestination
+    from google.cloud.aiplatform_v1.types.custom_job import CustomJob, CustomJobSpec
+    from google.cloud.aiplatform_v1.types.io import GcsDestination
 
     return CustomJob(
         display_name=request.display_name,
@@ -52,7 +56,7 @@ def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
 
 def _pools(request: JobRequest) -> list[WorkerPoolSpec]:
     """The primary pool, which has exactly one replica, and the others by position; `{}` stands for a pool left out."""
-    from google.cloud.aiplatform_v1 import WorkerPoolSpec
+    from google.cloud.aiplatform_v1.types.custom_job import WorkerPoolSpec
 
     others = dict(request.pools)
     if request.replicas > 1:
@@ -64,7 +68,7 @@ def _pools(request: JobRequest) -> list[WorkerPoolSpec]:
 
 
 def _scheduling(request: JobRequest) -> Scheduling:
-    from google.cloud.aiplatform_v1 import Scheduling
+    from google.cloud.aiplatform_v1.types.custom_job import Scheduling
 
     return Scheduling(
         timeout=_duration(request.timeout),
@@ -82,7 +86,8 @@ def _duration(seconds: float) -> Duration:
 
 
 def _pool(request: JobRequest, pool: Pool) -> WorkerPoolSpec:
-    from google.cloud.aiplatform_v1 import ContainerSpec, DiskSpec, WorkerPoolSpec
+    from google.cloud.aiplatform_v1.types.custom_job import ContainerSpec, WorkerPoolSpec
+    from google.cloud.aiplatform_v1.types.machine_resources import DiskSpec
 
     machine = pool.machine or request.machine
     return WorkerPoolSpec(
@@ -94,7 +99,8 @@ def _pool(request: JobRequest, pool: Pool) -> WorkerPoolSpec:
 
 
 def _container(request: JobRequest) -> ContainerSpec:
-    from google.cloud.aiplatform_v1 import ContainerSpec, EnvVar
+    from google.cloud.aiplatform_v1.types.custom_job import ContainerSpec
+    from google.cloud.aiplatform_v1.types.env_var import EnvVar
 
     env = {**path_variables(mounted_path(request.output)), **request.env}
     return ContainerSpec(
@@ -106,7 +112,9 @@ def _container(request: JobRequest) -> ContainerSpec:
 
 
 def _machine(machine: Machine) -> MachineSpec:
-    from google.cloud.aiplatform_v1 import AcceleratorType, MachineSpec
+    from google.cloud.aiplatform_v1.types.accelerator_type import AcceleratorType
+    from google.cloud.aiplatform_v1.types.machine_resources import MachineSpec
+    from google.cloud.aiplatform_v1.types.reservation_affinity import ReservationAffinity
 
     spec = MachineSpec(machine_type=machine.machine_type, tpu_topology=machine.tpu_topology or "")
     if machine.accelerator_type:
@@ -119,4 +127,10 @@ def _machine(machine: Machine) -> MachineSpec:
                 next_step="Run: pip install --upgrade google-cloud-aiplatform",
             ) from error
         spec.accelerator_count = machine.accelerator_count
+    if machine.reservation:
+        spec.reservation_affinity = ReservationAffinity(
+            reservation_affinity_type=ReservationAffinity.Type.SPECIFIC_RESERVATION,
+            key=_RESERVATION_KEY,
+            values=[machine.reservation],
+        )
     return spec

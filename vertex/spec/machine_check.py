@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from ...core.job_fields import BOOT_DISK_GB, BOOT_DISK_TYPE, TPU_TOPOLOGY, JobField
+from ...core.job_fields import BOOT_DISK_GB, BOOT_DISK_TYPE, RESERVATION, TPU_TOPOLOGY, JobField
 from ...core.job_options import Machine
-from ...core.machine_types import N1_ACCELERATORS, built_in_accelerator, may_be_offered
+from ...core.machine_types import (
+    CLOUD_TPU_ACCELERATORS,
+    ENDED_ACCELERATORS,
+    N1_ACCELERATORS,
+    RESERVED_MACHINE_TYPES,
+    TABLE_DATE,
+    TPU_MACHINE_TYPES,
+    TPU_TOPOLOGIES,
+    AcceleratorType,
+    built_in_accelerator,
+    is_known,
+    may_be_offered,
+    n1_counts,
+)
 
 
 class Misfit(NamedTuple):
@@ -27,8 +40,13 @@ def check_machine(machine: Machine) -> Iterator[Misfit]:
         yield Misfit("boot_disk_gb", f"{machine.boot_disk_gb} GB are asked for, not {BOOT_DISK_GB.rule}")
     yield from _check_text(BOOT_DISK_TYPE, machine.boot_disk_type)
     yield from _check_text(TPU_TOPOLOGY, machine.tpu_topology)
+    yield from _check_text(RESERVATION, machine.reservation)
+    if name in RESERVED_MACHINE_TYPES and not machine.reservation:
+        yield Misfit("reservation", f"{name} is only to be had with one: give it as {RESERVATION.format}")
     if bool(machine.accelerator_type) != bool(machine.accelerator_count):
         yield Misfit("accelerator_type", "the accelerator's type and count are both needed, or neither")
+    elif name in TPU_MACHINE_TYPES:
+        yield from _check_tpu(machine)
     elif machine.accelerator_type:
         yield from _check_accelerator(name, machine.accelerator_type, machine.accelerator_count)
     elif built_in := built_in_accelerator(name):
@@ -38,23 +56,55 @@ def check_machine(machine: Machine) -> Iterator[Misfit]:
         )
 
 
+def unknown_size(machine: Machine) -> str:
+    """A warning for a machine type that is newer than the table, or misspelled; empty for one in the table."""
+    if is_known(machine.machine_type) or not may_be_offered(machine.machine_type):
+        return ""
+    return (
+        f"{machine.machine_type} is not among the machine types that were documented on {TABLE_DATE}: "
+        "Vertex AI may refuse it, and its price is not known here"
+    )
+
+
 def _check_text(field: JobField[str | None], value: str | None) -> Iterator[Misfit]:
     if value and not re.fullmatch(field.pattern, value):
         yield Misfit(field.name, f"{value!r} is not {field.rule}")
 
 
+def _check_tpu(machine: Machine) -> Iterator[Misfit]:
+    """`cloud-tpu` names its TPU as an accelerator, 8 cores or multiples of 32; newer ones name a topology."""
+    name, accelerator, count = machine.machine_type, machine.accelerator_type, machine.accelerator_count
+    if name == "cloud-tpu":
+        if accelerator not in CLOUD_TPU_ACCELERATORS:
+            yield Misfit("accelerator_type", f"cloud-tpu needs {' or '.join(CLOUD_TPU_ACCELERATORS)}, with a count")
+        elif count != 8 and count % 32:
+            yield Misfit("accelerator_count", f"{count} x {accelerator} is not offered; 8 and multiples of 32 are")
+        return
+    if accelerator:
+        yield Misfit("accelerator_type", f"{name} takes no accelerator: its TPUs are chosen by tpu_topology")
+    allowed = TPU_TOPOLOGIES.get(name)
+    if not machine.tpu_topology:
+        yield Misfit("tpu_topology", f"{name} needs one, such as {min(allowed, key=len) if allowed else '2x2'!r}")
+    elif allowed and re.fullmatch(TPU_TOPOLOGY.pattern, machine.tpu_topology) and machine.tpu_topology not in allowed:
+        chips = sorted(allowed, key=lambda text: (len(text), text))
+        yield Misfit("tpu_topology", f"{machine.tpu_topology!r} is not offered on {name}; {', '.join(chips)} are")
+
+
 def _check_accelerator(machine_type: str, accelerator: str, count: int) -> Iterator[Misfit]:
     built_in, number = built_in_accelerator(machine_type) or (None, None)
-    counts = {str(name): allowed for name, allowed in N1_ACCELERATORS.items()}
-    if built_in:
+    if ended := ENDED_ACCELERATORS.get(accelerator):
+        yield Misfit("accelerator_type", f"{accelerator} is no longer offered since {ended}")
+    elif built_in:
         if accelerator != built_in:
             yield Misfit("accelerator_type", f"{machine_type} comes with {built_in}, not with {accelerator}")
         elif number and count != number:
             yield Misfit("accelerator_count", f"{machine_type} comes with {number} x {built_in}, not with {count}")
     elif not machine_type.startswith("n1-"):
         yield Misfit("accelerator_type", f"{machine_type} takes no accelerator")
-    elif accelerator not in counts:
-        yield Misfit("accelerator_type", f"{accelerator!r} is not offered on {machine_type}; {', '.join(counts)} are")
-    elif count not in counts[accelerator]:
-        allowed = ", ".join(map(str, counts[accelerator]))
-        yield Misfit("accelerator_count", f"{count} x {accelerator} is not offered; {allowed} are")
+    elif accelerator not in N1_ACCELERATORS:
+        offered = ", ".join(N1_ACCELERATORS)
+        yield Misfit("accelerator_type", f"{accelerator!r} is not offered on {machine_type}; {offered} are")
+    elif count not in (counts := n1_counts(machine_type, cast("AcceleratorType", accelerator))):
+        allowed = ", ".join(map(str, counts))
+        are = "is" if len(counts) == 1 else "are"
+        yield Misfit("accelerator_count", f"{count} x {accelerator} is not offered on {machine_type}; {allowed} {are}")

@@ -27,7 +27,7 @@ from ...core.job_fields import (
     JobField,
 )
 from ...core.job_options import Machine
-from ...core.machine_types import FLEX_START_ACCELERATORS
+from ...core.machine_types import FLEX_START_ACCELERATORS, TPU_MACHINE_TYPES
 from ...core.output_folders import mounted_path, path_variables
 from ..job_types import JobDescription, JobRequest
 from ..labels import LABEL_LIMIT, LABEL_PATTERN, LABELS_LIMIT, SUBMISSION_LABELS
@@ -171,6 +171,9 @@ def _pools(job: JobDescription) -> Iterator[Problem]:
     for field, count in counts.items():
         if count < REPLICAS.minimum:
             yield Problem(field, f"{count} replicas are asked for", f"Ask for {REPLICAS.rule}")
+    if job.machine.machine_type in TPU_MACHINE_TYPES and (job.replicas > 1 or job.pools):
+        what = "a job on TPUs has one pool with one replica"
+        yield Problem("replicas", what, "Choose a larger tpu_topology instead, and leave pools and replicas out")
     if job.replicas > 1 and "worker" in job.pools:
         what = f"{job.replicas} are asked for beside a worker pool of its own"
         yield Problem("replicas", what, "Give one of `replicas` and `pools.worker`")

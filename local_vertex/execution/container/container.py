@@ -16,7 +16,9 @@ from ..replica.attempt import Attempt
 from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
 from ..replica.environment import command_line, output_folders
+from ..replica.own_threads import OwnThreads
 from ..replica.runner import Exit
+from ..replica.storage_access import HOST_NAME, ContainerStorage
 from .container_log import ACTION, ContainerLog
 from .images import ensure_image
 
@@ -54,7 +56,7 @@ class Container:
         context: What all jobs share.
         attempt: The attempt at the job.
         engine: The Docker engine.
-        pulling: Held while the engine gets an image, so that waiting jobs don't use up threads.
+        pulling: Threads in which the engine gets images, so that one that takes long holds up only its own jobs.
         settings: Names, labels and network.
     """
 
@@ -63,7 +65,7 @@ class Container:
         context: Context,
         attempt: Attempt,
         engine: DockerClient,
-        pulling: asyncio.Lock,
+        pulling: OwnThreads,
         settings: ContainerSettings,
     ) -> None:
         self._context = context
@@ -80,8 +82,8 @@ class Container:
     async def start(self) -> bool:
         """Creates and starts the container, unless that was done before."""
         if await asyncio.to_thread(self._log.state) is None:
-            async with self._pulling:
-                reference = await asyncio.to_thread(self._ensure_image)
+            image = self._attempt.pool(self._settings.replica).image
+            reference = await self._pulling.run(f"pull {image}", self._ensure_image, at_a_time=1)
             await asyncio.to_thread(self._create, reference)
         failure = await asyncio.to_thread(self._start)
         self._read_output(failure)
@@ -129,7 +131,7 @@ class Container:
         return Exit(128, "StartError", " ".join(str(state["Error"]).split()), time.time())
 
     def _ensure_image(self) -> str:
-        image = self._context.images.find(self._attempt.pool(self._settings.replica).image)
+        image = self._context.images.known(self._attempt.pool(self._settings.replica).image)
         return ensure_image(self._engine, image)
 
     def _create(self, reference: str) -> None:
@@ -137,12 +139,14 @@ class Container:
 
         settings = self._settings
         pool = self._attempt.pool(settings.replica)
-        image = self._context.images.find(pool.image)
-        variables = self._attempt.env(settings.replica)
+        image = self._context.images.known(pool.image)
+        network = settings.network()
+        storage = self._context.storage.for_container(self._gateway())
+        variables = self._attempt.env(settings.replica, storage.variables)
         for uri in output_folders(self._attempt.spec):
             bucket_folder(self._context.buckets, uri)
         entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
-        network = settings.network()
+        self._context.storage.make_buckets([*entrypoint, *arguments, *variables.values()])
         endpoint = self._api.create_endpoint_config(aliases=[settings.replica] if network else None)
         network = network or _DEFAULT_NETWORK
         with engine_errors(ACTION):
@@ -156,16 +160,29 @@ class Container:
                     environment=[f"{name}={value}" for name, value in variables.items()],
                     labels=dict(settings.labels),
                     networking_config=self._api.create_networking_config({network: endpoint}),
-                    host_config=self._host_config(network),
+                    host_config=self._host_config(network, storage),
                 )
             except APIError as error:
                 if error.status_code != 409:  # a service before this one has created it
                     raise
 
-    def _host_config(self, network: str) -> Any:  # noqa: ANN401 - docker-py has no types
+    def _gateway(self) -> str | None:
+        """This machine's address in the engine's default network."""
+        from docker.errors import APIError
+
+        try:
+            for config in self._api.inspect_network(_DEFAULT_NETWORK)["IPAM"]["Config"] or ():
+                if config.get("Gateway"):
+                    return config["Gateway"].partition("/")[0]
+        except (APIError, KeyError, TypeError):
+            pass
+        return None
+
+    def _host_config(self, network: str, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}
         return self._api.create_host_config(
-            binds={str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}},
+            binds={str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}, **storage.binds},
+            extra_hosts={HOST_NAME: "host-gateway"},
             init=True,  # as process 1, a program would ignore SIGTERM unless it handles it
             network_mode=network,
             # Not the engine's default: a json-file log can be read again, and without a limit nothing is cut off.

@@ -11,6 +11,7 @@ from typing import Any
 from ....core.errors import DockerError, StorageError
 from ....images.docker.engine_errors import engine_errors
 from ..replica.context import Context
+from ..replica.environment import LOCAL_GS
 from ..replica.log_stream import LogStream
 from ..replica.runner import Exit
 
@@ -72,7 +73,14 @@ class ContainerLog:
 
     def _read(self, output: str) -> None:
         """Stores one output until the container has ended."""
-        stream = LogStream(self._context.store, self._job_id, self._name, self._run, output)
+        stream = LogStream(
+            self._context.store,
+            self._job_id,
+            self._name,
+            self._run,
+            output,
+            plain=lambda: self._context.faults.plain_lines,
+        )
         while not self._context.stopping.is_set():
             rest = bytearray()
             with contextlib.suppress(DockerError, StorageError):
@@ -117,6 +125,10 @@ class ContainerLog:
         found = _INIT_ERROR.match(last.decode("utf-8", "replace"))
         return f'exec: "{found[1]}": {found[2].lower()}' if found else ""
 
+    def _wrote_to_gs_folder(self) -> bool:
+        with engine_errors(ACTION):
+            return any(change["Path"].endswith("/gs:") for change in self._api.diff(self._container) or ())
+
     def _end(self) -> Exit:
         while True:
             with contextlib.suppress(DockerError):
@@ -128,5 +140,7 @@ class ContainerLog:
                 code = state["ExitCode"]
                 if code in _NO_PROGRAM and (message := self._init_error()):
                     return Exit(128, "StartError", message, time.time())
+                if not code and self._wrote_to_gs_folder():
+                    return Exit(1, "Error", LOCAL_GS, time.time())
                 return Exit(code, "Error" if code else "Completed", "", time.time())
             time.sleep(_RETRY_SECONDS)

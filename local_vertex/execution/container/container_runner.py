@@ -22,6 +22,7 @@ from ....images.oci.config import PREFIX
 from ..replica.attempt import Attempt
 from ..replica.context import Context
 from ..replica.job_spec import JobSpec
+from ..replica.own_threads import OwnThreads
 from ..replica.runner import Replica, ReplicaRunner
 from .container import Container, ContainerSettings
 from .container_log import ACTION
@@ -65,7 +66,7 @@ class ContainerRuntime:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._pulling = asyncio.Lock()
+        self._pulling = OwnThreads()
 
     def addresses(self, spec: JobSpec) -> Mapping[str, str]:
         """Each replica has a name in the job's network."""
@@ -88,7 +89,7 @@ class ContainerRuntime:
 
 
 class _ContainerRunner:
-    def __init__(self, context: Context, pulling: asyncio.Lock, attempt: Attempt, engine: DockerClient) -> None:
+    def __init__(self, context: Context, pulling: OwnThreads, attempt: Attempt, engine: DockerClient) -> None:
         self._context = context
         self._pulling = pulling
         self._attempt = attempt

@@ -1,4 +1,4 @@
-"""Gets a job's image into a Docker engine: pulled from a registry by digest, or loaded from an image layout."""
+"""Images of a Docker engine: those it has, and how it gets a job's, from a registry by digest or from a layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ....core.errors import DockerError
 from ....images.docker.engine_errors import engine_errors
-from ..replica.image import Image
+from ..replica.image import EngineImage, Image
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -18,6 +18,25 @@ REPOSITORY = "vertex-training-layout"
 """The engine's repository for images of a layout; the tag is the manifest's digest, so it never moves."""
 
 _CHUNK = 1 << 20
+_LOOKUP_SECONDS = 10
+
+
+def find_in_engine(uri: str) -> EngineImage | None:
+    """The image of a name that the machine's engine has; None without one, or without an engine."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        engine = docker.from_env(timeout=_LOOKUP_SECONDS)
+    except DockerException:
+        return None
+    try:
+        found = engine.api.inspect_image(uri)
+    except (DockerException, OSError):
+        return None
+    finally:
+        engine.close()
+    return EngineImage(found["Id"], found.get("Config") or {}, is_local=not found.get("RepoDigests"))
 
 
 def ensure_image(engine: DockerClient, image: Image) -> str:
@@ -29,6 +48,8 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
     """
     from docker.errors import ImageNotFound
 
+    if image.source is None:
+        return image.config_digest
     from_layout = not image.source.host
     name = (
         f"{REPOSITORY}:{image.digest.removeprefix('sha256:')}" if from_layout else image.source.reference(image.digest)
@@ -68,7 +89,7 @@ def _archive(image: Image, name: str) -> Iterator[bytes]:
 
 
 def _blob(image: Image, digest: str) -> Iterator[bytes]:
-    with image.source.open_blob(digest) as blob:
+    with image.blobs.open_blob(digest) as blob:
         yield from iter(lambda: blob.read(_CHUNK), b"")
 
 

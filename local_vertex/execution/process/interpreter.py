@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 from ....core.errors import ImageError
+from ....core.host.pythons import find_python, own_python
 from ....images.layers import image_paths
 
 _SHEBANG = f"#!{image_paths.INTERPRETER}".encode()
 _MAX_SHEBANG = 127  # bytes of a script's first line that every kernel reads
-_PROBE = "import sys; print(sys.version_info[0], sys.version_info[1], sep='.'); print(sys.executable)"
 
 
 class Interpreters:
@@ -44,23 +40,14 @@ class Interpreters:
 def _find(version: str) -> Path:
     own = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if not version or version == own:
-        return _own_interpreter()
-    if re.fullmatch(r"3\.\d{1,2}", version):
-        for candidate in _candidates(version):
-            found = _probe(candidate, version)
-            if found is not None:
-                return found
+        return own_python()
+    if found := find_python(version):
+        return found
     raise ImageError(
         f"the image needs Python {version}, and this machine has none",
         where="local_vertex",
         next_step=f"Install it, for example with `uv python install {version}`, or build the image for Python {own}",
     )
-
-
-def _own_interpreter() -> Path:
-    """The Python that runs this service; not that of its virtual environment, which may be removed."""
-    base = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
-    return (base if base.is_file() else Path(sys.executable)).resolve()
 
 
 def make_environment(root: Path, final: Path, python: Path) -> None:
@@ -82,38 +69,6 @@ def make_environment(root: Path, final: Path, python: Path) -> None:
     for name, target in (("python", str(python)), ("python3", "python")):
         (scripts / name).unlink(missing_ok=True)
         (scripts / name).symlink_to(target)
-
-
-def _candidates(version: str) -> Iterator[str]:
-    name = f"python{version}"
-    if found := shutil.which(name):
-        yield found
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    yield from map(str, sorted(pyenv.glob(f"{version}.*/bin/{name}"), reverse=True))
-    from uv import find_uv_bin
-
-    try:
-        done = subprocess.run(
-            [find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", version],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return
-    if done.returncode == 0:
-        yield done.stdout.strip()
-
-
-def _probe(candidate: str, version: str) -> Path | None:
-    """The Python that a program starts, if it has the version; a version manager's shim may start none."""
-    try:
-        done = subprocess.run([candidate, "-I", "-c", _PROBE], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    lines = done.stdout.splitlines()
-    return Path(lines[1]).resolve() if done.returncode == 0 and lines[0] == version else None
 
 
 def _replace_shebang(script: Path, interpreter: Path) -> None:

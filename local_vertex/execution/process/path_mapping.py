@@ -1,4 +1,7 @@
-"""Maps paths of an image and of buckets to this machine, for a replica that runs without a container."""
+"""Maps paths of an image to this machine, for a replica that runs without a container.
+
+Paths below /gcs stay where the process has a namespace in which they lead to the buckets.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ..replica.bucket_folders import BUCKET_PATH, make_shared
 from .rootfs import Rootfs
 
 # A path starts a word, or follows a separator of options and lists: --data=/app/data, PATH=/a:/b.
-_PATH = re.compile(r"""(?P<before>^|[=:,;\s'"\[(])(?P<path>gs://[^\s:,;'"\])\\]+|/[^/\s:,;'"\])\\][^\s:,;'"\])\\]*)""")
+_PATH = re.compile(r"""(?P<before>^|[=:,;\s'"\[(])(?P<path>/[^/\s:,;'"\])\\][^\s:,;'"\])\\]*)""")
 
 
 class PathMapper:
@@ -21,11 +24,13 @@ class PathMapper:
     Args:
         rootfs: The unpacked image.
         buckets: The folder with one folder for each bucket.
+        mounted: Whether the process sees the buckets below /gcs.
     """
 
-    def __init__(self, rootfs: Rootfs, buckets: Path) -> None:
+    def __init__(self, rootfs: Rootfs, buckets: Path, *, mounted: bool) -> None:
         self._rootfs = rootfs
         self._buckets = buckets
+        self._mounted = mounted
 
     def text(self, text: str) -> str:
         """Maps every path in an argument or a variable that the image or a bucket contains; keeps all other text."""
@@ -33,6 +38,8 @@ class PathMapper:
 
     def path(self, path: str) -> str:
         """Maps one path and keeps a trailing slash. A path that the image doesn't contain stays as it is."""
+        if self._mounted and path.startswith("/gcs/"):
+            return path
         if bucket := BUCKET_PATH.fullmatch(path):
             clean = posixpath.normpath(bucket["rest"] or "/")
             folder = self._buckets / bucket["bucket"]

@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ....core.bucket_mount.mounted_command import can_mount, mounted_command
 from ....core.errors import StorageError, storage_errors
+from ....core.placeholders import expand
 from ..replica.attempt import Attempt
 from ..replica.bucket_folders import bucket_folder
 from ..replica.context import Context
-from ..replica.environment import command_line, output_folders
-from ..replica.job_spec import JobSpec
-from ..replica.log_stream import LogStream
+from ..replica.environment import LOCAL_GS, command_line, output_folders
+from ..replica.image import host_of
+from ..replica.job_spec import JobSpec, Pool
+from ..replica.log_stream import LogStream, service_lines
 from ..replica.runner import Exit, Replica, ReplicaRunner
+from .interpreter import Interpreters
 from .log_files import LogFile, LogFilePoller
+from .package_environment import PackageEnvironments
 from .path_mapping import PathMapper
-from .rootfs import RootfsCache
+from .programs import job_path, linked_programs
+from .rootfs import Rootfs, RootfsCache
 from .supervisor_client import SupervisorClient
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNMAPPED = frozenset(("CLUSTER_SPEC", "TF_CONFIG"))  # JSON that quotes the job as the client sent it
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 1.0
@@ -40,6 +47,8 @@ class ProcessRuntime:
     def __init__(self, context: Context, rootfs_folder: Path) -> None:
         self.context = context
         self.rootfs = RootfsCache(rootfs_folder, lambda: rootfs_in_use(context.runs))
+        self.packages = PackageEnvironments(Interpreters(), context.buckets)
+        self.programs = rootfs_folder.with_name("programs")
         self.supervisor = SupervisorClient(context.runs)
         self.log_files = LogFilePoller()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
@@ -99,12 +108,16 @@ class _Process:
         env: dict[str, str] = {}
         cwd = ""
         if not self._is_claimed():
-            argv, env, cwd = await asyncio.to_thread(self._prepare)
+            image = self._attempt.pool(self._name).image
+            argv, env, cwd = await self._context.threads.run(f"unpack {host_of(image)}", self._prepare)
         self._read_output()
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
     async def wait(self) -> Exit:
-        return await self._runtime.supervisor.wait(self._run)
+        end = await self._runtime.supervisor.wait(self._run)
+        if end.code == 0 and any(path.is_dir() for path in self._folder.glob("code-*/gs:")):
+            return replace(end, code=1, reason="Error", message=LOCAL_GS)
+        return end
 
     async def stop(self, grace: float) -> None:
         """Stops the process. If it was never started, it can't be started any more.
@@ -141,36 +154,99 @@ class _Process:
             return
         for output in ("stdout", "stderr"):
             run = self._run.partition("/")[2]
-            stream = LogStream(self._context.store, self._attempt.job_id, self._name, run, output)
+            stream = LogStream(
+                self._context.store,
+                self._attempt.job_id,
+                self._name,
+                run,
+                output,
+                plain=lambda: self._context.faults.plain_lines,
+            )
             self._log_files.append(LogFile(self._folder / output, stream))
             self._runtime.log_files.add(self._log_files[-1])
 
     def _prepare(self) -> tuple[list[str], dict[str, str], str]:
-        """Unpacks the image; returns the command line, the environment and the working directory."""
-        pool = self._attempt.pool(self._name)
-        image = self._context.images.find(pool.image)
+        """Unpacks the image, or installs the package; returns the command line, environment and working directory."""
         # A new name each time: the request of a killed service, with the earlier name, may still be under way.
         code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
             for folder in ("home", "tmp"):
                 (self._folder / folder).mkdir(parents=True, exist_ok=True)
-            rootfs = self._runtime.rootfs.unpack(image, code)
-            link = self._folder / f"{code.name}.tree"
-            link.symlink_to(rootfs.shared)
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
-        mapper = PathMapper(rootfs, self._context.buckets)
-        variables = self._attempt.env(self._name)
+            programs = linked_programs(self._runtime.programs)
+        mounted = can_mount()
+        pool = self._attempt.pool(self._name)
+        started = self._packaged(pool, code) if pool.package else self._unpacked(pool, code)
+        mapper = PathMapper(started.rootfs, self._context.buckets, mounted=mounted)
+        storage = self._context.storage.process_variables()
+        variables = self._attempt.env(self._name, storage)
+        unmapped = _UNMAPPED | storage.keys()
         env = {
-            "PATH": _PATH,
             "HOME": str(self._folder / "home"),
             "TMPDIR": str(self._folder / "tmp"),
             "LANG": "C.UTF-8",
-            **mapper.env(image.env),
-            **{name: value if name in _UNMAPPED else mapper.text(value) for name, value in variables.items()},
+            **mapper.env(started.environment),
+            **{name: value if name in unmapped else mapper.text(value) for name, value in variables.items()},
         }
-        entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
-        return mapper.texts([*entrypoint, *arguments]), env, str(code)
+        own = (self._folder, self._context.buckets, started.rootfs.shared)
+        env["PATH"] = job_path(env.get("PATH", ""), own, programs)
+        command = started.command(variables)
+        self._context.storage.make_buckets([*command, *variables.values()])
+        argv = mapper.texts(command)
+        if mounted and _is_program(argv[0], env["PATH"], code):
+            (self._folder / "root").mkdir(exist_ok=True)
+            argv = mounted_command(argv, self._context.buckets, self._folder / "root")
+        return argv, env, str(code)
+
+    def _unpacked(self, pool: Pool, code: Path) -> _Started:
+        image = self._context.images.known(pool.image)
+        with storage_errors(self._folder):
+            rootfs = self._runtime.rootfs.unpack(image, code)
+            link = self._folder / f"{code.name}.tree"
+            link.symlink_to(rootfs.shared)
+
+        def command(variables: Mapping[str, str]) -> list[str]:
+            entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
+            return [*entrypoint, *arguments]
+
+        return _Started(rootfs, image.env, command)
+
+    def _packaged(self, pool: Pool, code: Path) -> _Started:
+        assert pool.package is not None
+        module = pool.package.module
+
+        def say(text: str) -> None:
+            service_lines(self._context.store, self._attempt.job_id, f"python-{self._run}", [text], "WARNING")
+
+        with storage_errors(self._folder):
+            code.mkdir(parents=True, exist_ok=True)
+            python = self._runtime.packages.make(pool.package, pool.image, self._folder, say)
+
+        def command(variables: Mapping[str, str]) -> list[str]:
+            return [str(python), "-m", module, *(expand(argument, variables) for argument in pool.args)]
+
+        return _Started(Rootfs(code, "", code), {"PATH": str(python.parent)}, command)
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """What a replica's program starts from.
+
+    Attributes:
+        rootfs: The unpacked image; of a package, the working directory.
+        environment: Variables of the image, with its paths.
+        command: Makes the command line, with values for variables in it; paths are not mapped yet.
+    """
+
+    rootfs: Rootfs
+    environment: dict[str, str]
+    command: Callable[[Mapping[str, str]], list[str]]
+
+
+def _is_program(name: str, path: str, folder: Path) -> bool:
+    """Whether a command line begins with a program; the error for others should name it, and nothing before it."""
+    return shutil.which(str(folder / name) if "/" in name else name, path=path) is not None
 
 
 def rootfs_in_use(runs: Path) -> set[Path]:

@@ -121,7 +121,7 @@ class RootfsCache:
             moved.parent.mkdir(parents=True, exist_ok=True)
             code.rename(moved)
             for layer in layers:
-                unpack_layer(image.source, layer, scratch, check)
+                unpack_layer(image.blobs, layer, scratch, check)
             moved.rename(code)
 
     def _shared(self, image: Image, layers: Sequence[Descriptor], python: Path) -> Path:
@@ -144,7 +144,7 @@ class RootfsCache:
             scratch.mkdir(parents=True)  # `_evict` in another thread may just have removed the folder
             try:
                 for layer in layers:
-                    unpack_layer(image.source, layer, scratch)
+                    unpack_layer(image.blobs, layer, scratch)
                 if image.python:
                     make_environment(scratch, tree, python)
                 (tree.parent / "size").write_text(str(_size(scratch)))
@@ -191,7 +191,7 @@ def _split(image: Image) -> tuple[Sequence[Descriptor], Sequence[Descriptor]]:
 
 def _is_code(image: Image, layer: Descriptor, inside: str) -> bool:
     """Whether a layer's first file, and the folders before it, are in the working directory."""
-    for path in first_paths(image.source, layer):
+    for path in first_paths(image.blobs, layer):
         name = path.rstrip("/").removeprefix("./")
         if not (name == inside or name.startswith(f"{inside}/") or inside.startswith(f"{name}/")):
             return False

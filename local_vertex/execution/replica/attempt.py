@@ -33,8 +33,8 @@ class Attempt:
         """The worker pool of a replica."""
         return next(pool for pool, _, name in self.spec.replicas() if name == replica)
 
-    def env(self, replica: str) -> dict[str, str]:
-        """The variables that Vertex AI sets, and the job's own."""
+    def env(self, replica: str, storage: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a replica: those given for Cloud Storage, those of Vertex AI, and the job's own."""
         platform = platform_env(
             self.spec,
             job_id=self.job_id,
@@ -42,4 +42,4 @@ class Attempt:
             addresses=self.addresses,
             replica=replica,
         )
-        return expand_variables(platform, self.pool(replica).env)
+        return expand_variables({**storage, **platform}, self.pool(replica).env)

@@ -10,6 +10,8 @@ from ...faults import Faults
 from ...location import Location
 from ...store.store import Store
 from .image import Images
+from .own_threads import OwnThreads
+from .storage_access import StorageAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,8 @@ class Context:
         runs: The folder with one folder for each job that runs.
         buckets: The folder with one folder for each bucket.
         images: Finds images.
+        threads: Runs calls that may hang, such as those to registries.
+        storage: How replicas reach Cloud Storage.
         stopping: Set when the service ends: threads that still read output must store nothing more.
     """
 
@@ -32,4 +36,6 @@ class Context:
     runs: Path
     buckets: Path
     images: Images
+    threads: OwnThreads
+    storage: StorageAccess
     stopping: threading.Event

@@ -14,7 +14,13 @@ from ....core.errors import ImageError
 from ....core.output_folders import folder_uris, platform_variables
 from ....core.placeholders import expand
 from ...location import Location
-from .job_spec import JobSpec, Pool
+from .job_spec import JobSpec, Package, Pool
+
+LOCAL_GS = (
+    "The script wrote to a folder named gs: in its working directory, because it used a gs:// URI as a path, and what"
+    ' it saved there would be lost. Write uri.replace("gs://", "/gcs/", 1), or use VERTEX_TRAINING_MODEL_DIR'
+)
+"""Why a replica fails that took a gs:// URI for a path, as `Path("gs://...")` does."""
 
 _TF_ROLES = {0: "chief", 1: "worker", 2: "ps", 3: "evaluator"}
 _MAX_VALUE = 120_000  # the kernel's limit is 131,072 bytes, and a job may have 100,000 characters of args
@@ -72,6 +78,8 @@ def command_line(
     Raises:
         ImageError: There is nothing to run.
     """
+    if pool.package is not None:
+        return package_command(pool.package, [expand(item, env) for item in pool.args])
     command = [expand(item, env) for item in pool.command]
     args = [expand(item, env) for item in pool.args]
     found = command or list(entrypoint), args or ([] if pool.command else list(arguments))
@@ -80,6 +88,22 @@ def command_line(
             "the image has neither an entry point nor a command", where=pool.image, next_step="Set the job's command"
         )
     return found
+
+
+def package_command(package: Package, args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The entry point and arguments that install a package in its executor image and run its module, as Vertex AI does.
+
+    Args:
+        package: The package; buckets are mounted below /gcs.
+        args: The module's arguments.
+    """
+    files = [f"/gcs/{uri.removeprefix('gs://')}" for uri in package.uris]
+    script = (
+        'module=$1; count=$2; shift 2; while [ "$count" -gt 0 ]; do'
+        ' python3 -m pip install --user --no-warn-script-location "$1" || exit 1; shift; count=$((count-1)); done;'
+        ' echo "Running module $module."; exec python3 -m "$module" "$@"'
+    )
+    return ["sh", "-c", script, "sh"], [package.module, str(len(files)), *files, *args]
 
 
 def _cluster_spec(spec: JobSpec, addresses: Mapping[str, str], replica: str) -> str:

@@ -1,13 +1,13 @@
-"""The image of a job: its config and layers, read from an image layout or a registry."""
+"""The image of a job: its config and layers, read from an image layout, a registry or a Docker engine."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from ....core.errors import ImageError
+from ....core.errors import ImageError, TrainingError
 from ....images.oci.config import PREFIX
 from ....images.oci.image_types import Descriptor
 from ....images.oci.layout import OciLayout
@@ -24,7 +24,7 @@ class Image:
 
     Attributes:
         uri: The image's URI, as the client sent it.
-        source: The registry repository or image layout that has its blobs.
+        source: The registry repository or image layout that has its blobs; None for an image of the engine.
         digest: Digest of the manifest.
         config_digest: Digest of the config; also the image's id in a Docker engine.
         config_size: Size of the config, in bytes.
@@ -33,7 +33,7 @@ class Image:
     """
 
     uri: str
-    source: ImageTarget
+    source: ImageTarget | None
     digest: str
     config_digest: str
     config_size: int
@@ -43,7 +43,13 @@ class Image:
     @property
     def has_base(self) -> bool:
         """Whether it contains an operating system; such an image needs a Docker engine."""
-        return self._label("base") != "none"
+        return self.source is None or self._label("base") != "none"
+
+    @property
+    def blobs(self) -> ImageTarget:
+        """What has the blobs of an image that is not the engine's."""
+        assert self.source is not None
+        return self.source
 
     @property
     def python(self) -> str:
@@ -74,18 +80,47 @@ class Image:
         return (self.config.get("Labels") or {}).get(f"{PREFIX}.{name}", "")
 
 
-class Images:
-    """Finds images and caches those with a digest in their URI, which never change. Threads may share it."""
+@dataclass(frozen=True, slots=True)
+class EngineImage:
+    """An image that a Docker engine has.
 
-    def __init__(self) -> None:
+    Attributes:
+        id: Its id in the engine, the digest of its config.
+        config: The run-time part of its config.
+        is_local: Whether it was built here and never pushed or pulled: no registry has it under this name.
+    """
+
+    id: str
+    config: Mapping[str, Any]
+    is_local: bool
+
+
+class EngineImages(Protocol):
+    """Looks for images in a Docker engine; implemented by `container.images`."""
+
+    def __call__(self, uri: str) -> EngineImage | None:
+        """The image of a name; None if the engine doesn't have it, or no engine answers."""
+        ...
+
+
+class Images:
+    """Finds images and caches those with a digest in their URI, which never change. Threads may share it.
+
+    Args:
+        engine: Looks for images that only the Docker engine has.
+    """
+
+    def __init__(self, engine: EngineImages = lambda uri: None) -> None:  # noqa: ARG005 - the protocol names it
         self._cache: dict[str, Image] = {}
+        self._latest: dict[str, Image] = {}
+        self._engine = engine
 
     def cached(self, uri: str) -> Image | None:
         """The image if it was found before, without any request; else None."""
         return self._cache.get(uri)
 
     def find(self, uri: str) -> Image:
-        """Reads an image's manifest and config from the image layout or the registry.
+        """Reads an image's manifest and config from the image layout or the registry, or else from the engine.
 
         Raises:
             ImageError: The image doesn't exist, or not for linux/amd64.
@@ -93,12 +128,52 @@ class Images:
         """
         image = self._cache.get(uri)
         if image is None:
-            image = _read(uri)
+            image = self._read(uri)
+            if len(self._latest) >= _CACHE_SIZE:
+                self._latest.clear()
+            self._latest[uri] = image
             if parse_reference(uri).digest is not None:
                 if len(self._cache) >= _CACHE_SIZE:
                     self._cache.clear()
                 self._cache[uri] = image
         return image
+
+    def in_engine(self, uri: str) -> Image | None:
+        """An image that was built here and never pushed; None where a registry or a layout has to be asked.
+
+        As with `docker run`, no registry is asked for it, which may be out of reach.
+        """
+        found = None if uri.startswith("oci:") else self._engine(uri)
+        image = _of_engine(uri, found) if found is not None and found.is_local else None
+        if image is not None:
+            self._latest[uri] = image
+        return image
+
+    def known(self, uri: str) -> Image:
+        """The image as it was last found, so that all parts of an attempt use the same; else as `find`."""
+        return self._cache.get(uri) or self._latest.get(uri) or self.find(uri)
+
+    def _read(self, uri: str) -> Image:
+        try:
+            return _read(uri)
+        except TrainingError:
+            # The engine may have it from an earlier pull, while its registry is out of reach.
+            found = None if uri.startswith("oci:") else self._engine(uri)
+            if found is None:
+                raise
+            return _of_engine(uri, found)
+
+
+def _of_engine(uri: str, image: EngineImage) -> Image:
+    return Image(uri, None, image.id, image.id, 0, (), image.config)
+
+
+def host_of(uri: str) -> str:
+    """What an image's look-up may hang on: its registry's host; empty for a layout on this machine."""
+    if uri.startswith("oci:"):
+        return ""
+    first, slash, _ = uri.partition("/")
+    return first if slash and ({".", ":"} & set(first) or first == "localhost") else "docker.io"
 
 
 def _read(uri: str) -> Image:

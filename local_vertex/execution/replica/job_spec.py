@@ -13,6 +13,19 @@ WEEK = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package to run instead of an image's program (PythonPackageSpec).
+
+    Attributes:
+        uris: Where the packages are, `gs://BUCKET/PATH`; the first has the module.
+        module: The module to run.
+    """
+
+    uris: Sequence[str]
+    module: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A worker pool that is not skipped.
 
@@ -23,6 +36,7 @@ class Pool:
         command: Replaces the image's entry point; empty keeps it.
         args: Replaces the image's arguments; empty keeps them.
         env: Variables in the client's order.
+        package: What runs in the image instead of its own program; None for that.
     """
 
     index: int
@@ -31,6 +45,7 @@ class Pool:
     command: Sequence[str] = ()
     args: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    package: Package | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +64,7 @@ class JobSpec:
         retries: False with `disable_retries`.
         restart_together: With `restart_job_on_worker_restart`: a replica's restart restarts the whole job.
         raw: The stored form.
+        persistent_resource: The id of the persistent resource that the job runs on; empty for none.
     """
 
     pools: Sequence[Pool]
@@ -57,6 +73,7 @@ class JobSpec:
     retries: bool
     restart_together: bool
     raw: Mapping[str, Any]
+    persistent_resource: str = ""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> JobSpec:
@@ -65,12 +82,13 @@ class JobSpec:
         retries = not scheduling.get("disable_retries", False)
         output = (raw.get("base_output_directory") or {}).get("output_uri_prefix", "")
         return cls(
-            pools=[_pool(i, pool) for i, pool in enumerate(raw["worker_pool_specs"]) if pool.get("container_spec")],
+            pools=[_pool(i, pool) for i, pool in enumerate(raw["worker_pool_specs"]) if _TASKS & pool.keys()],
             output=output.rstrip("/"),
             timeout=_seconds(scheduling.get("timeout")) or WEEK,
             retries=retries,
             restart_together=retries and bool(scheduling.get("restart_job_on_worker_restart")),
             raw=raw,
+            persistent_resource=raw.get("persistent_resource_id", ""),
         )
 
     def replicas(self) -> Iterator[tuple[Pool, int, str]]:
@@ -85,15 +103,20 @@ class JobSpec:
         return f"{self.pools[0].name}-0"
 
 
+_TASKS = {"container_spec", "python_package_spec"}
+
+
 def _pool(index: int, raw: Mapping[str, Any]) -> Pool:
-    container = raw["container_spec"]
+    package = raw.get("python_package_spec")
+    container = package or raw["container_spec"]
     return Pool(
         index=index,
         replicas=int(raw.get("replica_count") or 1),
-        image=container["image_uri"],
+        image=container["executor_image_uri" if package else "image_uri"],
         command=tuple(container.get("command", ())),
         args=tuple(container.get("args", ())),
         env={variable["name"]: variable.get("value", "") for variable in container.get("env", ())},
+        package=Package(tuple(package["package_uris"]), package["python_module"]) if package else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ...store.records import LogEntry
@@ -45,6 +45,7 @@ class LogStream:
         run: Name of the run within the job.
         output: "stdout", whose lines may be JSON objects, or "stderr", whose lines have the severity ERROR.
         clock: Seconds since 1970.
+        plain: The form of lines that are no JSON objects, as the switch `plain_lines` has it.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class LogStream:
         output: str,
         *,
         clock: Callable[[], float] = time.time,
+        plain: Callable[[], str] = lambda: "text",
     ) -> None:
+        self._plain = plain
         self._store = store
         self._job = job_id
         self._task = task
@@ -85,22 +88,26 @@ class LogStream:
 
     def _entry(self, line: bytes, now: float) -> LogEntry:
         text = line.decode("utf-8", "replace").rstrip("\r")
-        if self._is_error:
-            return LogEntry(now, "ERROR", self._task, text)
-        payload = _json_object(text)
+        payload = None if self._is_error else _json_object(text)
         if payload is None:
-            return LogEntry(now, "INFO", self._task, text)
+            level = "ERROR" if self._is_error else "INFO"
+            return LogEntry(now, level, self._task, self._plain_payload(text, level))
         severity = str(payload.get("severity", "")).upper()
         if severity in _SEVERITIES:
             del payload["severity"]
         return LogEntry(now, severity if severity in _SEVERITIES else "INFO", self._task, payload)
 
+    def _plain_payload(self, text: str, level: str) -> str | dict[str, Any]:
+        if self._plain() == "text":
+            return text
+        return {"attrs": {"tag": self._task}, "levelname": level, "message": text}
 
-def service_line(store: LogStore, job_id: str, key: str, text: str, severity: str = "INFO") -> None:
-    """Stores a message of the service itself; only once for each `key` of a job."""
-    stream = f"service/{key}"
+
+def service_lines(store: LogStore, job_id: str, key: str, texts: Sequence[str], severity: str = "INFO") -> None:
+    """Stores messages of the service itself; only once for each `key` of a job."""
+    stream, now = f"service/{key}", time.time()
     if store.cursor(job_id, stream) == 0:
-        store.append_logs(job_id, [LogEntry(time.time(), severity, "service", text)], (stream, 1))
+        store.append_logs(job_id, [LogEntry(now, severity, "service", text) for text in texts], (stream, 1))
 
 
 def _split(data: bytes, *, final: bool) -> tuple[list[bytes], int]:

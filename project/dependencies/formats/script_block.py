@@ -1,15 +1,13 @@
-"""Reads the dependencies in a script's own block: https://packaging.python.org/en/latest/specifications/inline-script-metadata/."""
+"""Reads the dependencies in a script's own block (PEP 723)."""
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 
 from ....core.errors import DependencyError
+from ...settings.script_metadata import find_block
 from .requirements_txt import Line, Requirements, decoded, package_of
-
-_BLOCK = re.compile(r"^# /// script$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$", re.MULTILINE)
 
 
 def read(root: Path, script: str) -> Requirements | None:
@@ -22,19 +20,18 @@ def read(root: Path, script: str) -> Requirements | None:
     if path.suffix != ".py" or not path.is_file():
         return None
     text = decoded(path, script).replace("\r\n", "\n")
-    found = _BLOCK.search(text)
-    if found is None:
+    block = find_block(text)
+    if block is None:
         return None
-    content = "".join(line.removeprefix("#").removeprefix(" ") for line in found["content"].splitlines(keepends=True))
-    number = text[: found.start()].count("\n") + 1
     try:
-        dependencies = tomllib.loads(content).get("dependencies", [])
+        dependencies = block.table().get("dependencies", [])
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(
-            f"its script block is not valid TOML: {error}", where=f"{script}:{number}", next_step="Fix that block"
+            f"its script block is not valid TOML: {error}", where=f"{script}:{block.line}", next_step="Fix that block"
         ) from error
+    begin = sum(len(line) for line in text.splitlines(keepends=True)[: block.line - 1])
     lines = [
-        Line(script, text[: max(text.find(item, found.start()), 0)].count("\n") + 1, item, package_of(item))
+        Line(script, text[: max(text.find(item, begin), 0)].count("\n") + 1, item, package_of(item))
         for item in dependencies
     ]
     return Requirements(script, tuple(lines)) if lines else None

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from prefect_vertex_training.core.errors import DockerError
 from prefect_vertex_training.images.docker.build_output import BuildOutput, json_lines
-from prefect_vertex_training.images.docker.dockerfile_parse import Origin, instructions, line_of, named_images
+from prefect_vertex_training.images.docker.dockerfile_parse import (
+    Origin,
+    Program,
+    Startup,
+    instructions,
+    line_of,
+    named_images,
+    startup,
+)
 
 DOCKERFILE = """\
 # syntax = a comment
@@ -85,3 +93,33 @@ def test_objects_of_a_stream(size: int) -> None:
     found: list[dict[str, Any]] = list(json_lines(data[at : at + size] for at in range(0, len(data), size)))
 
     assert found == [{"a": 1}, {"b": "x"}, {"c": 2}]
+
+
+STAGES = """\
+ARG BASE=python:3.11
+FROM ${BASE} AS Base
+ENTRYPOINT ["python", "train.py"]
+FROM base AS gpu
+CMD --epochs 10
+FROM scratch
+CMD ["run"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (None, Startup(None, Program(7, ("run",)), "scratch")),
+        ("gpu", Startup(Program(3, ("python", "train.py")), Program(5, shell="--epochs 10"), "python:3.12")),
+        ("base", Startup(Program(3, ("python", "train.py")), None, "python:3.12")),
+    ],
+)
+def test_what_a_stage_runs(target: str | None, expected: Startup) -> None:
+    """Stages inherit ENTRYPOINT and CMD of the stage that they start from."""
+    assert startup(STAGES, {"BASE": "python:3.12"}, target) == expected
+
+
+@pytest.mark.parametrize("text", ['["python", 3]', "[python, train.py]", '{"a": 1}'])
+def test_what_is_no_list_of_texts_is_the_shell_form(text: str) -> None:
+    """As Docker reads it."""
+    assert startup(f"FROM b\nCMD {text}", {}).cmd == Program(2, shell=text)

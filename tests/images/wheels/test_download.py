@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import StorageError, WheelError
+from prefect_vertex_training.core.metering.meter import Meter
 from prefect_vertex_training.images.wheels.download import Downloader
 from prefect_vertex_training.images.wheels.lockfile import LockedWheel
 
@@ -96,7 +97,10 @@ def test_arrives_in_spite_of_faults(faults: list[str], ranges: bool, index: Inde
         faults = faults[:2]
     index.faults, index.ranges = list(faults), ranges
 
-    path = _downloader(tmp_path).fetch(_wheel(index.url))
+    meter = Meter("downloading")
+    with meter.item(len(CONTENT)) as counted:
+        path = _downloader(tmp_path).fetch(_wheel(index.url, size=len(CONTENT)), counted)
+        assert (meter._done, meter._total) == (len(CONTENT), len(CONTENT)), "each byte is counted once"
 
     assert path.read_bytes() == CONTENT
     assert len(faults) + 1 == len(index.requests)

@@ -25,10 +25,10 @@ from prefect_vertex_training.local_vertex.api.filters import (
     parse,
     seconds,
 )
+from prefect_vertex_training.local_vertex.api.log_filters import compile_logs
 from prefect_vertex_training.local_vertex.api.queries import (
     PageTokenError,
     compile_jobs,
-    compile_logs,
     page_position,
     page_token,
 )
@@ -259,6 +259,36 @@ LINES = [
         ("jsonPayload.loss:*", [4]),
         ("jsonPayload.loss=5", [4]),
         ("jsonPayload.loss!=5 AND jsonPayload.loss:*", []),
+        ("jsonPayload.loss>4.5", [4]),
+        ('jsonPayload.loss>"a"', []),
+        ("jsonPayload.none!=5", []),
+        ("NOT jsonPayload.none=5", [1, 2, 3, 4, 5]),
+        ("jsonPayload:*", [3, 4]),
+        # What programs in public code send.
+        ('labels."ml.googleapis.com/job_id"="1"', [1, 2, 4]),
+        ('labels."ml.googleapis.com/endpoint"="x"', []),
+        ('labels."ml.googleapis.com/endpoint"=""', [3]),
+        ('resource.labels."job_id"="1"', [1, 2, 3, 4]),
+        ('"s broken"', [2]),
+        ("LOSS", [1, 4]),
+        ("loss 0.5", [1]),
+        ("broken OR completed", [2, 3]),
+        ("workerpool1-0", [4]),
+        ('textPayload=~"^loss [0-9.]+$"', [1]),
+        ('textPayload!~"loss"', [2, 3, 4, 5]),
+        ('jsonPayload.message=~"complet"', [3]),
+        ('log_id("service")', [3]),
+        ("-- a comment\nseverity=default -- another", [4]),
+        ("-- nothing but a comment", [1, 2, 3, 4, 5]),
+        ('timestamp>="1970-01-01"', [1, 2, 3, 4, 5]),
+        ('receiveTimestamp<"1970-01-01T00:00:02"', [1]),
+        ("protoPayload.serviceName=x", []),
+        ("NOT protoPayload.serviceName=x", [1, 2, 3, 4, 5]),
+        ('resource.labels.region="us-central1"', []),
+        ("httpRequest.status=5", []),
+        ("sample(insertId, 1)", [1, 2, 3, 4, 5]),
+        ("sample(insertId, 0)", []),
+        ('SEARCH("broken")', [2]),
     ],
 )
 def test_log_filters(tmp_path: Path, text: str, expected: list[int]) -> None:
@@ -275,7 +305,10 @@ def test_log_filters(tmp_path: Path, text: str, expected: list[int]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["severity=LOUD", "timestamp>soon", "nothing=1", "textPayload=~x", "httpRequest.status=5", "jsonPayload.a>5"],
+    [
+        *("severity=LOUD", "timestamp>soon", "nothing=1", 'textPayload=~"("', "labels:x"),
+        *("unknown(x)", "sample(severity, 0.5)", "sample(insertId, 2)", 'labels."a"'),
+    ],
 )
 def test_what_lines_can_not_be_asked_is_refused(text: str) -> None:
     """An unsupported filter is an error, never a wrong result."""

@@ -47,6 +47,8 @@ def test_a_created_job_is_pending_and_named_by_the_project_number(local: Any, jo
     place = f"projects/{local.service.project_number}/locations/us-central1/customJobs"
     assert re.fullmatch(rf"{place}/\d{{19}}", made.name)
     assert (made.state, made.labels, made.error.message) == (JobState.JOB_STATE_PENDING, {"a": "b"}, "")
+    disk = {"boot_disk_type": "pd-ssd", "boot_disk_size_gb": 100}
+    job["job_spec"]["worker_pool_specs"][0]["disk_spec"] = disk
     assert made.job_spec == CustomJob(job).job_spec
     assert made == local.jobs().get_custom_job(name=made.name)
 

@@ -11,6 +11,16 @@ from typing import Any
 
 import pytest
 
+FIRST_TIME = "First time usage might take couple of minutes, and subsequent runs can be much faster."
+BEGINNING = [
+    "Waiting for job to be provisioned.",
+    f"Vertex AI is provisioning job running framework. {FIRST_TIME}",
+    "Vertex AI is setting up this job.",
+    "Waiting for training program to start.",
+    "Job is preparing.",
+]
+ENDING = ["Tearing down training program.", "Finished tearing down training program."]
+
 FOREVER = "import time\nprint('up', flush=True)\nwhile True: time.sleep(0.05)\n"
 
 
@@ -38,8 +48,9 @@ def test_a_job_that_exits_0_succeeds(harness: Any, images: Any, pool: Any) -> No
     assert record.error_code is None
     assert record.start_time == int(record.start_time)
     assert harness.lines(record.id, "service") == [
-        "Job is preparing.",
+        *BEGINNING,
         "Job is running.",
+        *ENDING,
         "Job completed successfully.",
     ]
 
@@ -69,9 +80,9 @@ def test_the_script_of_an_image_runs_with_its_arguments(harness: Any, images: An
     (said,) = harness.lines(record.id, "workerpool0-0")
     bucket = harness.folder / "buckets" / "b"
 
-    assert said["a"] == [f"--to={bucket}/run/model/", "$(X)", f"{bucket}/f"]
+    assert said["a"] == ["--to=gs://b/run/model/", "$(X)", "/gcs/b/f"]
     assert said["e"]["Y"] == "12"
-    assert said["e"]["AIP_CHECKPOINT_DIR"] == f"{bucket}/run/checkpoints/"
+    assert said["e"]["AIP_CHECKPOINT_DIR"] == "gs://b/run/checkpoints/"
     assert said["e"]["CLOUD_ML_JOB_ID"] == record.id
     assert said["e"]["CLOUD_ML_PROJECT_ID"] == "123456"
     assert json.loads(said["e"]["CLUSTER_SPEC"])["task"] == {"type": "workerpool0", "index": 0}
@@ -91,7 +102,36 @@ def test_a_job_sees_nothing_of_the_service(
     assert names == {
         *("PATH", "HOME", "TMPDIR", "LANG", "CLUSTER_SPEC", "VERTEX_TRAINING_RUN"),
         *("CLOUD_ML_PROJECT_ID", "CLOUD_ML_JOB_ID", "CLOUD_ML_REGION"),
+        *("STORAGE_EMULATOR_HOST", "CLOUD_STORAGE_EMULATOR_ENDPOINT", "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"),
+        *("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT"),
     }
+
+
+def test_a_script_finds_its_buckets_below_gcs_and_over_the_api(harness: Any, images: Any, pool: Any) -> None:
+    """A file written below /gcs is an object, and an object is a file there."""
+    image = images.script(
+        "import os, urllib.request as u\n"
+        "url = os.environ['STORAGE_EMULATOR_HOST'] + '/storage/v1/b/b/o/run%2Fmodel%2Fm?alt=media'\n"
+        "folder = os.environ['AIP_MODEL_DIR'].replace('gs://', '/gcs/')\n"
+        "open(folder + 'm', 'w').write('weights')\n"
+        "print(u.urlopen(url).read().decode())"
+    )
+    record = harness.run(pool(image), base_output_directory={"output_uri_prefix": "gs://b/run"})
+
+    assert harness.lines(record.id, "workerpool0-0") == ["weights"]
+    assert (harness.folder / "buckets" / "b" / "run" / "model" / "m").read_text() == "weights"
+
+
+def test_a_script_that_takes_a_gs_uri_for_a_path_fails(harness: Any, images: Any, pool: Any) -> None:
+    """In the cloud its model would be lost; the message says what to write instead."""
+    image = images.script(
+        "import os, pathlib\n"
+        "folder = pathlib.Path(os.environ['AIP_MODEL_DIR']); folder.mkdir(parents=True); (folder / 'm').touch()"
+    )
+    record = harness.run(pool(image), base_output_directory={"output_uri_prefix": "gs://b/run"})
+
+    assert record.state == "JOB_STATE_FAILED"
+    assert 'Write uri.replace("gs://", "/gcs/", 1)' in record.error_message
 
 
 def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: Any, pool: Any) -> None:
@@ -207,13 +247,17 @@ def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(harness: Any, imag
 
 
 def test_a_job_that_waits_can_be_cancelled(harness: Any, images: Any, pool: Any) -> None:
-    """It is cancelled before its replicas start."""
+    """It is cancelled before its replicas start, and has a start time all the same."""
     harness.faults.update({"pending_seconds": 1000.0})
     job = harness.submit(pool(images.image(Entrypoint=["true"])))
     harness.cancel(job)
+    record = harness.ended(job)
 
-    assert harness.ended(job).state == "JOB_STATE_CANCELLED"
-    assert harness.store.get(job).start_time is None
+    assert (record.state, record.error_code, record.error_message) == ("JOB_STATE_CANCELLED", 1, "CANCELED")
+    assert record.create_time <= record.start_time <= record.create_time + 0.1
+    assert record.end_time == record.update_time
+    assert harness.lines(job, "service")[-1] == "Job cancelled."
+    assert "Job is running." not in harness.lines(job, "service")
 
 
 def test_time_that_runs_out_ends_the_job(harness: Any, images: Any, pool: Any) -> None:

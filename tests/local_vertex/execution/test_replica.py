@@ -15,7 +15,7 @@ from prefect_vertex_training.local_vertex.execution.process.path_mapping import 
 from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs
 from prefect_vertex_training.local_vertex.execution.replica.environment import platform_env
 from prefect_vertex_training.local_vertex.execution.replica.job_spec import JobSpec
-from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_line
+from prefect_vertex_training.local_vertex.execution.replica.log_stream import MAX_LINE, LogStream, service_lines
 from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.store.records import JobRecord
 from prefect_vertex_training.local_vertex.store.store import Store
@@ -190,6 +190,6 @@ def test_no_line_is_lost_or_doubled_wherever_reading_was_broken_off(
 def test_a_message_of_the_service_is_stored_once(store: Store) -> None:
     """Only the first message for a key is stored."""
     for _ in range(2):
-        service_line(store, "1", "running", "Job is running.")
+        service_lines(store, "1", "running", ["Job is running."])
 
     assert payloads(store) == ["Job is running."]

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
+import threading
 import tomllib
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -196,4 +201,60 @@ def test_hashes_of_the_list_are_held_against_the_wheel(make_project, wheelhouse,
     assert lock(root, tmp_path / "cache").packages == (("pkg", "1"),)
     (root / "requirements.txt").write_text(f"pkg==1 --hash=sha256:{'0' * 64}\n")
     with pytest.raises(DependencyError, match=r"wheel of pkg 1 is not one of requirements\.txt's hashes .*txt:1"):
+        lock(root, tmp_path / "cache")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which an HTTP server offers its files."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's signature
+            """Nothing: standard error is the test's."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("gztar", "tiny @ {url}/tiny-1.tar.gz"),
+        ("zip", "tiny @ {url}/tiny-1.zip"),
+        ("gztar", "{url}/tiny-1.tar.gz"),
+        ("gztar", "tiny @ {url}/tiny-1.tar.gz#sha256={sha256}"),
+        ("zip", "{url}/tiny-1.zip#egg=tiny"),
+    ],
+)
+def test_an_archive_of_sources_is_built(make_project, wheelhouse, tmp_path, served, kind: str, line: str):
+    """Such as a repository's zip file, or an sdist that is in no index."""
+    folder, url = served
+    write_package(tmp_path / "sources" / "tiny-1", "tiny", "1")
+    file = Path(shutil.make_archive(str(folder / "tiny-1"), kind, tmp_path / "sources", "tiny-1"))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    root = make_project({"requirements.txt": line.format(url=url, sha256=digest) + "\n"})
+
+    assert lock(root, tmp_path / "cache").packages == (("tiny", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("other-1.tar.gz", r"can't download other-1\.tar\.gz: HTTP 404 \(requirements\.txt:1\)"),
+        ("broken-1.tar.gz", r"no archive that can be unpacked.*\(requirements\.txt:1\)"),
+        (f"broken-1.tar.gz#sha256={'0' * 64}", r"another sha256.*\(requirements\.txt:1\)"),
+    ],
+)
+def test_an_archive_that_cannot_be_used(make_project, wheelhouse, tmp_path, served, path: str, message: str):
+    """The message has the line of the list."""
+    folder, url = served
+    (folder / "broken-1.tar.gz").write_text("no archive")
+    root = make_project({"requirements.txt": f"broken @ {url}/{path}\n"})
+
+    with pytest.raises(DependencyError, match=message):
         lock(root, tmp_path / "cache")

@@ -14,6 +14,8 @@ import pytest
 from fixtures.packages import write_package
 from prefect_vertex_training.core.errors import DependencyError, ProjectError, StorageError, VerifyError
 from prefect_vertex_training.project.files.listing import list_files
+from prefect_vertex_training.project.local_run.processes.process import Ended
+from prefect_vertex_training.project.local_run.script_run import Workload
 from prefect_vertex_training.project.local_run.verify import VerifyReport, request_key, verify
 from prefect_vertex_training.project.local_run.virtualenv import environment
 from prefect_vertex_training.project.settings.python_version import this_python
@@ -489,7 +491,7 @@ def test_what_decides_the_answer_is_in_its_key(make_project, monkeypatch):
     [
         ({"data/x.csv": "", ".gitignore": "data/\n"}, r"reads data/x\.csv, which the project's ignore rules leave out"),
         ({"../data/x.csv": ""}, r"reads \.\./data/x\.csv, which is outside the project.*bucket"),
-        ({}, r"FileNotFoundError: .*nowhere\.csv"),
+        ({}, r"it reads nowhere\.csv, which is not in the project.*Put nowhere\.csv into the project"),
     ],
 )
 def test_a_file_that_stays_behind_is_told(run, files, message):
@@ -531,7 +533,7 @@ def test_a_python_that_is_not_here_is_told(run, tmp_path, make_project, monkeypa
     monkeypatch.setenv("UV_PYTHON_PREFERENCE", "only-managed")
     monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "none"))
 
-    with pytest.raises(ProjectError, match=r"Python 3\.98 is not on this machine.*uv python install 3\.98"):
+    with pytest.raises(ProjectError, match=r"Python 3\.98 is not on this machine.*Install Python 3\.98.*MIRROR"):
         run({"train.py": "", "pyproject.toml": '[tool.vertex-training]\npython = "3.98"\n'})
 
 
@@ -571,3 +573,45 @@ def test_executable_bits_and_links_arrive(run):
     run({"train.py": script})
 
     assert "ran" in run.lines
+
+
+def test_a_run_in_the_project_s_image(make_project, cache):
+    """The image gets the variables and arguments with folders that exist, and nothing of this machine."""
+    root = make_project({"train.py": "import argparse\nargparse.ArgumentParser().add_argument('--epochs')\n"})
+    table = '[tool.vertex-training]\nverify = "image"\noutputs = ["out/*.pt"]\n'
+    (root / "pyproject.toml").write_text(table)
+    seen: list[Workload] = []
+
+    def in_image(work: Workload, log) -> Ended:
+        seen.append(work)
+        log("in the image")
+        (work.changed / "out").mkdir(parents=True)
+        (work.changed / "out/a.pt").write_text("trained")
+        return Ended(0, 1.0, ("in the image",))
+
+    lines: list[str] = []
+    settings = load(root)
+    args = ["--dir", "{model-dir}"]
+    report = verify(root, list_files(root, settings), settings, args, cache=cache, log=lines.append, in_image=in_image)
+
+    (work,) = seen
+    assert work.args == ("--dir", f"{work.outputs}/model", "--epochs", "1")
+    assert work.env["AIP_MODEL_DIR"] == f"{work.outputs}/model/"
+    assert not {"PATH", "HOME", "VIRTUAL_ENV"} & set(work.env)
+    assert (report.model_files, report.interpreter) == (("out/a.pt",), "the project's image")
+    assert lines[-1] == "in the image"
+
+
+def test_a_module_that_the_image_lacks(make_project, cache):
+    """It has to be installed in the Dockerfile, whatever a list says."""
+    root = make_project({"train.py": "", "requirements.txt": "", "Dockerfile": "FROM b"})
+    settings = replace(load(root), verify="image")
+    error = "ModuleNotFoundError: No module named 'sklearn'"
+
+    with pytest.raises(
+        VerifyError, match=r"sklearn, which the image does not have.*Install scikit-learn in the Docker"
+    ):
+        verify(
+            root, list_files(root, settings), settings, [], cache=cache, log=print,
+            in_image=lambda *_: Ended(1, 1.0, (error,)),
+        )  # fmt: skip

@@ -210,7 +210,7 @@ def test_no_script_names_what_was_looked_for(tmp_path: Path):
     """Without a script the message has the names tried, and what lies there instead."""
     (tmp_path / "fit.py").write_text("")
 
-    with pytest.raises(ProjectError, match=r"looked for train\.py, main\.py.*There is fit\.py"):
+    with pytest.raises(ProjectError, match=r"looked for train\.py, main\.py.*If it is fit\.py, set script = "):
         load(tmp_path)
 
 
@@ -219,7 +219,7 @@ def test_a_script_deep_in_a_package_is_suggested(tmp_path: Path):
     (tmp_path / "src" / "pkg").mkdir(parents=True)
     (tmp_path / "src" / "pkg" / "train.py").write_text("")
 
-    with pytest.raises(ProjectError, match=r"There is src/pkg/train\.py: set script = "):
+    with pytest.raises(ProjectError, match=r"If it is src/pkg/train\.py, set script = "):
         load(tmp_path)
 
 
@@ -327,3 +327,34 @@ def test_folders_of_modules_are_found_by_the_script(make_project):
     assert load(package).env == {"PYTHONPATH": "."}
     own = table('env = {PYTHONPATH = "lib"}')
     assert load(make_project({"src/a.py": "", **own}, name="own")).env == {"PYTHONPATH": "lib"}
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "expected"),
+    [("", "3.12"), ('[project]\nname = "x"\nrequires-python = ">=3.9,<3.11"\n', "3.10"), ("[project]\n", "3.12")],
+)
+def test_the_python_of_a_script_s_own_block(tmp_path: Path, pyproject: str, expected: str):
+    """`requires-python` of PEP 723 counts where pyproject.toml has none."""
+    block = '# /// script\r\n# requires-python = "==3.12.*"\r\n# dependencies = []\r\n# ///\r\n'
+    (tmp_path / "train.py").write_bytes(block.encode())
+    (tmp_path / "pyproject.toml").write_text(pyproject)
+
+    assert load(tmp_path).python == expected
+
+
+def test_a_block_with_a_python_that_cannot_be_read(tmp_path: Path):
+    """The message names the script, not pyproject.toml."""
+    (tmp_path / "train.py").write_text('# /// script\n# requires-python = "new"\n# ///\n')
+
+    with pytest.raises(ProjectError, match=r"requires-python can't be read: 'new' \(.*train\.py\)"):
+        load(tmp_path)
+
+
+def test_the_script_that_the_dockerfile_starts(tmp_path: Path):
+    """Where no script has a usual name, the image's own program says which one trains."""
+    (tmp_path / "job").mkdir()
+    for name in ("job/fit_model.py", "serve.py"):
+        (tmp_path / name).write_text("print()")
+    (tmp_path / "Dockerfile").write_text('FROM b\nCOPY . /app\nENTRYPOINT ["python", \\\n "/app/job/fit_model.py"]\n')
+
+    assert load(tmp_path).script == "job/fit_model.py"

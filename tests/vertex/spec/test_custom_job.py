@@ -14,7 +14,7 @@ from prefect_vertex_training.core.job_options import Machine, Pool
 from prefect_vertex_training.vertex.job_types import JobDescription, JobRequest
 from prefect_vertex_training.vertex.labels import check_label_value
 from prefect_vertex_training.vertex.spec.custom_job import to_custom_job
-from prefect_vertex_training.vertex.spec.machine_check import check_machine
+from prefect_vertex_training.vertex.spec.machine_check import check_machine, unknown_size
 from prefect_vertex_training.vertex.spec.request_limits import check_description, check_request
 
 LONG = "ü" * 129
@@ -135,6 +135,7 @@ def test_too_long_arguments_name_length_limit_and_way_out(request_: JobRequest) 
 L4 = Machine("g2-standard-8", "NVIDIA_L4", 1)
 FLEX = {"strategy": "FLEX_START", "machine": L4}
 BOARD = "projects/p/locations/europe-west4/tensorboards/7"
+RESERVATION = "projects/p/zones/us-central1-a/reservations/mine"
 ACCOUNT = {"service_account": "t@p.iam.gserviceaccount.com"}
 
 LIMITS = [
@@ -192,7 +193,21 @@ LIMITS = [
     ({"machine": Machine("g2-standard-4", "NVIDIA_L4", 2)}, "comes with 1 x NVIDIA_L4, not with 2"),
     ({"machine": Machine("g2-standard-4", "NVIDIA_TESLA_T4", 1)}, "comes with NVIDIA_L4, not with NVIDIA_TESLA_T4"),
     ({"machine": Machine("a2-megagpu-16g", "NVIDIA_TESLA_A100", 8)}, "comes with 16 x"),
-    ({"machine": Machine("n1-standard-4", "NVIDIA_TESLA_K80", 1)}, "'NVIDIA_TESLA_K80' is not offered on"),
+    ({"machine": Machine("n1-standard-4", "NVIDIA_TESLA_K80", 1)}, "NVIDIA_TESLA_K80 is no longer offered since 2024"),
+    ({"machine": Machine("n1-standard-8", "NVIDIA_TESLA_P100", 1)}, "no longer offered since 2026-09-15"),
+    ({"machine": Machine("n1-standard-8", "NVIDIA_TESLA_X9", 1)}, "'NVIDIA_TESLA_X9' is not offered on"),
+    ({"machine": Machine("n1-standard-16", "NVIDIA_TESLA_V100", 1)}, "not offered on n1-standard-16; 2, 4, 8 are"),
+    ({"machine": Machine("n1-standard-32", "NVIDIA_TESLA_T4", 1)}, "not offered on n1-standard-32; 2, 4 are"),
+    ({"machine": Machine("n1-highcpu-96", "NVIDIA_TESLA_V100", 4)}, "not offered on n1-highcpu-96; 8 is"),
+    ({"machine": Machine("n1-standard-64", "NVIDIA_TESLA_P4", 2)}, "not offered on n1-standard-64; 4 is"),
+    ({"machine": Machine("cloud-tpu")}, "cloud-tpu needs TPU_V2 or TPU_V3"),
+    ({"machine": Machine("cloud-tpu", "TPU_V2", 16)}, "8 and multiples of 32 are"),
+    ({"machine": Machine("ct6e-standard-4t")}, "tpu_topology: ct6e-standard-4t needs one"),
+    ({"machine": Machine("ct6e-standard-4t", tpu_topology="3x3")}, "'3x3' is not offered on ct6e-standard-4t; 2x2"),
+    ({"machine": Machine("tpu7x-standard-4t", "TPU_V3", 8, tpu_topology="2x2x1")}, "takes no accelerator: its TPUs"),
+    ({"machine": Machine("ct6e-standard-4t", tpu_topology="2x2"), "replicas": 2}, "one pool with one replica"),
+    ({"machine": Machine("a4x-highgpu-4g", "NVIDIA_GB200", 4)}, "reservation: a4x-highgpu-4g is only to be had with"),
+    ({"machine": Machine(reservation="mine")}, "reservation: 'mine' is not a reservation's full name"),
     ({"machine": Machine("n1-standard-4", "NVIDIA_TESLA_T4", 3)}, "1, 2, 4 are"),
     ({"machine": Machine("e2-standard-4", "NVIDIA_TESLA_T4", 1)}, "takes no accelerator"),
     ({"replicas": 0}, "0 replicas"),
@@ -264,12 +279,17 @@ def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> N
         Machine("e2-standard-4"),
         Machine("n4-highmem-8"),
         Machine("m1-ultramem-40"),
-        Machine("ct5lp-hightpu-4t"),
+        Machine("ct5lp-hightpu-4t", tpu_topology="4x8"),
         Machine("g2-standard-96", "NVIDIA_L4", 8),
         Machine("a3-highgpu-1g", "NVIDIA_H100_80GB", 1),
         Machine("a3-megagpu-8g", "NVIDIA_H100_MEGA_80GB", 8),
         Machine("a4-highgpu-8g", "NVIDIA_B200", 8),
-        Machine("cloud-tpu"),
+        Machine("cloud-tpu", "TPU_V2", 8),
+        Machine("cloud-tpu", "TPU_V3", 64),
+        Machine("a4x-highgpu-4g", "NVIDIA_GB200", 4, reservation=RESERVATION),
+        Machine("n1-standard-96", "NVIDIA_TESLA_T4", 4),
+        Machine("n1-standard-32", "NVIDIA_TESLA_V100", 4),
+        Machine("g2-standard-13", "NVIDIA_L4", 1),
         Machine("ct6e-standard-4t", tpu_topology="2x2"),
         Machine("n1-standard-8", "NVIDIA_TESLA_V100", 8),
     ],
@@ -278,6 +298,21 @@ def test_an_image_in_a_folder_is_fine_on_this_machine(request_: JobRequest) -> N
 def test_offered_machines_pass(machine: Machine) -> None:
     """What Vertex AI offers is not refused here."""
     assert list(check_machine(machine)) == []
+
+
+def test_a_size_that_is_not_in_the_table_is_a_warning() -> None:
+    """It passes, for Google adds sizes, and is named with the table's date; a known or impossible one gives none."""
+    assert "g2-standard-13 is not among the machine types" in unknown_size(Machine("g2-standard-13", "NVIDIA_L4", 1))
+    assert unknown_size(Machine()) == unknown_size(Machine("c3-standard-4")) == ""
+
+
+def test_a_reservation_is_named_in_the_message(request_: JobRequest) -> None:
+    """As the API wants it: a specific reservation by its full name."""
+    job = to_custom_job(replace(request_, pools={}, replicas=1, machine=Machine(reservation=RESERVATION)))
+
+    affinity = job.job_spec.worker_pool_specs[0].machine_spec.reservation_affinity
+    assert (affinity.key, list(affinity.values)) == ("compute.googleapis.com/reservation-name", [RESERVATION])
+    assert affinity.reservation_affinity_type.name == "SPECIFIC_RESERVATION"
 
 
 @given(args=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=50)))

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import process_control
 from .connections import Connections
 from .protocol import SOCKET
-from .runs import Runs
+from .supervised_runs import Runs
 
 _IDLE_SECONDS = 3.0
 _BACKLOG = 16

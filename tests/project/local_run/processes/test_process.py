@@ -51,6 +51,26 @@ def test_another_run_s_processes_go_on(tmp_path: Path) -> None:
     assert _processes_in(tmp_path) == []
 
 
+def test_a_long_run_is_said_once(tmp_path: Path) -> None:
+    """After the reminder's seconds, by the clock that is passed, and only if the program still runs then."""
+    go = tmp_path / "go"
+    wait = "import pathlib, time\nwhile not pathlib.Path('go').exists(): time.sleep(0.01)\ntime.sleep(0.3)"
+    readings = iter([0.0, 59.9])
+    said: list[str] = []
+
+    def remind() -> None:
+        said.append("it still runs")
+        go.touch()
+
+    command = [sys.executable, "-c", wait]
+    ended = run(command, cwd=tmp_path, env=os.environ, timeout=900, log=print, clock=lambda: next(readings, 61.0),
+                reminder=(60.0, remind))  # fmt: skip
+
+    assert (ended.code, said) == (0, ["it still runs"])
+    run(command, cwd=tmp_path, env=os.environ, timeout=900, log=print, clock=lambda: 0.0, reminder=(60.0, remind))
+    assert said == ["it still runs"]
+
+
 def _run(folder: Path, script: str, *, timeout: float = 30, log: Callable[[str], None] = print) -> Ended:
     return run([sys.executable, "-c", script], cwd=folder, env=os.environ, timeout=timeout, log=log)
 

@@ -1,0 +1,113 @@
+"""`vertex-training plan`: says what `run` would do and cost, and does nothing of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ...project.settings.settings import Freeze
+from ..load_blocks import load_git_token, load_registry, load_vertex
+from ..options import GitToken, Json, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
+from ..output import print_json, print_message
+from ..prefect_session import prefect_session
+
+if TYPE_CHECKING:
+    from prefect.blocks.system import Secret
+
+    from ...core.home import Home
+    from ...vertex.pricing.price_list import PriceList
+
+
+def plan(
+    project: Project,
+    /,
+    *,
+    ref: Ref = "",
+    subfolder: Subfolder = "",
+    git_token: GitToken = None,
+    registry: RegistryBlock = None,
+    vertex: VertexBlock = None,
+    builder: Annotated[
+        Literal["auto", "direct", "docker"], Parameter(help="Who would build the image, as for `run`.")
+    ] = "auto",
+    freeze: Annotated[Freeze, Parameter(help="Which list of dependencies would be frozen, as for `run`.")] = "auto",
+    translate: Annotated[bool, Parameter(help="Translate a conda list for pip.")] = False,
+    as_json: Json = False,
+    script_args: ScriptArgs = (),
+) -> int:
+    """Say what `run` would do with PROJECT, and what it may cost.
+
+    Nothing is built, sent or started; only the dependencies are resolved. Arguments after `--` are those of the
+    training script.
+    """
+    from ...core.home import Home
+
+    home = Home.default()
+    session = prefect_session() if registry or vertex or git_token else nullcontext()
+    with session, _folder(str(project), ref, subfolder, git_token) as folder:
+        from ...flows.form import RunMachine, with_choices
+        from ...flows.job_request import RunName
+        from ...flows.planning.plan_page import PlanPage
+        from ...flows.planning.training_plan import Place, plan_training, refuse_unreachable_image
+        from ...images.forecast import forecast
+        from ...local_vertex.endpoint import BUCKET, DEFAULT_PROJECT, DEFAULT_REGION
+        from ...project.dependencies.freeze import freeze as resolve
+        from ...project.snapshot import Project as Snapshot
+        from ...tasks.image_plan import plan_image
+
+        place_block, image_block = load_vertex(vertex), load_registry(registry)
+        refuse_unreachable_image(place_block, image_block)
+        snapshot = Snapshot.open(
+            folder,
+            home,
+            adjust=lambda own: with_choices(own, RunMachine(), verify="auto", freeze=freeze, translate=translate),
+        )
+        place = Place(
+            place_block.region if place_block else DEFAULT_REGION,
+            place_block.bucket if place_block else BUCKET,
+            place_block,
+        )
+        prices = _prices(home) if place_block else []
+        planned = plan_training(snapshot, script_args, place, RunName("run-id", "run"), builder=builder, prices=prices)
+        lock = resolve(snapshot.root, snapshot.settings, cache=home.cache, listed=snapshot.dependencies)
+        image = plan_image(snapshot, lock, registry=image_block, builder=builder, home=home)
+        project_id = place_block.connection().endpoint.project if place_block else DEFAULT_PROJECT
+        page = PlanPage(planned, lock, image, forecast(image, cache=home.cache), project_id)
+    if as_json:
+        print_json(page.to_dict())
+    else:
+        print("\n".join(page.lines()))
+    return 0
+
+
+@contextmanager
+def _folder(project: str, ref: str, subfolder: str, git_token: str | None) -> Iterator[Path]:
+    """The project's folder; a clone of a repository exists as long as the `with` block runs."""
+    from ...project.source import check_source, is_git, repository_name
+
+    check_source(project, ref, subfolder, token=git_token is not None)
+    if not is_git(project):
+        yield Path(project).expanduser() / subfolder
+        return
+    from ...tasks.fetch import pull
+
+    token: Secret[str] | None = load_git_token(git_token)
+    with tempfile.TemporaryDirectory(prefix="vertex-training-plan-") as parent:
+        clone = Path(parent) / repository_name(project)
+        pull(project, ref, token, clone)
+        yield clone / subfolder
+
+
+def _prices(home: Home) -> list[PriceList]:
+    """The billing catalog's prices, fetched at most once a day; without it the built-in table alone is used."""
+    from ...vertex.pricing.google_catalog import current_prices
+
+    prices, trouble = current_prices(home.cache)
+    if trouble:
+        print_message(f"warning: the billing catalog can't be read, so prices are the built-in ones: {trouble}")
+    return prices

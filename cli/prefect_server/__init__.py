@@ -1,0 +1,1 @@
+"""The Prefect server that stays on this machine where a person has set none: one for each home folder."""

@@ -1,0 +1,1 @@
+"""What this machine offers: its Python interpreters, and downloads over its network."""

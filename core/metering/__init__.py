@@ -1,0 +1,1 @@
+"""How far long work is, for whoever wants to show it."""

@@ -1,0 +1,1 @@
+"""Collections of resources besides custom jobs: pipelines, persistent resources, operations, locations, entries."""

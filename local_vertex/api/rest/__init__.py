@@ -1,0 +1,1 @@
+"""The API over REST: the HTTP server, paths, bodies, and partial responses."""

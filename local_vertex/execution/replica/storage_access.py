@@ -1,0 +1,76 @@
+"""How the replicas of jobs reach Cloud Storage on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ....core.errors import LocalServiceError
+from ...location import Location
+from ...storage import storage_service
+from ...storage.client_environment import make_credentials, storage_variables
+from .bucket_folders import make_shared
+
+HOST_NAME = "host.docker.internal"
+"""This machine's name in containers."""
+
+_CREDENTIALS = "/run/vertex-training/credentials.json"
+_BUCKET = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]*)")
+
+
+class ContainerStorage(NamedTuple):
+    """What a container needs: variables, and folders or files to bind, by the path on this machine."""
+
+    variables: dict[str, str]
+    binds: dict[str, dict[str, str]]
+
+
+class StorageAccess:
+    """Starts the storage server for the first job that needs it. Threads may share it.
+
+    Args:
+        vertex: The home's folder of local_vertex.
+        location: The project and region of the jobs.
+    """
+
+    def __init__(self, vertex: Path, location: Location) -> None:
+        self._vertex = vertex
+        self._location = location
+        self._lock = threading.Lock()
+
+    def process_variables(self) -> dict[str, str]:
+        """The variables of a replica that runs as a process."""
+        service, credentials = self._ready()
+        return storage_variables(service.url, str(credentials), self._location.project_id)
+
+    def for_container(self, address: str | None) -> ContainerStorage:
+        """What a replica needs that runs as a container.
+
+        Args:
+            address: This machine's address in the engine's default network, which `host-gateway` stands for; None if
+                there is none. Where the engine runs in a virtual machine, it isn't this machine's, and the engine
+                forwards what containers send to host.docker.internal.
+        """
+        service, credentials = self._ready()
+        if address:
+            with contextlib.suppress(LocalServiceError):
+                storage_service.listen_on(service, address)
+        variables = storage_variables(service.url_on(HOST_NAME), _CREDENTIALS, self._location.project_id)
+        return ContainerStorage(variables, {str(credentials): {"bind": _CREDENTIALS, "mode": "ro"}})
+
+    def make_buckets(self, texts: Iterable[str]) -> None:
+        """Makes the buckets that arguments and variables name: in the cloud they exist."""
+        buckets = self._vertex / "buckets"
+        for name in {name for text in texts for name in _BUCKET.findall(text)}:
+            make_shared(buckets / name, buckets)
+
+    def _ready(self) -> tuple[storage_service.StorageService, Path]:
+        with self._lock:
+            service = storage_service.ensure_running(
+                self._vertex, project_number=self._location.project_number, region=self._location.region
+            )
+            return service, make_credentials(service.folder, service.url, self._location.project_id)

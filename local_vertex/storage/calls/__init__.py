@@ -1,0 +1,1 @@
+"""The calls of the API: what a request asks for, and its answer."""

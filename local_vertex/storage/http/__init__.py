@@ -1,0 +1,1 @@
+"""HTTP for the storage server: requests, answers, connections."""

@@ -1,0 +1,34 @@
+"""Imports that the command line makes light: whoever wants a whole package gets it, with the same classes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+WHOLE = """
+import sys
+from prefect_vertex_training.cli import light_imports, partial_packages
+light_imports.lighten_imports()
+light_imports._import_clients()
+partial = [n for n in sys.modules if type(sys.modules[n]) is partial_packages.PartialPackage]
+assert {"google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1.types", "fastapi"} <= set(partial), partial
+assert "google.cloud.aiplatform_v1.services.endpoint_service" not in sys.modules
+from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
+from google.cloud.aiplatform_v1.types.custom_job import CustomJob
+from google.cloud import aiplatform_v1, logging_v2
+assert aiplatform_v1.JobServiceClient is JobServiceClient
+assert aiplatform_v1.CustomJob is aiplatform_v1.types.CustomJob is CustomJob
+assert aiplatform_v1.EndpointServiceClient and logging_v2.Client
+import fastapi, graphviz
+from fastapi.encoders import jsonable_encoder
+assert fastapi.FastAPI().version and graphviz.Digraph and jsonable_encoder
+assert not [n for n in partial if type(sys.modules[n]) is partial_packages.PartialPackage and n != "graphviz"
+            and "." not in n], partial
+"""
+
+
+def test_a_light_import_is_no_other_import() -> None:
+    """Without most of Google's modules at first; then with all of them, and with the same classes."""
+    done = subprocess.run([sys.executable, "-c", WHOLE], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,1 @@
+open("traindata.txt", "w").write("1")

@@ -1,0 +1,1 @@
+print(open("traindata.txt").read())

@@ -1,0 +1,1 @@
+print(open("data/raw/a.txt").read())

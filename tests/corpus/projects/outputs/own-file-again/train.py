@@ -1,0 +1,3 @@
+from pathlib import Path
+
+Path("model/model.pkl").write_text("new")

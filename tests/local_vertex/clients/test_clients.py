@@ -1,0 +1,106 @@
+"""Clients that nobody here wrote, with their code unchanged, in the environment of `local exec`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAMS = Path(__file__).with_name("programs")
+DONE = r"projects/\d+/locations/europe-west4"
+
+
+@pytest.fixture(scope="module")
+def launcher(cloud: Any, python_client: Callable[[str], Path]) -> Iterator[subprocess.Popen[str]]:
+    """Kubeflow's launcher, started before the other clients: it looks at its job every 20 seconds only."""
+    pool = {"machine_spec": {"machine_type": "n1-standard-4"}, "container_spec": {"image_uri": cloud.image}}
+    payload = {"display_name": "launcher", "job_spec": {"worker_pool_specs": [{**pool, "replica_count": 1}]}}
+    process = cloud.start(
+        *(str(python_client("launcher-2.22")), "-m"),
+        "google_cloud_pipeline_components.container.v1.custom_job.launcher",
+        *("--type", "CustomJob", "--project", "my-project", "--location", "us-central1"),
+        *("--payload", json.dumps(payload), "--gcp_resources", str(cloud.scratch / "gcp_resources")),
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+# First, so that it waits beside the others; its result is read last.
+def test_kubeflows_launcher_starts(launcher: subprocess.Popen[str]) -> None:
+    """Its container's command starts."""
+    assert launcher.poll() is None
+
+
+@pytest.mark.parametrize("transport", ["grpc", "rest"])
+@pytest.mark.parametrize("version", ["sdk-1.71", "newest"])
+def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: str, transport: str) -> None:
+    """Jobs, training pipelines and a Python package run with the oldest SDK that is tried and with the newest."""
+    python = sys.executable if version == "newest" else str(python_client(version))
+    extra = ["--package"] if (version, transport) == ("newest", "grpc") else []
+    bucket = cloud.home / "vertex" / "buckets" / "local"
+    said = cloud.run(python, str(PROGRAMS / "sdk.py"), transport, cloud.image, str(bucket), *extra)
+
+    assert re.search(rf"^CustomJob JOB_STATE_SUCCEEDED {DONE}/customJobs/\d+$", said, re.MULTILINE), said
+    assert re.search(
+        rf"^CustomContainerTrainingJob PIPELINE_STATE_SUCCEEDED {DONE}/trainingPipelines/", said, re.MULTILINE
+    )
+    assert "listed True" in said
+    assert ("CustomPythonPackageTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
+
+
+def test_node(cloud: Any, node_client: Path) -> None:
+    """Google's client for Node runs a job, and gets the texts of errors."""
+    said = cloud.run("node", str(PROGRAMS / "node.mjs"), str(node_client)).splitlines()
+
+    assert said[0] == "JOB_STATE_SUCCEEDED pd-ssd"
+    assert said[1].startswith(
+        '3 "List of found errors:\\t1.Field: display_name; Message: The display name is required.'
+    )
+    assert said[2] == '3 "List of found errors:\\t1.Field: name; Message: Invalid CustomJob resource name.\\t"'
+
+
+def test_prefect_gcps_worker(cloud: Any) -> None:
+    """The worker of prefect-gcp runs a flow run as a job, and sees its end."""
+    said = cloud.run(
+        sys.executable,
+        str(PROGRAMS / "worker.py"),
+        PREFECT_HOME=str(cloud.scratch / "prefect"),
+        PREFECT_LOGGING_TO_API_ENABLED="false",
+    )
+
+    assert "status 0" in said
+
+
+def test_gcloud(cloud: Any, gcloud: str) -> None:
+    """Gcloud creates a job, streams its log to the end, describes, lists and reads it."""
+    said = cloud.run("bash", str(PROGRAMS / "gcloud.sh"), PATH=f"{Path(gcloud).parent}{os.pathsep}{os.environ['PATH']}")
+    lines = said.splitlines()
+
+    assert [line for line in lines if line.endswith("\ttrained")]
+    assert [line for line in lines if line.endswith("Job completed successfully.")]
+    assert lines.count("JOB_STATE_SUCCEEDED") == 2
+    assert "trained" in lines
+
+
+def test_kubeflows_launcher(cloud: Any, launcher: subprocess.Popen[str]) -> None:
+    """The launcher of Kubeflow's components sees its job succeed, and says where it is."""
+    output, errors = launcher.communicate(timeout=150)
+
+    assert launcher.returncode == 0, f"{output}{errors}"[-3000:]
+    assert "succeeded" in (output + errors).lower()
+    assert "/customJobs/" in (cloud.scratch / "gcp_resources").read_text()
+
+
+def test_hosts_of_others_are_refused(cloud: Any) -> None:
+    """Another host is out of reach, and the proxy says why; a real bucket's host is not reached either."""
+    said = cloud.start("curl", "-sS", "https://example.com/").communicate(timeout=60)
+
+    assert "403" in said[1]

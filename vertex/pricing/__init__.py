@@ -1,0 +1,1 @@
+"""What a training job costs: prices, an hour's rate, an estimate."""
