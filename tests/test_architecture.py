@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "core", "flows", "images", "project", "tasks", "vertex"},
     "__main__": {"cli"},
     # Shared by all engines.
-    "core/security": {"runtime"},
+    "core/security": {"core", "runtime"},
     "core/bucket_mount": set(),
     "core": set(),
     # What runs inside of jobs, with the image's own Python.
@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
-    "local_vertex/storage/http": set(),
+    "local_vertex/storage/http": {"core"},
     "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
     "local_vertex/storage/calls": {"core", "local_vertex/storage/http", "local_vertex/storage/files"},
     "local_vertex/storage": {"core"},

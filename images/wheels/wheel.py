@@ -168,7 +168,9 @@ class Wheel:
         name, mode = info.filename, info.external_attr >> 16
         parts = name.removesuffix("/").split("/")
         problem = None
-        if name.startswith("/") or "\\" in name:
+        if "\0" in info.orig_filename:  # zipfile cuts the name there
+            problem = "has a NUL character in its name"
+        elif name.startswith("/") or "\\" in name:
             problem = "is an absolute or a Windows path"
         elif ".." in parts or "." in parts or "" in parts:
             problem = "is a path that leads out of the wheel"

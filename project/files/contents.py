@@ -174,7 +174,7 @@ def _in_binary(content: bytes, digest: str, known: Known, batches: SecretBatches
 
 
 def _in_archive(opened: int, batches: SecretBatches) -> list[Finding]:
-    """The same for a large file, of which the beginning is enough: a pickle's, or a zip file's if it isn't too large."""
+    """The same for a large file, or for the beginning of a very large one."""
     size = os.fstat(opened).st_size
     content = os.pread(opened, min(size, _LARGEST_ARCHIVE), 0)
     return _of_texts(containers.texts(content), batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickletools
 import re
 import zipfile
@@ -76,5 +77,5 @@ def _strings(content: bytes) -> bytes:
                 found.append(value.decode("ascii"))
     except (ValueError, EOFError, IndexError, UnicodeError, OverflowError, MemoryError, AttributeError, KeyError):
         pass
-    pairs = [f'{name}="{value}"' for name, value in zip(found, found[1:], strict=False) if "\n" not in name]
+    pairs = [f'{name}="{value}"' for name, value in itertools.pairwise(found) if "\n" not in name]
     return "\n".join([*found, *pairs]).encode("utf-8", "replace")

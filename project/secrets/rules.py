@@ -12,9 +12,8 @@ _QUOTE = r"""\\{0,4}["']"""
 _TO = rf"""(?P<separator>(?:{_QUOTE})?\]?[ \t]{{0,8}}(?::=|==?|!=|=>|:|,)[ \t]{{0,8}})"""
 """What stands between a name and its value, in Python, JSON, YAML, shells and others."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_PRIVATE_KEY_64 = "|".join(  # "-----BEGIN" and '"private_key"' in base64, at each of the three places in a group
-    ("LS0tLS1CRUdJTi", "0tLS0tQkVHSU4", "tLS0tLUJFR0lO", "InByaXZhdGVfa2V5", "Jwcml2YXRlX2tleS", "icHJpdmF0ZV9rZX")
-)
+_PRIVATE_KEY_64 = "LS0tLS1CRUdJTi|0tLS0tQkVHSU4|tLS0tLUJFR0lO|InByaXZhdGVfa2V5|Jwcml2YXRlX2tleS|icHJpdmF0ZV9rZX"
+"""`-----BEGIN` and `"private_key"` in base64, at each of the three places in a group."""
 
 OWN: tuple[tuple[str, str], ...] = (
     ("service account key", rf"""{_QUOTE}private_key{_QUOTE}\s*:\s*{_QUOTE}-----BEGIN PRIVATE KEY-----{_KEY_TEXT}"""),
