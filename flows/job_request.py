@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.runtime import flow_run as current_run
 
-from ..core.errors import ProjectError
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
 from ..core.placeholders import fill, fill_all, folder_values
 from ..images.plan import Builder
@@ -54,7 +53,6 @@ def describe_job(
 
     Raises:
         DockerError: The project's Dockerfile can't take the arguments.
-        ProjectError: A command of the settings would leave the secret variables without values.
     """
     settings, job = project.settings, project.settings.job
     output = run_output(job.output or bucket_folder_uri(bucket, settings.name), run.id)
@@ -63,12 +61,6 @@ def describe_job(
     has_dockerfile = (project.root / "Dockerfile").is_file()
     chosen = (settings.builder or "auto") if builder == "auto" else builder
     placed = place_arguments(settings, args, docker=has_dockerfile and chosen != "direct")
-    if settings.secret_env and placed.command:
-        raise ProjectError(
-            "command takes the place of the Dockerfile's ENTRYPOINT, and so of the program that hands over secret-env",
-            where="[tool.vertex-training]",
-            next_step="Write the command as ENTRYPOINT in the Dockerfile, in place of the setting",
-        )
     values = folder_values(mounted_path(output), output)
     return JobDescription(
         display_name=_display_name(settings.name, run.name, run.id),

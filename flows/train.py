@@ -121,7 +121,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             )
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
+                place = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
