@@ -33,9 +33,7 @@ _NO_SECRET_NAME = re.compile(
 )
 """Names whose values are no secrets, such as hashes and ids."""
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_HARMLESS_HOSTS = frozenset(
-    {"localhost", "127.0.0.1", "host", "hostname", "server", "0.0.0.0", "db", "redis", "postgres", ""}
-)
+_HARMLESS_HOSTS = frozenset({"localhost", "127.0.0.1", "host", ""})
 
 
 def is_placeholder(secret: str) -> bool:
@@ -61,7 +59,7 @@ def is_harmless_login(text: str, password: str) -> bool:
     """
     before, _, after = text.partition(f":{password}@")
     user, host = before.rpartition("://")[2], re.split(r"[^\w.-]", after, maxsplit=1)[0]
-    return user == password or host in _HARMLESS_HOSTS or host.endswith((".example", ".invalid", "example.com"))
+    return user == password or host in _HARMLESS_HOSTS
 
 
 def is_random(value: str, name: str = "") -> bool:
