@@ -109,7 +109,7 @@ class Wheel:
     def startup_files(self) -> Iterator[str]:
         """The names of files that run code whenever Python starts: `.pth` files with lines that import.
 
-        https://docs.python.org/3/library/site.html. Some packages need one, such as setuptools' `distutils-precedence.pth`.
+        https://docs.python.org/3/library/site.html. Some packages need one, such as setuptools.
         """
         for entry in self.files:
             if posixpath.dirname(entry.target) == self.site_packages and entry.target.endswith(".pth"):
