@@ -38,9 +38,9 @@ OWN: tuple[tuple[str, str], ...] = (
     ("Azure shared access key", r"""(?i:sharedaccesskey|;secret)=[A-Za-z0-9/+]{43}="""),
     ("Azure shared access signature", r"""[?&]sig=[A-Za-z0-9%/+]{43,60}(?:%3[Dd]|=|&|\b)"""),
     ("Azure DevOps token", r"""\b[A-Za-z0-9]{75}AZDO[A-Za-z0-9]{5}\b"""),
-    ("Azure DevOps token", r"""(?i:personal_?access_?token|azure|devops|_pat)[\w.-]{0,20}[\s"':=]{1,8}[a-z2-7]{52}\b"""),
+    ("Azure DevOps token", r"""(?i:personal_?access_?token|azure|devops|_pat)[\w.-]{0,20}[\s"'\\:=]{1,10}[a-z2-7]{52}\b"""),
     ("GitHub token", r"""\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"""),
-    ("GitHub token", r"""\bghr_[A-Za-z0-9]{36,76}\b"""),
+    ("GitHub token", r"""\bgh[pousr]_[A-Za-z0-9]{36,76}\b"""),
     ("GitLab token", r"""\bgl(?:pat|dt|ft|soat|rt|imt|ptt|oas|ffct|agent|cbt|wt|rtr)-[A-Za-z0-9_.-]{20}"""),
     ("GitLab runner token", r"""\bGR1348941[A-Za-z0-9_-]{20}"""),
     ("Hugging Face token", r"""\b(?:hf_[A-Za-z0-9]{34,40}|api_org_[A-Za-z0-9]{34})\b"""),
@@ -49,7 +49,7 @@ OWN: tuple[tuple[str, str], ...] = (
     ("Kaggle key", rf"""{_QUOTE}key{_QUOTE}\s*:\s*{_QUOTE}[0-9a-f]{{32}}{_QUOTE}"""),
     ("Kaggle key", r"""\b(?:KAGGLE_KEY[\s"'\\:=\],]{1,12}[0-9a-f]{32}|KGAT_[0-9a-f]{32})\b"""),
     ("netrc password", r"""\bmachine\s+[\w.-]+\s+login\s+\S+\s+password\s+(\S{6,})"""),
-    ("pgpass password", r"""(?m:^)[\w.*-]+:(?:\d{2,5}|\*):[\w*-]+:[\w-]+:([^\s:]{4,80})(?m:$)"""),
+    ("pgpass password", r"""(?m:^|["'])[\w.*-]+:(?:\d{2,5}|\*):[\w*-]+:[\w-]+:([^\s:"'\\]{4,80})(?m:$|[\\"'])"""),
     ("Docker registry password", rf"""{_QUOTE}auth{_QUOTE}\s*:\s*{_QUOTE}[A-Za-z0-9+/]{{12,}}={{0,2}}{_QUOTE}"""),
     ("Docker Hub token", r"""\bdckr_(?:[po]at|oat)_[A-Za-z0-9_-]{27,}"""),
     ("Databricks token", r"""\bdapi[0-9a-f]{32}(?:-\d)?\b"""),
@@ -73,7 +73,7 @@ OWN: tuple[tuple[str, str], ...] = (
     ("ElevenLabs or similar key", r"""\bsk_[0-9a-f]{48}\b"""),
     ("Slack token", r"""\bxapp-[\w-]{6,}-[\w/-]{20,}"""),
     ("Slack token", r"""\bxox[a-z](?:\.xox[a-z])?-[0-9A-Za-z-]{20,}"""),
-    ("Slack webhook", r"""hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{20,}"""),
+    ("Slack token", r"""hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{20,}"""),
     ("Teams webhook", r"""office\.com/webhook(?:b2)?/[\w@-]{60,}/IncomingWebhook/"""),
     ("Discord webhook", r"""discord(?:app)?\.com/api/webhooks/\d{15,}/[\w-]{50,}"""),
     ("DigitalOcean token", r"""\bdo[opr]_v1_[a-f0-9]{64}"""),
@@ -132,7 +132,7 @@ OWN: tuple[tuple[str, str], ...] = (
 )  # fmt: skip
 """Kind and expression of secrets that their form alone shows; group 1, where there is one, is the secret."""
 
-_PASSWORD = r"""(?:passw(?:or)?d|passwd|passphrase|pwd|passcode|(?:^|[^a-z])pass|secret(?:_?key)?)"""
+_PASSWORD = r"""(?:passw(?:or)?d|passwd|passphrase|pwd|passcode|\bpass|[_.-]pass|secret(?:_?key)?)"""
 _TOKEN = r"""(?:api_?-?key|apikey|token|secret|credentials?|auth_?key|[a-z0-9][_.-]key|[a-z]Key|[_-]pat|passw(?:or)?d|pwd|passphrase|tokens?)"""
 _NAMED = r"""[A-Za-z0-9_.-]{0,40}"""
 
@@ -146,14 +146,14 @@ DETECTED = (
 
 PASSWORDS = (
     rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{6,80}}){_QUOTE}""",
-    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}})(?P<separator>["']?\]?[ \t]{{0,4}}(?:=|:[ \t]|=>)[ \t]{{0,4}})(?P<value>[^\s"'\\,;()\[\]{{}}<>|`]{{6,80}})(?:\s|$)""",
+    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}})(?P<separator>["']?\]?[ \t]{{0,4}}(?:=|:[ \t]|=>)[ \t]{{0,4}})(?P<value>[^\s"'\\,;()\[\]{{}}<>|`]{{6,80}})(?:[\s\\"]|$)""",
     r"""(?i)\b(?P<name>passw(?:or)?d)(?P<separator>(?: for (?:the )?user ["'][^"'\n]{1,30}["'])? is[: ]{1,2})["'`](?P<value>[^\s"'`]{6,40})["'`]""",
 )
 """A name such as `password`, and the value that is assigned to it: people choose them freely."""
 
 TOKENS = (
     rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{12,200}}){_QUOTE}""",
-    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~-]{{16,200}})(?:[\s,;"'`&)]|$)""",
+    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~-]{{16,200}})(?:[\s,;"'`&)\\]|$)""",
 )
 """A name such as `token`, and a value that must look random."""
 
@@ -201,7 +201,7 @@ VALUE_ANCHORS: tuple[str, ...] = (
     # Names with values.
     r"""(?is:wandb.{0,60}?(?:key|login|password|token).{0,24}?)\b[0-9a-f]{40}\b""",
     rf"""{_QUOTE}(?:key|auth){_QUOTE}\s*:\s*{_QUOTE}[A-Za-z0-9+/]{{12}}""",
-    r"""(?i:personal_?access_?token|azure|devops|comet|cohere|vault|okta|ssws|license_?key|kaggle_key)[\w.-]*[\s"':=\],]+[A-Za-z0-9_.-]{24}""",
+    r"""(?i:personal_?access_?token|azure|devops|comet|cohere|vault|okta|ssws|license_?key|kaggle_key)[\w.-]*[\s"'\\:=\],]+[A-Za-z0-9_.-]{24}""",
     rf"""(?i:passw(?:or)?d|passwd|passphrase|pwd|passcode|[^a-z]pass)[A-Za-z0-9_]*{_SIGN}(?:{_QUOTED}[^\s"'\\]{{6}}|[^\s"'\\,;()\[\]{{}}<>|`]*[0-9$#@!%&*?^+~])""",
     r"""(?i:passw(?:or)?d) for (?:the )?user""",
     rf"""(?i:api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[a-z0-9][_.-]key)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
@@ -214,6 +214,6 @@ PREFILTERS = tuple("|".join(f"(?:{anchor})" for anchor in anchors) for anchors i
 """All of them in two expressions, whose automata stay small: a text that matches neither holds no secret."""
 
 VERSION = hashlib.sha256(
-    f"3 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
+    f"4 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
 ).hexdigest()[:16]
 """Changes with the rules, so that files in which older rules found nothing are scanned again."""
