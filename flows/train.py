@@ -21,7 +21,7 @@ from ..tasks.image_plan import plan_image
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.secret_values import job_variables
-from ..tasks.step_results import step_result
+from ..tasks.step_results import keep_results_private, step_result
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
@@ -92,6 +92,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home = Home.default()
+    keep_results_private()
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:

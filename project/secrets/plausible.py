@@ -72,7 +72,8 @@ def is_random(value: str, name: str = "") -> bool:
     if is_placeholder(value) or _CODE.search(value) or _NO_SECRET_NAME.search(name):
         return False
     if is_uuid(value):
-        return bool(re.search(r"(?i)key|token|secret|pass", name)) and not re.search(r"(?i)u?id$", name)
+        # A UUID after `token=` alone names a file in many public addresses.
+        return bool(re.search(r"(?i)key|.[_.-]?token|secret|pass", name)) and not re.search(r"(?i)u?id$", name)
     lower, upper, digits = (any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit))
     is_hex = len(value) >= 32 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None
     is_long = len(value) >= 20 and (lower or upper) and not re.search(r"[a-z]{6}|[._]", value)
