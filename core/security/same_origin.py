@@ -7,9 +7,12 @@ https://developer.mozilla.org/docs/Web/HTTP/Headers/Origin and https://fetch.spe
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_NAMES = frozenset({"localhost", "host.docker.internal", "metadata.google.internal"})
+"""Names of this machine, also as containers see it, and of the metadata server."""
 _GOOGLE = ".googleapis.com"
 """Google's hosts, for which local_vertex stands in where a program is told so."""
 
@@ -23,13 +26,22 @@ def foreign_page(host: str | None, origin: str | None, site: str | None = None) 
         site: The header Sec-Fetch-Site.
     """
     name = _name(f"//{host or ''}")
-    if host and not (name in _LOOPBACK or name.endswith(_GOOGLE) or name == _GOOGLE[1:]):
+    if host and not _is_ours(name):
         return f"the host {host[:100]!r} is not this machine"
     if origin is not None and (_name(origin) not in _LOOPBACK or not _same_port(origin, host)):
         return f"a page of {origin[:100]!r} sent it"
     if site in {"cross-site", "same-site"} and origin is None:
         return "a page of another site sent it"
     return ""
+
+
+def _is_ours(name: str) -> bool:
+    """Whether nobody else can make a name lead here: rebinding needs a name of one's own, so addresses are harmless."""
+    try:
+        ip_address(name)
+    except ValueError:
+        return name in _NAMES or f".{name}".endswith(_GOOGLE)
+    return True
 
 
 def _name(address: str) -> str:

@@ -20,6 +20,8 @@ from prefect_vertex_training.core.security.same_origin import foreign_page
         ("localhost:4210", "http://localhost:4210", "same-origin"),
         ("[::1]:4210", "http://[::1]:4210", None),
         ("us-central1-aiplatform.googleapis.com", None, None),
+        ("host.docker.internal:4210", None, None),
+        ("172.17.0.1:4210", None, None),
         (None, None, None),
     ],
 )
