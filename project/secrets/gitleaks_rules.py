@@ -32,11 +32,9 @@ _PREFIXES = (
 )
 """How the tokens of all other rules begin."""
 
-ANCHORS = (
-    rf"""(?i:{_SERVICES})[\w.-]*['" \t]*[=:,>|]+[\x60'" \t=]*[\w=~@.+/-]{{12}}""",
-    rf"""\b(?:{_PREFIXES})[A-Za-z0-9._/+=-]{{20}}|\bpat[A-Za-z0-9]{{14}}\.[a-f0-9]{{20}}|contribsys\.com""",
-)
-"""Expressions one of which matches whatever a rule matches, and more."""
+SERVICE_ANCHOR = rf"""(?i:{_SERVICES})[\w.-]*['" \t]*[=:,>|]+[\x60'" \t=]*[A-Za-z_=~@.+/-]*[0-9][\w=~@.+/-]{{8}}"""
+TOKEN_ANCHOR = rf"""\b(?:{_PREFIXES})[A-Za-z0-9._/+=-]{{20}}|\bpat[A-Za-z0-9]{{14}}\.[a-f0-9]{{20}}|contribsys\.com"""
+"""One of these matches whatever a rule matches, and more."""
 
 
 class Rule(NamedTuple):
