@@ -196,13 +196,14 @@ VALUE_ANCHORS: tuple[str, ...] = (
     r"""(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}|\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27}""",
     r"""-[0-9a-f]{8}-[0-9a-f]{8}\b|//[0-9a-f]{32}""",
     r"""://[^\s:/@"'<>]*:[^\s/@"'<>]{3,}@|://[A-Za-z0-9_.~%-]{16,}@""",
-    r"""\s(?:-u|--user)[ =]['"]?[^\s:'"]+:[^\s'"]{6}|\s(?:-p ?|--password[ =]|-Password )['"]?[^\s'"-]{6}""",
+    r"""\s(?:-u|--user)[ =]['"]?[^\s:'"]+:[^\s'"]{6}""",
+    r"""(?i:login|mysql|psexec|sshpass|viserver)[^\n]*\s(?:-p ?|--password[ =]|-Password )['"]?[^\s'"-]{6}""",
     r""":(?:\d{2,5}|\*):[\w*-]+:[\w-]+:[^\s:]{4}""",
     # Names with values.
     r"""(?is:wandb.{0,60}?(?:key|login|password|token).{0,24}?)\b[0-9a-f]{40}\b""",
     rf"""{_QUOTE}(?:key|auth){_QUOTE}\s*:\s*{_QUOTE}[A-Za-z0-9+/]{{12}}""",
     r"""(?i:personal_?access_?token|azure|devops|comet|cohere|vault|okta|ssws|license_?key|kaggle_key)[\w.-]*[\s"'\\:=\],]+[A-Za-z0-9_.-]{24}""",
-    rf"""(?i:passw(?:or)?d|passwd|passphrase|pwd|passcode|[^a-z]pass)[A-Za-z0-9_]*{_SIGN}(?:{_QUOTED}[^\s"'\\]{{6}}|[^\s"'\\,;()\[\]{{}}<>|`]*[0-9$#@!%&*?^+~])""",
+    rf"""(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|passcode)[a-z0-9_]*|[^a-z]pass(?:_[a-z0-9_]*)?){_SIGN}(?:{_QUOTED}[^\s"'\\]{{6}}|[^\s"'\\,;()\[\]{{}}<>|`]*[0-9$#@!%&*?^+~])""",
     r"""(?i:passw(?:or)?d) for (?:the )?user""",
     rf"""(?i:api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[a-z0-9][_.-]key)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
     rf"""[a-z]Key{_SIGN}{_RANDOM}""",
@@ -218,6 +219,6 @@ PREFILTERS = (
 holds no secret."""
 
 VERSION = hashlib.sha256(
-    f"4 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
+    f"5 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
 ).hexdigest()[:16]
 """Changes with the rules, so that files in which older rules found nothing are scanned again."""
