@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.runtime import flow_run as current_run
@@ -9,6 +10,7 @@ from prefect.runtime import flow_run as current_run
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
 from ..core.placeholders import fill, fill_all, folder_values
 from ..images.plan import Builder
+from ..project.settings.settings import Settings
 from ..project.snapshot import Project
 from ..runtime import outputs_variable
 from ..vertex.job_types import JobDescription
@@ -81,6 +83,13 @@ def describe_job(
             "persistent_resource": job.persistent_resource or (vertex.persistent_resource if vertex else None),
         },
     )
+
+
+def variables_key(settings: Settings) -> list[str]:
+    """The part of a job's key for its variables, which are not in its image; nothing where the project sets none."""
+    own = {name: text for name, text in settings.env.items() if settings.import_path.get(name) != text}
+    sources = {name: str(source) for name, source in settings.secret_env.items()}
+    return [json.dumps([own, sources], sort_keys=True)] if own or sources else []
 
 
 def _display_name(project: str, run_name: str, run: str) -> str:

@@ -29,7 +29,7 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import current_run_name
+from .job_request import current_run_name, variables_key
 from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
@@ -129,7 +129,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             from .train_job import run_and_record
 
             request = planned.job.with_image(image.reference)
-            key = [image.digest, *arguments]
+            key = [image.digest, *arguments, *variables_key(snapshot.settings)]
             outcome, model = run_and_record(
                 steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
             )

@@ -15,6 +15,7 @@ from prefect.context import TaskRunContext
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..core.placeholders import fill_all, folder_values
+from ..core.security.masked_text import masked
 from ..images.oci.image_types import BuiltImage
 from ..project.snapshot import Project
 from .docker_engine import docker_engine
@@ -155,8 +156,8 @@ def verify_image(project: Project, args: list[str], built: ImageInEngine, place:
         command, words = (fill_all(part, values) for part in place([there(text) for text in work.args]))
         env = {name: there(text) for name, text in work.env.items()}
         trial = Trial(image, command, words, env, work.outputs, work.changed, work.timeout, work.reminder)
-        end = run_trial(engine, trial, line)
-        return Ended(end.code, end.seconds, end.tail)
+        end = run_trial(engine, trial, lambda text: line(masked(text)))
+        return Ended(end.code, end.seconds, tuple(map(masked, end.tail)))
 
     report = local_run.verify(
         project.root,
