@@ -18,19 +18,27 @@ if TYPE_CHECKING:
     from .core.errors import TrainingError
     from .core.version import __version__ as __version__
     from .flows.result import StepReport, TrainingResult
-    from .flows.train import train
+    from .flows.train import atrain, train
     from .images.oci.image_types import BuiltImage
     from .project.dependencies.freeze import Lock
     from .project.local_run.verify import VerifyReport
+    from .project.snapshot import Project
     from .tasks import build, fetch, freeze, push, receipt, submit, verify, watch
-    from .vertex.job_types import JobRequest, Outcome, Receipt, SubmittedJob
+    from .tasks.image_plan import plan_image
+    from .vertex.client.connection import Connection
+    from .vertex.job_types import JobRequest, Metric, Origin, Outcome, Receipt, SubmittedJob
+    from .vertex.submit.submission import job_key
 
 __all__ = [
     "BuiltImage",
+    "Connection",
     "ContainerRegistry",
     "JobRequest",
     "Lock",
+    "Metric",
+    "Origin",
     "Outcome",
+    "Project",
     "Receipt",
     "StepReport",
     "SubmittedJob",
@@ -40,9 +48,12 @@ __all__ = [
     "VertexAI",
     "VertexTrainingJob",
     "VertexTrainingJobRun",
+    "atrain",
     "build",
     "fetch",
     "freeze",
+    "job_key",
+    "plan_image",
     "push",
     "receipt",
     "submit",
@@ -58,11 +69,16 @@ lazy_names(
         **dict.fromkeys(["ContainerRegistry", "VertexAI", "VertexTrainingJob", "VertexTrainingJobRun"], ".blocks"),
         "TrainingError": ".core.errors",
         **dict.fromkeys(["StepReport", "TrainingResult"], ".flows.result"),
+        "atrain": ".flows.train",
         "train": ".flows.train",
         "BuiltImage": ".images.oci.image_types",
         "Lock": ".project.dependencies.freeze",
         "VerifyReport": ".project.local_run.verify",
         **dict.fromkeys(["build", "fetch", "freeze", "push", "receipt", "submit", "verify", "watch"], ".tasks"),
-        **dict.fromkeys(["JobRequest", "Outcome", "Receipt", "SubmittedJob"], ".vertex.job_types"),
+        "plan_image": ".tasks.image_plan",
+        "Project": ".project.snapshot",
+        "Connection": ".vertex.client.connection",
+        **dict.fromkeys(["JobRequest", "Metric", "Origin", "Outcome", "Receipt", "SubmittedJob"], ".vertex.job_types"),
+        "job_key": ".vertex.submit.submission",
     },
 )

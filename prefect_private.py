@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect._internal.compatibility.async_dispatch import async_dispatch
+from prefect._internal.control_listener import get_intent
 from prefect.blocks.core import Block
 from prefect.context import FlowRunContext, TaskRunContext, _temporary_global_settings_context, get_settings_context
 from prefect.results import (
@@ -33,6 +34,11 @@ RecordCheck = Callable[[bytes, Serializer], bytes]
 def call_synchronously(method: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - the method's own result
     """Calls the synchronous side of a method made with `async_dispatch`, in whatever thread."""
     return method(*args, _sync=True)
+
+
+def cancel_was_requested() -> bool:
+    """Whether the runner or worker of this process is about to end it, because its flow run was cancelled."""
+    return get_intent() == "cancel"
 
 
 def document_id(block: Block) -> UUID | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect.blocks.core import Block
@@ -10,10 +11,11 @@ from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, model_validator
 
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from ..images.oci.reference import Reference
+from ..images.oci.reference import TAG, Reference
 from ..images.oci.registry_host import canonical_host, host_of
 from ..images.registry.artifact_registry import RegistryPath
-from ..images.registry.auth import Credentials, CredentialsFor, docker_login
+from ..images.registry.auth import Credentials, CredentialsFor
+from ..images.registry.logins import docker_login
 from .form_fields import Plain
 
 if TYPE_CHECKING:
@@ -68,7 +70,22 @@ class ContainerRegistry(Block):
         default=None,
         union_mode="left_to_right",
         title="Credentials",
-        description="The account that pushes. Default: this machine's docker login, else anonymous access.",
+        description="The account that pushes. Default: this machine's docker or podman login; for Google's registries "
+        "also its Google login; else anonymous access.",
+    )
+    impersonate: str = Field(
+        title="Service account to impersonate",
+        default="",
+        pattern=r"^$|^[^@\s]+@[^@\s]+$",
+        description="A service account that pushes in place of the Google account, which needs the role "
+        "roles/iam.serviceAccountTokenCreator on it.",
+        examples=["pusher@my-project-123.iam.gserviceaccount.com"],
+    )
+    moving_tags: list[str] = Field(
+        title="Tags that move",
+        default=["latest"],
+        description="Tags that every push moves to its image, for people. Leave it empty for a repository with "
+        "immutable tags; images are found by their contents and named by digest anyway.",
     )
 
     @model_validator(mode="after")
@@ -82,6 +99,10 @@ class ContainerRegistry(Block):
                 f"credentials: a Google token must not go to {self.host}, which isn't Google's. "
                 "Name DockerRegistryCredentials for it"
             )
+        if self.impersonate and not path.is_google:
+            raise ValueError(f"impersonate: {self.host} isn't Google's and takes no service account")
+        if wrong := [tag for tag in self.moving_tags if not TAG.fullmatch(tag)]:
+            raise ValueError(f"moving_tags: {wrong[0]!r} is no tag: 1 to 128 letters, digits, '_', '.', '-'")
         if isinstance(self.credentials, DockerRegistryCredentials):
             theirs = host_of(self.credentials.registry_url)
             if theirs != canonical_host(self.host):
@@ -113,31 +134,73 @@ class ContainerRegistry(Block):
             RegistryError: This machine's docker login can't be used.
             RegistryDenied: No Google credentials were found.
         """
-        if isinstance(self.credentials, GcpCredentials):
-            return _google(self.credentials)
         if isinstance(self.credentials, DockerRegistryCredentials):
             return Credentials.fixed(self.credentials.username, self.credentials.password.get_secret_value())
-        return docker_login(self.host)
+        if isinstance(self.credentials, GcpCredentials) or self.impersonate:
+            return _google(self.credentials, self.impersonate)
+        if found := docker_login(self.host):
+            return found
+        return _machines_google_login() if self._path().is_google else None
 
     def base_credentials(self) -> CredentialsFor:
         """Credentials for base images: the block's for this registry, docker's login for any other."""
         ours = canonical_host(self.host)
-        return lambda host: self.get_credentials() if canonical_host(host) == ours else docker_login(host)
+        return lambda name: self.get_credentials() if host_of(name) == ours else docker_login(name)
 
     def _path(self) -> RegistryPath:
         return RegistryPath(canonical_host(self.host), self.project, self.repository)
 
 
-def _google(block: GcpCredentials) -> Credentials:
+def _google(block: GcpCredentials | None, impersonate: str) -> Credentials:
     """Credentials for Google's registries: an access token as the password of `oauth2accesstoken`.
 
     https://cloud.google.com/artifact-registry/docs/docker/authentication#token
+
+    Raises:
+        RegistryDenied: The block's key can't be used, or this machine has no Google login.
     """
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        source: Any = _account_of(block)
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise RegistryDenied(
+            f"no Google credentials: {' '.join(str(error).split())}",
+            where="the GcpCredentials block" if block else "application default credentials",
+            next_step="Run gcloud auth application-default login, or fix the GcpCredentials block",
+        ) from error
+    if impersonate:
+        from google.auth.impersonated_credentials import Credentials as Impersonated
+
+        source = Impersonated(source, target_principal=impersonate, target_scopes=[_SCOPE])
+    account = impersonate or getattr(source, "service_account_email", "") or getattr(source, "account", "")
+    return Credentials("oauth2accesstoken", lambda: _fresh_token(source, account), account or "")
+
+
+def _account_of(block: GcpCredentials | None) -> Any:  # noqa: ANN401 - google.auth has no common typed interface
+    """The block's account, or this machine's; a key file may be of any kind that google.auth knows.
+
+    prefect-gcp reads service accounts' keys only: workload identity federation and impersonation have other files.
+    """
+    import google.auth
     from google.auth.credentials import with_scopes_if_required
 
-    source: Any = with_scopes_if_required(block.get_credentials_from_service_account(), [_SCOPE])
-    account = getattr(source, "service_account_email", "") or getattr(source, "account", "")
-    return Credentials("oauth2accesstoken", lambda: _fresh_token(source, account), account)
+    info: Any = block.service_account_info.get_secret_value() if block and block.service_account_info else None
+    if info is None and block and block.service_account_file:
+        info = json.loads(block.service_account_file.expanduser().read_text("utf-8"))
+    if info is None:
+        return google.auth.default(scopes=[_SCOPE])[0]
+    if info.get("type") == "service_account" and block:
+        return with_scopes_if_required(block.get_credentials_from_service_account(), [_SCOPE])
+    return google.auth.load_credentials_from_dict(info, scopes=[_SCOPE])[0]
+
+
+def _machines_google_login() -> Credentials | None:
+    """This machine's Google login, as on a worker with workload identity; None if it has none."""
+    try:
+        return _google(None, "")
+    except RegistryDenied:
+        return None
 
 
 def _fresh_token(source: Any, account: str) -> str:  # noqa: ANN401 - google.auth has no common typed interface

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -56,9 +55,13 @@ from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
+from .run_history import run_scope
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")
+
+LINES_A_RECORD = 100
+"""Most lines of a job in one record of a run's log."""
 
 
 class VertexTrainingJobRun(JobRun[Receipt]):
@@ -109,7 +112,7 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             VertexError: The job can't be watched; transient when no answer came.
         """
         self.outcome = watch(
-            self.connection, self.name, on_state=self._log_state, on_line=self._log_line, cursor=self._cursor
+            self.connection, self.name, on_state=self._log_state, on_lines=self._log_lines, cursor=self._cursor
         )
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
@@ -154,9 +157,12 @@ class VertexTrainingJobRun(JobRun[Receipt]):
     def _log_state(self, state: State) -> None:
         self.logger.info("%s is %s", self.name, state)
 
-    def _log_line(self, line: LogLine) -> None:
+    def _log_lines(self, lines: Sequence[LogLine]) -> None:
         # Lines of stderr have severity ERROR even when they are harmless, so severity doesn't decide the level here.
-        self.logger.info("%s | %s", line.task, line.message)
+        # Records of many lines, since Prefect's server takes a few hundred records a second.
+        for first in range(0, len(lines), LINES_A_RECORD):
+            part = lines[first : first + LINES_A_RECORD]
+            self.logger.info("%s", "\n".join(f"{line.task} | {line.message}" for line in part))
 
 
 if TYPE_CHECKING:
@@ -220,7 +226,7 @@ class VertexTrainingJob(_ReceiptJob):
         """Submits the job, or finds the one that an earlier attempt of this flow run submitted.
 
         When a job failed because of the platform, the next call submits another one, up to `attempts` in all. A job
-        whose own program failed is found again and not paid for twice.
+        whose own program failed is found again and not paid for twice, until a person retries the flow run.
 
         Args:
             key: Identifies this job, from `vertex.submit.submission.job_key`. Default: a key of the flow run and this
@@ -231,7 +237,9 @@ class VertexTrainingJob(_ReceiptJob):
             VertexError: The job was refused, or no answer came (then transient).
         """
         connection = _connection(self.vertex_ai)
-        chosen = key or job_key(_flow_run_id(), self._text_for_key())
+        inputs = self._text_for_key()
+        scope = run_scope(inputs)
+        chosen = key or job_key(scope.key, inputs)
         intents = Home.default().cache / "intents"
         request = self._request(connection, chosen)
         job = submit_attempt(
@@ -239,6 +247,7 @@ class VertexTrainingJob(_ReceiptJob):
             request,
             chosen,
             allowed=jobs_allowed(request, self.attempts),
+            retry=scope.retries,
             intent=lambda name: IntentFile(intents, name),
         )
         self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
@@ -280,13 +289,6 @@ class VertexTrainingJob(_ReceiptJob):
 
 def _connection(vertex_ai: VertexAI | None) -> Connection:
     return vertex_ai.connection() if vertex_ai else Connection.local(Home.default())
-
-
-def _flow_run_id() -> str:
-    """The flow run's id, the same on every attempt; outside of a flow run a new id on every call."""
-    from prefect.runtime import flow_run
-
-    return str(flow_run.id or uuid.uuid4())
 
 
 async def _in_thread(method: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - passes anything through

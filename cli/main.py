@@ -16,7 +16,8 @@ from ..core.errors import TrainingError
 from .output import print_error, print_message
 
 COMMANDS = (
-    *("completion", "deploy", "dockerfile", "download", "local", "models", "orphans", "plan", "run", "runs", "setup"),
+    *("check", "completion", "data", "deploy", "dockerfile", "download", "local", "models", "orphans", "plan", "run"),
+    *("runs", "setup"),
 )
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
 

@@ -9,47 +9,17 @@ import json
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
 from ..core.errors import TrainingError
+from .display.lines import LINES
 
 if TYPE_CHECKING:
     from ..flows.result import TrainingResult
 
-_USUAL_WIDTH = 80
-"""Columns of a terminal that doesn't tell its size."""
-
 PREFECT_CONSOLE = "console"
 """Name of the handler in Prefect's logging configuration that prints to the terminal."""
-
-
-class Lines:
-    """Who may write to the terminal now: the steps' lines and the progress bars below them take turns.
-
-    Attributes:
-        lock: Held while something is written.
-        before: Called before a line is written: takes the bars away. None where no bars are.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self.before: Callable[[], None] | None = None
-
-    def write(self, text: str) -> None:
-        """Writes whole lines to standard error."""
-        with self.lock:
-            if self.before:
-                self.before()
-            # Looked up for each text: the stream at the time when logging was set up may be closed by now.
-            sys.stderr.write(text)
-            sys.stderr.flush()
-
-
-LINES = Lines()
-"""The lines of this process."""
 
 
 class StepHandler(logging.Handler):
@@ -71,21 +41,11 @@ class StepHandler(logging.Handler):
 
 
 def print_step(step: str, text: str) -> None:
-    """Prints a step's line to standard error."""
+    """Prints a step's text to standard error; a training's lines come many at once."""
     name = f"{step:<8}"
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         name = f"\x1b[1m{name}\x1b[0m"
-    LINES.write(f"{name} {text}\n")
-
-
-def terminal_width(stream: TextIO) -> int | None:
-    """The columns of the terminal that a stream writes to; None where no terminal is."""
-    if not stream.isatty():
-        return None
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
-    except (OSError, ValueError):
-        return _USUAL_WIDTH
+    LINES.write("".join(f"{name} {line}\n" for line in text.split("\n")))
 
 
 def print_only_steps() -> None:
@@ -94,6 +54,8 @@ def print_only_steps() -> None:
     Prefect's server still gets every record.
     """
     import_module("prefect.main")  # it sets up Prefect's logging: now, or its handler would be added later
+    # Prefect's threads print errors of their own here, past every handler, when a server is gone.
+    logging.getLogger("prefect._internal").setLevel(logging.CRITICAL)
 
     root = logging.getLogger()
     for handler in root.handlers:

@@ -5,14 +5,16 @@ The server is that of Prefect's settings. Where they name none, it is the kept o
 
 from __future__ import annotations
 
+import _thread
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import PrefectServerError
+from ..core.errors import PrefectServerError, TrainingError
 from ..core.home import Home
-from .output import StepHandler, print_only_steps, print_step
+from .output import StepHandler, print_error, print_only_steps, print_step
 
 if TYPE_CHECKING:
     from .prefect_server.kept_server import KeptServer
@@ -23,6 +25,9 @@ default."""
 
 _ANSWER_SECONDS = 20.0
 """Longest wait for the first answer of a server in the settings."""
+
+_GOOD_BYE = 5.0
+"""Seconds for what runs to end its processes, once the server is given up."""
 
 _CONSOLE_CLASS = "PREFECT_LOGGING_HANDLERS_CONSOLE_CLASS"
 """Environment variable of Prefect's logging configuration: the class of the console's handler."""
@@ -106,9 +111,20 @@ def _kept_server(changes: Mapping[Any, Any]) -> Iterator[KeptServer]:
         _environment(server.variables),
         prefect.temporary_settings({**settings, **changes}),
         global_settings(),
-        kept_alive(home, server, lambda line: print_step("prefect", line)),
+        kept_alive(home, server, lambda line: print_step("prefect", line), _give_up),
     ):
         yield server
+
+
+def _give_up(error: TrainingError) -> None:
+    """Ends this process: Prefect's client would go on asking a server that is gone, a minute for each question.
+
+    What runs is interrupted first, so that it ends its own processes.
+    """
+    print_error(error.replace(next_step=_AGAIN))
+    _thread.interrupt_main()
+    time.sleep(_GOOD_BYE)
+    os._exit(2)
 
 
 def _tell_start() -> None:

@@ -15,6 +15,7 @@
     |   |-- VertexUnavailable   transient: no answer
     |   |-- JobFailed           the job ended without success
     |   `-- ModelMissing        the job succeeded and left no model
+    |-- DataError               a data set: its files here, or its objects in the bucket
     |-- LocalServiceError       local_vertex could not start, or stopped
     |-- PrefectServerError      the Prefect server can't be started, or gives no answer
     |-- ResultError             transient: a kept step result that can't be used
@@ -184,6 +185,10 @@ class JobFailed(VertexError):
 
 class ModelMissing(VertexError):
     """The job succeeded, and its model folder is empty."""
+
+
+class DataError(TrainingError):
+    """A data set: its files on this machine, or its objects in the bucket."""
 
 
 class LocalServiceError(TrainingError):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from ..core.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from .train import train
+    from .train import atrain, train
 
-__all__ = ["train"]
+__all__ = ["atrain", "train"]
 
-lazy_names(__name__, {"train": ".train"})
+lazy_names(__name__, {"atrain": ".train", "train": ".train"})

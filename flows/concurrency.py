@@ -16,8 +16,8 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.concurrency.sync import concurrency, rate_limit
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
-from prefect.logging import get_run_logger
 
+from ..tasks.reporting.step_log import step_log
 from ..vertex.client.connection import Connection
 from ..vertex.submit.attempts import jobs_of
 from ..vertex.submit.submission import is_answer
@@ -48,8 +48,7 @@ def turn(project: str, connection: Connection, key: str) -> Iterator[None]:
         return
     name = f"train-{project}"
     if _free(name, limit=1) <= 0:
-        line = "another run of %s is training: waiting for a slot of the concurrency limit %s"
-        get_run_logger().info(line, project, name, extra={"step": "submit"})
+        step_log("submit")(f"another run of {project} is training: waiting for a slot of the concurrency limit {name}")
     holder = ConcurrencyLeaseHolder(type="flow_run", id=run.id)
     # A lost lease only lets the next run begin early; it must never stop a training that is being paid for.
     with concurrency(name, lease_duration=LEASE, holder=holder, raise_on_lease_renewal_failure=False):
@@ -62,8 +61,9 @@ def submission_turn(connection: Connection) -> None:
         return
     name = f"vertex-submissions-{connection.project}-{connection.region}"
     if _free(name, limit=SUBMISSIONS, decay=SUBMISSIONS / 60) <= 0:
-        line = "more than %d submissions in a minute: waiting for a slot of the concurrency limit %s"
-        get_run_logger().info(line, SUBMISSIONS, name, extra={"step": "submit"})
+        step_log("submit")(
+            f"more than {SUBMISSIONS} submissions in a minute: waiting for a slot of the concurrency limit {name}"
+        )
     rate_limit(name)
 
 

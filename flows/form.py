@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here, for the reason given in train.py.
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from ..core.job_fields import (
 )
 from ..core.job_options import Machine
 from ..core.machine_types import AcceleratorType
+from ..project.settings.data_settings import check_places, flagged
 from ..project.settings.job_settings import JobSettings
 from ..project.settings.settings import Freeze, Settings, Verify
 
@@ -120,6 +122,7 @@ def with_choices(
     verify: Literal["auto", Verify],
     freeze: Freeze,
     translate: bool,
+    data: Sequence[str] = (),
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -129,9 +132,16 @@ def with_choices(
         verify: How the script is run here; auto leaves the project's own choice.
         freeze: Which list of dependencies is used; auto leaves the project's own choice.
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
+        data: Data sets beside those of the project, or in their place, as NAME=PATH.
+
+    Raises:
+        ProjectError: A data set has another form, or would hold the script.
     """
+    named = {each.name: each for each in (*own.data, *flagged(data))}
+    check_places(named.values(), own.script, own.root)
     return replace(
         own,
+        data=tuple(named.values()),
         verify=own.verify if verify == "auto" else verify,
         freeze=own.freeze if freeze == "auto" else freeze,
         translate=own.translate or translate,

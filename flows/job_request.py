@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.runtime import flow_run as current_run
 
 from ..core.output_folders import bucket_folder_uri, model_folder, mounted_path, run_output
-from ..core.placeholders import fill, fill_all, folder_values
+from ..core.placeholders import data_values, fill, fill_all, folder_values
 from ..images.plan import Builder
 from ..project.settings.settings import Settings
 from ..project.snapshot import Project
-from ..runtime import outputs_variable
+from ..runtime import data_variable, outputs_variable
 from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
@@ -20,6 +21,7 @@ from .image_startup import place_arguments
 
 if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
+    from ..datasets.data_record import DataRecord
 
 
 class RunName(NamedTuple):
@@ -42,6 +44,7 @@ def describe_job(
     run: RunName,
     *,
     builder: Builder = "auto",
+    data: Sequence[DataRecord] = (),
 ) -> JobDescription:
     """The job of this run, all but its image, which isn't built yet.
 
@@ -52,6 +55,7 @@ def describe_job(
         vertex: The block of where it will run; None for local_vertex.
         run: The run, whose folder and label the job gets.
         builder: The builder that the run asks for.
+        data: The run's data sets, once they are in the bucket.
 
     Raises:
         DockerError: The project's Dockerfile can't take the arguments.
@@ -63,7 +67,7 @@ def describe_job(
     has_dockerfile = (project.root / "Dockerfile").is_file()
     chosen = (settings.builder or "auto") if builder == "auto" else builder
     placed = place_arguments(settings, args, docker=has_dockerfile and chosen != "direct")
-    values = folder_values(mounted_path(output), output)
+    values = {**folder_values(mounted_path(output), output), **placeholder_values(settings, data)}
     return JobDescription(
         display_name=_display_name(settings.name, run.name, run.id),
         output=output,
@@ -72,6 +76,7 @@ def describe_job(
         env={
             **{name: fill(text, values) for name, text in settings.env.items()},
             **outputs_variable.encode(settings.outputs),
+            **job_variables(data),
         },
         secret_env=settings.secret_env,
         **{
@@ -97,3 +102,24 @@ def _display_name(project: str, run_name: str, run: str) -> str:
     end = f" {run[:8]}"
     name = run_name if run_name.startswith(project) else f"{project} {run_name}"
     return name[: DISPLAY_NAME_LIMIT - len(end)] + end
+
+
+def placeholder_values(settings: Settings, records: Sequence[DataRecord] = ()) -> dict[str, str]:
+    """The values of `{data.NAME}` and `{data-uri.NAME}`.
+
+    Args:
+        settings: The project's settings.
+        records: From the step `data`; before it, the URIs of data that is uploaded are not known.
+    """
+    paths = {each.name: each.path or mounted_path(each.uri) for each in settings.data}
+    uris = {each.name: each.uri for each in settings.data}
+    return data_values(paths, {**uris, **{record.name: record.uri for record in records}})
+
+
+def job_variables(records: Sequence[DataRecord]) -> Mapping[str, str]:
+    """The variable that tells the runtime of the job's data sets."""
+    sets = [
+        data_variable.DataSet(each.name, each.path, each.mode, each.bucket, each.manifest, each.mounted, each.uri)
+        for each in records
+    ]
+    return data_variable.encode(sets)

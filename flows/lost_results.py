@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.context import FlowRunContext
-from prefect.logging import get_run_logger
 from prefect.results import ResultStore
 from prefect.tasks import Task
 
 from ..core.errors import ResultError
 from ..prefect_private import document_name, store_of_step
+from ..tasks.reporting.step_log import step_log
 
 
 class FinishedSteps:
@@ -32,12 +33,10 @@ class FinishedSteps:
         key = self._keys.get(step.name)
         if key is None or _is_stored(store_of_step(context, step), key):
             return
-        get_run_logger().warning(
-            "%s was finished before, but its result is gone from %s: it is done again. To keep results where every "
-            "worker can read them, name a storage block in PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, as gcs-bucket/NAME",
-            step.name,
-            _location(context.result_store),
-            extra={"step": step.name},
+        step_log(step.name, level=logging.WARNING)(
+            f"{step.name} was finished before, but its result is gone from {_location(context.result_store)}: it is "
+            "done again. To keep results where every worker can read them, name a storage block in "
+            "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, as gcs-bucket/NAME"
         )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
+from ..blocks.run_history import outer_runs
 from ..core.errors import ProjectError, TrainingError
 from ..vertex.client.connection import Connection
 from ..vertex.labels import RUN_LABEL
@@ -69,10 +71,18 @@ def end_orphan(connection: Connection, orphan: Orphan, *, wait: float = 120.0) -
     return True
 
 
+def _may_go_on(run: FlowRun) -> bool:
+    return run.state is None or not run.state.is_final()
+
+
 def _ending(client: SyncPrefectClient, run: str) -> str | None:
     """A run's final state; None for a run that may go on."""
     try:
-        state = client.read_flow_run(UUID(run)).state
+        found = client.read_flow_run(UUID(run))
+        state = found.state
+        # The next run of a flow that another flow calls, in a retry of the outer one, goes on with the same job.
+        if state is not None and state.is_final() and any(map(_may_go_on, outer_runs(client, found))):
+            return None
     except (ObjectNotFound, ValueError):  # labels that are no run id were not set by this package
         return UNKNOWN
     except TrainingError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..vertex.job_types import Metric
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
@@ -27,6 +29,10 @@ class TrainingResult:
         receipt: The location of the receipt, beside the model.
         files: The model's files, relative to `model`, with sizes in bytes and SHA-256.
         steps: The steps in the order of their run.
+        duration: How long the job ran, in seconds by the service's clock.
+        metrics: The numbers that the script printed as JSON lines, by name: the last, lowest and highest value of each.
+        links: Addresses of pages for a browser: the `run` in Prefect's UI, and in the cloud the `job`, its `log` and
+            the `model`. Those that don't exist are missing.
     """
 
     image: str
@@ -36,10 +42,14 @@ class TrainingResult:
     receipt: str = ""
     files: list[dict[str, Any]] = field(default_factory=list)
     steps: list[StepReport] = field(default_factory=list)
+    duration: float = 0.0
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain values for JSON; seconds are rounded to milliseconds."""
         data = asdict(self)
+        data["duration"] = round(self.duration, 3)
         for step in data["steps"]:
             step["seconds"] = round(step["seconds"], 3)
         return data

@@ -10,6 +10,7 @@ from prefect.tasks import Task
 
 from ..tasks.reporting.progress import Progress, shown
 from ..tasks.reporting.step_log import log_plain_errors
+from ..tasks.stopping import run_end
 from .lost_results import FinishedSteps
 from .result import StepReport
 
@@ -24,6 +25,7 @@ class Steps:
         results: What each step returned, by its name.
         subject: The project's name, for the names of task runs; empty until it is known.
         progress: The run's progress bar.
+        links: Addresses of the run's pages in a browser, by what they show.
     """
 
     def __init__(self) -> None:
@@ -31,22 +33,25 @@ class Steps:
         self.results: dict[str, Any] = {}
         self.subject = ""
         self.progress = Progress()
+        self.links: dict[str, str] = {}
         self._finished_before = FinishedSteps()
         log_plain_errors(self)
 
-    def run(self, step: Task[..., T], *args: object) -> T:
+    def run(self, step: Task[..., T], *args: object, **options: object) -> T:
         """Runs one step in this thread, so that a cancellation reaches it.
 
         Raises:
             Exception: What the step raised after its retries.
         """
+        if step.name != "watch":  # which cancels the job that exists by then
+            run_end.check()
         self._finished_before.warn_if_lost(step)
         if self.subject:
             step = step.with_options(task_run_name=f"{step.name} {self.subject}".replace("{", "{{").replace("}", "}}"))
         begin = time.perf_counter()
         with shown(self.progress):
             self.progress.begin(step.name)
-            state = cast("State[T]", step(*args, return_state=True))
+            state = cast("State[T]", step(*args, **options, return_state=True))
         self.reports.append(StepReport(step.name, state.name or state.type.value, time.perf_counter() - begin))
         result = state.result()
         self.progress.finish()

@@ -10,7 +10,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
-from ..tasks.stop_job import WINDOW, is_stopped, stop
+from ..tasks.stopping.open_jobs import OpenJobs
+from ..tasks.stopping.stop_job import is_stopped, stop
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import SubmittedJob
 from ..vertex.labels import RUN_LABEL
@@ -19,11 +20,11 @@ from .block_parameters import connect
 
 
 def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
-    """Cancels the job of a run that was cancelled or crashed, waits for its end, and logs the result in the run's log.
+    """Cancels the job of a run that was cancelled or crashed, waits a little for its end, and logs the result.
 
     Prefect usually calls it in another process than the run's, which knows only the run's id and parameters.
     """
-    logger = flow_run_logger(flow_run, flow)
+    logger = flow_run_logger(flow_run, flow).getChild("stop")
 
     def log(line: str, level: int = logging.INFO) -> None:
         logger.log(level, "%s", line, extra={"step": "stop"})
@@ -34,8 +35,11 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
         run = str(flow_run.id)
         # The run may have ended just after creating a job, so one that is not listed yet is waited for.
         recorded = intent_text(run, time.time())
-        return cancel_by_key(connection, run, label=RUN_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped)
+        return cancel_by_key(connection, run, label=RUN_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
 
+    if OpenJobs(str(flow_run.id)).take_none_left():
+        log("the run's own process has asked its job to end")
+        return
     try:
         connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
     except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook

@@ -3,10 +3,11 @@
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
@@ -18,10 +19,13 @@ from ..project.snapshot import Project
 from ..tasks.build import build
 from ..tasks.freeze import freeze as freeze_step
 from ..tasks.image_plan import plan_image
+from ..tasks.preflight import ProjectAccess, check_project
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
 from ..tasks.secret_values import job_variables
 from ..tasks.step_results import keep_results_private, step_result
+from ..tasks.stopping import run_end
+from ..tasks.stopping.stop_job import WINDOW
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
@@ -29,17 +33,19 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import current_run_name, variables_key
+from .job_request import current_run_name, describe_job, variables_key
 from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .stop_hook import stop_job
-from .summary_page import run_page
+from .summary_page import summarized
 
 if TYPE_CHECKING:
+    from ..datasets.data_record import DataRecord
     from ..project.dependencies.freeze import Lock
+    from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
 
 Source = Annotated[
@@ -65,6 +71,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     builder: Annotated[Builder, titled("Image: builder")] = "auto",
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
+    data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
@@ -83,6 +90,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
@@ -96,7 +104,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate)
+        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -113,26 +121,40 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
-        with run_page(snapshot.settings.name, steps):
+            if snapshot.settings.preflight != "off" and not connection.endpoint.local:
+                access = ProjectAccess(vertex, registry, planned.job, snapshot.settings.name)
+                steps.run(check_project, access, snapshot.settings.preflight == "on")
+        with summarized(snapshot.settings.name, steps):
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
             # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
             plan = cache(
                 partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
             )
+            ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
                 place = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
-            from .train_job import run_and_record
+            if registry and vertex is None and (login := registry.get_credentials()):
+                from ..vertex.client.lent_login import lend_login
 
-            request = planned.job.with_image(image.reference)
-            key = [image.digest, *arguments, *variables_key(snapshot.settings)]
+                lend_login(connection, registry.image(snapshot.settings.name).host, login.pair())
+            records = data_in_bucket(steps, snapshot, connection, ahead)
+            from .train_job import pages_of, run_and_record
+
+            job = planned.job
+            if records:
+                run = current_run_name()
+                job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
+            request = job.with_image(image.reference)
+            key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
             )
+            steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
         image=image.reference,
         job=outcome.name,
@@ -141,7 +163,32 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         receipt=model.document,
         files=[asdict(file) for file in model.files],
         steps=steps.reports,
+        duration=outcome.seconds,
+        metrics=dict(outcome.metrics),
+        links=steps.links,
     )
+
+
+def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":
+    """Begins to send the project's data sets, beside the steps that follow; None without any."""
+    if not any(each.path for each in project.settings.data):
+        return None
+    from ..tasks.data import UploadAhead
+
+    return UploadAhead(project, connection)
+
+
+def data_in_bucket(
+    steps: Steps, project: Project, connection: "Connection", ahead: "UploadAhead | None"
+) -> "list[DataRecord]":
+    """Runs the step `data`, if the project has data sets."""
+    if not project.settings.data:
+        return []
+    from ..tasks.data import data as data_step
+
+    if ahead is not None:
+        ahead.wait()
+    return steps.run(data_step, project, connection).sets
 
 
 def check_places(connection: "Connection", host: str) -> None:
@@ -165,5 +212,22 @@ def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refr
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
 
 
+P = ParamSpec("P")
+
+
+def _with_parameters_of(flow: Callable[P, TrainingResult]) -> Callable[..., Callable[P, Awaitable[TrainingResult]]]:  # noqa: ARG001
+    """For type checkers: the decorated function has the flow's parameters."""
+    return lambda function: function
+
+
+@_with_parameters_of(train)
+async def atrain(*args: Any, **parameters: Any) -> TrainingResult:  # noqa: ANN401 - those of `train`
+    """As `train`, for asynchronous flows: the event loop goes on, and several trainings can run at once.
+
+    When the calling task is cancelled, the run ends as a cancelled `train` does: its job is cancelled first.
+    """
+    return await run_end.in_thread(partial(train, *args, **parameters), patience=WINDOW)
+
+
 # An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.
-train.result_serializer = step_result("flows.result.TrainingResult")
+train.result_serializer = step_result("flows.result.TrainingResult", 2)

@@ -5,21 +5,27 @@ Imported when that step begins: its own imports take a while, for which the firs
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
-from prefect.logging import get_run_logger
 from prefect.runtime import flow_run as current_run
 
+from ..blocks.run_history import run_scope
 from ..core.errors import JobFailed
 from ..core.retry import backoff
+from ..datasets.data_record import DataRecord, data_facts
 from ..project.dependencies.freeze import Lock
 from ..project.git import revision
 from ..project.snapshot import Project
-from ..tasks.receipt import receipt_step
+from ..tasks.receipt import receipt_step, storage_page
+from ..tasks.reporting.links import run_page
+from ..tasks.reporting.step_log import step_log
 from ..tasks.submit import submit
 from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
+from ..vertex.client.console_links import log_link
 from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
 from ..vertex.submit.submission import job_key
 from .concurrency import submission_turn, turn
@@ -38,6 +44,7 @@ def run_and_record(
     *,
     key: list[str],
     allowed: int,
+    data: Sequence[DataRecord] = (),
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -49,19 +56,37 @@ def run_and_record(
         lock: The project's frozen dependencies.
         key: Parts of the job's key, besides the run: what makes the request different from others of this run.
         allowed: How many jobs may be created, from `jobs_allowed`.
+        data: The data sets that the job reads.
 
     Raises:
         JobFailed: The job ended without success.
         VertexError: The job could not be submitted or watched, or saved no model.
     """
     run = str(current_run.id)
-    name = job_key(run, "submit", *key)
+    scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in asdict(project.settings.job).items()))
+    name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
-        outcome = run_job(steps, connection, request, name, allowed=allowed)
+        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries)
         origin = Origin(
-            project.fingerprint, revision(project.root), lock.digest, run, verified=project.settings.verify != "off"
+            project.fingerprint,
+            revision(project.root),
+            lock.digest,
+            run,
+            verified=project.settings.verify != "off",
+            data=[data_facts(each) for each in data],
         )
         return outcome, steps.run(receipt_step(connection, request), connection, outcome, origin)
+
+
+def pages_of(connection: Connection, job: str, model: str) -> dict[str, str]:
+    """Addresses of a run's pages in a browser, by what they show; only those that exist."""
+    pages = {
+        "run": run_page(str(current_run.id)),
+        "job": connection.console(job),
+        "log": log_link(connection, job),
+        "model": storage_page(model) if model.startswith("gs://") else "",
+    }
+    return {what: page for what, page in pages.items() if page}
 
 
 def run_job(
@@ -71,9 +96,10 @@ def run_job(
     key: str,
     *,
     allowed: int,
+    retry: int = 0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
-    """Submits and watches jobs until one succeeds; at most `allowed` are created, whoever retries.
+    """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
 
     Args:
         steps: Runs the steps and keeps their reports.
@@ -81,6 +107,7 @@ def run_job(
         request: The job.
         key: The request's key.
         allowed: How many jobs may be created, from `jobs_allowed`.
+        retry: How often a person has retried the run: each retry may create at least one more.
         sleep: Waits that many seconds.
 
     Raises:
@@ -91,18 +118,18 @@ def run_job(
     steps.progress.expect_machine("" if connection.endpoint.local else str(request.machine), request.max_wait)
     for wait in backoff(base=connection.settle, limit=LONGEST_WAIT):
         submission_turn(connection)
-        job = steps.run(submit, connection, request, key, allowed, least)
+        job = steps.run(submit, connection, request, key, allowed=allowed, least=least, retry=retry)
         try:
             return steps.run(watch, connection, job, WatchProgress())
         except JobFailed as error:
             if not error.retryable:
                 raise
-            if job.attempt >= allowed:
-                raise error.replace(
-                    next_step=f"{error.next_step}; this was attempt {job.attempt} of {allowed}, a new run has its own"
-                ) from error
-            line = "attempt %d of %d failed (%s); the next one follows in %.0f s"
-            get_run_logger().warning(line, job.attempt, allowed, error.kind, wait, extra={"step": "submit"})
+            if job.attempt >= job.allowed:
+                budget = f"this was attempt {job.attempt} of {job.allowed}; Retry by a person starts another one"
+                raise error.replace(next_step=f"{error.next_step}; {budget}") from error
+            failed = f"attempt {job.attempt} of {job.allowed}" if job.attempt else "the job from before the retry"
+            warn = step_log("submit", level=logging.WARNING)
+            warn(f"{failed} failed ({error.kind}); the next one follows in {wait:.0f} s")
         sleep(wait)
         least = job.attempt + 1
     raise AssertionError("the back-off never ends")

@@ -20,6 +20,7 @@ from pathlib import Path
 from ..core.errors import BaseImageError, ImageError
 from ..core.metering.meter import UPLOADING, Meters
 from .base.inspect import BaseContents
+from .base.interpreter_search import environment
 from .base.resolve import Base
 from .code import buckets, previous_image
 from .code.code_layers import CodeLayers
@@ -42,6 +43,7 @@ from .wheels.dependency_set import MAX_OWN_LAYERS
 MAX_LAYERS = 125
 """The number of layers that engines can mount: Docker's overlay2 driver allows 128 folders, and needs some itself."""
 
+_LONGEST_LINK = 100
 _FIXED = buckets.MAX_LAYERS + 3  # the environment, the small wheels, the folders
 
 
@@ -124,7 +126,7 @@ def _build(
         dependency_layers = DependencyLayers(builder, folder, request, own_layers)
         dependencies = tasks.make(dependency_layers.resolve)
         code = CodeLayers(builder, CodeState(folder / "code", request.root), buckets.split(request.files, now)).start()
-        folders = _folders(builder, request)
+        folders = _folders(builder, request, base)
         found_contents = contents.result() if contents else None
         environment = _environment(builder, request, found_contents)
         runtime = [builder.make_small(write_runtime)] if request.runtime_features else []
@@ -166,6 +168,12 @@ def _check(request: ImageRequest, base: Base | None) -> int:
 def _check_contents(request: ImageRequest, base: Base) -> BaseContents:
     """Reads the base's contents and checks that its Python is the one of the wheels."""
     contents = base.contents
+    if len(contents.python) > _LONGEST_LINK or not contents.python.isascii():
+        raise BaseImageError(
+            f"the base's Python is at {contents.python!r}, and {_LONGEST_LINK} plain characters fit into a link",
+            where=request.base,
+            next_step="Name a base whose Python has a shorter path",
+        )
     if contents.python_version != request.python:
         raise BaseImageError(
             f"the base has Python {contents.python_version}, and the dependencies are frozen for {request.python}",
@@ -178,13 +186,26 @@ def _check_contents(request: ImageRequest, base: Base) -> BaseContents:
 def _environment(builder: LayerBuilder, request: ImageRequest, contents: BaseContents | None) -> list[Layer]:
     if contents is None:
         return []  # local_vertex creates it with its own Python
-    return [builder.make_small(lambda out: write_environment(out, contents.python, request.python))]
+    path = environment(contents.config.get("config") or {}).get("PYTHONPATH", "")
+    folders = [folder for folder in path.split(":") if folder.startswith("/")]
+    environments = [folder for folder in contents.packages if not folder.startswith(f"{image_paths.OWN}/")]
+    write = partial(
+        write_environment,
+        interpreter=contents.python,
+        python=request.python,
+        environments=environments,
+        folders=folders,
+    )
+    return [builder.make_small(write)]
 
 
-def _folders(builder: LayerBuilder, request: ImageRequest) -> list[Layer]:
-    if not request.directories:
+def _folders(builder: LayerBuilder, request: ImageRequest, base: Base | None) -> list[Layer]:
+    """The folders that the project asks for; where the base isn't run by root, all of its folders become writable."""
+    user = str((base.config.get("config") or {}).get("User") or "") if base else ""
+    shared = [] if user.partition(":")[0] in ("", "0", "root") else buckets.folders_of(request.files)
+    if not request.directories and not shared:
         return []
-    return [builder.make_small(lambda out: buckets.write_directories(out, request.directories))]
+    return [builder.make_small(partial(buckets.write_directories, directories=request.directories, shared=shared))]
 
 
 def _assemble(
@@ -193,7 +214,7 @@ def _assemble(
     """Stores the config and, after all layers, the manifest, unless the layout has them."""
     types = _media_types(base)
     labels = _labels(request, base, lock)
-    base_config = base.contents.config if base else {}
+    base_config = base.config if base else {}
     config = image_config(
         layers,
         base_config,
@@ -211,13 +232,13 @@ def _assemble(
     tag = image_tag(request.fingerprint)
     known = builder.store.head_manifest(tag)
     is_new = known is None or known.digest != descriptor.digest
-    if is_new:
-        builder.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
-        if builder.uploads:
-            builder.uploads.send_bytes(config_descriptor, config)
+    builder.store.put_blob(config_descriptor, lambda: io.BytesIO(config))
+    if builder.uploads:
+        builder.uploads.send_bytes(config_descriptor, config)
     builder.wait()
     if is_new:
         builder.store.put_manifest(manifest, types.manifest, [tag])
+    builder.store.save_records()
     reports = {layer.digest: LayerReport("base", layer.digest, layer.size, "reused", 0.0) for layer in base_layers}
     reports |= builder.reports
     return BuiltImage(

@@ -31,7 +31,7 @@ def build_lock(fingerprint: str, home: Home, waiting: Callable[[str], None] = la
     with file:
         waited = not _try_lock(file)
         if waited:
-            waiting(f"waiting for {path.read_text() or 'another run'}, which builds the same image")
+            waiting(f"waiting for {path.read_text(errors='replace') or 'another run'}, which builds the same image")
             fcntl.flock(file, fcntl.LOCK_EX)
         _write_owner(file)
         yield waited

@@ -6,7 +6,7 @@ network only for the digests of base images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -17,7 +17,8 @@ from .oci.content_tag import LATEST, find_image, image_fingerprint, image_tag
 from .oci.image_types import BuiltImage, ImageRequest
 from .oci.layout import OciLayout
 from .oci.target import ImageTarget
-from .registry.auth import CredentialsFor, docker_login
+from .registry.auth import CredentialsFor
+from .registry.logins import docker_login
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -40,6 +41,8 @@ class ImagePlan:
         builder: "direct" or "docker".
         layout: This machine's image layout.
         repository: The registry's repository for the image; None if it stays in the layout.
+        cache: The folder of records of what the repository has.
+        moving_tags: Tags that every push moves to its image.
         base: For the direct builder: the resolved base image; None for an image without one.
         bases: For the docker builder: the images that the Dockerfile names, with their digests.
         credentials: Credentials for the registries of the base images.
@@ -52,6 +55,8 @@ class ImagePlan:
         layout: OciLayout,
         repository: Repository | None,
         *,
+        cache: Path,
+        moving_tags: Sequence[str] = (LATEST,),
         base: Base | None = None,
         bases: Mapping[str, str] | None = None,
         credentials: CredentialsFor = docker_login,
@@ -60,6 +65,8 @@ class ImagePlan:
         self.builder: ResolvedBuilder = builder
         self.layout = layout
         self.repository = repository
+        self.cache = cache
+        self.moving_tags = moving_tags
         self.base = base
         self.bases = bases or {}
         self.credentials = credentials
@@ -71,18 +78,23 @@ class ImagePlan:
 
     @property
     def tags(self) -> list[str]:
-        """The tags of the image: its content tag, by which other machines find it, and `latest`."""
-        return [image_tag(self.request.fingerprint), LATEST]
+        """The tags of the image: its content tag, by which other machines find it, and those that move."""
+        return [image_tag(self.request.fingerprint), *self.moving_tags]
 
     def find_existing(self) -> BuiltImage | None:
-        """The image, if the target has it now; None if it must be made.
+        """The image, if the target has all of it now; None if it must be made or sent again.
 
         Raises:
             RegistryError: The target can't be asked.
         """
-        found = find_image(self.target, self.request.fingerprint)
-        if found and self.repository is None and not self.layout.is_whole(found.digest):
+        if self.repository is not None:
+            from .confirm import confirmed_image
+
+            return confirmed_image(self.repository, self.request.fingerprint, layout=self.layout, cache=self.cache)
+        found = find_image(self.layout, self.request.fingerprint)
+        if found is None or not self.layout.is_whole(found.digest):
             return None
+        self.layout.touch(found.digest)
         return found
 
 
@@ -94,12 +106,14 @@ class BaseLookup(NamedTuple):
         credentials: Credentials for a registry's host.
         engine: Connects to the Docker engine, which may hold images that are in no registry.
         max_age: Seconds for which the digest of a tag is remembered; 0 always asks the registry.
+        moving_tags: Tags that every push moves to its image.
     """
 
     cache: Path
     credentials: CredentialsFor
     engine: Callable[[], DockerClient]
     max_age: float = 3600.0
+    moving_tags: Sequence[str] = (LATEST,)
 
 
 def choose_builder(request: ImageRequest, choice: Builder) -> ResolvedBuilder:
@@ -165,6 +179,7 @@ def plan_direct(
     base = request.base and resolve_base(
         request.base,
         python=request.python,
+        interpreter=request.base_python,
         cache=lookup.cache,
         max_age=lookup.max_age,
         credentials=lookup.credentials,
@@ -174,13 +189,15 @@ def plan_direct(
         lock_digest,
         base_digest=base.digest if base else "",
         builder="direct",
-        content=_runtime(request),
+        content=[*_runtime(request), *([f"python={request.base_python}"] if request.base_python else [])],
     )
     return ImagePlan(
         replace(request, fingerprint=fingerprint),
         "direct",
         layout,
         repository,
+        cache=lookup.cache,
+        moving_tags=lookup.moving_tags,
         base=base or None,
         credentials=lookup.credentials,
     )
@@ -218,6 +235,8 @@ def plan_docker(
         "docker",
         layout,
         repository,
+        cache=lookup.cache,
+        moving_tags=lookup.moving_tags,
         bases=bases,
         credentials=lookup.credentials,
     )

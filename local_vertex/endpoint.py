@@ -25,6 +25,8 @@ ADMIN_SERVICE = "prefect_vertex_training.local.Admin"
 """Our own gRPC service beside Google's; its requests and responses are JSON objects."""
 SET_FAULTS = "Switches"
 """Method: changes the fault injection and returns all values. Services of earlier versions use the same name."""
+LEND_LOGIN = "LendLogin"
+"""Method: gives the service a login for the registry of its jobs' images; `vertex.client.lent_login` calls it."""
 STOP = "Stop"
 """Method: ends the service."""
 

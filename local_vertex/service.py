@@ -37,6 +37,7 @@ from .api.schema import Schema
 from .endpoint import (
     ADMIN_SERVICE,
     BUCKET,
+    LEND_LOGIN,
     SET_FAULTS,
     STOP,
     LocalService,
@@ -46,6 +47,7 @@ from .endpoint import (
     store_path,
 )
 from .faults import Faults
+from .lent_logins import LentLogins
 from .location import Location
 from .store.store import Store
 
@@ -97,6 +99,7 @@ class Service:
         self._schema: Schema = schemas.load(home.cache)
         self._faults = Faults()
         self._faults.update(options.faults)
+        self._logins = LentLogins()
         self._locations = options.locations()
         self._location = self._locations.default
         self._token = secrets.token_urlsafe(32) if options.tcp else None
@@ -120,7 +123,7 @@ class Service:
         quotas = Quotas(self._faults, self._location.project_number)
         table = methods(self._apis(logs))
         dispatcher = Dispatcher(table, self._faults, quotas, self._locations, traceback.print_exception)
-        admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop}}
+        admin = {ADMIN_SERVICE: {SET_FAULTS: self._set_faults, STOP: self._request_stop, LEND_LOGIN: self._lend_login}}
         socket = socket_path(self._home)
         cloud = self._cloud(socket) if self._options.as_cloud and self._token else None
         region_of = cloud.region_of if cloud else lambda _: ""
@@ -203,7 +206,11 @@ class Service:
             create: Used instead of `Executor`.
         """
         try:
-            runner = (create or _executor())(self._store, self._home.vertex, self._faults, location=self._location)
+            arguments = self._store, self._home.vertex, self._faults
+            if create is None:
+                runner: JobRunner = _executor()(*arguments, location=self._location, logins=self._logins)
+            else:
+                runner = create(*arguments, location=self._location)
             runner.start()
             self._started_runner = runner
             self._runner.set_result(runner)
@@ -218,6 +225,10 @@ class Service:
     def _set_faults(self, changes: dict[str, Any]) -> dict[str, Any]:
         self._faults.update(changes)
         return self._faults.values()
+
+    def _lend_login(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._logins.lend(str(request["host"]), request["login"])
+        return {}
 
     def _request_stop(self, _: dict[str, Any]) -> dict[str, Any]:
         self._stopped.set()

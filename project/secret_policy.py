@@ -20,6 +20,11 @@ from .settings.settings import Settings
 _ENTRY = re.compile(r"(.+)#([0-9a-f]{12})")
 """An entry of `allow-secrets` for a single finding; any other entry is a pattern."""
 
+_TEXTS = frozenset((".env", ".txt", ".json", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".py", ".sh", ".ipynb"))
+_LARGEST_TEXT = 64 << 10
+_MOST_TEXTS = 2000
+"""Small files of text that are looked into; a data set may have a hundred thousand annotations."""
+
 
 class _Located(NamedTuple):
     """A finding with its file."""
@@ -59,12 +64,40 @@ def refuse_secrets_in(names: Sequence[str], settings: Settings, *, cache: Path) 
     refuse_secrets(files, contents.findings, settings, ignore_file=".dockerignore")
 
 
+def refuse_secrets_in_data(
+    paths: Mapping[str, str], new: Mapping[str, str], settings: Settings, *, cache: Path
+) -> None:
+    """Looks for secrets in a data set: at the names of all files, and into new small files of text.
+
+    Args:
+        paths: Where each file lies, by its path in the project.
+        new: The same of those that are not in the bucket yet.
+        settings: The project's settings.
+        cache: Folder that keeps the results for unchanged files.
+
+    Raises:
+        ProjectError: As `refuse_secrets`.
+    """
+    named = [path for path, _ in kinds_by_name(list(paths))]
+    texts = [path for path in new if os.path.splitext(path)[1].lower() in _TEXTS][:_MOST_TEXTS]  # noqa: PTH122 - many
+    statuses = {path: os.lstat(paths[path]) for path in {*named, *texts}}
+    files = [
+        project_file(path, paths[path], status)
+        for path, status in sorted(statuses.items())
+        if path in named or (S_ISREG(status.st_mode) and status.st_size <= _LARGEST_TEXT)
+    ]
+    scanned = [file for file in files if file.path in set(texts)]
+    findings = read_contents(scanned, settings.root / "data sets", cache=cache).findings if scanned else {}
+    refuse_secrets(files, findings, settings, ignore_file="", fate="be sent to the bucket")
+
+
 def refuse_secrets(
     files: Sequence[ProjectFile],
     findings: Mapping[str, Sequence[Finding]],
     settings: Settings,
     *,
     ignore_file: str = ".gitignore",
+    fate: str = "be baked into the image",
 ) -> None:
     """Raises an error if a file looks like a secret or holds one, unless `allow_secrets` names it.
 
@@ -72,7 +105,8 @@ def refuse_secrets(
         files: The files that go into the image.
         findings: What `read_contents` found in them.
         settings: The project's settings; `allow_secrets` has patterns of files, and `path#id` for single findings.
-        ignore_file: The file in which a user can exclude a file from the image.
+        ignore_file: The file in which a user can exclude a file from the image; empty for data.
+        fate: What would become of the secret.
 
     Raises:
         ProjectError: It names file, line and kind of the first finding, and all findings in its `detail`; never the
@@ -87,7 +121,7 @@ def refuse_secrets(
         for finding in [*named.get(path, ()), *findings.get(path, ())]
     ]
     if refused := list(_not_allowed(found, settings.allow_secrets)):
-        raise _error(refused, settings, ignore_file)
+        raise _error(refused, settings, ignore_file, fate)
 
 
 def entry_allows(finding: str, allow_secrets: Sequence[str]) -> bool:
@@ -109,12 +143,17 @@ def _not_allowed(found: Iterable[_Located], allow_secrets: Sequence[str]) -> Ite
     )
 
 
-def _error(refused: Sequence[_Located], settings: Settings, ignore_file: str) -> ProjectError:
+def _error(refused: Sequence[_Located], settings: Settings, ignore_file: str, fate: str) -> ProjectError:
     first = refused[0]
     more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
-    remedy = f"Take it out of the file, or add the file to {ignore_file}" if first.entry else f"Add it to {ignore_file}"
+    if not ignore_file:
+        remedy = "Take it out of the data, or name the files that belong to it: include"
+    elif first.entry:
+        remedy = f"Take it out of the file, or add the file to {ignore_file}"
+    else:
+        remedy = f"Add it to {ignore_file}"
     return ProjectError(
-        f"{first.place} looks like a secret ({first.finding.kind}){more} and would be baked into the image",
+        f"{first.place} looks like a secret ({first.finding.kind}){more} and would {fate}",
         where=settings.root,
         next_step=f'{remedy}; if it is none, set allow-secrets = ["{first.entry or f"/{first.path}"}"]'
         " under [tool.vertex-training]",

@@ -55,7 +55,7 @@ class Project:
     def open(
         cls,
         folder: Path,
-        home: Home,
+        home: Home | None = None,
         *,
         size_limit_mb: float | None = None,
         adjust: Callable[[Settings], Settings] = lambda settings: settings,
@@ -64,7 +64,7 @@ class Project:
 
         Args:
             folder: The project's folder.
-            home: The folder that holds the caches.
+            home: The folder that holds the caches. Default: `VERTEX_TRAINING_HOME`.
             size_limit_mb: Megabytes (10^6 bytes) that all files may have; None takes the limit of the settings.
             adjust: Returns the settings with the run's own choices; called before anything is read by them.
 
@@ -72,6 +72,7 @@ class Project:
             ProjectError: The folder, its settings, its script or one of its files can't be used, a file or a setting
                 looks like a secret, or git has not fetched a large file or a submodule.
         """
+        home = home or Home.default()
         root = folder.expanduser().absolute()
         settings = adjust(load(root))
         if size_limit_mb:

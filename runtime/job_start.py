@@ -1,4 +1,4 @@
-"""The runtime: starts the script of a job with its secrets, and saves its outputs when it has ended."""
+"""The runtime: provides a job's data and secrets, starts its script, and saves its outputs when it has ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 import time
 from typing import Dict, List, Mapping, Optional, Sequence
 
-from . import output_files, outputs_variable
+from . import data_variable, output_files, outputs_variable
 from .output_copy import CopyFailed, OutputCopy
 from .output_files import Found, Signatures
 from .output_patterns import OutputPatterns
@@ -37,12 +37,13 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         patterns = outputs_variable.decode(environ)
         wanted = OutputPatterns(patterns)
+        secrets = _read_secrets(environ) if environ.get(_SECRETS) else {}
     except ValueError as error:
         return _fail("%s can't be read: %s" % (outputs_variable.NAME, error))
-    try:
-        secrets = _read_secrets(environ) if environ.get(_SECRETS) else {}
     except _NoSecrets as error:
         return _fail("secret-env: %s" % error)
+    if environ.get(data_variable.NAME) and not _provide_data(environ):
+        return _FAILED
     try:
         script = ScriptProcess(secrets)
         if patterns and _is_primary(environ):
@@ -73,6 +74,20 @@ def _read_secrets(environ: Mapping[str, str]) -> Dict[str, str]:
     except secret_variables.SecretUnreadable as error:
         raise _NoSecrets(str(error)) from None
     return {**{name: environ[name] for name in versions if name in environ}, **read}
+
+
+def _provide_data(environ: Mapping[str, str]) -> bool:
+    """Brings the job's data sets to where the script opens them; the script finds their paths in its variables."""
+    # They import what is needed for HTTPS, which takes longer than all else here.
+    from . import data_sets  # noqa: PLC0415
+    from .data_copy import DataFailed  # noqa: PLC0415
+
+    try:
+        os.environ.update(data_sets.provide(data_variable.decode(environ), environ, _say))
+    except (DataFailed, ValueError) as error:
+        _say(str(error))
+        return False
+    return True
 
 
 def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str], script: ScriptProcess) -> int:

@@ -16,7 +16,8 @@ from ..images.oci.image_types import BuiltImage, LayerReport
 from ..images.plan import ImagePlan
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
-from .reporting.artifacts import artifact_key, copyable
+from .reporting.artifacts import artifact_key
+from .reporting.markdown import copyable, table
 from .reporting.progress import step_meters
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
@@ -60,7 +61,7 @@ def build(make_plan: PlanFactory) -> BuiltImage:
 def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
     from ..images import build
 
-    return build.build(
+    image = build.build(
         plan.request,
         plan.layout,
         cache=home.cache,
@@ -69,6 +70,9 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
         progress=lambda layer: log(layer_line(layer)),
         meters=step_meters(),
     )
+    for remark in plan.base.contents.remarks if plan.base else ():
+        log(remark)
+    return image
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
@@ -107,13 +111,11 @@ def layer_line(layer: LayerReport) -> str:
 
 def report_layers(image: BuiltImage, key: str) -> None:
     """Writes the table of layers as an artifact of the run."""
-    head = "| layer | what happened | bytes | seconds | digest |\n|---|---|---:|---:|---|"
-    rows = "\n".join(
-        f"| {layer.title} | {layer.action} | {layer.size:,} | {layer.seconds:.2f} | `{layer.digest[:19]}` |"
+    rows = [
+        (layer.title, layer.action, f"{layer.size:,}", f"{layer.seconds:.2f}", layer.digest[:19])
         for layer in image.layers
-    )
+    ]
+    layers = table(["layer", "what happened", "bytes", "seconds", "digest"], rows, numbers={2, 3})
     create_markdown_artifact(
-        f"{copyable(image.reference)}\n\n{head}\n{rows}\n",
-        key=artifact_key(key),
-        description="The image's layers",
+        f"{copyable(image.reference)}\n\n{layers}\n", key=artifact_key(key), description="The image's layers"
     )

@@ -1,4 +1,4 @@
-"""Connects to the Docker engine through prefect-docker."""
+"""Connects to this machine's container engine, through prefect-docker where its block says which."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ if TYPE_CHECKING:
 
 
 def docker_engine() -> DockerClient:
-    """The Docker engine of prefect-docker's DockerHost block, which reads DOCKER_HOST as docker does.
+    """The engine of prefect-docker's DockerHost block, which reads DOCKER_HOST as docker does; else podman's.
 
     Raises:
-        DockerError: No Docker engine answers.
+        DockerError: No engine answers; lists what was tried.
     """
+    from docker.errors import DockerException
     from prefect_docker.host import DockerHost
 
-    from ..images.docker.engine_errors import engine_errors
+    from ..images.docker.engine import connect
 
-    with engine_errors():
+    try:
         engine = DockerHost().get_client()
         engine.ping()
-        return engine
+    except (DockerException, OSError):
+        return connect("and the image has to be built")
+    return engine

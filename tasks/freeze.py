@@ -35,7 +35,7 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
             image; or a package's CPU-only build for a job with a GPU.
     """
     from ..project.dependencies import freeze as engine
-    from ..project.dependencies import report
+    from .reporting import dependency_page
 
     log = step_log("freeze")
     cache, listed = Home.default().cache, project.dependencies
@@ -47,9 +47,8 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
         return lock
     count = len(lock.packages)
     log(f"{count} package{'' if count == 1 else 's'} from {lock.method} for Python {lock.python} on linux/amd64")
-    text = report.markdown(lock.method, lock.packages, lock.changes, lock.notes)
     create_markdown_artifact(
-        text,
+        dependency_page.page(lock),
         key=artifact_key("dependencies"),
         description="Frozen dependencies, and what had to change",
     )

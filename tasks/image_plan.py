@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ..core.errors import RegistryUnavailable
 from ..core.home import Home
+from ..images.oci.content_tag import LATEST
 from ..images.oci.image_types import ImageRequest
 from ..images.oci.layout import OciLayout
 from ..images.plan import BaseLookup, Builder, ImagePlan, choose_builder, complete_request, plan_direct, plan_docker
-from ..images.registry.auth import docker_login
+from ..images.registry.logins import docker_login
 from ..project.secret_policy import refuse_secrets_in
 from ..project.snapshot import Project
 from .docker_engine import docker_engine
@@ -29,9 +30,9 @@ def plan_image(
     project: Project,
     lock: Lock,
     *,
-    registry: ContainerRegistry | None,
-    builder: Builder,
-    home: Home,
+    registry: ContainerRegistry | None = None,
+    builder: Builder = "auto",
+    home: Home | None = None,
     max_age: float = 3600.0,
 ) -> ImagePlan:
     """The plan of a project's image, by the rules of `images.plan`.
@@ -41,7 +42,7 @@ def plan_image(
         lock: Its frozen dependencies.
         registry: Where the image goes; None for this machine's image layout.
         builder: The builder that the run asks for; "auto" takes the project's setting.
-        home: Where caches and the layout are.
+        home: Where caches and the layout are. Default: `VERTEX_TRAINING_HOME`.
         max_age: Seconds for which the digest of a base's tag is remembered.
 
     Raises:
@@ -49,11 +50,15 @@ def plan_image(
         ProjectError: The context of the project's own Dockerfile holds a file that looks like a secret.
         DependencyError: A conda list, for the direct builder.
     """
+    from ..images.registry.known_blobs import KnownBlobs
     from ..project.dependencies import freeze as freezing
 
-    settings = project.settings
+    settings, home = project.settings, home or Home.default()
     if freezing.missing_wheels(lock):  # a cache that was emptied after the step's result was kept
         lock = freezing.freeze(project.root, settings, cache=home.cache, listed=project.dependencies)
+    target = registry.target(settings.name) if registry else None
+    if target is not None and not max_age:  # the run is to believe nothing that this machine recorded
+        KnownBlobs(target, home.cache).forget()
     described = image_request(project, lock)
     chosen = choose_builder(described, (settings.builder or "auto") if builder == "auto" else builder)
     request = complete_request(described, chosen, needs_base=registry is not None)
@@ -66,11 +71,15 @@ def plan_image(
         return plan(
             request,
             OciLayout(home.images, settings.name),
-            registry.target(settings.name) if registry else None,
+            target,
             project_fingerprint=project.fingerprint,
             lock_digest=lock.digest,
             lookup=BaseLookup(
-                home.cache, registry.base_credentials() if registry else docker_login, docker_engine, max_age
+                home.cache,
+                registry.base_credentials() if registry else docker_login,
+                docker_engine,
+                max_age,
+                registry.moving_tags if registry else (LATEST,),
             ),
         )
 

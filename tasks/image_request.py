@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..images.oci.image_types import ImageRequest
+from ..project.dependencies.uv import index_logins
 from ..project.git import revision
 from ..project.snapshot import Project
 
@@ -35,6 +36,7 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         conda=lock.method if lock.conda else None,
         python=settings.python,
         base=settings.base,
+        base_python=settings.base_python,
         directories=settings.directories,
         env=settings.import_path,
         labels={REVISION_LABEL: commit} if commit else {},
@@ -42,5 +44,14 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
         command=settings.starts.image_words() if settings.starts.kind == "command" else (),
-        runtime_features=(*(["outputs"] if settings.outputs else []), *(["secret-env"] if settings.secret_env else [])),
+        runtime_features=tuple(
+            name
+            for name, wanted in {
+                "outputs": settings.outputs,
+                "data": settings.data,
+                "secret-env": settings.secret_env,
+            }.items()
+            if wanted
+        ),
+        logins=index_logins(project.root, project.dependencies),
     )

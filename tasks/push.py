@@ -38,6 +38,12 @@ def push(make_plan: PlanFactory, image: BuiltImage) -> BuiltImage:
             _push_docker(plan, image, log, home) if image.builder == "docker" else _push_direct(plan, image, log, home)
         )
     log(pushed.reference)
+    if plan.repository and plan.repository.kept_tags:
+        kept = ", ".join(plan.repository.kept_tags)
+        log(
+            f"the registry doesn't move the tag {kept}, which changes nothing: the image is named by its digest. "
+            'Remove it from "Tags that move" in the registry\'s block'
+        )
     if plan.repository:
         report_layers(pushed, "image-push")
     return pushed

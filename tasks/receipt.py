@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from urllib.parse import quote
+
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.assets import Asset, materialize
@@ -12,14 +15,18 @@ from pydantic import ValidationError
 
 from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
-from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
+from ..vertex.job_types import JobRequest, ModelFile, Origin, Outcome, Receipt
 from ..vertex.receipt.receipt_document import named_places, record_model
-from .reporting.artifacts import artifact_key, copyable, optional_display
+from .reporting.artifacts import artifact_key, optional_display
 from .reporting.events import model_event
+from .reporting.markdown import copyable, fenced, link, table
 from .reporting.progress import step_meters
 from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
+
+SHOWN_FILES = 200
+"""Files on the model's page."""
 
 _OPTIONS = {
     "name": "receipt",
@@ -36,7 +43,8 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
         ModelMissing: The job saved no new file in its model folder.
         VertexError: The model can't be read, or the receipt can't be written.
     """
-    found = record_model(connection, outcome.name, origin, meters=step_meters())
+    metrics = {name: asdict(metric) for name, metric in outcome.metrics.items()}
+    found = record_model(connection, outcome.name, origin, metrics=metrics, meters=step_meters())
     step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
     with optional_display():
         create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")
@@ -62,22 +70,35 @@ def receipt_step(connection: Connection, request: JobRequest) -> Task[..., Recei
     if connection.models.location(uri) != uri:
         return receipt
     try:
-        asset = Asset(key=uri, properties=AssetProperties(name=uri.rpartition("//")[2], url=_browser(uri)))
+        asset = Asset(key=uri, properties=AssetProperties(name=uri.rpartition("//")[2], url=storage_page(uri)))
     except ValidationError:  # a folder's name may have characters that an asset's key may not
         return receipt
     return materialize(asset, by="Vertex AI", **_OPTIONS)(check_model)
 
 
 def page(receipt: Receipt) -> str:
-    """The artifact's Markdown."""
-    rows = "\n".join(f"| {file.path} | {file.size:,} |" for file in receipt.files)
-    sums = "\n".join(f"{file.sha256}  {file.path}" for file in receipt.files)
-    link = f"[Open the model]({_browser(receipt.model)})\n\n" if receipt.model.startswith("gs://") else ""
-    return (
-        f"{link}{copyable(receipt.model)}\n\n| file | bytes |\n|---|---:|\n{rows}\n\n"
-        f"Checksums, as `sha256sum --check` reads them:\n{copyable(sums)}\n\nReceipt:\n{copyable(receipt.document)}\n"
-    )
+    """The artifact's Markdown; of a model with many files the first ones, since the receipt has all."""
+    shown = receipt.files[:SHOWN_FILES]
+    files = table(["file", "bytes"], [(file.path, f"{file.size:,}") for file in shown], numbers={1})
+    more = len(receipt.files) - len(shown)
+    parts = [
+        link("Open the model", storage_page(receipt.model)) if receipt.model.startswith("gs://") else "",
+        f"Model: {copyable(receipt.model)}",
+        f"{len(receipt.files):,} files, {receipt.size:,} bytes",
+        files,
+        f"... and {more:,} more files: the receipt lists all" if more else "",
+        f"Checksums, as `sha256sum --check` reads them:\n{fenced(chr(10).join(map(_checksum, shown)))}",
+        f"Receipt: {copyable(receipt.document)}",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _browser(uri: str) -> str:
-    return f"https://console.cloud.google.com/storage/browser/{uri.removeprefix('gs://')}"
+def _checksum(file: ModelFile) -> str:
+    """One line of a list of checksums; a name with a line break is escaped as sha256sum does it."""
+    name = file.path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    return f"{'' if name == file.path else chr(92)}{file.sha256}  {name}"
+
+
+def storage_page(uri: str) -> str:
+    """Address of a `gs://` folder's page in the console."""
+    return f"https://console.cloud.google.com/storage/browser/{quote(uri.removeprefix('gs://'))}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from prefect.context import TaskRunContext
-from prefect.logging import get_run_logger
 from prefect.serializers import Serializer
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
@@ -26,6 +26,7 @@ from ..core import errors
 from ..core.errors import ResultError, StorageError, TrainingError
 from ..core.security.private_folder import make_private
 from ..prefect_private import check_stored_results
+from .reporting.step_log import step_log
 
 PACKAGE = __name__.split(".", maxsplit=1)[0]
 
@@ -200,7 +201,7 @@ def _report(error: ResultError, reader: Serializer) -> None:
     context = TaskRunContext.get()
     if context is not None and context.result_store.serializer == reader:
         step = context.task.name
-        get_run_logger(context).warning("%s; %s is done again", error.what, step, extra={"step": step})
+        step_log(step, level=logging.WARNING)(f"{error.what}; {step} is done again")
 
 
 check_stored_results(checked)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ..blocks.run_history import run_scope
 from ..core.errors import VertexError
 from ..core.home import Home
 from ..vertex.client.connection import Connection
@@ -23,17 +25,27 @@ from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .secret_values import with_secret_values
 from .step_results import step_result
-from .stop_job import WINDOW, is_stopped, stop
+from .stopping.open_jobs import OpenJobs
+from .stopping.stop_job import is_stopped, stop
 
 
 # Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs
 # counts changes when one fails. Looking that up costs two requests.
-@task(name="submit", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.SubmittedJob"), **STEP)
-def submit(connection: Connection, request: JobRequest, key: str, allowed: int = 1, least: int = 1) -> SubmittedJob:
+@task(name="submit", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.SubmittedJob", 2), **STEP)
+def submit(
+    connection: Connection,
+    request: JobRequest,
+    key: str,
+    *,
+    allowed: int = 1,
+    least: int = 1,
+    retry: int | None = None,
+) -> SubmittedJob:
     """Creates the job of the current attempt, or adopts the one that exists.
 
     After this returns, at most one live or succeeded job of this request exists. A job that failed for good is adopted
-    too, because the same request would fail the same way and cost money again.
+    too, because the same request would fail the same way and cost money again; only a person's retry of the flow run,
+    who may have put the cause right, makes another one.
 
     Args:
         connection: The service that runs the job.
@@ -41,6 +53,7 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
         key: The request's key, from `job_key`.
         allowed: How many jobs may be made for the request.
         least: The number of the current attempt, from 1.
+        retry: How often a person has retried the flow run. Default: as Prefect's server says.
 
     Raises:
         ProjectError: The value of a secret variable can't be had.
@@ -56,32 +69,50 @@ def submit(connection: Connection, request: JobRequest, key: str, allowed: int =
         return intents[-1]
 
     complete = with_secret_values(request, local=connection.endpoint.local)
+    retry = run_scope().retries if retry is None else retry
+    noted = OpenJobs.of_this_run()
+    noted.add(key)
     try:
-        job = submit_attempt(connection, complete, key, allowed=allowed, least=least, intent=intent)
+        job = submit_attempt(connection, complete, key, allowed=allowed, least=least, retry=retry, intent=intent)
     except VertexError as error:
         if not error.transient:
+            noted.stopped(key)
             report_refusal(error)
         raise
     except Exception:
         raise
     except BaseException:
         # The run is ending. A job that was created, with or without an answer, is found by the request's label.
-        if intents and (recorded := intents[-1].read()):
-            stop(
-                connection,
-                lambda limited: cancel_by_key(
-                    limited, key, label=REQUEST_LABEL, recorded=recorded, wait=WINDOW, enough=is_stopped
-                ),
-                log=log,
-                warn=step_log("submit", level=logging.ERROR),
-            )
+        recorded = intents[-1].read() if intents else None
+        if recorded is None or _stop(connection, key, recorded):
+            noted.stopped(key)
         raise
-    log(f"{'found' if job.adopted else 'created'} {job.name}" + (f", attempt {job.attempt}" if allowed > 1 else ""))
-    if job.state in FAILED_STATES:
-        log("it failed before; change the code, the arguments or the settings, or start a new run, for another job")
+    noted.rename(key, job.name)
+    for line in _lines(job):
+        log(line)
     if not job.adopted:
         job_event(SUBMITTED, job.name, image=request.image, machine=request.machine.machine_type, output=request.output)
     if job.console:
         log(job.console)
     report_job(connection, job.name, request)
     return job
+
+
+def _stop(connection: Connection, key: str, recorded: str) -> bool:
+    """Cancels the jobs of the request, also one whose create got no answer; returns whether all were asked to end."""
+
+    def cancel(limited: Connection) -> list[SubmittedJob]:
+        return cancel_by_key(limited, key, label=REQUEST_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
+
+    return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))
+
+
+def _lines(job: SubmittedJob) -> Iterator[str]:
+    """What a person wants to know of a job that was found or created: which one it is, and what was paid before."""
+    attempt = f", attempt {job.attempt}" + f" of {job.allowed}" * (job.retry > 0) if job.allowed > 1 else ""
+    yield f"{'found' if job.adopted else 'created'} {job.name}{attempt}"
+    if job.retry and not job.adopted:
+        paid = [f"{count} {how}" for count, how in ((job.failed, "failed"), (job.cancelled, "cancelled")) if count]
+        yield f"retried by a person: a new job, after {' and '.join(paid) or 'no other'} that this request has paid for"
+    elif job.state in FAILED_STATES:
+        yield "it failed before; no automatic retry pays for another one, only Retry by a person or a new run"

@@ -21,6 +21,7 @@ from ..project.snapshot import Project
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, optional_display
+from .reporting.markdown import copyable, plain, table
 from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
@@ -64,10 +65,18 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
 
     if progress := current():
         progress.phase(DOING["verify"], project.settings.verify_timeout)
-    cache, listed = Home.default().cache, project.dependencies
+    home, listed = Home.default(), project.dependencies
     secrets = local_values(project.settings.secret_env, log)
     report = engine.verify(
-        project.root, project.files, project.settings, args, cache=cache, log=log, listed=listed, secrets=secrets
+        project.root,
+        project.files,
+        project.settings,
+        args,
+        cache=home.cache,
+        log=log,
+        listed=listed,
+        vertex=home.vertex,
+        secrets=secrets,
     )
     if warning := unwritable(project, report.written):
         log(f"warning: {warning}")
@@ -188,7 +197,7 @@ def _tell(report: VerifyReport) -> None:
     files = f"{len(report.model_files)} model file{'' if len(report.model_files) == 1 else 's'}"
     text = f"{report.seconds:.1f} s, {report.memory} of memory at the peak, {files}, in {report.interpreter}"
     step_log("verify")(text)
-    create_markdown_artifact(_table(report), key=artifact_key("verify"), description="The script's run on this machine")
+    create_markdown_artifact(page(report), key=artifact_key("verify"), description="The script's run on this machine")
 
 
 def unwritable(project: Project, written: Sequence[str]) -> str | None:
@@ -209,13 +218,13 @@ def unwritable(project: Project, written: Sequence[str]) -> str | None:
     )
 
 
-def _table(report: VerifyReport) -> str:
+def page(report: VerifyReport) -> str:
+    """The artifact's Markdown."""
     rows = {
-        "command": f"`{' '.join(report.command)}`",
+        "command": copyable(" ".join(report.command)),
         "Python": f"{report.python}, {report.interpreter}",
         "seconds": f"{report.seconds:.1f}",
         "peak memory": report.memory,
-        "model": ", ".join(f"`{file}`" for file in report.model_files),
+        "model": ", ".join(report.model_files),
     }
-    lines = [f"| {name} | {value} |" for name, value in rows.items()]
-    return "\n".join(["| | |", "|---|---|", *lines, "", *(f"- warning: {warning}" for warning in report.warnings)])
+    return "\n".join([table(["", ""], rows.items()), "", *(f"- warning: {plain(line)}" for line in report.warnings)])

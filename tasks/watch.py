@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 
 from ..vertex.client.connection import Connection
+from ..vertex.client.console_links import log_command
 from ..vertex.diagnosis import failure
 from ..vertex.job_types import Outcome, State, SubmittedJob
 from ..vertex.submit.cancellation import cancel
@@ -18,13 +19,16 @@ from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
 from ..vertex.watch.log_reader import Cursor
 from .reporting.failure_page import report_failure
-from .reporting.logged_lines import logged_lines
+from .reporting.log_records import LogRecords
+from .reporting.logged_lines import LEFT_OUT, logged_before
 from .reporting.progress import show_state
 from .reporting.step_log import step_log
 from .reporting.training_log import TrainingLog
 from .retry_policy import STEP
 from .step_results import step_result
-from .stop_job import WINDOW, stop
+from .stopping import run_end
+from .stopping.open_jobs import OpenJobs
+from .stopping.stop_job import WINDOW, stop
 
 
 class WatchProgress:
@@ -40,7 +44,7 @@ class WatchProgress:
         self.log: TrainingLog | None = None
 
 
-@task(name="watch", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.Outcome"), **STEP)
+@task(name="watch", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.Outcome", 2), **STEP)
 def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | None = None) -> Outcome:
     """Follows the job to its end. A retry continues with the same job, and logs no line a second time.
 
@@ -65,32 +69,42 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
 
     progress = progress or WatchProgress()
     if progress.log is None:
-        progress.log = TrainingLog(step_log("watch", name=job_id(job.name)), logged=_logged_before(job))
+        progress.log = _training_log(connection, job)
     try:
         outcome = engine.watch(
-            connection, job.name, on_state=show, on_line=progress.log.line, created=job.created, cursor=progress.cursor
+            connection,
+            job.name,
+            on_state=show,
+            on_lines=progress.log.lines,
+            created=job.created,
+            cursor=progress.cursor,
+            sleep=run_end.sleep,
         )
     except Exception:
         raise
     except BaseException:
         log("the run is ending: cancelling its job")
         warn = step_log("watch", level=logging.ERROR)
-        stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name)
+        if stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name):
+            OpenJobs.of_this_run().stopped(job.name)
         raise
-    progress.log.end(outcome)
+    OpenJobs.of_this_run().ended(job.name)
+    outcome = progress.log.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
         report_failure(connection, outcome)
         raise failure(outcome)
     return outcome
 
 
-def _logged_before(job: SubmittedJob) -> list[str]:
-    """The job's lines in the run's log, from earlier attempts in this process or another one."""
-    context = TaskRunContext.get()
+def _training_log(connection: Connection, job: SubmittedJob) -> TrainingLog:
+    """Where the job's lines go; what earlier attempts in this process or another one have written is not repeated."""
+    context, own = TaskRunContext.get(), job_id(job.name)
     retried = job.adopted or (context is not None and context.task_run.run_count > 1)
-    return logged_lines(job_id(job.name)) if retried else []
+    left_out = step_log("watch", level=logging.WARNING, name=f"{own}.{LEFT_OUT}")
+    records = LogRecords(step_log("watch", name=own), left_out, log_command(connection, job.name))
+    return TrainingLog(records, logged_before(own) if retried else None)
 
 
 def _cancelled(connection: Connection, *, job: SubmittedJob) -> list[SubmittedJob]:
-    state = cancel(connection, job.name, wait=WINDOW)
+    state = cancel(connection, job.name, wait=0.0, patience=WINDOW)
     return [replace(job, state=state, console=connection.console(job.name))]

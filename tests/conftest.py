@@ -22,6 +22,7 @@ pytest_plugins = [
     "fixtures.client_packages",
     "fixtures.prefect_server",
     "fixtures.kept_server",
+    "fixtures.postgresql",
     "fixtures.train_flow",
     "fixtures.worker",
 ]

@@ -25,12 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "project/secrets": {"core"},
     "project/files": {"core", "project/settings", "project/secrets"},
     "project/dependencies/formats": {"core", "project/settings"},
-    "project/dependencies/uv": {"core"},
+    "project/dependencies/uv": {"core", "project/dependencies/formats"},
     "project/dependencies/lists": {
         *("core", "project/settings", "project/dependencies/formats", "project/dependencies/uv"),
     },
     "project/dependencies": {"core", "project/settings"},
-    "project/local_run": {"core", "runtime", "project/settings", "project/files", "project/dependencies"},
+    "project/local_run": {
+        *("core", "runtime", "local_vertex/storage", "project/settings", "project/files", "project/dependencies"),
+    },
     "project": {"core"},
     # Engine of build and push.
     "images/layers": {"core"},
@@ -46,18 +48,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
     "local_vertex/location": set(),
+    "local_vertex/lent_logins": set(),
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
     "local_vertex/storage/http": {"core"},
-    "local_vertex/storage/files": {"core", "local_vertex/storage/http"},
-    "local_vertex/storage/calls": {"core", "local_vertex/storage/http", "local_vertex/storage/files"},
+    "local_vertex/storage/objects": {"core", "local_vertex/storage/http"},
+    "local_vertex/storage/served": {"core", "local_vertex/storage/http", "local_vertex/storage/objects"},
     "local_vertex/storage": {"core"},
     "local_vertex/lifecycle": {"core", "local_vertex/client", "local_vertex/endpoint", "local_vertex/storage"},
     "local_vertex/api": {"core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"},
     "local_vertex/execution/replica": {
         *("core", "images/oci", "images/registry"),
-        *("local_vertex/faults", "local_vertex/location", "local_vertex/store", "local_vertex/storage"),
+        *("local_vertex/faults", "local_vertex/lent_logins", "local_vertex/location"),
+        *("local_vertex/store", "local_vertex/storage"),
     },
     "local_vertex/execution/process/supervisor": set(),
     "local_vertex/execution/process": {
@@ -66,21 +70,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "local_vertex/execution/container": {"core", "images/docker", "images/oci", "local_vertex/execution/replica"},
     "local_vertex/execution": {
-        *("core", "local_vertex/faults", "local_vertex/location", "local_vertex/store"),
+        *("core", "local_vertex/faults", "local_vertex/lent_logins", "local_vertex/location", "local_vertex/store"),
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
     "local_vertex/cloud": {
         *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
     },
     "local_vertex": {"core"},
+    # Engine of data sets.
+    "datasets": {"core", "runtime"},
     # Engine of submit, watch and receipt.
     "vertex/job_types": {"core"},
     "vertex/labels": {"core"},
     "vertex/failure_rules": {"vertex/job_types"},
     "vertex/tracebacks": {"vertex/job_types"},
     "vertex/diagnosis": {"core", "vertex/job_types", "vertex/failure_rules", "vertex/tracebacks"},
-    "vertex/client": {"core", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
+    "vertex/client": {"core", "datasets", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
+    "vertex/preflight": {"core", "vertex/job_types"},
     "vertex/pricing": {"core"},
     "vertex/submit": {
         "core",
@@ -96,18 +103,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Prefect around the engines.
     "prefect_private": set(),
     "blocks": {"core", "images", "vertex", "prefect_private"},
-    "tasks/reporting": {"core", "vertex"},
-    "tasks": {"core", "runtime", "project", "images", "vertex", "blocks", "prefect_private"},
-    "flows": {"core", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
+    "tasks/reporting": {"core", "project", "vertex"},
+    "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
+    "tasks": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "prefect_private"},
+    "flows": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},
     "cli": {
-        *("core", "project", "images", "vertex", "local_vertex"),
+        *("core", "datasets", "project", "images", "vertex", "local_vertex"),
         *("prefect_private", "blocks", "tasks", "flows", "deployments"),
     },
 }
 
-ENGINES = ("core", "runtime", "project", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15
@@ -127,10 +135,16 @@ SHARED_NAMES = {
     "submit": "step 5: its engine and its task",
     "watch": "step 5: its engine and its task",
     "receipt": "step 5: its engine and its task",
+    "preflight": "whether a project is ready: its checks and its task",
     "plan": "what will be done: of an image, and the command that says it of a run",
     "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
+    "data": "data sets: the step and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
+    "upload_sessions": "uploads in several requests: to a registry, and to Cloud Storage on this machine",
+    "calls": "the calls of an API: to Vertex AI's, and of Cloud Storage on this machine",
+    "files": "files: of a project, and of a bucket on this machine",
+    "listing": "the list of a folder's files: of a project, and of a bucket on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",
     "client": "what talks to Vertex AI, and to local_vertex",

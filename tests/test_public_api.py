@@ -21,9 +21,13 @@ BLOCKS = ["ContainerRegistry", "VertexAI", "VertexTrainingJob", "VertexTrainingJ
 TASKS = ["build", "fetch", "freeze", "push", "receipt", "submit", "verify", "watch"]
 TYPES = [
     "BuiltImage",
+    "Connection",
     "JobRequest",
     "Lock",
+    "Metric",
+    "Origin",
     "Outcome",
+    "Project",
     "Receipt",
     "StepReport",
     "SubmittedJob",
@@ -48,7 +52,7 @@ def test_the_public_names() -> None:
     )
     kinds = json.loads(fresh(code))
 
-    assert sorted(kinds) == sorted([*BLOCKS, *TASKS, *TYPES, "train"])
+    assert sorted(kinds) == sorted([*BLOCKS, *TASKS, *TYPES, "atrain", "job_key", "plan_image", "train"])
     assert {name for name, kind in kinds.items() if kind == "Flow"} == {"train"}
     assert {name for name, kind in kinds.items() if kind.endswith("Task")} == set(TASKS)
     assert not {name for name, kind in kinds.items() if kind == "module"}

@@ -82,7 +82,12 @@ class SubmittedJob:
         adopted: True for a job that existed before this call: it was found by its key, not created.
         console: Address of its page in the console; empty for local_vertex.
         created: Time of creation, seconds since 1970; 0 when unknown.
-        attempt: Number of this attempt at its request, from 1.
+        attempt: Number of this attempt at its request, from 1; after a person's retry it begins again at 1. 0 for a job
+            that was created before that retry.
+        allowed: How many attempts there may be, counted in the same way.
+        retry: How often a person had retried the flow run.
+        failed: How many other jobs of the request have failed so far; each was paid for.
+        cancelled: How many other jobs of the request were cancelled so far; each was paid for until then.
     """
 
     name: str
@@ -91,6 +96,10 @@ class SubmittedJob:
     console: str = ""
     created: float = 0.0
     attempt: int = 1
+    allowed: int = 1
+    retry: int = 0
+    failed: int = 0
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +160,21 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """What a training script printed of one number.
+
+    Attributes:
+        last: The newest value.
+        lowest: The smallest value.
+        highest: The largest value.
+    """
+
+    last: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a job ended.
 
@@ -160,6 +184,7 @@ class Outcome:
         diagnosis: Why it failed; None on success.
         tail: The last lines that the job wrote, oldest first.
         seconds: Time from start to end by the service's clock, never below 0.
+        metrics: The numbers in the log's JSON lines, by name; empty where nobody has read them.
     """
 
     name: str
@@ -168,6 +193,7 @@ class Outcome:
     diagnosis: Diagnosis | None = None
     tail: Sequence[str] = ()
     seconds: float = 0.0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +206,7 @@ class Origin:
         requirements: SHA-256 of the frozen dependencies.
         flow_run: Id of the Prefect flow run.
         verified: Whether the code ran locally before the job.
+        data: The data sets: name, ID, number of files, bytes and URI of each.
     """
 
     fingerprint: str = ""
@@ -187,6 +214,7 @@ class Origin:
     requirements: str = ""
     flow_run: str = ""
     verified: bool = True
+    data: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """Every label that a job carries, and the rules for labels.
 
-A request may take several jobs, one after the other, when the platform fails: each is one attempt.
+A request may take several jobs, one after the other, when the platform fails or a person retries the run: each is one
+attempt.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from ..core.errors import VertexError
 
@@ -17,12 +19,15 @@ REQUEST_LABEL = "vertex_training_request"
 """Label with the key of the request, which all its attempts share: how many there were is counted by it."""
 
 ATTEMPT_LABEL = "vertex_training_attempt"
-"""Label with the number of the attempt, from 1."""
+"""Label with the number of the attempt, from 1; after a person's retry it begins again at 1."""
+
+RETRY_LABEL = "vertex_training_retry"
+"""Label with how often a person had retried the flow run when the job was created; missing for 0."""
 
 RUN_LABEL = "prefect_flow_run"
 """Label with the id of the Prefect flow run; by it a hook or a command finds the jobs of a run."""
 
-SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL)
+SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL)
 """The labels that a submission adds to those of the request."""
 
 LABEL_LIMIT = 63
@@ -32,6 +37,11 @@ LABELS_LIMIT = 64
 """Labels that a job may have."""
 
 LABEL_PATTERN = re.compile(rf"[a-z0-9_-]{{0,{LABEL_LIMIT}}}")
+
+
+def request_of(labels: Mapping[str, str]) -> str:
+    """The key of the request that a job with these labels belongs to; empty for jobs of other programs."""
+    return labels.get(REQUEST_LABEL) or labels.get(KEY_LABEL, "")
 
 
 def check_label_value(value: str) -> None:

@@ -30,7 +30,7 @@ class Outcome:
     Attributes:
         name: The project's.
         reached: The last step that said something; `model` if the run succeeded, `open` if none began.
-        message: The error's one line, or where the model lies.
+        message: The error's one line, or the model's files.
         seconds: The whole run.
         unexpected: It ended otherwise than expected.
     """
@@ -90,7 +90,10 @@ def _run(
         return Outcome(name, _reached(said), f"still ran after {seconds:g} s", time.perf_counter() - begin)
     duration = time.perf_counter() - begin
     if finished.returncode == 0:
-        return Outcome(name, "model", json.loads(finished.stdout.splitlines()[-1])["model"], duration)
+        model = Path(json.loads(finished.stdout.splitlines()[-1])["model"])
+        files = sorted(path.relative_to(model).as_posix() for path in model.rglob("*") if path.is_file())
+        more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+        return Outcome(name, "model", f"{', '.join(files[:3])}{more}", duration)
     errors = [line for line in finished.stderr.splitlines() if line.startswith("error: ")]
     last = errors[-1] if errors else next(reversed(finished.stderr.split("\n")[:-1]), "ended without a word")
     message = last.removeprefix("error: ").replace(f"{project}/", "").replace(str(project), ".")

@@ -8,7 +8,8 @@ from pathlib import Path
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images import build
 from prefect_vertex_training.images.base.resolve import resolve_base
-from prefect_vertex_training.images.oci.content_tag import find_image, image_fingerprint, image_tag
+from prefect_vertex_training.images.confirm import confirmed_image
+from prefect_vertex_training.images.oci.content_tag import image_fingerprint, image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
@@ -54,7 +55,7 @@ class Ours(Rival):
         target = Repository(Reference.parse(image))
         layout = OciLayout(self.home / "images", settings.name)
         prepare_uploads(target, layout, content, cache)
-        found = find_image(target, content)
+        found = confirmed_image(target, content, layout=layout, cache=cache)
         if found is not None:
             target.discard_uploads()
             self.sent = 0

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from prefect_vertex_training.cli.progress_display import ProgressDisplay
+from prefect_vertex_training.cli.display.progress_display import ProgressDisplay
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.metering.meter import Meter, Meters
 from prefect_vertex_training.images import build

@@ -12,7 +12,7 @@ import sklearn.linear_model, sklearn.datasets
 
 x, y = sklearn.datasets.load_digits(return_X_y=True)
 model = sklearn.linear_model.LogisticRegression(max_iter=50).fit(x, y)
-folder = pathlib.Path(os.environ["AIP_MODEL_DIR"])
+folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "score.json").write_text(json.dumps(model.score(x, y)))
 """

@@ -1,9 +1,10 @@
-"""Measures the time from a cancel in Prefect until the job is CANCELLED, on local_vertex.
+"""Measures a cancel in Prefect, on local_vertex: until the job is asked to end, and until the run is Cancelled.
 
-    python benchmarks/vertex/cancel.py [--runs 5]
+    python benchmarks/vertex/cancel.py [--runs 5] [--stubborn]
 
 Uses a real Prefect server and a deployment served by `vertex-training deploy`. Each run is triggered and, once its job
-is RUNNING, cancelled as the UI does it; the time starts with the cancel request.
+is RUNNING, cancelled as the UI does it; the time starts with the cancel request. With `--stubborn` the script takes
+15 s to end.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -27,20 +31,26 @@ from prefect_vertex_training.vertex.client.connection import Connection
 
 T = TypeVar("T")
 SCRIPT = """\
-import os, pathlib, time
+import os, pathlib, signal, sys, time
 folder = pathlib.Path(os.environ.get("AIP_MODEL_DIR", "out").replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "model.txt").write_text("model")
 if "CLOUD_ML_JOB_ID" in os.environ:
+    if "stubborn" in sys.argv:
+        signal.signal(signal.SIGTERM, lambda *_: (time.sleep(15), sys.exit(0)))
     time.sleep(600)
 """
+ASKED = {"CANCELLING", "CANCELLED"}
+BARS = {"asked": 3.0, "Cancelled": 8.0}
 
 
 def main() -> int:
-    """Prints the seconds; 1 when one of them is above 10."""
+    """Prints the seconds; 1 when one of them is above its bar."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--stubborn", action="store_true")
+    parser.add_argument("--log", type=Path, help="where the output of `deploy` goes")
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cancel-"))
     home = Home(folder / "home")
     project = folder / "sleeper"
@@ -52,30 +62,60 @@ def main() -> int:
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
-    from prefect import settings
-    from prefect.testing.utilities import prefect_test_harness
-
     try:
-        with prefect_test_harness(server_startup_timeout=120):
-            os.environ["PREFECT_API_URL"] = str(settings.PREFECT_API_URL.value())
+        with prefect_server(folder):
             program = Path(sys.executable).with_name("vertex-training")
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            server = subprocess.Popen([program, "deploy", project, "--name", "sleeper"], **quiet)
-            try:
-                seconds = [cancelled(home) for _ in range(runs)]
-            finally:
-                server.terminate()
-                server.wait()
+            arguments = ["--", "stubborn"] if options.stubborn else []
+            with (options.log or folder / "deploy.log").open("wb") as log:
+                words = [program, "deploy", project, "--name", "sleeper", *arguments]
+                server = subprocess.Popen(words, stdout=log, stderr=log)
+                try:
+                    found = [cancelled(home) for _ in range(options.runs)]
+                finally:
+                    server.terminate()
+                    server.wait()
     finally:
         lifecycle.stop(home)
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"from the request to CANCELLED, {runs} runs: ", *(f"{value:.1f}" for value in seconds))
-    print(f"median {statistics.median(seconds):.1f} s, most {max(seconds):.1f} s")
-    return 0 if max(seconds) <= 10 else 1
+    print(f"{options.runs} runs, seconds from the request until")
+    for what, bar in BARS.items():
+        seconds = [times[what] for times in found]
+        median = statistics.median(seconds)
+        print(
+            f"{what:<10} median {median:.1f}, most {max(seconds):.1f} (bar {bar:.0f}):", *(f"{s:.1f}" for s in seconds)
+        )
+    return 0 if all(times[what] <= bar for times in found for what, bar in BARS.items()) else 1
 
 
-def cancelled(home: Home) -> float:
-    """Triggers a run, cancels it when its job runs, and returns the seconds until the job has ended."""
+@contextmanager
+def prefect_server(folder: Path) -> Iterator[None]:
+    """Runs a Prefect server, and makes it this process's own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [Path(sys.executable).with_name("prefect"), "server", "start", "--host", "127.0.0.1", "--port", port]
+    os.environ["PREFECT_API_URL"] = api = f"http://127.0.0.1:{port}/api"
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        until(lambda: answers(api))
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def answers(api: str) -> bool:
+    """Whether the server is up."""
+    try:
+        with urllib.request.urlopen(f"{api}/health", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def cancelled(home: Home) -> dict[str, float]:
+    """Triggers a run, cancels it when its job runs, and returns the seconds until what `BARS` names."""
     from prefect.client.orchestration import get_client
     from prefect.states import Cancelling
 
@@ -88,8 +128,10 @@ def cancelled(home: Home) -> float:
         until(lambda: states(home, run) == ["RUNNING"])
         begin = time.monotonic()
         client.set_flow_run_state(run, Cancelling())
-        until(lambda: states(home, run) == ["CANCELLED"])
-        return time.monotonic() - begin
+        until(lambda: ASKED & set(states(home, run)))
+        asked = time.monotonic() - begin
+        until(lambda: client.read_flow_run(run).state_name == "Cancelled")
+        return {"asked": asked, "Cancelled": time.monotonic() - begin}
 
 
 def states(home: Home, run: UUID) -> list[str]:

@@ -208,7 +208,7 @@ def check(home: Home, run: UUID, report: Report) -> None:
         state = client.read_flow_run(run).state
     if state is None or not state.is_completed():
         report.unfinished.append(f"{run} {state and state.name} {state and state.message}")
-    printed = [line.message for line in lines_of_run(run) if line.message.startswith("line ")]
+    printed = [line for line in lines_of_run(run) if line.startswith("line ")]
     if printed != [f"line {number}" for number in range(LINES)]:
         report.wrong_lines.append(f"{run} {len(printed)} lines")
 

@@ -84,7 +84,7 @@ def measure(home: Home, image: str, count: int, minutes: float) -> int:
     outcomes: list[Outcome] = []
 
     def follow(name: str, created: float) -> None:
-        outcomes.append(watch(connection, name, on_state=lambda _: None, on_line=lambda _: None, created=created))
+        outcomes.append(watch(connection, name, on_state=lambda _: None, on_lines=lambda _: None, created=created))
 
     threads = [threading.Thread(target=follow, args=job, daemon=True) for job in names]
     for thread in threads:

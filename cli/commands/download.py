@@ -9,10 +9,10 @@ from cyclopts import Parameter
 
 from ...core.metering.meter import Meters, StepSource
 from ...core.metering.reading import amount
-from ..find_runs import place_of_jobs
+from ..display.progress_display import ProgressDisplay
 from ..options import Json, VertexBlock
 from ..output import print_json
-from ..progress_display import ProgressDisplay
+from ..past_runs.find_runs import place_of_jobs
 
 if TYPE_CHECKING:
     from ...vertex.receipt.model_download import Downloaded

@@ -11,10 +11,12 @@ from ...core.home import Home
 from ..output import print_message
 from . import local_exec
 from .local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud_options
+from .prune import prune
 
 local = App(name="local", help="The servers that stay on this machine: Vertex AI's API (local_vertex), and Prefect's.")
 local.command(local_exec.env)
 local.command(local_exec.exec_, name="exec")
+local.command(prune)
 
 
 @local.command

@@ -31,6 +31,9 @@ def cloud_options(*, other_hosts: str, host: Sequence[str]) -> dict[str, Any]:
     """These options as fields of the service's options."""
     from ...local_vertex.cloud import hosts
 
-    own = dict(setting.partition("=")[::2] for setting in host)
+    own: dict[str, str] = {}
+    for setting in host:
+        name, _, address = setting.partition("=")
+        own[name] = address
     hosts.parse(own)  # reports an invalid one before anything is started
     return {"as_cloud": True, "other_hosts": other_hosts, "hosts": own}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..find_runs import place_of_jobs, project_name, recorded_runs
-from ..known_runs_table import plain, print_models
 from ..options import Json, Limit, ProjectName, VertexBlock
 from ..output import print_json, print_message
+from ..past_runs.find_runs import place_of_jobs, project_name, recorded_runs
+from ..past_runs.known_runs_table import plain, print_models
 
 _RUNS_FOR_A_MODEL = 5
 """How many runs are looked at for each model that is wanted: some runs fail."""

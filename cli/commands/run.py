@@ -73,6 +73,13 @@ def run(
         float,
         Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
     ] = 0,
+    data: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A data set that the job gets, as NAME=PATH or NAME=gs://BUCKET/FOLDER; may be given several times, "
+            "and comes before one of that name in the project's settings."
+        ),
+    ] = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -85,6 +92,7 @@ def run(
     from ...project.run_secrets import refuse_given_secrets
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
+    from ..home_pruning import prune_when_due
 
     project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
@@ -114,7 +122,9 @@ def run(
                 translate=translate,
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
+                data=list(data),
             )
+        prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)
     if as_json:
         print_json(result.to_dict())
@@ -125,7 +135,7 @@ def run(
 def _shown_progress() -> Iterator[None]:
     """Shows how far the run inside is."""
     from ...tasks.reporting.progress import followed
-    from ..progress_display import ProgressDisplay
+    from ..display.progress_display import ProgressDisplay
 
     with ProgressDisplay() as display, followed(display.follow):
         yield

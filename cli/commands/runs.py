@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ..find_runs import known_runs, place_of_jobs, project_name
-from ..known_runs_table import plain, print_runs
 from ..options import Json, Limit, ProjectName, VertexBlock
 from ..output import print_json, print_message
+from ..past_runs.find_runs import known_runs, place_of_jobs, project_name
+from ..past_runs.known_runs_table import plain, print_runs
 
 
 def runs(project: ProjectName = "", /, *, vertex: VertexBlock = None, limit: Limit = 20, as_json: Json = False) -> None:
     """List the newest training runs, of PROJECT or of all projects, with state, model and metrics.
 
-    Without `--vertex`: the runs of this machine, and those that Prefect's server knows if one is set.
+    Without `--vertex`: the runs of this machine, and those that Prefect's server knows.
     """
     from ...flows.history.known_run import HERE
 

@@ -108,6 +108,8 @@ def _load_saved(name: str) -> list[Block]:
 
 def _try_blocks(blocks: list[Block], name: str) -> int:
     """Tries each registry and Vertex AI block, prints how to use them, and returns the exit code."""
+    from prefect.settings import get_current_settings
+
     from ...blocks.checks import check_registry, check_vertex
     from ...blocks.registry import ContainerRegistry
     from ...blocks.vertex_ai import VertexAI
@@ -125,6 +127,11 @@ def _try_blocks(blocks: list[Block], name: str) -> int:
         except TrainingError as error:
             failed = True
             print(f"FAILS    {error}")
+    if not get_current_settings().connected_to_cloud:
+        print(
+            "note     a Prefect server for a team should keep its data in PostgreSQL: with SQLite more than about "
+            "five runs at once fail (PREFECT_SERVER_DATABASE_CONNECTION_URL; docs/runs.md)"
+        )
     print(
         f"try them again: vertex-training setup --check --name {name}" if failed else f"use them: run PROJECT{options}"
     )

@@ -184,7 +184,7 @@ def _start(home: Home, port: int | None) -> KeptServer:
     server = find(home) if result == READY else None
     if server is None:
         raise reported_error(result, PrefectServerError) or PrefectServerError(
-            "the Prefect server ended during its start, or takes too long",
+            "the Prefect server can't be started: it ended, or is not ready in time",
             where=log,
             next_step="Read the end of that file, or give --temporary-server",
         )

@@ -19,7 +19,7 @@ from ...core.background.detached import serve_detached
 from ...core.background.process_lock import holding
 from ...core.errors import PrefectServerError
 from ...core.home import Home
-from .kept_server import DATABASE, KeptServer, lock_path, log_path, read_record, write_record
+from .kept_server import DATABASE, KeptServer, lock_path, read_record, write_record
 
 _LOCK_SECONDS = 15.0
 """That an earlier server may take to end."""
@@ -59,12 +59,7 @@ def _serve(options: dict[str, Any], ready: Callable[[], None]) -> None:
                 write_record(home, replace(server, pid=os.getpid(), started=time.time()))
                 ready()
 
-            if not serve(listening, home, server, report):
-                raise PrefectServerError(
-                    "the Prefect server can't be started",
-                    where=log_path(home),
-                    next_step="Read the end of that file, or give --temporary-server",
-                )
+            serve(listening, home, server, report)
 
 
 def _check_version(home: Home, before: KeptServer) -> None:

@@ -103,17 +103,14 @@ class _Server(uvicorn.Server):
                 self.should_exit = True
 
 
-def serve(listening: socket.socket, home: Home, server: KeptServer, ready: Callable[[], None]) -> bool:
-    """Serves on a socket until a signal or disuse ends it.
+def serve(listening: socket.socket, home: Home, server: KeptServer, ready: Callable[[], None]) -> None:
+    """Serves on a socket until a signal or disuse ends it; ends the process if the server can't be started.
 
     Args:
         listening: The socket.
         home: The home folder.
         server: The server's address.
         ready: Called when the server answers.
-
-    Returns:
-        False if it did not start; the log says why.
     """
     activity = Activity(create_app(final=True))
     config = uvicorn.Config(
@@ -128,9 +125,7 @@ def serve(listening: socket.socket, home: Home, server: KeptServer, ready: Calla
         ready()
         register_apart(home)
 
-    running = _Server(config, activity, home, started)
-    running.run([listening])
-    return running.started
+    _Server(config, activity, home, started).run([listening])
 
 
 def _idle_seconds() -> float:

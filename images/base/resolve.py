@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core.atomic_files import write_atomic
 from ...core.errors import BaseImageError
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ...core.retry import retry
 from ..oci.config import DOCKER
+from ..oci.documents import amd64_candidates, is_index, manifest_blobs, parse_object
 from ..oci.image_types import Descriptor
 from ..oci.layout import OciLayout
 from ..oci.reference import LayoutReference, Reference, parse_reference
 from ..oci.target import ImageTarget
-from ..registry.auth import CredentialsFor, docker_login
-from ..registry.repository import INDEXES, Repository
-from .inspect import BaseContents, choose_python, inspect_base, wrong_platform
+from ..registry.auth import CredentialsFor
+from ..registry.logins import docker_login
+from ..registry.repository import Repository
+from .inspect import BaseContents, Listings, inspect_base, read_platform, wrong_platform
+
+_FORMAT = 2
+"""Version of the records of bases; raise it when they hold other facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Base:
     Attributes:
         reference: The image's name by digest.
         digest: The digest of its linux/amd64 manifest.
+        config: Its config document.
         docker: Whether its media types are Docker's; images built on it must have the same.
         layers: Its layers, lowest first.
         source: The registry or layout that has its layers.
@@ -38,6 +43,7 @@ class Base:
 
     reference: str
     digest: str
+    config: Mapping[str, Any]
     docker: bool
     layers: Sequence[Descriptor]
     source: ImageTarget
@@ -74,6 +80,7 @@ def resolve_base(
     *,
     cache: Path,
     python: str | None = None,
+    interpreter: str | None = None,
     credentials: CredentialsFor = docker_login,
     max_age: float = 3600.0,
     clock: Callable[[], float] = time.time,
@@ -86,6 +93,7 @@ def resolve_base(
         text: A reference by tag or digest in a registry or a layout.
         cache: Folder that remembers base images.
         python: The minor version that the base must have, as "3.11"; None takes its newest.
+        interpreter: The absolute path of its Python, where a person names it: no layer is read then.
         credentials: Credentials for a registry's host. Default: docker's login.
         max_age: Seconds for which a tag's digest is remembered; 0 always asks.
         clock: Seconds since 1970.
@@ -97,26 +105,46 @@ def resolve_base(
     reference = parse_reference(text)
     source = _source(reference, credentials)
     digest = reference.digest or _digest_of_tag(reference, source, cache, max_age, clock)
-    record = cache / "bases" / f"{digest.removeprefix('sha256:')}-{python or 'any'}.json"
-    cached = _read_json(record)
-    found = cached or _read_base_manifest(text, source, digest)
+    record = cache / "bases" / f"{digest.removeprefix('sha256:')}.json"
+    known = read_sealed(record)
+    found = known if known and known["format"] == _FORMAT else _read_base_manifest(text, source, digest)
+    if found is not known:
+        write_sealed(record, found)
+    layers = [Descriptor(**layer) for layer in found["layers"]]
 
     def read() -> BaseContents:
-        details = cached
-        if details is None:
-            details = found | retry(lambda: inspect_base(text, source, found, python))
-            write_atomic(record, json.dumps(details))
-        path, version = choose_python(details["pythons"], python, text)
-        return BaseContents(details["config"], path, version)
+        if interpreter is not None:
+            return BaseContents(found["config"], interpreter, python or "")
+        return _contents(text, source, found, python=python, cache=cache)
 
     return Base(
         reference=source.reference(found["digest"]),
         digest=found["digest"],
+        config=found["config"],
         docker=found["docker"],
-        layers=[Descriptor(**layer) for layer in found["layers"]],
+        layers=layers,
         source=source,
         read=_ReadOnce(read),
     )
+
+
+def _contents(
+    text: str, source: ImageTarget, found: Mapping[str, Any], *, python: str | None, cache: Path
+) -> BaseContents:
+    """The contents of a base, from this machine's record or from its layers."""
+    folder = cache / "bases" / "pythons"
+    record = folder / f"{found['digest'].removeprefix('sha256:')}-{python or 'any'}.json"
+    known = read_sealed(record)
+    if known and known["format"] == _FORMAT:
+        return BaseContents(found["config"], known["python"], known["version"], tuple(known["packages"]))
+    listings = Listings(cache / "bases" / "layers")
+    layers = [Descriptor(**layer) for layer in found["layers"]]
+    contents = retry(
+        lambda: inspect_base(text, source, found["config"], layers=layers, python=python, listings=listings)
+    )
+    facts = {"python": contents.python, "version": contents.python_version, "packages": list(contents.packages)}
+    write_sealed(record, {"format": _FORMAT, **facts})
+    return contents
 
 
 def base_digest(
@@ -139,8 +167,8 @@ def base_digest(
 
 def _source(reference: Reference | LayoutReference, credentials: CredentialsFor) -> ImageTarget:
     if isinstance(reference, LayoutReference):
-        return OciLayout(reference.folder, reference.name)
-    return Repository(reference, credentials=credentials(reference.host))
+        return OciLayout(reference.folder, reference.name, own=False)
+    return Repository(reference, credentials=credentials(reference.name))
 
 
 def _digest_of_tag(
@@ -152,7 +180,7 @@ def _digest_of_tag(
 ) -> str:
     """The digest of a tag, remembered for `max_age` seconds."""
     path = cache / "bases" / "tags.json"
-    tags = _read_json(path) or {}
+    tags = (read_sealed(path) or {}).get("tags", {})
     digest, asked = tags.get(str(reference), ("", 0.0))
     if digest and 0 <= clock() - asked < max_age:
         return digest
@@ -160,51 +188,52 @@ def _digest_of_tag(
     found = source.head_manifest(reference.tag)
     if found is None:
         raise BaseImageError("there is no such base image", where=reference, next_step="Check its name and its tag")
-    write_atomic(path, json.dumps({**tags, str(reference): (found.digest, clock())}))
+    write_sealed(path, {"tags": {**tags, str(reference): (found.digest, clock())}})
     return found.digest
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def _read_base_manifest(text: str, source: ImageTarget, digest: str) -> dict[str, Any]:
-    """The facts of the linux/amd64 manifest that `Base` needs, as they are cached."""
+    """The facts of the linux/amd64 manifest that `Base` needs, and its config, as they are cached."""
     media_type, manifest = _manifest(text, source, digest)
-    if media_type in INDEXES:
-        digest = _amd64(text, manifest)
-        media_type, manifest = _manifest(text, source, digest)
+    if is_index(manifest, media_type):
+        return _of_index(text, source, manifest)
+    return _facts(text, source, digest, media_type, manifest)
+
+
+def _facts(text: str, source: ImageTarget, digest: str, media_type: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     if "layers" not in manifest:
         raise BaseImageError(
             f"the base has an old manifest format ({media_type or 'schema 1'})",
             where=text,
             next_step="Push it again with a current docker",
         )
-    layers = [Descriptor(layer["mediaType"], layer["digest"], layer["size"]) for layer in manifest["layers"]]
+    config, layers = manifest_blobs(manifest, text)
     return {
+        "format": _FORMAT,
         "digest": digest,
         "docker": media_type == DOCKER.manifest,
         "layers": [asdict(layer) for layer in layers],
-        "config_digest": manifest["config"]["digest"],
+        "config": retry(lambda: read_platform(text, source, config.digest)),
     }
+
+
+def _of_index(text: str, source: ImageTarget, index: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of the manifest for the plainest amd64 of an index; entries without a platform are tried in turn."""
+    candidates, platforms = amd64_candidates(index, text)
+    for candidate in candidates:
+        media_type, manifest = _manifest(text, source, candidate.digest)
+        if is_index(manifest, media_type):  # an index in an index, as some build tools nest them
+            continue
+        try:
+            return _facts(text, source, candidate.digest, media_type, manifest)
+        except BaseImageError:
+            platforms.append("another platform, by its config")
+    raise wrong_platform(text, ", ".join(sorted(set(platforms))) or "no platform")
 
 
 def _manifest(text: str, source: ImageTarget, digest: str) -> tuple[str, dict[str, Any]]:
     found = source.get_manifest(digest)
     if found is None:
         raise BaseImageError("there is no such base image", where=text, next_step="Check its name and its digest")
-    manifest = json.loads(found[1])
-    return manifest.get("mediaType") or found[0].media_type, manifest
-
-
-def _amd64(text: str, index: dict[str, Any]) -> str:
-    platforms = []
-    for entry in index["manifests"]:
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-            return entry["digest"]
-        platforms.append(f"{platform.get('os', '?')}/{platform.get('architecture', '?')}")
-    raise wrong_platform(text, ", ".join(sorted(set(platforms))))
+    manifest = parse_object(found[1], "manifest", text)
+    return str(manifest.get("mediaType") or found[0].media_type), manifest

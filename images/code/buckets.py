@@ -127,12 +127,33 @@ def hash_file(file: SourceFile) -> str:
     return digest.hexdigest()
 
 
-def write_directories(out: BinaryIO, directories: Sequence[str]) -> Layer:
-    """Writes the empty folders that a project asks for, writable for every user: a base may set any user."""
+def write_directories(out: BinaryIO, directories: Sequence[str], shared: Sequence[str] = ()) -> Layer:
+    """Writes the empty folders that a project asks for, writable for every user: a base may set any user.
+
+    Args:
+        out: Receives the layer.
+        directories: The folders that the project asks for.
+        shared: Folders of the project, "." for its root, that are made writable for every user too.
+    """
     writer = LayerWriter(out)
-    for directory in sorted(directories):
+    for directory in sorted({*directories, *shared} - {"."}, key=lambda path: path.split("/")):
+        if "." in shared:
+            writer.add_directory(image_paths.APP.lstrip("/"), 0o777)
         writer.add_directory(posixpath.join(image_paths.APP, _checked(directory)).lstrip("/"), 0o777)
+    if "." in shared:
+        writer.add_directory(image_paths.APP.lstrip("/"), 0o777)
     return writer.finish("folders")
+
+
+def folders_of(files: Sequence[SourceFile]) -> list[str]:
+    """Every folder of the project that has files, "." for its root, sorted."""
+    found = {"."}
+    for folder in {file.path.rpartition("/")[0] for file in files}:
+        here = folder
+        while here and here not in found:
+            found.add(here)
+            here = here.rpartition("/")[0]
+    return sorted(found)
 
 
 def _finished(title: str, entries: list[_Entry], settled: int) -> Bucket:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ...core.atomic_files import write_atomic
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ..layers.layer_writer import Layer
 from .buckets import FORMAT, Bucket, hash_file
 
@@ -58,7 +57,7 @@ class CodeState:
         """Writes the records if they have changed."""
         if self._changed:
             buckets = {title: asdict(known) for title, known in self._known.items()}
-            write_atomic(self._path, json.dumps({"format": FORMAT, "buckets": buckets}))
+            write_sealed(self._path, {"format": FORMAT, "buckets": buckets})
 
     def _set(self, title: str, known: _Known) -> None:
         self._known[title] = known
@@ -66,12 +65,12 @@ class CodeState:
 
     def _load(self) -> dict[str, _Known]:
         try:
-            state = json.loads(self._path.read_bytes())
-            if state["format"] != FORMAT:
+            state = read_sealed(self._path)
+            if state is None or state["format"] != FORMAT:
                 return {}
             return {
                 title: _Known(item["signature"], Layer(**item["layer"]), item["racy"])
                 for title, item in state["buckets"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError):  # of another version
             return {}

@@ -22,7 +22,8 @@ from ...core.metering.meter import DOWNLOADING, Meters
 from ..oci.config import DOCKER
 from ..oci.image_types import PLATFORM, BuiltImage, ImageRequest
 from ..oci.reference import Reference
-from ..registry.auth import CredentialsFor, docker_login
+from ..registry.auth import CredentialsFor
+from ..registry.logins import docker_login
 from .build_context import dockerfile_name, dockerfile_text, write_context
 from .build_output import BuildOutput, json_lines
 from .dockerfile_parse import named_images

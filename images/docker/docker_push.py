@@ -62,11 +62,13 @@ def push(
         for tag in tags:
             engine.api.tag(image.digest, name, tag)
     progress = _Progress(log, EngineTransfer((meters or Meters())[UPLOADING]))
-    digests = {
-        tag: retry(lambda tag=tag: _push_tag(engine, name, tag, target, progress), attempts=3, sleep=sleep)
-        for tag in tags
-    }
-    return _confirmed(target, digests, progress)
+    first, *others = tags
+    digest = retry(lambda: _push_tag(engine, name, first, target, progress), attempts=3, sleep=sleep)
+    pushed = _confirmed(target, {first: digest}, progress)
+    if others and (found := target.get_manifest(digest)):
+        # Not by the engine: it takes a tag that the registry doesn't move for a failure of the push.
+        target.put_manifest(found[1], found[0].media_type, others)
+    return pushed
 
 
 def _push_tag(engine: DockerClient, name: str, tag: str, target: Repository, progress: _Progress) -> str:

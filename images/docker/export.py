@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from zlib_ng import zlib_ng
 
-from ...core.atomic_files import write_atomic
 from ...core.errors import DockerError, storage_errors
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ...core.metering.meter import CountedReader, Meters
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import CHUNK, Layer
@@ -169,10 +169,11 @@ class _Archive:
 
     def _known(self, member: tarfile.TarInfo) -> Layer | None:
         try:
-            layer = Layer(**json.loads(self._record(member).read_text()))
-        except (OSError, ValueError, TypeError):
+            found = read_sealed(self._record(member))
+            layer = Layer(**found) if found else None
+        except TypeError:  # of another version
             return None
-        return layer if self._layout.has_blob(layer.digest) else None
+        return layer if layer and self._layout.has_blob(layer.digest) else None
 
     def _compress(self, member: tarfile.TarInfo, body: IO[bytes]) -> Layer:
         started = time.monotonic()
@@ -186,7 +187,7 @@ class _Archive:
             size += _write(file, digest.update, compressor.flush())
             layer = Layer("", f"sha256:{digest.hexdigest()}", f"sha256:{diff_id.hexdigest()}", size)
             self._layout.put_blob(layer_descriptor(OCI, layer), lambda: _reopened(file))
-        write_atomic(self._record(member), json.dumps(asdict(layer)))
+        write_sealed(self._record(member), asdict(layer))
         self.made[layer.digest] = time.monotonic() - started
         return layer
 

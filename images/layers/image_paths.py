@@ -5,13 +5,17 @@ from __future__ import annotations
 APP = "/app"
 """The project's files; also the working directory."""
 
-VENV = "/opt/venv"
-"""The dependencies: a separate virtual environment, so that the base's packages are neither changed nor hidden."""
+OWN = "/opt/vertex-training"
+"""Everything else of ours: a folder that no base has, unless it is an image of ours; then ours replaces it."""
+
+VENV = f"{OWN}/venv"
+"""The dependencies: a separate virtual environment, so that the base's packages are neither changed nor hidden. Many
+bases have an environment of their own in `/opt/venv`."""
 
 INTERPRETER = f"{VENV}/bin/python"
 """The interpreter that runs the script; console scripts name it in their first line."""
 
-RUNTIME = "/opt/vertex-training/runtime"
+RUNTIME = f"{OWN}/runtime"
 """The runtime, which starts the script for projects that use one of its features."""
 
 

@@ -4,7 +4,7 @@
     <key>.json    the layer's record; written last, so that an entry is complete or absent
     locks/<key>   locked while the entry is made: a second process waits, then uses it
 
-An entry is valid while its file has the size and modification time of the record. Otherwise its digest is computed
+An entry is valid while its file has the size, times and inode of the record. Otherwise its digest is computed
 again, and a damaged entry is removed. Files that were opened or linked stay usable after their entry is removed.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ...core.atomic_files import atomic_file, write_atomic
+from ...core.atomic_files import atomic_file
 from ...core.errors import storage_errors
+from ...core.integrity.file_signature import signature
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from .layer_writer import Layer
 
 DEFAULT_LIMIT = 10 * 1024**3
@@ -57,14 +58,15 @@ class LayerCache:
         """The entry; None if it is absent or damaged."""
         record, path = self._folder / f"{key}.json", self._folder / f"{key}.layer"
         try:
-            state = json.loads(record.read_bytes())
-            layer, modified = Layer(**state["layer"]), state["modified"]
-            stat = path.stat()
-            if stat.st_size != layer.size:
-                raise ValueError(f"{stat.st_size} bytes, not {layer.size}")
-            if stat.st_mtime_ns != modified:
+            state = read_sealed(record)
+            if state is None:  # absent, also while another process makes the entry, or damaged
+                return None
+            layer, found = Layer(**state["layer"]), signature(path.stat())
+            if found[0] != layer.size:
+                raise ValueError(f"{found[0]} bytes, not {layer.size}")
+            if found != state["signature"]:
                 _check_digest(path, layer.digest)
-                self._record(record, layer, stat.st_mtime_ns)
+                self._record(record, layer, found)
             os.utime(record)  # `prune` removes entries by the time of their last use
         except FileNotFoundError:
             return None
@@ -87,8 +89,19 @@ class LayerCache:
             path = self._folder / f"{key}.layer"
             with atomic_file(path) as file:
                 layer = make(file)
-            self._record(self._folder / f"{key}.json", layer, path.stat().st_mtime_ns)
+            self._record(self._folder / f"{key}.json", layer, signature(path.stat()))
             return CachedLayer(layer, path, made=True)
+
+    def was_linked(self, cached: CachedLayer) -> None:
+        """Renews the record of an entry after a link to its file was made, which changes one of the file's times."""
+        record = cached.path.with_suffix(".json")
+        with contextlib.suppress(FileNotFoundError):
+            found, state = signature(cached.path.stat()), read_sealed(record)
+            if state is None or found == state["signature"]:
+                return
+            size, modified, _, inode = state["signature"]
+            if [found[0], found[1], found[3]] == [size, modified, inode]:
+                self._record(record, cached.layer, found)
 
     def remove(self, key: str) -> None:
         """Removes an entry, its record first: a record without its layer is removed as damaged."""
@@ -115,8 +128,8 @@ class LayerCache:
                 self.remove(key)
                 total -= size
 
-    def _record(self, record: Path, layer: Layer, modified: int) -> None:
-        write_atomic(record, json.dumps({"layer": asdict(layer), "modified": modified}))
+    def _record(self, record: Path, layer: Layer, found: list[int]) -> None:
+        write_sealed(record, {"layer": asdict(layer), "signature": found})
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:

@@ -45,8 +45,11 @@ DOCKER = MediaTypes(
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 )
 
-# The base's command is replaced; the other two are Docker's records of how the base was built.
-_NOT_INHERITED = frozenset(("Cmd", "Entrypoint", "ArgsEscaped", "Image"))
+# The base's command is replaced, and its health check was for that. Its triggers are for Dockerfiles. The other two are
+# Docker's records of how the base was built.
+_NOT_INHERITED = frozenset(("Cmd", "Entrypoint", "Healthcheck", "OnBuild", "ArgsEscaped", "Image"))
+_PYTHON_VARIABLES = frozenset(("PYTHONHOME", "PYTHONPATH"))
+"""Variables of a base that would bring its packages before those of the lock; the environment adds their folders."""
 
 
 def created() -> str:
@@ -89,6 +92,10 @@ def image_config(
     elif script:
         config["Entrypoint"] = [*launcher, image_paths.INTERPRETER, f"{image_paths.APP}/{script}"]
     config["WorkingDir"] = image_paths.APP
+    if volumes := {path: value for path, value in (inherited.get("Volumes") or {}).items() if not _is_ours(path)}:
+        config["Volumes"] = volumes
+    else:
+        config.pop("Volumes", None)
     config["Env"] = _environment(inherited.get("Env") or [], env or {})
     config["Labels"] = dict(sorted({**(inherited.get("Labels") or {}), **(labels or {})}.items()))
     time = created()
@@ -155,13 +162,22 @@ def _environment(inherited: Sequence[str], own: Mapping[str, str]) -> list[str]:
     env: dict[str, str] = {}
     for item in inherited:
         name, _, value = item.partition("=")
-        env[name] = value
+        if name not in _PYTHON_VARIABLES:
+            env[name] = value
     path = env.get("PATH") or "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env["PATH"] = f"{image_paths.VENV}/bin:{path}"
     env["VIRTUAL_ENV"] = image_paths.VENV
     env["PYTHONUNBUFFERED"] = "1"  # the last lines of a job that ends abruptly must not get lost
     env.update(sorted(own.items()))
     return [f"{name}={value}" for name, value in env.items()]
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a volume would hide, or be, one of our places."""
+    volume = f"/{path.strip('/')}/".replace("//", "/")
+    return any(
+        f"{own}/".startswith(volume) or volume.startswith(f"{own}/") for own in (image_paths.APP, image_paths.OWN)
+    )
 
 
 def _base_diff_ids(base: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ LATEST = "latest"
 
 
 # Part of every fingerprint, by builder: raise it when equal requests give another image than before.
-_FORMAT_VERSIONS = {"direct": "3", "docker": "2"}
+_FORMAT_VERSIONS = {"direct": "4", "docker": "2"}
 
 
 def image_fingerprint(

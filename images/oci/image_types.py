@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from ...core.network.index_logins import IndexLogins
 
 PLATFORM = "linux/amd64"
 
@@ -73,6 +76,7 @@ class ImageRequest:
         python: Minor version, as "3.11".
         base: A base image by tag or digest; None for an image without a base, which only local_vertex can run. Before
             `images.plan` has chosen a base: the one that the project names.
+        base_python: Absolute path of the base's Python; None finds it.
         directories: Folders to create in the working directory.
         env: Environment variables of the image.
         labels: Annotations of the manifest, which are also the config's labels.
@@ -83,6 +87,7 @@ class ImageRequest:
         entry: The words of the entry point, `python` for the interpreter; empty runs `script`.
         command: The words that start the training in place of the Dockerfile's ENTRYPOINT and CMD; empty keeps those.
             They are part of the image only where it has the runtime, else of the job.
+        logins: The logins of private indexes, for downloads of the lock's wheels; no part of the image.
     """
 
     name: str
@@ -92,6 +97,7 @@ class ImageRequest:
     lock: str
     python: str
     base: str | None = None
+    base_python: str | None = None
     directories: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -103,6 +109,7 @@ class ImageRequest:
     runtime_features: Sequence[str] = ()
     entry: Sequence[str] = ()
     command: Sequence[str] = ()
+    logins: IndexLogins | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9a-fA-F:]+\])(?::\d{1,5})?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_LAYOUT = re.compile(r"oci:(?P<folder>[^:]+):(?P<name>[^:@]+)(?:@(?P<digest>sha256:.+)|:(?P<tag>.+))")
+# The folder may have colons; the name is the last part that has none and no slash.
+_LAYOUT = re.compile(r"oci:(?P<folder>.+):(?P<name>[^:@/]+)(?:@(?P<digest>sha256:.+)|:(?P<tag>[^:/]+))")
 
 
 @dataclass(frozen=True, slots=True)

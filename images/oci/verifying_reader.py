@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from typing import BinaryIO
 
 from ...core.errors import RegistryError
@@ -24,13 +25,22 @@ class VerifyingReader(io.RawIOBase):
         digest: The expected digest; None if the receiver checks it.
         size: The expected number of bytes; None if only the digest is known.
         where: The origin of the stream, for messages.
+        on_damage: Called before the error is raised.
 
     Raises:
         RegistryError: On the read at the end of the stream.
     """
 
-    def __init__(self, stream: BinaryIO, digest: str | None, size: int | None, where: object) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        digest: str | None,
+        size: int | None,
+        where: object,
+        on_damage: Callable[[], object] | None = None,
+    ) -> None:
         super().__init__()
+        self._on_damage = on_damage
         self._stream = stream
         self._digest = digest
         self._size = size
@@ -71,10 +81,14 @@ class VerifyingReader(io.RawIOBase):
         got = f"sha256:{self._hash.hexdigest()}" if self._hash else None
         if got == self._digest and self._size in (None, self._read):
             return
+        if self._on_damage:
+            self._on_damage()
         raise RegistryError(
             f"a blob is damaged: wanted {_description(self._digest, self._size)}, got {_description(got, self._read)}",
             where=self._where,
-            next_step="Run again; if it happens again, remove the blob there",
+            next_step="Run again, which replaces it"
+            if self._on_damage
+            else "Run again; if it stays, remove the blob there",
         )
 
 

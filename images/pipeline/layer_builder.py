@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tempfile
 import threading
@@ -76,6 +75,7 @@ class LayerBuilder:
                     layer = write(cast("BinaryIO", file))
                 file.flush()
                 self.deliver(layer, Path(file.name), started)
+        self.store.was_stored(layer.digest)  # again: the other link to its file is gone, which changes one of its times
         return layer
 
     def make_small(self, write: Callable[[BinaryIO], Layer]) -> Layer:
@@ -96,13 +96,8 @@ class LayerBuilder:
         self._send(layer, started)
 
     def has(self, layer: Layer) -> bool:
-        """Whether the layout has a layer; one that a crash of the machine cut short is removed."""
-        path = self.store.blob_path(layer.digest)
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size == layer.size:
-                return True
-            path.unlink()
-        return False
+        """Whether the layout has a layer whole; a damaged one is moved aside."""
+        return self.store.has_blob(layer.digest)
 
     def keep(self, layer: Layer, path: Path) -> None:
         """Stores a layer: as a hard link to `path` where the file system can do that, else as a copy."""
@@ -124,6 +119,7 @@ class LayerBuilder:
                 ) from error
             except OSError:
                 self.store.put_blob(layer_descriptor(OCI, layer), lambda: path.open("rb"))
+        self.store.was_stored(layer.digest)
 
     def copy_base(self, base: Base) -> None:
         """Starts to copy the base's layers to the target."""

@@ -1,33 +1,34 @@
-"""Registry credentials: given ones, or those that `docker login` left on this machine; and bearer tokens.
+"""Credentials for a registry, the challenges that ask for them, and bearer tokens.
 
-Token flow: https://distribution.github.io/distribution/spec/auth/token/. Docker's settings file:
-https://docs.docker.com/reference/cli/docker/login/.
+Token flow: https://distribution.github.io/distribution/spec/auth/token/ and, for identity tokens, .../oauth/ beside it.
+Challenges: https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
+import math
 import re
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
-from ...core.errors import RegistryError
-from ..oci.registry_host import host_of
+from typing import Any, Literal
 
 _EXPIRY_MARGIN = 30.0
 """Seconds before its end at which a token is no longer used."""
-_HUB_KEY = "https://index.docker.io/v1/"
-"""The key under which docker keeps Docker Hub's login."""
-# Beside the login itself, docker keeps `https://index.docker.io/v1/access-token` and `.../refresh-token`.
-_LOGIN_KEY = re.compile(r"(https?://)?[^/]+(/(v[12]/?)?)?")
-_PARAMETER = re.compile(r'(\w+)="([^"]*)"')
+_LONGEST_LIFE = 24 * 3600.0
+"""Seconds after which a token is asked for again, whatever its server said."""
+_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+"""What can stand in an Authorization header; the longest tokens of public services have 5,000 characters."""
+_ITEM = re.compile(
+    r'\s*(?:(?P<name>[!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]*))'
+    r"|(?P<scheme>[!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s+(?P<token68>[A-Za-z0-9._~+/-]+=*)(?=\s*(?:,|$)))?)\s*,?"
+)
+
+Kind = Literal["password", "identity", "bearer"]
+_TOKENS: dict[str, Kind] = {"identitytoken": "identity", "registrytoken": "bearer"}
+"""Docker's names of the tokens that take the place of a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +39,38 @@ class Credentials:
         username: `oauth2accesstoken` for Google's registries.
         password: Called before each use, so that short-lived tokens stay valid; never shown.
         account: The account for messages; empty if it is the user name.
+        kind: What the password is: a password; an identity token, which the registry's token server changes for
+            others; or a bearer token of the registry itself.
     """
 
     username: str
     password: Callable[[], str] = field(repr=False)
     account: str = ""
+    kind: Kind = "password"
 
     @classmethod
-    def fixed(cls, username: str, password: str) -> Credentials:
+    def fixed(cls, username: str, password: str, kind: Kind = "password") -> Credentials:
         """Credentials whose password doesn't change."""
-        return cls(username, lambda: password)
+        return cls(username, lambda: password, kind=kind)
+
+    @classmethod
+    def of_pair(cls, pair: Mapping[str, str]) -> Credentials:
+        """Credentials in the form of `pair`."""
+        for name, kind in _TOKENS.items():
+            if name in pair:
+                return cls.fixed("", pair[name], kind)
+        return cls.fixed(pair["username"], pair["password"])
 
     @property
     def account_name(self) -> str:
         """The account as messages show it."""
-        return self.account or self.username
+        return self.account or self.username or "the login's token"
 
     def pair(self) -> dict[str, str]:
-        """User name and password in the form that docker-py takes."""
+        """User name and password, or token, in the form that docker-py takes."""
+        for name, kind in _TOKENS.items():
+            if kind == self.kind:
+                return {name: self.password()}
         return {"username": self.username, "password": self.password()}
 
     def basic(self) -> str:
@@ -65,84 +80,7 @@ class Credentials:
 
 
 CredentialsFor = Callable[[str], Credentials | None]
-"""Returns the credentials for a registry's host; None for anonymous access."""
-
-
-def docker_login(host: str, *, config: Path | None = None) -> Credentials | None:
-    """The credentials that `docker login HOST` left on this machine: in docker's settings or in a credential helper.
-
-    Every key that names the registry counts: its host in any spelling, a URL, and for Docker Hub each of its hosts.
-
-    Args:
-        host: The registry's host.
-        config: Docker's settings folder; None for `DOCKER_CONFIG` or `~/.docker`.
-
-    Raises:
-        RegistryError: The settings or the helper can't be used.
-    """
-    folder = config or Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    path = folder / "config.json"
-    try:
-        settings: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise RegistryError(
-            f"docker's settings can't be read: {error}", where=path, next_step="Fix the file"
-        ) from error
-    helpers: dict[str, str] = settings.get("credHelpers") or {}
-    logins: dict[str, Any] = settings.get("auths") or {}
-    for key in _matching_keys([*helpers, *logins], host):
-        if helpers.get(key):
-            return _ask_helper(helpers[key], key)
-        login = logins[key]
-        if login.get("auth"):
-            return _decode(login["auth"], path)
-        if settings.get("credsStore"):
-            return _ask_helper(settings["credsStore"], key)
-    return None
-
-
-def _matching_keys(keys: list[str], host: str) -> list[str]:
-    """The keys of docker's settings that name the registry, the one that docker itself uses first."""
-    canonical = host_of(host)
-    matching = {key for key in keys if _LOGIN_KEY.fullmatch(key) and host_of(key) == canonical}
-    return sorted(matching, key=lambda key: (key not in (_HUB_KEY, host), key))
-
-
-def _decode(auth: str, path: Path) -> Credentials:
-    try:
-        username, _, password = base64.b64decode(auth).decode().partition(":")
-    except ValueError as error:
-        raise RegistryError(
-            "a login in docker's settings can't be read", where=path, next_step="Run docker login again"
-        ) from error
-    return Credentials.fixed(username, password)
-
-
-def _ask_helper(helper: str, key: str) -> Credentials | None:
-    # The protocol: the server's name on stdin, JSON on stdout (docker-credential-helpers).
-    program = f"docker-credential-{helper}"
-    try:
-        done = subprocess.run([program, "get"], input=key, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RegistryError(
-            f"docker's credential helper can't be run: {error}",
-            where=program,
-            next_step="Install it, or name a block with credentials",
-        ) from error
-    if done.returncode != 0:
-        return None
-    try:
-        answer = json.loads(done.stdout)
-        return Credentials.fixed(answer["Username"], answer["Secret"])
-    except (ValueError, KeyError, TypeError):
-        # Not chained: what the helper printed may hold the password.
-        raise RegistryError(
-            "docker's credential helper gave an answer without a login",
-            where=program,
-            next_step="Run docker login again, or name a block with credentials",
-        ) from None
+"""Returns the credentials for a registry's host, or for a repository as HOST/PATH; None for anonymous access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +91,30 @@ class Challenge:
     parameters: Mapping[str, str]
 
     @classmethod
-    def parse(cls, header: str) -> Challenge:
-        """Reads a `WWW-Authenticate` header."""
-        scheme, _, rest = header.partition(" ")
-        return cls(scheme.lower(), dict(_PARAMETER.findall(rest)))
+    def parse(cls, *headers: str) -> Challenge:
+        """The challenge to answer among those of one or many `WWW-Authenticate` headers: bearer before basic."""
+        found = [challenge for header in headers for challenge in cls.all(header)]
+        for scheme in ("bearer", "basic"):
+            for challenge in found:
+                if challenge.scheme == scheme and (scheme == "basic" or challenge.parameters.get("realm")):
+                    return challenge
+        return found[0] if found else cls("", {})
+
+    @classmethod
+    def all(cls, header: str) -> Iterator[Challenge]:
+        """Every challenge of one header."""
+        scheme, parameters = "", dict[str, str]()
+        for match in _items(header):
+            if match["name"] is not None and scheme:
+                quoted = match["quoted"]
+                value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["plain"]
+                parameters[match["name"].lower()] = value
+            elif match["scheme"] is not None:
+                if scheme:
+                    yield cls(scheme, parameters)
+                scheme, parameters = match["scheme"].lower(), {}
+        if scheme:
+            yield cls(scheme, parameters)
 
     @property
     def scope(self) -> str:
@@ -175,6 +133,13 @@ class Challenge:
         return Challenge(self.scheme, {**self.parameters, "scope": scope})
 
 
+def _items(header: str) -> Iterable[re.Match[str]]:
+    at = 0
+    while at < len(header) and (match := _ITEM.match(header, at)) and match.end() > at:
+        yield match
+        at = match.end()
+
+
 class TokenCache:
     """Bearer tokens by scope, each kept until shortly before it expires; safe to share between threads."""
 
@@ -190,9 +155,15 @@ class TokenCache:
             return token if token and self._clock() < end else None
 
     def put(self, scope: str, answer: Mapping[str, Any]) -> str:
-        """Keeps a token server's answer; the specification's default lifetime is 60 s."""
-        token = str(answer.get("token") or answer.get("access_token") or "")
-        lifetime = float(answer.get("expires_in") or 60)
+        """Keeps a token server's answer; the specification's default lifetime is 60 s.
+
+        Raises:
+            ValueError: The answer has no usable token.
+        """
+        token = answer.get("token") or answer.get("access_token") or ""
+        if not isinstance(token, str) or (token and not _TOKEN.fullmatch(token)):
+            raise ValueError("no token that can be sent")
+        lifetime = _seconds(answer.get("expires_in"))
         with self._lock:
             self._tokens[scope] = (token, self._clock() + max(lifetime - _EXPIRY_MARGIN, lifetime / 2))
         return token
@@ -201,3 +172,11 @@ class TokenCache:
         """Removes a token that a registry refused."""
         with self._lock:
             self._tokens.pop(scope, None)
+
+
+def _seconds(value: object) -> float:
+    try:
+        found = float(value or 60)  # pyright: ignore[reportArgumentType] - whatever a server sent
+    except (TypeError, ValueError):
+        return 60.0
+    return min(found, _LONGEST_LIFE) if found > 0 and not math.isnan(found) else 60.0

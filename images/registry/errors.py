@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
-import urllib3
 from urllib3.exceptions import SSLError
 
 from ...core.errors import RegistryDenied, RegistryError, RegistryUnavailable
@@ -17,15 +17,18 @@ BODY_LIMIT = 64 * 1024
 
 _TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 _MAX_RETRY_AFTER = 60.0
+_LONGEST = 500
+"""Characters of a server's message that are shown."""
 
 
 def error_from_response(
-    answer: urllib3.BaseHTTPResponse, body: bytes, *, method: str, host: str, repository: str, account: str
+    status: int, headers: Mapping[str, str], body: bytes, *, method: str, host: str, repository: str, account: str
 ) -> RegistryError:
     """The error for a response with an unexpected status.
 
     Args:
-        answer: The response's status and headers.
+        status: The response's status.
+        headers: Its headers.
         body: The first BODY_LIMIT bytes of its body.
         method: The request's method.
         host: The registry's host.
@@ -35,31 +38,33 @@ def error_from_response(
     code, message = _code_and_message(body)
     detail = f": {message}" if message else ""
     where = f"{host}/{repository}"
-    if answer.status in (401, 403):
+    if status in (401, 403):
         return RegistryDenied(
-            f"the registry refused {account} ({answer.status}){detail}",
+            f"the registry refused {account} ({status}){detail}",
             where=where,
             next_step=permission_hint(host, repository, account),
+            code=code,
+            status=status,
         )
-    if answer.status in _TRANSIENT:
+    if status in _TRANSIENT:
         return RegistryUnavailable(
-            f"the registry answered {answer.status} to {method}{detail}",
+            f"the registry answered {status} to {method}{detail}",
             where=where,
             next_step="Run again in a while",
-            retry_after=_retry_after(answer.headers.get("Retry-After")),
+            retry_after=_retry_after(headers.get("Retry-After")),
         )
-    if _is_html(answer, body):
+    if _is_html(headers, body):
         return RegistryError(
-            f"this host answers {answer.status} with a web page, not as a registry",
+            f"this host answers {status} with a web page, not as a registry",
             where=host,
             next_step="Check the registry's host name",
         )
     return RegistryError(
-        f"the registry answered {answer.status} to {method}{detail}",
+        f"the registry answered {status} to {method}{detail}",
         where=where,
         next_step="Check the image's name and that the repository exists",
         code=code,
-        status=answer.status,
+        status=status,
     )
 
 
@@ -80,13 +85,20 @@ def _code_and_message(body: bytes) -> tuple[str, str]:
     """The registry's error code and message; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
     try:
         first: dict[str, Any] = json.loads(body)["errors"][0]
-        return str(first.get("code", "")), " ".join(f"{first.get('code', '')} {first.get('message', '')}".split())
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        code = _readable(str(first.get("code", "")))
+        return code, " ".join(f"{code} {_readable(str(first.get('message', '')))}".split())
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return "", ""
 
 
-def _is_html(answer: urllib3.BaseHTTPResponse, body: bytes) -> bool:
-    return "html" in answer.headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
+def _readable(text: str) -> str:
+    """A server's text without control characters, which could draw in a terminal, and of a bearable length."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
+
+
+def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
+    return "html" in headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
 
 
 def _retry_after(value: str | None) -> float:

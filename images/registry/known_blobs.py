@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from ...core.atomic_files import write_atomic
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ..oci.target import ImageTarget
 
 _MAX_RECORDED = 2000
-_PRESERVES_DIGESTS = "keeps-digests"
 
 
 class KnownBlobs:
@@ -28,13 +26,11 @@ class KnownBlobs:
         self._path = cache / "known-blobs" / f"{name[-150:]}.json" if cache else None
         self._digests: dict[str, None] = {}
         self._loaded = False
-        if self._path:
-            try:
-                self._digests = dict.fromkeys(json.loads(self._path.read_text()))
-                self._loaded = bool(self._digests)
-            except (OSError, ValueError):
-                pass
-        self.preserves_digests = self._digests.pop(_PRESERVES_DIGESTS, "") is None
+        self.preserves_digests = False
+        if self._path and (found := read_sealed(self._path)):
+            self._digests = dict.fromkeys(found["digests"])
+            self._loaded = bool(self._digests)
+            self.preserves_digests = bool(found["preserves_digests"])
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._digests
@@ -55,5 +51,5 @@ class KnownBlobs:
     def save(self) -> None:
         """Writes the newest records for the next push."""
         if self._path:
-            marker = [_PRESERVES_DIGESTS] if self.preserves_digests else []
-            write_atomic(self._path, json.dumps([*marker, *list(self._digests)[-_MAX_RECORDED:]]))
+            recorded = list(self._digests)[-_MAX_RECORDED:]
+            write_sealed(self._path, {"digests": recorded, "preserves_digests": self.preserves_digests})

@@ -7,27 +7,31 @@ needs most. A blob is sent in one PUT, the only way that Artifact Registry was d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
-from ...core.errors import RegistryDenied, RegistryError
+from ...core.errors import RegistryError
 from ..oci.config import DOCKER, OCI
+from ..oci.documents import INDEXES, MANIFEST_LIMIT
 from ..oci.image_types import Descriptor
-from ..oci.reference import Reference
+from ..oci.reference import DIGEST, Reference
 from ..oci.target import ImageTarget, OpenBody
 from ..oci.verifying_reader import VerifyingReader, sha256
+from .answers import AnswerBody
 from .auth import Credentials
-from .transport import AnswerBody, Request, Transport
+from .transport import Request, Transport
 from .upload_sessions import UploadSessions
 
-INDEXES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 _ACCEPT = {"Accept": ", ".join((OCI.manifest, DOCKER.manifest, *INDEXES))}
-_SESSION_LOST = frozenset((200, 202, 301, 307, 308, 400, 404, 405, 416))
+_STORED = frozenset((200, 201, 202, 204))
+"""Statuses of a PUT that stored what it was sent; 201 says so for certain, after others the registry is asked."""
+_TAG_KEPT = frozenset((400, 403, 405, 409, 412))
+"""Statuses with which registries refuse to move a tag: 400 in Amazon's and Artifact Registry, 409 in Azure's, 412 in
+Harbor, 403 in others."""
+_MISSING_BLOB = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"))
+_SESSION_LOST = frozenset((301, 307, 308, 400, 404, 405, 416))
 """Statuses of an upload's PUT after which a new session can help: the registry doesn't know the old one, or its address
 arrived cut in half. The body was checked, so it isn't the cause."""
 _SMALL = 256 * 1024
@@ -41,6 +45,9 @@ class Repository:
         reference: Names the host and the repository; its tag and digest are ignored.
         credentials: None for anonymous access.
         transport: Sends the requests; None creates one.
+
+    Attributes:
+        kept_tags: The tags that the registry refused to move, in `put_manifest`.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class Repository:
         self.host = reference.host
         self.repository = reference.repository
         self._transport = transport or Transport(reference.host, reference.repository, credentials)
+        self.kept_tags: list[str] = []
         self._path = f"/v2/{reference.repository}"
         self._sessions = UploadSessions(self._transport, f"{self._path}/blobs/uploads/")
 
@@ -79,8 +87,15 @@ class Repository:
 
     def has_blob(self, digest: str) -> bool:
         """Whether the registry has the blob; one request."""
+        return self.blob_size(digest) is not None
+
+    def blob_size(self, digest: str) -> int | None:
+        """Bytes of a blob, -1 if the registry doesn't say; None if it doesn't have it. One request."""
         answer = self._transport.send(Request("HEAD", f"{self._path}/blobs/{digest}", {}, {200, 404}))
-        return answer.status == 200
+        if answer.status != 200:
+            return None
+        length = answer.headers.get("Content-Length", "")
+        return int(length) if length.isdecimal() and int(length) else -1
 
     def put_blob(self, descriptor: Descriptor, open_body: OpenBody) -> None:
         """Uploads a blob unless the registry has it.
@@ -108,11 +123,20 @@ class Repository:
             headers = {"Content-Type": "application/octet-stream"}
             body = _body(descriptor, open_body)
             try:
-                self._transport.send_once(Request("PUT", url, headers, {201}, body=body, size=descriptor.size))
+                answer = self._transport.send_once(
+                    Request("PUT", url, headers, _STORED, body=body, size=descriptor.size)
+                )
             except RegistryError as error:
                 if error.status in _SESSION_LOST:
                     raise error.replace(transient=True) from error
                 raise
+            if answer.status != 201 and not self.has_blob(descriptor.digest):
+                raise RegistryError(
+                    f"the registry answered {answer.status} to a blob and doesn't have it",
+                    where=f"{self.host}/{self.repository}",
+                    next_step="Run again",
+                    transient=True,
+                )
 
         self._transport.retrying(attempt)
 
@@ -124,12 +148,14 @@ class Repository:
         if source.host != self.host:
             return False
         query = f"?mount={quote(descriptor.digest)}&from={quote(source.repository, safe='')}"
-        request = Request("POST", f"{self._path}/blobs/uploads/{query}", {}, {201, 202}, body=b"")
+        request = Request("POST", f"{self._path}/blobs/uploads/{query}", {}, {200, 201, 202}, body=b"")
         try:
             answer = self._transport.send(request)
-        except RegistryDenied:  # perhaps only for reading the source; if it is for writing here, the upload will say so
+        except RegistryError as error:  # perhaps only for reading the source; for writing, the upload will say so
+            if error.transient:
+                raise
             return False
-        if answer.status == 201:
+        if answer.status == 201 or (answer.status == 200 and self.has_blob(descriptor.digest)):
             return True
         self._sessions.offer(descriptor.digest, self._sessions.address(answer))
         return False
@@ -138,10 +164,10 @@ class Repository:
         """Opens a blob while it arrives, to be closed by the caller; reading to its end checks the digest."""
         request = Request("GET", f"{self._path}/blobs/{digest}", {"Accept-Encoding": "identity"}, {200}, stream=True)
         answer = self._transport.send(request)
-        length = answer.headers.get("Content-Length")
+        length = answer.headers.get("Content-Length", "")
         where = f"{self.host}/{self.repository}"
         body = cast("BinaryIO", AnswerBody(answer, self.host))
-        reader = VerifyingReader(body, digest, int(length) if length else None, where)
+        reader = VerifyingReader(body, digest, int(length) if length.isdecimal() else None, where)
         return cast("BinaryIO", reader)
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
@@ -151,8 +177,9 @@ class Repository:
         if answer.status == 404:
             return None
         digest = answer.headers.get("Docker-Content-Digest", "")
-        size = answer.headers.get("Content-Length")
-        if not digest or size is None:  # both are optional in a HEAD's answer
+        size = answer.headers.get("Content-Length", "")
+        # Both are optional in a HEAD's answer, and some registries announce no bytes there.
+        if not DIGEST.fullmatch(digest) or not size.isdecimal() or int(size) == 0:
             found = self.get_manifest(tag_or_digest)
             return found[0] if found else None
         return Descriptor(answer.headers.get("Content-Type", ""), digest, int(size))
@@ -172,6 +199,12 @@ class Repository:
         # A login page answers 200 to every request; a registry names the digest.
         if "Docker-Content-Digest" not in answer.headers and not data.lstrip().startswith(b"{"):
             raise self._transport.error(request, answer)
+        if len(data) > MANIFEST_LIMIT:
+            raise RegistryError(
+                f"the manifest has {len(data):,} bytes, and {MANIFEST_LIMIT:,} are allowed",
+                where=f"{self.host}/{self.repository}",
+                next_step="Check the image's name",
+            )
         digest = sha256(data)
         named = tag_or_digest if tag_or_digest.startswith("sha256:") else answer.headers.get("Docker-Content-Digest")
         if named and named != digest:
@@ -188,22 +221,43 @@ class Repository:
         """Publishes an image by digest, then by each tag; its blobs must be there.
 
         The digest goes first: a registry that stores other bytes than it was given refuses, or shows it, before any tag
-        moves. `concurrently` saves a round trip with a registry that has stored manifests unchanged before.
+        moves. `concurrently` saves a round trip with a registry that has stored manifests unchanged before. A tag that
+        the registry refuses to move stays where it is, and is listed in `kept_tags`.
 
         Raises:
             RegistryError: A blob is missing (`code` MANIFEST_BLOB_UNKNOWN), or the registry stores another digest.
         """
         descriptor = Descriptor(media_type, sha256(data), len(data))
-        for names in ([descriptor.digest, *tags],) if concurrently else ([descriptor.digest], tags):
-            with ThreadPoolExecutor(max(len(names), 1)) as pool:
-                for done in [pool.submit(self._put_manifest_as, name, data, descriptor) for name in names]:
-                    done.result()
+        if concurrently:
+            self._put_all([descriptor.digest, *tags], data, descriptor)
+        else:
+            self._put_as(descriptor.digest, data, descriptor)
+            self._put_all(tags, data, descriptor)
         return descriptor
 
-    def _put_manifest_as(self, name: str, data: bytes, descriptor: Descriptor) -> None:
+    def _put_all(self, names: Collection[str], data: bytes, descriptor: Descriptor) -> None:
+        with ThreadPoolExecutor(max(len(names), 1)) as pool:
+            for done in [pool.submit(self._put_as_or_keep, name, data, descriptor) for name in names]:
+                done.result()
+
+    def _put_as_or_keep(self, name: str, data: bytes, descriptor: Descriptor) -> None:
+        try:
+            self._put_as(name, data, descriptor)
+        except RegistryError as error:
+            is_kept = error.status in _TAG_KEPT and error.code not in _MISSING_BLOB
+            if not is_kept or self.head_manifest(name) is None:
+                raise
+            if name != descriptor.digest and name not in self.kept_tags:
+                self.kept_tags.append(name)
+
+    def _put_as(self, name: str, data: bytes, descriptor: Descriptor) -> None:
         headers = {"Content-Type": descriptor.media_type}
-        answer = self._transport.send(Request("PUT", f"{self._path}/manifests/{name}", headers, {201}, body=data))
+        path = f"{self._path}/manifests/{name}"
+        answer = self._transport.send(Request("PUT", path, headers, _STORED, body=data))
         kept = answer.headers.get("Docker-Content-Digest", descriptor.digest)
+        if answer.status != 201:
+            found = self.head_manifest(name)
+            kept = found.digest if found else "nothing"
         if kept != descriptor.digest:
             raise RegistryError(
                 f"the registry stores the image under another digest: wanted {descriptor.digest}, got {kept}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, TypeVar, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -14,14 +16,23 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from ...core.errors import RegistryError, RegistryUnavailable
+from ...core.network.addresses import AddressGuard, RefusedAddress
+from ...core.network.http_pools import Pools
+from ...core.network.tls import registry_context
 from ...core.retry import backoff, is_transient
-from ...core.tls import client_context
+from ..oci.documents import parse_object
 from ..oci.registry_host import DOCKER_HUB, DOCKER_HUB_API, is_loopback
+from .answers import Answer, is_cut, read_answer
 from .auth import Challenge, Credentials, TokenCache
-from .errors import BODY_LIMIT, connection_error, error_from_response, root_cause
+from .errors import BODY_LIMIT, connection_error, error_from_response
 
 ATTEMPTS = 6
 _BLOCK = 256 * 1024
+_CONNECTIONS = 64
+"""Connections that are kept: as many as blobs of an image that are asked for at once."""
+_CLIENT = "prefect-vertex-training"
+"""The name by which token servers know this client."""
+_NO_GET = frozenset((404, 405))
 T = TypeVar("T")
 
 Body = bytes | Callable[[], BinaryIO]
@@ -53,7 +64,8 @@ class Request:
 class Transport:
     """Sends the requests for one repository of one registry.
 
-    As in docker, plain HTTP is used for loopback addresses only; every other host has its TLS certificate checked.
+    As in docker, plain HTTP is used for loopback addresses only, unless they speak TLS; every other host has its TLS
+    certificate checked.
 
     Args:
         host: The registry's host with its port, in the canonical form of `oci.registry_host`.
@@ -76,16 +88,17 @@ class Transport:
         self._sleep = sleep
         scheme = "http" if is_loopback(host) else "https"
         self.base = f"{scheme}://{DOCKER_HUB_API if host == DOCKER_HUB else host}"
-        self._pool = urllib3.PoolManager(
-            maxsize=16, block=False, retries=False, blocksize=_BLOCK,
-            ssl_context=client_context() if scheme == "https" else None,
+        guard = AddressGuard(urlsplit(self.base).hostname or host)
+        self._pool = Pools(
+            guard, connections=_CONNECTIONS, block=_BLOCK, trust=partial(registry_context, host)
         )  # fmt: skip
         self._timeout = urllib3.Timeout(connect=20, read=120)
         self._tokens = TokenCache()
         self._challenge: Challenge | None = None
         self._lock = threading.Lock()
+        self._has_answered = False
 
-    def send(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def send(self, request: Request) -> Answer:
         """Sends a request, again after transient errors; waits double each time or follow the registry's Retry-After.
 
         Raises:
@@ -108,7 +121,7 @@ class Transport:
                 self._sleep(max(next(waits), asked))
         raise AssertionError("the last attempt returns or raises")
 
-    def send_once(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def send_once(self, request: Request) -> Answer:
         """Sends a request once, or twice if a 401 asks for a token.
 
         Raises:
@@ -121,9 +134,28 @@ class Transport:
             return answer
         raise self.error(request, answer)
 
-    def _exchange(self, request: Request) -> urllib3.BaseHTTPResponse:
+    def _exchange(self, request: Request) -> Answer:
+        """Sends a request once; the first to a loopback address again with TLS if that is what is spoken there."""
+        try:
+            answer = self._send(request)
+        except RegistryUnavailable:
+            if not self._switches_to_tls():
+                raise
+            return self._send(request)
+        if answer.status == 400 and self._switches_to_tls():
+            return self._send(request)
+        self._has_answered = True
+        return answer
+
+    def _switches_to_tls(self) -> bool:
+        if self._has_answered or not self.base.startswith("http://") or not _speaks_tls(urlsplit(self.base).netloc):
+            return False
+        self.base = self.base.replace("http://", "https://", 1)
+        return True
+
+    def _send(self, request: Request) -> Answer:
         url = request.path if "://" in request.path else self.base + request.path
-        headers = dict(request.headers)
+        headers = {"Accept-Encoding": "identity", **request.headers}
         # The registry chooses an upload's address: credentials go neither to another host nor over plain HTTP.
         if urlsplit(url)[:2] == urlsplit(self.base)[:2] and (value := self._authorization()):
             headers["Authorization"] = value
@@ -132,38 +164,57 @@ class Transport:
         if stream is not None:
             headers["Content-Length"] = str(request.size)
         try:
-            answer = self._pool.request(
+            return self._request(
                 request.method,
                 url,
                 headers=headers,
                 body=cast("bytes | BinaryIO | None", body),
-                timeout=self._timeout,
-                preload_content=not request.stream,
-                redirect=request.method in ("GET", "HEAD"),
-                retries=urllib3.Retry(
-                    total=5, connect=0, read=0, redirect=5, status=0, other=0, raise_on_status=False,
-                    remove_headers_on_redirect=["Authorization"],
-                ),
-            )  # fmt: skip
+                stream=request.stream,
+            )
+        except RefusedAddress as error:
+            raise self._refused(error) from error
         except (HTTPError, OSError) as error:
             raise connection_error(error, "the registry", self.host) from error
         finally:
             if stream is not None:
                 stream.close()
-        if _is_cut(answer):
+
+    def _request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | BinaryIO | None, stream: bool = False
+    ) -> Answer:
+        answer = self._pool.request(
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeout=self._timeout,
+            preload_content=False,
+            redirect=method in ("GET", "HEAD"),
+            retries=urllib3.Retry(
+                total=5, connect=0, read=0, redirect=5, status=0, other=0, raise_on_status=False,
+                remove_headers_on_redirect=["Authorization"],
+            ),
+        )  # fmt: skip
+        if is_cut(answer, method):
+            answer.close()
             raise RegistryUnavailable("the registry's answer was cut off", where=self.host, next_step="Run again")
-        return answer
+        if stream and answer.status < 400:
+            return Answer(answer.status, answer.headers, stream=answer)
+        return read_answer(answer, self.host)
 
     def _authorization(self) -> str | None:
+        if self.credentials and self.credentials.kind == "bearer":
+            return f"Bearer {self.credentials.password()}"
         challenge = self._challenge
         if challenge is None or challenge.scheme == "basic":
-            return self.credentials.basic() if self.credentials else None
+            usable = self.credentials and self.credentials.kind == "password"
+            return self.credentials.basic() if self.credentials and usable else None
         token = self._tokens.get(challenge.scope) or self._fetch_token(challenge)
         return f"Bearer {token}" if token else None
 
-    def _accept_challenge(self, answer: urllib3.BaseHTTPResponse) -> bool:
+    def _accept_challenge(self, answer: Answer) -> bool:
         """Takes the challenge of a 401 into account; False if the same request would be refused again."""
-        challenge = Challenge.parse(answer.headers.get("WWW-Authenticate", ""))
+        challenge = Challenge.parse(*answer.challenges())
         if challenge.scheme not in ("bearer", "basic"):
             return False
         with self._lock:
@@ -172,74 +223,83 @@ class Transport:
             self._challenge = challenge = challenge.joined(known)
         if challenge.scheme == "bearer":
             self._tokens.drop(challenge.scope)
-            return True
+            return self.credentials is None or self.credentials.kind != "bearer"
         # Basic credentials that were sent and refused aren't tried again.
         return known is None and challenge.scheme == "basic" and self.credentials is not None
 
     def _fetch_token(self, challenge: Challenge) -> str | None:
         realm = challenge.parameters.get("realm", "")
-        scope = challenge.scope or f"repository:{self.repository}:pull,push"
+        # On a loopback registry the token server may speak plain HTTP too; the connection's address is checked.
         if urlsplit(realm).scheme != "https" and not is_loopback(urlsplit(realm).netloc):
             raise RegistryError(
                 f"the registry asks to send credentials to {realm!r}, which is not https",
                 where=self.host,
                 next_step="Ask the registry's administrator",
             )
-        service = challenge.parameters.get("service", self.host)
-        query = urlencode([("service", service), *(("scope", part) for part in scope.split())])
-        headers = {"Authorization": self.credentials.basic()} if self.credentials else {}
         try:
-            answer = self._pool.request(
-                "GET", f"{realm}?{query}", headers=headers, timeout=self._timeout, retries=False
-            )
+            answer = self._ask_token_server(realm, challenge)
+        except RefusedAddress as error:
+            raise self._refused(error) from error
         except (HTTPError, OSError) as error:
             raise connection_error(error, "the registry's token server", urlsplit(realm).netloc) from error
         request = Request("GET", realm, {}, {200})
         if answer.status != 200:
             raise self.error(request, answer)
         try:
-            return self._tokens.put(challenge.scope, json.loads(answer.data))
+            return self._tokens.put(challenge.scope, parse_object(answer.data, "token", self.host))
         except ValueError as error:
-            raise self.error(request, answer) from error
+            raise RegistryError(
+                "the registry's token server gave an answer without a usable token",
+                where=urlsplit(realm).netloc,
+                next_step="Ask the registry's administrator",
+            ) from error
 
-    def error(self, request: Request, answer: urllib3.BaseHTTPResponse) -> RegistryError:
+    def _ask_token_server(self, realm: str, challenge: Challenge) -> Answer:
+        """The answer of the token server: to a GET with the password, or to a POST as in OAuth 2."""
+        scope = challenge.scope or f"repository:{self.repository}:pull,push"
+        query = [("service", challenge.parameters.get("service", self.host))]
+        login = self.credentials
+        if login is None or login.kind != "identity":
+            headers = {"Authorization": login.basic()} if login else {}
+            address = urlencode([*query, *(("scope", part) for part in scope.split())])
+            separator = "&" if "?" in realm else "?"
+            answer = self._request("GET", f"{realm}{separator}{address}", headers=headers, body=None)
+            if answer.status not in _NO_GET or login is None:
+                return answer
+            form = [("grant_type", "password"), ("username", login.username), ("password", login.password())]
+        else:
+            form = [("grant_type", "refresh_token"), ("refresh_token", login.password())]
+        data = urlencode([*form, *query, ("scope", scope), ("client_id", _CLIENT)]).encode()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return self._request("POST", realm, headers=headers, body=data)
+
+    def error(self, request: Request, answer: Answer) -> RegistryError:
         """The error for an answer with an unexpected status."""
-        body = answer.read(BODY_LIMIT) if request.stream else answer.data[:BODY_LIMIT]
         account = self.credentials.account_name if self.credentials else "anonymous access (no credentials)"
         return error_from_response(
-            answer, body, method=request.method, host=self.host, repository=self.repository, account=account
+            answer.status, answer.headers, answer.data[:BODY_LIMIT],
+            method=request.method, host=self.host, repository=self.repository, account=account,
+        )  # fmt: skip
+
+    def _refused(self, error: RefusedAddress) -> RegistryError:
+        return RegistryError(
+            f"nothing was sent: {error}",
+            where=self.host,
+            next_step="Check the registry's host name, or ask its administrator",
         )
 
 
-class AnswerBody:
-    """An answer's body, read while it arrives; a lost connection raises an error of `core.errors`."""
-
-    def __init__(self, answer: urllib3.BaseHTTPResponse, host: str) -> None:
-        self._answer = answer
-        self._host = host
-
-    def read(self, size: int = -1) -> bytes:
-        """Reads up to `size` bytes; empty at the end.
-
-        Raises:
-            RegistryUnavailable: The connection was cut, or timed out.
-        """
-        try:
-            return self._answer.read(None if size < 0 else size)
-        except (HTTPError, OSError) as error:
-            raise RegistryUnavailable(
-                f"the registry's answer was cut off: {root_cause(error)}",
-                where=self._host,
-                next_step="Check your network, then run again",
-            ) from error
-
-    def close(self) -> None:
-        """Closes the connection without reading the rest of the body, which may be long."""
-        self._answer.close()
-
-
-def _is_cut(answer: urllib3.BaseHTTPResponse) -> bool:
-    """Whether the connection ended within the headers, which http.client doesn't notice: each answer has a length."""
-    return answer.status != 204 and not {"Content-Length", "Transfer-Encoding"} & {
-        name.title() for name in answer.headers
-    }
+def _speaks_tls(netloc: str) -> bool:
+    """Whether a loopback address begins a TLS handshake; nothing else is sent, so the certificate doesn't matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    name, _, port = netloc.rpartition(":") if not netloc.endswith("]") and ":" in netloc else (netloc, "", "443")
+    try:
+        with (
+            socket.create_connection((name.strip("[]"), int(port)), timeout=5) as plain,
+            context.wrap_socket(plain, server_hostname=name.strip("[]")),
+        ):
+            return True
+    except (OSError, ValueError):
+        return False

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
-from urllib.parse import urljoin
-
-import urllib3
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ...core.errors import RegistryError, RegistryUnavailable
+from .answers import Answer
 from .transport import Request, Transport
 
 T = TypeVar("T")
@@ -36,9 +35,9 @@ class UploadSessions:
 
     def open(self) -> str:
         """Opens a session; returns its address."""
-        return self.address(self._transport.send(Request("POST", self._path, {}, {202}, body=b"")))
+        return self.address(self._transport.send(Request("POST", self._path, {}, {200, 201, 202}, body=b"")))
 
-    def address(self, answer: urllib3.BaseHTTPResponse) -> str:
+    def address(self, answer: Answer) -> str:
         """The address of the session that an answer announces.
 
         Raises:
@@ -51,7 +50,12 @@ class UploadSessions:
                 where=self._transport.host,
                 next_step="Check the host's name",
             )
-        return urljoin(self._transport.base + self._path, location)
+        address = urljoin(self._transport.base + self._path, location)
+        base, found = urlsplit(self._transport.base), urlsplit(address)
+        # Behind a server that adds TLS, a registry may not know that it is reached by it.
+        if (base.scheme, found.scheme, found.netloc) == ("https", "http", base.netloc):
+            return urlunsplit(found._replace(scheme="https"))
+        return address
 
     def offer(self, digest: str, address: str) -> None:
         """Keeps a session that the registry opened instead of mounting a blob, for the upload of that blob."""

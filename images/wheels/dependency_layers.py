@@ -72,7 +72,7 @@ class DependencyLayers:
         self._folder = cache
         self._cache = LayerCache(cache / "wheels")
         self._records = DependencyRecords(cache / "sets")
-        self._downloader = Downloader(cache / "downloads", stopped=builder.tasks.stopped)
+        self._downloader = Downloader(cache / "downloads", stopped=builder.tasks.stopped, logins=request.logins)
         self._registry_cache = RegistryCache(builder, builder.uploads, own_layers) if builder.uploads else None
 
     def resolve(self) -> DependencySet:
@@ -101,6 +101,10 @@ class DependencyLayers:
         if absent:
             if not (self._registry_cache and self._registry_cache.had(found)):
                 return False
+            uploads = self._builder.uploads
+            # After something was missing there, the records are gone, and the target is asked for each layer.
+            if uploads and not all(uploads.knows(layer.digest) for layer in absent) and not uploads.has_all(absent):
+                return False
             self._builder.run_in_background(
                 self._confirm, self._registry_cache, found, name
             )  # in the background: the target nearly always has them
@@ -125,6 +129,7 @@ class DependencyLayers:
         if cached is None or cached.layer.digest != layer.digest:
             return False
         self._builder.keep(layer, cached.path)
+        self._cache.was_linked(cached)
         return True
 
     def _find_or_make(self) -> DependencySet:
@@ -214,6 +219,7 @@ class DependencyLayers:
         else:
             self._builder.keep(cached.layer, cached.path)
             self._builder.report(cached.layer, "reused", started)
+        self._cache.was_linked(cached)
 
 
 _STARTS = STARTS.partition("{")[0]

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ...core.atomic_files import write_atomic
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import Layer
 from ..oci.config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descriptor
 from ..oci.image_types import Descriptor
 from .lockfile import LockedWheel
 
-FORMAT = "4"
+FORMAT = "5"
 """Version of the wheel layers' bytes; raise it when they change, so that older layers aren't reused."""
 
 MAX_OWN_LAYERS = 20
@@ -74,15 +74,17 @@ class DependencyRecords:
     def load(self, name: str) -> DependencySet | None:
         """The set recorded under `name`; None if there is none."""
         try:
-            state = json.loads((self._folder / f"{name}.json").read_bytes())
+            state = read_sealed(self._folder / f"{name}.json")
+            if state is None:
+                return None
             layers = [(key, Layer(**layer)) for key, layer in state["layers"]]
             return DependencySet(state["lock"], layers, state["targets"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):  # of another version
             return None
 
     def save(self, name: str, found: DependencySet) -> None:
         """Records a set."""
-        write_atomic(self._folder / f"{name}.json", json.dumps(asdict(found)))
+        write_sealed(self._folder / f"{name}.json", asdict(found))
 
 
 def record_name(lock: str, python: str, own_layers: int) -> str:

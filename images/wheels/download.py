@@ -13,12 +13,15 @@ from urllib.parse import urlsplit
 import urllib3
 
 from ...core.errors import WheelError, storage_errors
-from ...core.host.index_requests import TIMEOUT, connections, proxy_of, with_credentials
 from ...core.metering.meter import DOWNLOADING, Item, Meter
+from ...core.network.addresses import AddressGuard, RefusedAddress
+from ...core.network.http_pools import Pools
+from ...core.network.index_logins import IndexLogins, without_login
 from ...core.retry import retry
 from .lockfile import LockedWheel
 
 _BLOCK = 256 * 1024
+_TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _CONNECTIONS = 16  # to one host; no fewer than threads that download
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -26,12 +29,13 @@ _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Downloader:
     """Downloads wheels into a folder; safe to share between threads.
 
-    Honours HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE and .netrc. Credentials in a URL are sent, never shown.
+    Honours the variables for proxies, SSL_CERT_FILE and .netrc. Credentials are sent to their server, never shown.
 
     Args:
         folder: The folder of unfinished downloads, named by their SHA-256.
         stopped: Ends running downloads when it is set.
         sleep: Waits between attempts, in seconds.
+        logins: The logins of private indexes.
     """
 
     def __init__(
@@ -40,12 +44,13 @@ class Downloader:
         *,
         stopped: threading.Event | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        logins: IndexLogins | None = None,
     ) -> None:
         self._folder = folder
         self._stopped = stopped or threading.Event()
         self._sleep = sleep
-        self._pools: dict[str | None, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        self._logins = logins or IndexLogins()
+        self._pools = Pools(AddressGuard(None), connections=_CONNECTIONS)
 
     def fetch(self, wheel: LockedWheel, counted: Item | None = None) -> Path:
         """The path of the wheel: its file on this machine, or a download that is kept until `release`.
@@ -98,7 +103,15 @@ class Downloader:
                     file.write(block)
                     digest.update(block)
                     counted.add(len(block))
-            except urllib3.exceptions.HTTPError as error:
+            except RefusedAddress as error:
+                raise WheelError(
+                    f"{wheel.filename} isn't downloaded: {error}",
+                    where=_host(url),
+                    next_step="Check the index's address",
+                ) from error
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                if not isinstance(error, urllib3.exceptions.HTTPError | ConnectionError | TimeoutError):
+                    raise
                 problem = getattr(error, "reason", None) or error
                 raise _unreachable(wheel, url, type(problem).__name__) from error
         return digest.hexdigest()
@@ -112,16 +125,17 @@ class Downloader:
 
     def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
         """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
-        address, headers = with_credentials(url)
-        headers["Accept-Encoding"] = "identity"
+        address, headers = without_login(url), {"Accept-Encoding": "identity"}
+        if login := self._logins.of(url):
+            headers |= urllib3.make_headers(basic_auth=f"{login[0]}:{login[1]}")
         if start:
             headers["Range"] = f"bytes={start}-"
-        response = self._pool(address).request(
+        response = self._pools.request(
             "GET",
             address,
             headers=headers,
             preload_content=False,
-            timeout=TIMEOUT,
+            timeout=_TIMEOUT,
             retries=urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=5),
         )
         if response.status in {200, 206}:
@@ -135,15 +149,10 @@ class Downloader:
         raise WheelError(
             f"can't download {wheel.filename}: HTTP {response.status}",
             where=_host(url),
-            next_step="Lock the dependencies again" if gone else "Check the index's credentials in .netrc",
+            next_step="Lock the dependencies again"
+            if gone
+            else "Check the index's credentials: in its URL, in .netrc, or in uv's or pip's settings",
         )
-
-    def _pool(self, url: str) -> urllib3.PoolManager:
-        proxy = proxy_of(url)
-        with self._lock:
-            if proxy not in self._pools:
-                self._pools[proxy] = connections(proxy, _CONNECTIONS)
-            return self._pools[proxy]
 
 
 def _checked_file(wheel: LockedWheel, path: Path) -> Path:

@@ -30,6 +30,10 @@ _WHITEOUT = ".wh."
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UNREADABLE_FLAGS = 0x1 | 0x20 | 0x40  # encrypted, patch data, strongly encrypted: APPNOTE 4.4.4
 _PTH_BYTES = 64 << 10
+_MOST_BYTES = 64 << 30
+_MOST_RATIO = 200
+_ALWAYS_ALLOWED = 1 << 30
+"""Bytes below which the ratio of compression doesn't matter."""
 _NEXT_STEP = "Lock it again, or name another version of it"
 
 
@@ -74,6 +78,7 @@ class Wheel:
         archive.filename = filename  # WheelFile reads the distribution's name from it
         for info in archive.infolist():
             self._check_entry(info)
+        self._check_size()
         with self._wheel_errors():
             self._source = WheelFile(archive)
             self.dist_info = self._source.dist_info_dir
@@ -194,6 +199,13 @@ class Wheel:
             problem = "is encrypted or compressed in a way that wheels don't use"
         if problem:
             raise self.broken(problem, name)
+
+    def _check_size(self) -> None:
+        """Refuses a wheel that would unpack to far more than any real one; each entry is held to its announced size."""
+        infos = self._archive.infolist()
+        whole, packed = (sum(sizes) for sizes in ([i.file_size for i in infos], [i.compress_size for i in infos]))
+        if whole > max(_ALWAYS_ALLOWED, _MOST_RATIO * packed) or whole > _MOST_BYTES:
+            raise self.broken(f"would unpack to {whole:,} bytes")
 
     def _check_targets(self) -> None:
         targets = [entry.target for entry in self.files] + [f"{image_paths.VENV}/bin/{name}" for name in self.scripts]

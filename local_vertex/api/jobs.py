@@ -18,10 +18,9 @@ from ..store.store import Store
 from .collections.operations import OperationsApi
 from .collections.paging import masked, page
 from .fields.boot_disk import fill_in
+from .fields.job_times import set_times
 from .fields.validation import SPOT, check
-from .job_times import set_times
 from .names import Caller, Names
-from .queries import compile_jobs
 from .schema import Generated, Schema
 from .status import ApiError, Code
 
@@ -109,6 +108,8 @@ class JobsApi:
 
     def list(self, request: Generated, caller: Caller) -> Generated:
         """ListCustomJobs: newest first."""
+        from .queries import compile_jobs
+
         location = self._names.parent(request.parent, caller, "aiplatform.customJobs.list")
         lag = self._faults.value("list_lag_seconds", location.region)
 

@@ -9,34 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .fields.entry_labels import ENDPOINT, JOB_ID, JOB_STATE, JOB_STATES
+from .fields.severities import SEVERITIES
 from .filters import Call, Compare, Condition, FilterError, Search, compile_filter, parse, path_of, seconds
 from .queries import allow
 
 _ORDER = ("=", "!=", "<", "<=", ">", ">=")
 _MATCHES = ("=~", "!~")
-
-SEVERITIES = {
-    "DEFAULT": 0,
-    "DEBUG": 100,
-    "INFO": 200,
-    "NOTICE": 300,
-    "WARNING": 400,
-    "ERROR": 500,
-    "CRITICAL": 600,
-    "ALERT": 700,
-    "EMERGENCY": 800,
-}
-"""google.logging.type.LogSeverity."""
-
-JOB_STATES = {
-    "Job completed successfully.": "SUCCEEDED",
-    "Job failed.": "FAILED",
-    "Job cancelled.": "CANCELLED",
-}
-"""The last line of a job, and the value of its label `ml.googleapis.com/job_state`."""
-
-ENDPOINT, JOB_STATE, JOB_ID = (f"ml.googleapis.com/{name}" for name in ("endpoint", "job_state", "job_id"))
-"""Labels of entries: the first two of those of the service, the last of those of replicas."""
 
 # Fields of LogEntry that the entries here never have; they count as empty texts.
 _EMPTY = frozenset(("httpRequest", "operation", "sourceLocation", "split", "trace", "spanId", "traceSampled"))
@@ -251,11 +230,3 @@ def _severity_sql() -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def shown_labels(job_id: str, task: str, payload: object) -> dict[str, str]:
-    """The labels of an entry of a job."""
-    if task != "service":
-        return {JOB_ID: job_id}
-    state = JOB_STATES.get(payload) if isinstance(payload, str) else None
-    return {ENDPOINT: ""} | ({JOB_STATE: state} if state else {})

@@ -6,6 +6,7 @@ process of their own, and the result is cached for the versions of the packages.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,6 +20,7 @@ Generated: TypeAlias = Any
 """A protobuf message or descriptor: these classes are made at run time and have no static type."""
 
 _FORMAT = 2
+_CHECKSUM = 32  # bytes of the SHA-256 before the descriptors
 
 
 class Schema:
@@ -90,7 +92,11 @@ def load(cache: Path) -> Schema:
     """
     path = cache / "vertex-schema" / f"{_FORMAT}_{'_'.join(google_packages.versions())}.binpb"
     try:
-        return Schema(path.read_bytes())
-    except Exception:  # noqa: BLE001 - missing, truncated, or rejected by protobuf: make it again
-        write_atomic(path, google_packages.derive())
-        return Schema(path.read_bytes())
+        checksum, data = path.read_bytes()[:_CHECKSUM], path.read_bytes()[_CHECKSUM:]
+        if checksum != hashlib.sha256(data).digest():
+            raise ValueError("damaged")
+        return Schema(data)
+    except Exception:  # noqa: BLE001 - missing, damaged, or rejected by protobuf: make it again
+        data = google_packages.derive()
+        write_atomic(path, hashlib.sha256(data).digest() + data)
+        return Schema(data)

@@ -85,6 +85,7 @@ def _make(made: Certificates, hosts: Sequence[str]) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     names = [x509.DNSName(host) for host in hosts]
@@ -109,7 +110,7 @@ def _make(made: Certificates, hosts: Sequence[str]) -> None:
         [
             (x509.BasicConstraints(ca=False, path_length=None), True),
             (_usage(x509, digital_signature=True), True),
-            (x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
             (x509.SubjectAlternativeName(names), False),
         ],
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core.errors import LocalServiceError
+from ..location import REGIONS
 
 API, IDENTITY, STORAGE = "api", "identity", "storage"
 """What serves a host: Vertex AI's and Cloud Logging's API; tokens and projects; objects in buckets."""
@@ -19,7 +20,10 @@ _HOSTS = {
     r"(oauth2|iamcredentials|sts|cloudresourcemanager)\.googleapis\.com": IDENTITY,
     r"([a-z0-9._-]+\.)?storage\.googleapis\.com": STORAGE,
 }
-CERTIFIED = ("*.googleapis.com", "*.rep.googleapis.com", "*.storage.googleapis.com")
+CERTIFIED = (
+    *("*.googleapis.com", "*.storage.googleapis.com"),
+    *(f"aiplatform.{region}.rep.googleapis.com" for region in REGIONS),
+)
 """The names in the certificate: a star stands for one part of a name."""
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import StorageError, storage_errors
 from ..faults import Faults
+from ..lent_logins import LentLogins
 from ..location import Location
+from ..store.database import was_replaced
 from ..store.records import TERMINAL
 from ..store.store import Store
 from .replica.bucket_folders import make_shared
@@ -48,9 +50,12 @@ class Executor:
         folder: The folder for runs, unpacked images and buckets.
         faults: Delays and failures to inject.
         location: The project and region that the service stands for.
+        logins: Logins for registries that clients lent the service.
     """
 
-    def __init__(self, store: Store, folder: Path, faults: Faults, *, location: Location) -> None:
+    def __init__(
+        self, store: Store, folder: Path, faults: Faults, *, location: Location, logins: LentLogins | None = None
+    ) -> None:
         self._store = store
         self._vertex = folder
         self._runs = folder / "runs"
@@ -58,6 +63,7 @@ class Executor:
         self._buckets = folder / "buckets"
         self._faults = faults
         self._location = location
+        self._logins = logins or LentLogins()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="jobs", daemon=True)
         self._jobs: dict[str, tuple[Job, asyncio.Task[None]]] = {}
@@ -137,7 +143,7 @@ class Executor:
             location=self._location,
             runs=self._runs,
             buckets=self._buckets,
-            images=Images(find_in_engine),
+            images=Images(find_in_engine, self._logins),
             threads=OwnThreads(),
             storage=StorageAccess(self._vertex, self._location),
             stopping=threading.Event(),
@@ -201,7 +207,9 @@ class Executor:
 
     def _has_ended(self, job_id: str) -> bool:
         record = self._store.get(job_id)
-        return record is None or record.state in TERMINAL
+        if record is None:  # deleted, unless the store that knew the job was damaged
+            return not was_replaced(self._store.path)
+        return record.state in TERMINAL
 
 
 def _remove(folders: Iterable[Path]) -> None:

@@ -280,17 +280,19 @@ class Job:
         state, *lines = _ENDINGS.get(outcome.kind, _FAILURE)
         # Before the state: clients that read entries until the job has ended must get all of them.
         self._log("end", *lines)
-        times: dict[str, float] = {}
+        start_time = end_time = None
         if outcome.kind == "cancelled":
             # A job that never ran has a start time, too, a moment after its creation.
-            times["start_time"] = min((self._record.create_time or 0.0) + _CANCELLED_START_SECONDS, time.time())
+            start_time = min((self._record.create_time or 0.0) + _CANCELLED_START_SECONDS, time.time())
         else:
-            times["end_time"] = time.time()
+            end_time = time.time()
             await asyncio.sleep(self._fault("update_lag_seconds"))
         code, message = (outcome.code, outcome.message) if outcome.code else (None, None)
         store = self._context.store
         await self._until_stored(
-            lambda: store.transition(self._id, state, error_code=code, error_message=message, **times)
+            lambda: store.transition(
+                self._id, state, start_time=start_time, end_time=end_time, error_code=code, error_message=message
+            )
         )
 
     async def _set_state(self, state: str, **values: Any) -> None:  # noqa: ANN401 - those of `Store.transition`

@@ -12,12 +12,12 @@ import threading
 import time
 from pathlib import Path
 
-from .calls.routes import Routes
-from .calls.upload_sessions import remove_leftovers
-from .files.bucket_store import BucketStore
-from .files.object_store import ObjectStore
 from .http.http_messages import Answer, Request, StorageApiError, json_answer
 from .http.http_server import HttpServer
+from .objects.bucket_store import BucketStore
+from .objects.object_store import ObjectStore
+from .served.resumable_uploads import remove_leftovers
+from .served.routes import Routes
 
 _IDLE_SECONDS = 4 * 3600.0
 _CHECK_SECONDS = 30.0

@@ -70,7 +70,9 @@ def ensure_running(vertex: Path, *, project_number: str = "0", region: str = "us
     folder = storage_folder(vertex)
     with storage_errors(folder), (folder / "start.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return find(vertex) or _start(vertex, folder, project_number, region)
+        while (found := find(vertex)) is not None and not _accepts(found):
+            time.sleep(0.02)  # it is ending, or was killed, and still holds its lock
+        return found or _start(vertex, folder, project_number, region)
 
 
 def find(vertex: Path) -> StorageService | None:
@@ -163,6 +165,11 @@ def _is_locked(folder: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def _accepts(service: StorageService) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, service.port)) == 0
 
 
 def _start(vertex: Path, folder: Path, project_number: str, region: str) -> StorageService:

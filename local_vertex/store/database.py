@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...core.errors import LocalServiceError, StorageError
+from ...core.integrity.sealed_json import DAMAGED, set_aside
 
 _VERSION = 1
 _SCHEMA = """
@@ -82,6 +83,22 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401 - re2 has no types
     return re2.compile(pattern)
 
 
+class DamagedStore(sqlite3.DatabaseError):
+    """The store's file is damaged in a way that SQLite doesn't notice."""
+
+
+def was_replaced(path: Path) -> bool:
+    """Whether a damaged store was moved aside here, so that jobs are missing in the present one."""
+    return path.with_name(f"{path.name}{DAMAGED}").exists()
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    if isinstance(error, (DamagedStore, ValueError)):
+        return True
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
+
+
 class Database:
     """The SQLite file, in WAL mode.
 
@@ -99,10 +116,18 @@ class Database:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.RLock()
+        try:
+            self._open(read_only=read_only)
+        except StorageError as error:
+            if read_only or not _is_damage(error.__cause__):
+                raise
+            self._replace()
+
+    def _open(self, *, read_only: bool) -> None:
         with self._errors():
             mode = "rw" if read_only else "rwc"
             self.connection = sqlite3.connect(
-                f"file:{quote(str(path))}?mode={mode}",
+                f"file:{quote(str(self.path))}?mode={mode}",
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
@@ -117,6 +142,26 @@ class Database:
                 self.connection.execute("PRAGMA query_only=ON")
             else:
                 self._prepare()
+                self._check()
+
+    def _check(self) -> None:
+        """Raises sqlite3.DatabaseError if pages of the file are damaged, or jobs in it can't be read."""
+        found = self.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise DamagedStore(f"database disk image is malformed: {found}")
+        for row in self.connection.execute("SELECT labels, spec, detail FROM jobs"):
+            for text in row:
+                if not isinstance(json.loads(text), dict):
+                    raise DamagedStore("a job's record is no JSON object")
+
+    def _replace(self) -> None:
+        """Moves a damaged store aside and begins an empty one; the folders of its jobs stay as they are."""
+        self.connection.close()
+        for suffix in ("", "-wal", "-shm"):
+            path = self.path.with_name(f"{self.path.name}{suffix}")
+            if path.exists():
+                set_aside(path)
+        self._open(read_only=False)
 
     def _prepare(self) -> None:
         self.connection.execute("PRAGMA journal_mode=WAL")
@@ -174,9 +219,10 @@ class Database:
             yield
         except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
             raise  # a mistake of the caller, not a problem of the disk
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, ValueError) as error:  # ValueError: JSON in it that can't be read
+            step = "Free space there or make it writable, and run again"
+            if _is_damage(error):
+                step = "Run: vertex-training local stop. The next run moves the damaged store aside"
             raise StorageError(
-                f"the store of local jobs can't be used: {error}",
-                where=self.path,
-                next_step="Free space there or make it writable, and run again",
+                f"the store of local jobs can't be used: {error}", where=self.path, next_step=step
             ) from error

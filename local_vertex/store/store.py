@@ -243,7 +243,7 @@ class Store:
         sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"
         with self._database.read() as db:
             rows = db.execute(sql, (*parameters, limit)).fetchall()
-        return [_entry(row) for row in rows]
+            return [_entry(row) for row in rows]
 
     def log_names(self) -> list[str]:
         """The last parts of the names of all logs that have entries."""
@@ -263,7 +263,7 @@ class Store:
     def _select(self, where: str, parameters: Sequence[object]) -> list[tuple[int, JobRecord]]:
         with self._database.read() as db:
             rows = db.execute(f"SELECT seq, {_COLUMNS} FROM jobs WHERE {where}", parameters).fetchall()
-        return [(row["seq"], _record(row)) for row in rows]
+            return [(row["seq"], _record(row)) for row in rows]
 
 
 def _record(row: sqlite3.Row) -> JobRecord:

@@ -51,7 +51,8 @@ def indexes(texts: Sequence[str], known: str) -> list[tuple[str, str]]:
 
     Args:
         texts: The requirements.
-        known: The indexes that are used already, as text; none of them is added again.
+        known: The indexes that are used already, and the names of wheels in folders of this machine, as text; no index
+            is added again, nor for a wheel that is there.
     """
     added: dict[str, str] = {}
     for requirement in _requirements(texts):
@@ -59,6 +60,8 @@ def indexes(texts: Sequence[str], known: str) -> list[tuple[str, str]]:
         if local is None:
             continue
         name = canonicalize_name(requirement.name)
+        if f"{name}-{_pin(requirement)}-" in known:
+            continue
         if name in _TORCH and f"/whl/{local}" not in known and "/whl/torch_stable" not in known:
             added.setdefault(f"--extra-index-url {_TORCH_INDEX}/{local}", f"{name}=={_pin(requirement)} is only there")
         elif name == "jaxlib" and local.startswith("cuda") and "jax-releases" not in known:

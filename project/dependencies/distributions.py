@@ -18,7 +18,7 @@ _PACKAGES = {
     "googleapiclient": "google-api-python-client", "PIL": "pillow", "pytorch_lightning": "pytorch-lightning",
     "ruamel.yaml": "ruamel.yaml", "ruamel": "ruamel.yaml", "serial": "pyserial", "skimage": "scikit-image",
     "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml", "Crypto": "pycryptodome", "jwt": "pyjwt",
-    "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary",
+    "skopt": "scikit-optimize", "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary",
     "pkg_resources": "setuptools<81", "hypertune": "cloudml-hypertune",
     "pythonjsonlogger": "python-json-logger", "sentence_transformers": "sentence-transformers", "zmq": "pyzmq",
 }  # fmt: skip

@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,8 @@ TARGET = "x86_64-manylinux_2_28"
 
 _VERSION = 2
 _LOCKS_KEPT = 200
+_SEAL = "# sha256 "
+"""Beginning of a kept lock's first line, which has the hash of the rest: a damaged lock is made again."""
 _UV_VARIABLES = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY"),
     *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_TORCH_BACKEND"),
@@ -162,8 +165,17 @@ def _at_commits(plan: Plan, cache: Path) -> tuple[Entry, ...]:
 
 
 def missing_wheels(lock: Lock) -> bool:
-    """Whether a wheel that was built for the lock is gone, because the cache was emptied."""
-    return any(not Path(path).is_file() for path in re.findall(r'path = "(/[^"]+)"', lock.text))
+    """Whether a wheel that was built for the lock is gone or damaged: the cache was emptied, or the disk failed."""
+    found = re.findall(r'path = "(/[^"]+)"(?:[^}\n]*sha256 = "([0-9a-f]{64})")?', lock.text)
+    return any(not _is_intact(Path(path), sha256) for path, sha256 in found)
+
+
+def _is_intact(wheel: Path, sha256: str) -> bool:
+    try:
+        with wheel.open("rb") as file:
+            return not sha256 or hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def request_key(root: Path, settings: Settings, listed: Requirements | None = None) -> str:
@@ -192,12 +204,14 @@ def _plan(root: Path, settings: Settings, listed: Requirements) -> Plan:
         for interpreter in reversed(interpreters.interpreters(root, os.environ)):
             installed |= interpreter.installed()
     variables = {**os.environ, **uv.environment(os.environ)}
-    known = "\n".join([*(variables.get(name, "") for name in _UV_VARIABLES), *_uv_settings(root)])
+    wheels = _folders_of_wheels(root, listed.options, variables.get("UV_FIND_LINKS", ""))
+    settings_of_uv = [*(variables.get(name, "") for name in _UV_VARIABLES), *_uv_settings(root)]
+    known = "\n".join([*settings_of_uv, *(name for name, *_ in wheels)])
     return make_plan(root, settings, listed, installed, known)
 
 
 def _keep(store: Path, text: str) -> None:
-    write_atomic(store, text)
+    write_atomic(store, f"{_SEAL}{_sha256(text)}\n{text}")
     for old in sorted(store.parent.glob("*.toml"), key=lambda path: path.stat().st_mtime)[:-_LOCKS_KEPT]:
         old.unlink(missing_ok=True)
 
@@ -249,7 +263,7 @@ def _key(plan: Plan, target: Target) -> str:
     facts += [hashes, [[local_wheels.signature(build), build.extras, build.marker] for build in plan.builds]]
     facts.append(uv.options(os.environ))
     facts.append([(name, settings[name]) for name in _UV_VARIABLES if settings.get(name)])
-    facts.append(_folders_of_wheels(target.root, plan, settings.get("UV_FIND_LINKS", "")))
+    facts.append(_folders_of_wheels(target.root, plan.options, settings.get("UV_FIND_LINKS", "")))
     facts.append(_uv_settings(target.root))
     facts += [target.preferred] if target.preferred else []
     limits = [*uv.constraints(target.root), *(target.root / name for name in settings.get("UV_OVERRIDE", "").split())]
@@ -264,9 +278,9 @@ def _rules() -> str:
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _folders_of_wheels(root: Path, plan: Plan, links: str) -> list[tuple[str, int, int]]:
+def _folders_of_wheels(root: Path, options: Sequence[str], links: str) -> list[tuple[str, int, int]]:
     """Name, size and time of each file in local folders of wheels, so that a new or changed wheel counts."""
-    written = [option.split(maxsplit=1)[1] for option in plan.options if option.startswith("--find-links ")]
+    written = [option.split(maxsplit=1)[1] for option in options if option.startswith("--find-links ")]
     folders = [root / link.removeprefix("file://") for link in (*links.split(","), *written) if link]
     entries = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
     return sorted((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries if entry.is_file())
@@ -281,10 +295,14 @@ def _uv_settings(root: Path) -> list[str]:
 
 def _known(store: Path, python: str) -> Lock | None:
     try:
-        text = store.read_text(encoding="utf-8")
-        return _lock(text, python) if text else None
-    except (OSError, DependencyError):
+        seal, _, text = store.read_text(encoding="utf-8").partition("\n")
+        return _lock(text, python) if text and seal == f"{_SEAL}{_sha256(text)}" else None
+    except (OSError, UnicodeDecodeError, DependencyError):
         return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _lock(text: str, python: str) -> Lock:

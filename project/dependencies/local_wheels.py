@@ -16,6 +16,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError
+from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ...core.security import safe_git
 from . import uv
 from .local_sources import Build
@@ -28,6 +29,7 @@ _EPOCH = "315532800"
 """1980-01-01, the first date in a zip file. With a fixed date the same source always gives the same wheel."""
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 _COMMIT_FILE = "commit"
+_RECORD_FILE = "wheel.json"
 _NETWORK = re.compile(r"resolve host|timed? ?out|connect to|[Cc]onnection|early EOF|hung up|unexpected disconnect")
 _EXCEPTION = re.compile(r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit): \S")
 _GIT_SECONDS = 1800.0
@@ -82,7 +84,7 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
     """
     home = cache / "built" / signature(build)
     moves = build.folder is None and not _COMMIT.match(build.ref)
-    if not (refresh and moves) and (known := next(home.glob("*.whl"), None)):
+    if not (refresh and moves) and (known := _kept(home)):
         return known
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as folder:
@@ -93,18 +95,33 @@ def wheel_of(build: Build, cache: Path, *, refresh: bool = False) -> Path:
             old.unlink()
         if build.folder is None and not build.archive:
             write_atomic(home / _COMMIT_FILE, _git(build, source, "rev-parse", "HEAD").strip())
-        return wheel.replace(home / wheel.name)
+        kept = wheel.replace(home / wheel.name)
+        write_sealed(home / _RECORD_FILE, {"name": kept.name, "sha256": _sha256(kept)})
+        return kept
+
+
+def _kept(home: Path) -> Path | None:
+    """The wheel in a folder, if it is as it was built."""
+    wheel, record = next(home.glob("*.whl"), None), read_sealed(home / _RECORD_FILE)
+    if wheel is None or record is None or record != {"name": wheel.name, "sha256": _sha256(wheel)}:
+        return None
+    return wheel
+
+
+def _sha256(wheel: Path) -> str:
+    with wheel.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known_wheel(build: Build, cache: Path) -> Path | None:
     """The wheel that was built from the same source before; None if there is none."""
-    return next((cache / "built" / signature(build)).glob("*.whl"), None)
+    return _kept(cache / "built" / signature(build))
 
 
 def commit_of(build: Build, cache: Path) -> str | None:
     """The commit that a repository's wheel was built from; None if it isn't known."""
     file = cache / "built" / signature(build) / _COMMIT_FILE
-    return file.read_text(encoding="utf-8") if file.is_file() else None
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def _fetch(build: Build, source: Path) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...core.errors import DependencyError
+from ...core.integrity.tree_record import is_unchanged, record_tree
+from ...core.network.index_logins import without_login
 from ..settings.python_version import this_python
 from . import local_wheels, uv
 from .local_sources import Build
@@ -81,7 +83,7 @@ class _Resolver:
         self._wheels = wheels
         self._target = target
         self._folder = folder
-        self._built: dict[str, Path] = {}
+        self._built: dict[str, list[Path]] = {}
         self._compiled: dict[str, Release] = {}
         self._wheels_only: set[str] = set()
         self._floors: dict[str, str] = {}
@@ -108,7 +110,7 @@ class _Resolver:
             if name in versions
         ]
         without_sdists = re.sub(r"^sdist = .*\n", "", text, flags=re.MULTILINE)
-        return "\n".join([*notes, relocatable(without_sdists, self._target.root)])
+        return "\n".join([*notes, relocatable(without_login(without_sdists), self._target.root)])
 
     def _compile(self, *extra: str, python: str | None = None) -> str:
         """The lock that uv makes; empty if it fails, with its messages in `_output`."""
@@ -132,7 +134,10 @@ class _Resolver:
     def _inputs(self) -> list[str]:
         source, limits = self._folder / "requirements.in", self._folder / "constraints.txt"
         # Options in the file add to those of uv's settings; options on the command line would replace them.
-        options = [*self._plan.options, *(f"--find-links {wheel.parent}" for wheel in self._built.values())]
+        options = [
+            *self._plan.options,
+            *(f"--find-links {wheel.parent}" for wheels in self._built.values() for wheel in wheels),
+        ]
         options += [f"--constraint {file}" for file in uv.constraints(self._target.root)]
         source.write_text("\n".join([*options, *self._plan.requirements, *self._wheels]) + "\n", encoding="utf-8")
         floors = [f"{name}>={version}" for name, version in self._floors.items()]
@@ -183,7 +188,7 @@ class _Resolver:
         if not release.url:
             raise explain(self._output, self._plan.lines, self._target.python)
         self._check_hash(release)
-        self._built[name] = self._wheel(release)
+        self._built.setdefault(name, []).append(self._wheel(release))
 
     def _newest_with_wheel(self, name: str) -> str | None:
         """The newest release of the package that has a wheel for the target; None without one."""
@@ -262,7 +267,8 @@ def _bare_python(target: Target) -> Path:
     """A Python without packages, so that no sdist can be built in it; made once."""
     home = target.cache / "bare-python" / this_python()
     program = home / "bin" / "python"
-    if not program.exists():
+    record = home.with_name(f"{home.name}.json")
+    if not program.exists() or not is_unchanged(home, record):
         shutil.rmtree(home, ignore_errors=True)
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as folder:
@@ -272,6 +278,7 @@ def _bare_python(target: Target) -> Path:
                 raise DependencyError(f"uv can't make an environment: {finished.stderr.strip()}", where=home)
             with contextlib.suppress(OSError):  # another run made it at the same time
                 made.rename(home)
+        record_tree(home, record)
     return program
 
 

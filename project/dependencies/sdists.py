@@ -14,11 +14,14 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 from ...core.errors import DependencyError
-from ...core.host.index_requests import TIMEOUT, connections, proxy_of, with_credentials
+from ...core.network.addresses import AddressGuard, RefusedAddress
+from ...core.network.http_pools import Pools
+from ...core.network.index_logins import IndexLogins, without_login
 from ...core.retry import retry
 from . import uv
 
 _OLDEST_MINOR = 7
+_TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _BLOCK = 256 * 1024
 
 
@@ -110,10 +113,11 @@ def download(release: Release, folder: Path, root: Path) -> Path:
 
 
 def _fetch(release: Release, target: Path) -> None:
-    address, headers = with_credentials(release.url)
+    login = IndexLogins().of(release.url)
+    headers = urllib3.make_headers(basic_auth=":".join(login)) if login else {}
     try:
-        response = connections(proxy_of(address)).request(
-            "GET", address, headers=headers, preload_content=False, timeout=TIMEOUT
+        response = Pools(AddressGuard(None)).request(
+            "GET", without_login(release.url), headers=headers, preload_content=False, timeout=_TIMEOUT
         )
         if response.status == 200:
             with target.open("wb") as file:
@@ -122,6 +126,8 @@ def _fetch(release: Release, target: Path) -> None:
             return
         problem, transient = f"HTTP {response.status}", response.status >= 500 or response.status == 429
         response.close()
+    except RefusedAddress as error:
+        problem, transient = str(error), False
     except urllib3.exceptions.HTTPError as error:
         problem, transient = type(getattr(error, "reason", None) or error).__name__, True
     raise DependencyError(

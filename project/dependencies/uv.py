@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...core.errors import DependencyError, StorageError
+from ...core.network.index_logins import IndexLogins, without_login
+from .formats.requirements_txt import Requirements
 
 _LIMIT = 3600.0
 """Time limit in seconds for uv; its own requests end after UV_HTTP_TIMEOUT (30 s)."""
@@ -52,7 +54,8 @@ def run(
     """
     from uv import find_uv_bin
 
-    lists = arguments[:2] == ["pip", "freeze"]  # the only command that uses no index and has no option for one
+    # The commands that use no index and have no option for one.
+    lists = list(arguments[:2]) in (["pip", "freeze"], ["cache", "clean"])
     chosen = [] if lists else options(os.environ)
     settings = {**os.environ, **environment(os.environ), **(variables or {})}
     if list(arguments[:2]) in (["pip", "sync"], ["pip", "install"]):
@@ -70,6 +73,7 @@ def run(
             timeout=_LIMIT,
             check=False,
         )
+        finished.stdout, finished.stderr = (without_login(text) for text in (finished.stdout, finished.stderr))
     except subprocess.TimeoutExpired as error:
         raise DependencyError(f"uv did not end within {_LIMIT:g} s", where=cwd, transient=True) from error
     if finished.returncode != 0 and "No space left on device" in finished.stderr:
@@ -108,6 +112,18 @@ def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None =
         # which hides PyPI's versions behind the few in PyTorch's index.
         result["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return result
+
+
+def index_logins(root: Path, listed: Requirements) -> IndexLogins:
+    """The logins of the indexes that a project uses: of its list, of pip's and uv's settings, and of the environment.
+
+    Args:
+        root: The project's folder.
+        listed: The project's dependency list.
+    """
+    pip = environment(os.environ)
+    texts = [*listed.options, *(line.text for line in listed.lines), *pip.values()]
+    return IndexLogins(texts, {**os.environ, **pip}, [root / "uv.toml", root / "pyproject.toml"])
 
 
 def options(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> list[str]:

@@ -84,6 +84,11 @@ def _may_hold_large_data(files: Sequence[ProjectFile]) -> bool:
     return max([file.size for file in files]) > FILE_LIMIT or any(f"{name}/" in paths for name in _DATA_FOLDERS)
 
 
+def is_data(path: str) -> bool:
+    """Whether a path looks like data: a folder, which ends in "/", or a file with a data file's suffix."""
+    return path.endswith("/") or _suffix(path) in _DATA_SUFFIXES
+
+
 def _is_large_data(file: ProjectFile) -> bool:
     return file.size > FILE_LIMIT and _suffix(file.path) in _DATA_SUFFIXES
 

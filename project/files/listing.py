@@ -47,7 +47,7 @@ def scan(root: Path, settings: Settings) -> Listing:
             socket, pipe or device; a folder can't be read; all files together are larger than `size_limit_mb`; the
             ignore rules exclude the script; Docker rejects the .dockerignore file.
     """
-    walk = _Walk(os.path.realpath(root))
+    walk = _Walk(os.path.realpath(root), frozenset(each.path for each in settings.data if each.path))
     rules = ProjectRules(settings)
     walk.folder(walk.root, "", IgnoreRules(rules), ignored=False)
     _require_utf8(walk.files, walk.root)
@@ -61,8 +61,9 @@ def scan(root: Path, settings: Settings) -> Listing:
 class _Walk:
     """One walk through a project. Paths are strings: a `Path` for every entry would double its time."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, data: frozenset[str] = frozenset()) -> None:
         self.root = root
+        self._data = data
         self.files: list[ProjectFile] = []
         self.placeholders: list[ProjectFile] = []
         self._stack: list[str] = []
@@ -83,6 +84,9 @@ class _Walk:
         if ".gitignore" in names:
             rules = rules.entering(prefix, Path(real, ".gitignore"))
         possible = names if ignored else rules.possibly_ignored(prefix, names)
+        if self._data:
+            # Before links are followed: data often lies on another disk, with a link to it.
+            entries = [entry for entry in entries if prefix + entry.name not in self._data]
         self._stack.append(real)
         add = self.files.append
         for entry in entries:

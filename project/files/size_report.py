@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
+from ..settings.data_settings import proposed_name
 from .large_data import LeftOut
 from .project_file import ProjectFile
 
@@ -44,7 +45,9 @@ class SizeReport:
             what = f"{item.files:,} data files" if item.path.endswith("/") else "data"
             yield (
                 f"left out: {item.path}, {megabytes(item.size)} of {what}; the job won't have them."
-                f' To take them along: include = ["/{item.path}"] under [tool.vertex-training]'
+                f' To send them as a data set: {proposed_name(item.path)} = "{item.path}"'
+                " under [tool.vertex-training.data];"
+                f' into the image: include = ["/{item.path}"] under [tool.vertex-training]'
             )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ..files.ignore import is_left_out_always
+from ..files.large_data import is_data
+from ..settings.data_settings import proposed_name
 
 _SHOWN = 3
 _LONGEST = 200
@@ -78,10 +80,12 @@ def why(asked: Collection[str]) -> tuple[str, str]:
     shown = list(asked)[:_SHOWN]
     more = f" and {len(asked) - len(shown)} more" if len(asked) > len(shown) else ""
     setting = ", ".join(f'"/{path}"' for path in shown)
-    return (
-        f"it asks for {', '.join(shown)}{more}, which the project's ignore rules leave out",
-        f"Add include = [{setting}] under [tool.vertex-training], or read it from a bucket",
-    )
+    reason = f"it asks for {', '.join(shown)}{more}, which the project's ignore rules leave out"
+    if is_data(shown[0]):
+        line = f'{proposed_name(shown[0])} = "{shown[0]}"'
+        data = f"Add {line} under [tool.vertex-training.data], which brings it to the job"
+        return reason, f"{data}, or include = [{setting}] under [tool.vertex-training], which puts it into the image"
+    return reason, f"Add include = [{setting}] under [tool.vertex-training], or read it from a bucket"
 
 
 def warning(asked: Collection[str]) -> list[str]:

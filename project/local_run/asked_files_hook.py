@@ -65,6 +65,21 @@ class _Recorder:
             self.note("." if details[0] is None else details[0], os.sep)
 
 
+class _Stat:
+    """In place of os.stat. It is no function, because a class that keeps one binds it: pathlib's until Python 3.9."""
+
+    def __init__(self, real: Any, recorder: _Recorder) -> None:  # noqa: ANN401 - the function it replaces
+        self._real, self._recorder = real, recorder
+        functools.update_wrapper(self, real)
+
+    def __call__(self, path: Any, *args: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as that function
+        try:
+            return self._real(path, *args, **options)
+        except OSError:
+            self._recorder.note(path)
+            raise
+
+
 def _in_import() -> bool:
     """Whether Python's own import made the call: it lists the folders of modules."""
     return sys._getframe(2).f_code.co_filename.startswith("<frozen importlib")  # noqa: SLF001
@@ -72,15 +87,7 @@ def _in_import() -> bool:
 
 def _install(here: str) -> None:
     recorder, real = _Recorder(here), os.stat
-
-    @functools.wraps(real)
-    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as the function it replaces
-        try:
-            return real(path, *args, **options)
-        except OSError:
-            recorder.note(path)
-            raise
-
+    stat = _Stat(real, recorder)
     for known in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
         if real in known:
             known.add(stat)

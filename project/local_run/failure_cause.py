@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..dependencies.distributions import how_to_add, package_for
 from ..dependencies.interpreters import interpreters, this_interpreter
@@ -21,7 +23,7 @@ from .unlisted_imports import lacking, missing, owners_of
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
-_NO_FILE = re.compile(r"No such file or directory: '([^']+)'")
+_NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
 )
@@ -96,17 +98,22 @@ def _last_exception(tail: Sequence[str]) -> str:
 
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
-    if path := _NO_FILE.search(exception):
-        return (_missing_file if (settings.root / path[1]).exists() else _absent_file)(path[1], settings)
+    if found := _NO_FILE.search(exception):
+        path = found[1] or found[2]
+        if path.startswith("/gcs/"):
+            return _missing_in_bucket(path)
+        return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
     if _NO_DISPLAY.search(exception):
         return "", _WITHOUT_DISPLAY
     if "attempted relative import with no known parent" in exception:
         return "", "Import by the package's name (from package.module import ...): the script is run by its path"
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
         return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    return _BY_CODE.get(code if not exception else 1, ("", "Fix the script and run again"))
+    return _BY_CODE.get(code if not exception else 1, ("", NO_ADVICE))
 
 
+NO_ADVICE = "Fix the script and run again"
+"""The next step where the output tells nothing better."""
 _BY_CODE = {
     2: ("", "Fix the arguments, or set verify-args under [tool.vertex-training]"),  # argparse's and click's
 }
@@ -125,18 +132,37 @@ def _missing_file(path: str, settings: Settings) -> tuple[str, str]:
     )
 
 
+def _missing_in_bucket(path: str) -> tuple[str, str]:
+    """The advice for a path below /gcs, which in the local run leads to the buckets of this machine."""
+    if not can_mount():
+        return (
+            f"it opens {path}, and this machine can't show buckets below /gcs to a process",
+            'Use VERTEX_TRAINING_MODEL_DIR for what it saves, or set verify = "off" under [tool.vertex-training]',
+        )
+    return (
+        f"it opens {path}, which is not in the buckets of this machine",
+        'Put a part of the data there as the cloud has it, or set verify = "off" under [tool.vertex-training]',
+    )
+
+
 def _absent_file(path: str, settings: Settings) -> tuple[str, str]:
     """The advice for a file that is not in the user's folder either: DVC has it, or another script makes it."""
     reason = f"it reads {path}, which is not in the project"
     if path.startswith("/"):
         return reason, "Put it into the project and name it by a relative path, or read it from a bucket"
-    root, plain = settings.root, PurePosixPath(path)
+    root, plain, script = settings.root, PurePosixPath(path), PurePosixPath(settings.script)
+    if (root / script.parent / path).exists():
+        words = ["sh", "-c", f'cd {script.parent} && exec python {script.name} "$@"', script.name]
+        step = f"Set command = {json.dumps(words)} under [tool.vertex-training]"
+        return f"it reads {path} from its own folder, and the working directory is the project's", step
     if any((root / f"{part}.dvc").is_file() for part in (plain, *plain.parents) if part.name):
         return reason, f"Get it from DVC's remote: dvc pull {path}"
-    if any(path in _text(root / file) for file in ("dvc.yaml", "dvc.lock")):
+    places = "|".join(re.escape(str(part)) for part in (plain, *plain.parents) if part.name)
+    in_pipeline = re.compile(rf"^\s*- (?:path: )?(?:{places})/?:?\s*$", re.MULTILINE)
+    if any(in_pipeline.search(_text(root / file)) for file in ("dvc.yaml", "dvc.lock")):
         return reason, f"It is an output of DVC's pipeline: dvc pull {path}, or dvc repro"
     quoted = re.compile(rf"{re.escape(plain.name)}['\"]")
-    others = (it for it in sorted(root.glob("*.py")) if it.name != PurePosixPath(settings.script).name)
+    others = (it for it in sorted(root.glob("*.py")) if it.name != script.name)
     if maker := next((it.name for it in others if quoted.search(_text(it))), None):
         return reason, f"{maker} names it: run that first"
     return reason, f"Put {path} into the project, or read it from a bucket"
@@ -184,8 +210,9 @@ def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]
     """The rest of the reason and the step for modules that are missing in a project without a list."""
     table = "under [tool.vertex-training]"
     if found := requirements_files.listing(settings.root, packages):
-        return f"which {found} lists, and that is no list's usual name", f'Set requirements = "{found}" {table}'
-    mine = next((it for it in interpreters(settings.root, os.environ) if it.python == settings.python), None)
+        return f"which {found} lists", f'Set requirements = "{found}" {table}'
+    own = interpreters(settings.root, os.environ)[:-1]  # without the Python that runs this program
+    mine = next((it for it in own if it.python == settings.python), None)
     if mine and not lacking(modules, mine.sites):
         step = f'Set freeze = "environment" {table}: what is installed there is frozen'
         return f"which no list names and {mine.path} has", step

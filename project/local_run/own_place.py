@@ -14,7 +14,8 @@ from ..settings.settings import Settings
 from .script_options import Options
 
 _NEXT = "Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
-_PICTURE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html)$", re.IGNORECASE)
+_ASIDE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html|log)$|(?:^|/)events\.out\.tfevents\.", re.IGNORECASE)
+"""Pictures and logs, which no model lies in."""
 _PLACE = re.compile(r"[-_](?:dir|path|folder|file)$|save|ckpt|checkpoint|out", re.IGNORECASE)
 """A part of an option that may give a place, also where its name doesn't say that it is one for outputs."""
 _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
@@ -22,37 +23,37 @@ _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 
 
 def no_model(
-    settings: Settings, written: Sequence[str], folder: Path, options: Options, added: Sequence[str] = ()
+    settings: Settings, written: Sequence[str], outputs: Path, options: Options, added: Sequence[str] = ()
 ) -> VerifyError:
     """The error.
 
     Args:
         settings: The project's settings.
         written: From `written_in` for its working directory.
-        folder: The local run's folder: `project` is its working directory, `outputs` what it should save.
+        outputs: The folder with what it saved.
         options: The script's options.
         added: What limited its work.
     """
     stray = [path for path in written if not path.endswith("/")]
-    what, step = f"{settings.title} saved no model", _NEXT
-    if stray and all(_PICTURE.search(path) for path in stray):
-        what += f", only pictures such as {stray[0]}"
-        flag = next((flag for flag in options.flags if _PLACE.search(flag) and "data" not in flag), None)
-        step = f"Give the run the option that makes it save: {flag}={{model-dir}}" if flag else _NEXT
-    elif stray:
+    what = f"{settings.title} saved no model"
+    models = [path for path in stray if not _ASIDE.search(path)]
+    if models:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
         unmatched = f" outputs = {json.dumps(settings.outputs, ensure_ascii=False)} matched nothing, and"
-        lost = f" {stray[0]}{more} in its working directory would be lost in the cloud"
+        lost = f" {models[0]}{more} in its working directory would be lost in the cloud"
         what += f":{unmatched if settings.outputs else ''}{lost}"
-        step = _advice(stray, options)
-    elif outputs := files_in(folder / "outputs"):
-        what += f", only {outputs[0]}"
-    if added and not stray:
+        return VerifyError(what, where=settings.root, next_step=_advice(stray, options))
+    if aside := [*stray, *files_in(outputs)]:
+        what += f", only {aside[0]}"
+    if added:
         what += f" with {' '.join(added)}, which was added for a small run"
         step = (
             f"If it saves only later, give the local run enough work: verify-args = {_with_more(added)} and its other "
             "arguments, under [tool.vertex-training]"
         )
+    else:
+        flag = next((flag for flag in options.flags if _PLACE.search(flag) and "data" not in flag), None)
+        step = f"Give the run the option that makes it save: {flag}={{model-dir}}" if stray and flag else _NEXT
     return VerifyError(what, where=settings.root, next_step=step)
 
 

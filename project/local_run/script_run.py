@@ -18,9 +18,11 @@ from . import failure_cause
 from .asked_files import AskedFiles
 from .own_place import files_in
 from .own_sources import own_sources
+from .places import data_links
+from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
 from .script_interpreter import Chosen
-from .script_options import Options, declared_options, help_options, may_parse_flags
+from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
 
 _KEPT = re.compile(
@@ -77,6 +79,7 @@ class ScriptRun:
         log: Called with each line.
         clock: Seconds, monotonic.
         secrets: Variables of the script beside those of the settings.
+        vertex: The home's folder of local_vertex, whose buckets the script gets; None gives it a folder alone.
         in_image: Runs the project's image instead of the script; None runs the script.
     """
 
@@ -91,24 +94,32 @@ class ScriptRun:
         clock: Callable[[], float],
         secrets: Mapping[str, str] | None = None,
         in_image: InImage | None = None,
+        vertex: Path | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
         self._in_image = in_image
-        self._copy, self._outputs = folder / "project", folder / "outputs"
+        given = {} if in_image else _machine_variables(os.environ, chosen)
+        here = vertex if settings.local_storage == "here" and not in_image else None
+        self.storage: RunStorage = bucket_storage(folder, here, given) if here else folder_storage(folder)
+        self._copy, self._outputs = folder / "project", self.storage.outputs
         self._log, self._clock = log, clock
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
-        values = folder_values(str(self._outputs), str(self._outputs))
-        given = {} if in_image else _machine_variables(os.environ, chosen)
+        self.values = {
+            **folder_values(self.storage.path, self.storage.uri),
+            **data_links.placeholders(settings.data),
+        }
         saved = {
-            **output_folders.platform_variables(str(self._outputs)),
-            **output_folders.path_variables(str(self._outputs)),
+            **output_folders.platform_variables(self.storage.uri),
+            **output_folders.path_variables(self.storage.path),
+            **data_links.variables(settings.data, settings.root),
+            **self.storage.variables,
         }
         own, self._places = redirected_variables(
-            {name: fill(text, values) for name, text in settings.env.items()}, self._outputs
+            {name: fill(text, self.values) for name, text in settings.env.items()}, self.storage
         )
         own = {name: text for name, text in own.items() if name not in saved}
         self._env = {**expand_variables({**given, **saved}, own), **(secrets or {})}
-        self.program = [expand(fill(word, values), self._env) for word in settings.starts.words(str(chosen.path))]
+        self.program = [expand(fill(word, self.values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()
 
@@ -123,7 +134,7 @@ class ScriptRun:
     def with_small_workload(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments]:
         """Runs the script with what limits its work; once more without if it refuses that."""
         self.options = self._find_options(args)
-        smoke = smoke_arguments(self.options, self._settings, args, self._outputs, self._env)
+        smoke = smoke_arguments(self.options, self._settings, args, self.storage, self._env)
         if smoke.added:
             self._log(f"added to the arguments, for a small run: {' '.join(smoke.added)}")
         ended = self._run(smoke, smoke.all)
@@ -173,7 +184,9 @@ class ScriptRun:
             (self._outputs / output_folders.MODEL).mkdir(parents=True, exist_ok=True)
             work = Workload(tuple(arguments), dict(self._env), self._outputs, self._copy, timeout, reminder)
             return self._in_image(work, log)
-        command = [*self.program, *arguments]
+        texts = (text for source in self.sources for text in texts_of(source))
+        self.storage.make_buckets([*arguments, *self._env.values(), *texts])
+        command = self.storage.command([*self.program, *arguments])
         return process.run(
             command, cwd=self._copy, env=env, timeout=timeout, log=log, clock=self._clock, reminder=reminder
         )

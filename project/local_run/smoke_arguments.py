@@ -9,6 +9,8 @@ from pathlib import Path
 from ...core.output_folders import LiteralOutput, literal_outputs, model_folder, variable_outputs
 from ...core.placeholders import expand, fill, folder_values
 from ..settings.settings import Settings
+from .places.data_links import placeholders
+from .places.run_storage import RunStorage
 from .script_options import Options
 
 _EPOCHS = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "epoch", "nepochs", "nb_epochs",
@@ -59,7 +61,7 @@ def _named(options: Options) -> Iterator[tuple[str, str]]:
 
 
 def smoke_arguments(
-    options: Options, settings: Settings, args: Sequence[str], outputs: Path, env: Mapping[str, str] | None = None
+    options: Options, settings: Settings, args: Sequence[str], storage: RunStorage, env: Mapping[str, str] | None = None
 ) -> SmokeArguments:
     """The arguments of the local run.
 
@@ -70,19 +72,19 @@ def smoke_arguments(
         options: The options of the script.
         settings: The project's settings.
         args: The arguments of the run.
-        outputs: The folder for what the local run writes.
+        storage: The place for what the local run writes.
         env: The script's variables, for `$(NAME)` in arguments.
     """
     fixed = settings.verify_args is not None
-    values = folder_values(str(outputs), str(outputs))
+    values = {**folder_values(storage.path, storage.uri), **placeholders(settings.data)}
     chosen = [expand(fill(text, values), env or {}) for text in (settings.verify_args if fixed else args) or ()]
     if settings.model_dir_argument:
-        chosen += [settings.model_dir_argument, model_folder(str(outputs))]
+        chosen += [settings.model_dir_argument, model_folder(storage.path)]
     flags = [settings.model_dir_argument] if settings.model_dir_argument else []
     places: dict[LiteralOutput, Path] = {}
     for found in literal_outputs(chosen, options.positional, flags):
-        places[found] = local_place(found, outputs)
-        chosen[found.position] = f"{found.before}{places[found]}"
+        places[found] = local_place(found, storage.outputs)
+        chosen[found.position] = f"{found.before}{storage.shown(places[found], found.address)}"
     wanted = {} if fixed else limits(options)
     if options.keys:
         added = tuple(f"{key}={value}" for key, value in wanted.items())
@@ -93,10 +95,13 @@ def smoke_arguments(
     return SmokeArguments(tuple(chosen), added, whole, places)
 
 
-def redirected_variables(env: Mapping[str, str], outputs: Path) -> tuple[dict[str, str], dict[LiteralOutput, Path]]:
-    """Variables with outputs in a bucket replaced by folders in `outputs`, and those folders."""
-    places = {found: local_place(found, outputs) for found in variable_outputs(env)}
-    return {**env, **{found.name: str(place) for found, place in places.items()}}, places
+def redirected_variables(
+    env: Mapping[str, str], storage: RunStorage
+) -> tuple[dict[str, str], dict[LiteralOutput, Path]]:
+    """Variables with outputs in a bucket replaced by places of the local run, and the folders of those."""
+    places = {found: local_place(found, storage.outputs) for found in variable_outputs(env)}
+    shown = {found.name: storage.shown(place, found.address) for found, place in places.items()}
+    return {**env, **shown}, places
 
 
 def local_place(output: LiteralOutput, outputs: Path) -> Path:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from ..dependencies.freeze import request_key as freeze_key
 from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
-from . import asked_files, failure_cause
+from . import asked_files, failure_cause, virtualenv
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
+from .places.data_links import link_data
 from .processes import process
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
@@ -84,6 +85,7 @@ def verify(
     secrets: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
     in_image: InImage | None = None,
+    vertex: Path | None = None,
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
@@ -99,6 +101,8 @@ def verify(
         listed: The project's dependency list; None reads it.
         secrets: The values of the secret variables that the script gets.
         clock: Seconds, monotonic.
+        vertex: The home's folder of local_vertex, whose buckets stand for those of the cloud; None gives the script
+            a folder alone.
         in_image: Runs the project's image in place of the script.
 
     Raises:
@@ -109,9 +113,10 @@ def verify(
     root = root.resolve()
     listed = listed or read(root, settings)
     chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
-    with storage_errors(cache), _work_folder(cache / "verify") as folder:
+    with storage_errors(cache), _work_folder(cache / "verify") as folder, ExitStack() as cleanup:
         copied = () if in_image else files  # an image has its own
         _copy(copied, settings, folder / "project")
+        link_data(settings.data, root, folder / "project")
         run = ScriptRun(
             settings,
             files=files,
@@ -120,18 +125,26 @@ def verify(
             log=log,
             clock=clock,
             in_image=in_image,
+            vertex=vertex,
             secrets=secrets,
         )
+        cleanup.callback(run.storage.remove)
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         started = time.time()
         ended, smoke = run.with_small_workload(args)
+        if chosen.is_clean:
+            virtualenv.was_used(chosen.path)
         if ended.code == 0:
-            outputs.save(folder / "outputs" / output_folders.MODEL, log)
+            outputs.save(run.storage.outputs / output_folders.MODEL, log)
         known = {file.path for file in files}
         written = written_in(
             folder / "project",
-            {*(file.path for file in copied), *(f"{name}/" for name in settings.directories)},
+            {
+                *(file.path for file in copied),
+                *(f"{name}/" for name in settings.directories),
+                *(each.path for each in settings.data),
+            },
             started,
         )
         left_out = run.asked.left_out(known, [text for source in run.sources for text in texts_of(source)])
@@ -172,6 +185,8 @@ def request_key(root: Path, settings: Settings, args: Sequence[str], listed: Req
     interpreter = None if settings.verify == "locked" else users_interpreter(root, settings, listed)[0]
     facts = [freeze_key(root, settings, listed), interpreter.signature() if interpreter else "", workload]
     facts += [settings.verify_args, settings.model_dir_argument]
+    if settings.data:
+        facts.append([[each.name, each.path, each.uri] for each in settings.data])
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -221,9 +236,15 @@ def _report(
     if ended.code != 0:
         error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
         raise _with_advice(error, ended.tail)
+    if (folder / "project" / "gs:").is_dir():
+        raise VerifyError(
+            f"{settings.title} took a gs:// URI for a path and wrote to a folder named gs:, which the cloud would lose",
+            where=settings.root,
+            next_step='Write uri.replace("gs://", "/gcs/", 1), or use VERTEX_TRAINING_MODEL_DIR',
+        )
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, written, folder, run.options, smoke.added)
+        raise no_model(settings, written, run.storage.outputs, run.options, smoke.added)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -232,7 +253,7 @@ def _report(
         command=(settings.starts.typed()[0], *shown),
         python=settings.python,
         model_files=model,
-        warnings=local_path_warnings(texts, folder / "outputs"),
+        warnings=local_path_warnings(texts, run.storage.outputs),
         peak_memory=ended.peak_memory,
         written=written,
     )
@@ -240,7 +261,7 @@ def _report(
 
 def _with_advice(error: VerifyError, tail: Sequence[str]) -> VerifyError:
     """The error with the next step for a script that needs a GPU, or one of its subcommands."""
-    if any(_NO_GPU.search(line) for line in tail):
+    if error.next_step == failure_cause.NO_ADVICE and any(_NO_GPU.search(line) for line in tail):
         step = 'If it needs a GPU that only the cloud has, set verify = "off" under [tool.vertex-training]'
         return error.replace(next_step=step)
     if "required" in error.what and (found := next(filter(None, map(_SUBCOMMANDS.search, tail)), None)):

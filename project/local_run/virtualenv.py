@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ...core.errors import DependencyError, ProjectError, storage_errors
 from ...core.host.pythons import find_python
+from ...core.integrity.tree_record import is_unchanged, record_compiled, record_tree
 from ..dependencies import uv
 from ..dependencies.formats import conda
 from ..dependencies.formats.requirements_txt import Requirements
@@ -66,16 +67,39 @@ def environment(
     interpreter = final / "bin" / "python"
     with storage_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-        if not interpreter.exists():  # a link to the base interpreter, which may have been removed
+        record = _record(interpreter)
+        # The interpreter is a link to the base interpreter, which may have been removed.
+        if not interpreter.exists() or not is_unchanged(final, record):
+            if record.exists() and final.exists():
+                _forget_cached(lock, root)
             shutil.rmtree(final, ignore_errors=True)
             log("installing the frozen dependencies in a clean environment, once for this list")
-            _make(final, lock, root, python)
+            _make(final, lock, root, python, listed)
+            record_tree(final, record)
             forget_unused(home, seconds=_KEPT_SECONDS)
         os.utime(final)
     return interpreter
 
 
-def _make(final: Path, lock: Lock, root: Path, python: Path) -> None:
+def _forget_cached(lock: Lock, root: Path) -> None:
+    """Makes uv forget the packages of a damaged environment: its files are links to those in uv's cache."""
+    names = [name for name, _ in lock.packages]
+    if names:
+        uv.run(["cache", "clean", *names], cwd=root)
+
+
+def was_used(interpreter: Path) -> None:
+    """Records what Python compiled in an environment, so that the next use trusts it."""
+    record_compiled(interpreter.parents[1], _record(interpreter))
+
+
+def _record(interpreter: Path) -> Path:
+    """The file beside an environment that says how its files looked."""
+    final = interpreter.parents[1]
+    return final.with_name(f"{final.name}.json")
+
+
+def _make(final: Path, lock: Lock, root: Path, python: Path, listed: Requirements | None) -> None:
     with tempfile.TemporaryDirectory(prefix=".making-", dir=final.parent) as folder:
         made = Path(folder, "environment")
         _venv(made, python, root)
@@ -83,7 +107,10 @@ def _make(final: Path, lock: Lock, root: Path, python: Path) -> None:
             # uv recognises a lock by its file name. Paths of wheels are relative to the project.
             Path(folder, "pylock.toml").write_text(absolute(lock.text, root), encoding="utf-8")
             arguments = ["pip", "sync", "--python", str(made / "bin" / "python"), f"{folder}/pylock.toml"]
-            finished = uv.run(arguments, cwd=root)
+            # The lock's URLs have no logins: uv takes those of the indexes on the same server.
+            urls = " ".join(uv.index_logins(root, listed or Requirements()).urls())
+            given = " ".join(filter(None, [urls, os.environ.get("UV_INDEX", "")]))
+            finished = uv.run(arguments, cwd=root, variables={"UV_INDEX": given} if urls else None)
             if finished.returncode != 0:
                 raise _not_installed(finished.stderr, root)
         try:
@@ -159,4 +186,4 @@ def forget_unused(home: Path, *, seconds: float) -> None:
     for folder in home.iterdir():
         with contextlib.suppress(FileNotFoundError):
             if folder.stat().st_mtime < time.time() - seconds:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink()

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from ...core.errors import ProjectError
 from ...core.security.secret_sources import FORMS, SecretSource
 from .choose_entry import choose_entry
+from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
@@ -41,6 +42,8 @@ TABLE = "tool.vertex-training"
 
 Builder = Literal["direct", "docker"]
 Verify = Literal["here", "locked", "image", "off"]
+LocalStorage = Literal["here", "real"]
+Preflight = Literal["on", "warn", "off"]
 Freeze = Literal[
     "auto", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock", "Pipfile.lock", "requirements.txt", "pyproject.toml",
     "conda", "setup.cfg", "setup.py", "script", "environment",
@@ -63,8 +66,10 @@ class Settings:
             clean environment of the frozen dependencies; `image` in the image of the project's own Dockerfile; `off`
             sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
+        preflight: Whether a run in the cloud first checks its Google Cloud project, and stops if a check fails.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
+        base_python: Absolute path of the base's Python; None finds it in the base's layers.
         include: Patterns, as in .gitignore, of files that go into the image although another rule ignores them.
         exclude: Patterns of files that stay out of the image.
         env: Environment variables of the script, here and in the cloud; none is in the image.
@@ -82,6 +87,9 @@ class Settings:
         build_target: The Dockerfile's stage to build; None builds the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may look like secrets, and `path#id` of single findings.
+        data: The data sets that the script reads and that don't go into the image.
+        data_limit_gb: Gigabytes (10^9 bytes) that all data sets of this machine together may have.
+        local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
         job: The settings of the job.
         entry: How the training is started; None runs `script` by its path.
     """
@@ -94,8 +102,10 @@ class Settings:
     verify_args: tuple[str, ...] | None = None
     verify: Verify = "here"
     verify_timeout: float = 600.0
+    preflight: Preflight = "on"
     directories: tuple[str, ...] = ()
     base: str | None = None
+    base_python: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +123,9 @@ class Settings:
     build_target: str | None = None
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
+    data: tuple[DataSetting, ...] = ()
+    data_limit_gb: float = 100.0
+    local_storage: LocalStorage = "here"
     job: JobSettings = field(default_factory=JobSettings)
     entry: Entry | None = None
 
@@ -140,6 +153,7 @@ def load(folder: Path) -> Settings:
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
+    check_places(values.get("data", ()), script, root)
     python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
     values["import_path"] = _import_path(root, script)
@@ -226,9 +240,11 @@ _KEYS: Keys = {
     "args": ("a list of arguments", arguments),
     "verify-args": ("a list of arguments", arguments),
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
+    "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
+    "base-python": ("an absolute path in the base, as /usr/bin/python3.11", matching(r"(/[\w.+-]+)+")),
     "include": ("a list of patterns", patterns),
     "exclude": ("a list of patterns", patterns),
     "env": ("a table of names and texts", environment),
@@ -245,4 +261,10 @@ _KEYS: Keys = {
     "build-target": ("the name of a stage", text),
     "size-limit-mb": ("a number of megabytes above 0", number),
     "allow-secrets": ("a list of patterns", patterns),
+    "data": (
+        "a table of data sets, each a path, gs://BUCKET/FOLDER, or { path, include = [...], mode = copy or mount }",
+        data_sets,
+    ),
+    "data-limit-gb": ("a number of gigabytes above 0", number),
+    "local-storage": ('"here" or "real"', one_of(*get_args(LocalStorage))),
 }

@@ -29,11 +29,6 @@ def artifact_key(what: str) -> str:
     return f"{_PROJECT.get()}-{what}"
 
 
-def copyable(text: str) -> str:
-    """Markdown for text that people copy: a code block, which scrolls, where a long line would cover its neighbours."""
-    return f"````text\n{text}\n````"
-
-
 @contextmanager
 def optional_display() -> Iterator[None]:
     """For code that only displays something: an exception becomes a line in the log, and the run goes on."""

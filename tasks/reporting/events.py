@@ -17,6 +17,9 @@ SUCCEEDED = "vertex-training.job.succeeded"
 FAILED = "vertex-training.job.failed"
 DELIVERED = "vertex-training.model.delivered"
 
+FIRST_FILES, LONGEST_PATH = 100, 500
+"""Files in an event, and characters of a path there: Prefect's server refuses events of more than 1.5 MB."""
+
 
 def job_event(event: str, job: str, **payload: Any) -> None:  # noqa: ANN401 - anything that JSON holds
     """Emits an event about a job.
@@ -48,7 +51,12 @@ def model_event(receipt: Receipt) -> None:
             },
             payload={
                 "model": receipt.model,
+                "receipt": receipt.document,  # lists every file
                 "bytes": receipt.size,
-                "files": [{"path": file.path, "bytes": file.size, "sha256": file.sha256} for file in receipt.files],
+                "count": len(receipt.files),
+                "files": [
+                    {"path": file.path[:LONGEST_PATH], "bytes": file.size, "sha256": file.sha256}
+                    for file in receipt.files[:FIRST_FILES]
+                ],
             },
         )

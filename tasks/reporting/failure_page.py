@@ -11,6 +11,7 @@ from ...vertex.client.connection import Connection
 from ...vertex.client.console_links import log_command, log_link
 from ...vertex.job_types import Outcome
 from .artifacts import artifact_key, optional_display
+from .markdown import Markdown, copyable, fenced, link, table
 
 
 def report_failure(connection: Connection, outcome: Outcome) -> None:
@@ -23,7 +24,7 @@ def report_refusal(error: VertexError) -> None:
     _write(
         _table(
             {
-                "kind": error.kind and f"`{error.kind}`",
+                "kind": error.kind,
                 "what happened": error.what,
                 "where": error.where,
                 "next step": error.next_step,
@@ -42,24 +43,18 @@ def page(connection: Connection, outcome: Outcome) -> str:
     found = outcome.diagnosis
     console, log = connection.console(outcome.name), log_link(connection, outcome.name)
     rows = {
-        "kind": found and f"`{found.kind}`",
+        "kind": found and found.kind,
         "what happened": found and found.sentence,
         "next step": found and found.next_step,
         "another try": found and ("can help" if found.retryable else "would end the same way"),
-        "state": f"`{outcome.state}`",
-        "job": f"[{outcome.name}]({console})" if console else f"`{outcome.name}`",
-        "log": f"[Logs Explorer]({log})" if log else "",
-        "log here": f"`{log_command(connection, outcome.name)}`",
+        "state": outcome.state,
+        "job": link(outcome.name, console) if console else copyable(outcome.name),
+        "log": log and link("Logs Explorer", log),
+        "log here": copyable(log_command(connection, outcome.name)),
         "the service's words": outcome.error,
     }
-    lines = ["", "````text", *outcome.tail, "````"] if outcome.tail else []
-    return "\n".join([_table(rows), *lines])
+    return "\n\n".join([_table(rows), *([fenced("\n".join(outcome.tail))] if outcome.tail else [])])
 
 
-def _table(rows: Mapping[str, str | None]) -> str:
-    lines = [f"| {name} | {_cell(text)} |" for name, text in rows.items() if text]
-    return "\n".join(["| | |", "|---|---|", *lines])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _table(rows: Mapping[str, str | None]) -> Markdown:
+    return table(["", ""], [row for row in rows.items() if row[1]])

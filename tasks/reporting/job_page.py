@@ -7,7 +7,8 @@ from prefect.artifacts import create_markdown_artifact
 from ...vertex.client.connection import Connection
 from ...vertex.client.console_links import log_command, log_link
 from ...vertex.job_types import JobRequest
-from .artifacts import artifact_key, copyable, optional_display
+from .artifacts import artifact_key, optional_display
+from .markdown import copyable, link, plain
 
 
 def report_job(connection: Connection, name: str, request: JobRequest) -> None:
@@ -21,13 +22,12 @@ def report_job(connection: Connection, name: str, request: JobRequest) -> None:
 def page(connection: Connection, name: str, request: JobRequest) -> str:
     """The artifact's Markdown; jobs of local_vertex have no page in a browser."""
     links = {"Open the job": connection.console(name), "Open its log": log_link(connection, name)}
-    shown = " · ".join(f"[{words}]({link})" for words, link in links.items() if link)
     parts = [
-        shown,
-        f"Job\n{copyable(name)}",
-        f"Its log in a terminal\n{copyable(log_command(connection, name))}",
-        f"Image\n{copyable(request.image)}",
-        f"Output\n{copyable(request.output)}",
-        f"{request.replicas} x {request.machine}",
+        " · ".join(link(words, url) for words, url in links.items() if url),
+        f"Job: {copyable(name)}",
+        f"Its log in a terminal: {copyable(log_command(connection, name))}",
+        f"Image: {copyable(request.image)}",
+        f"Output: {copyable(request.output)}",
+        plain(f"{request.replicas} x {request.machine}"),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

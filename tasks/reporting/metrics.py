@@ -9,10 +9,15 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
+from ...vertex.job_types import Metric
 from .artifacts import artifact_key, optional_display
 from .line_chart import as_image
+from .markdown import plain, table, visible
 
-MAX_SERIES = 12
+MAX_SERIES = 100
+MAX_CURVES = 12
+"""Most charts in the artifact; all series are in its table."""
+
 MAX_POINTS = 1000
 """Most points of one series; when there are more, every second point is dropped."""
 
@@ -88,15 +93,21 @@ class Metrics:
                 description="Metrics from the script's JSON lines",
             )
 
+    def values(self) -> dict[str, Metric]:
+        """What is known of each metric, by its name."""
+        return {name: Metric(series.last, series.low, series.high) for name, series in self.series.items()}
+
     def markdown(self) -> str:
         """The artifact's Markdown: line charts of metrics with more than one value, then a table of all."""
-        curves = {name: series.points for name, series in self.series.items() if len(series.points) > 1}
-        image = f"![Curves of {', '.join(curves)}]({as_image(curves, self.by)})\n\n" if curves else ""
-        rows = "\n".join(
-            f"| {name} | {series.last:.6g} | {series.low:.6g} | {series.high:.6g} | {series.count} |"
+        several = [(name, series.points) for name, series in self.series.items() if len(series.points) > 1]
+        curves = dict(several[:MAX_CURVES])
+        image = f"![{plain('Curves of ' + ', '.join(curves))}]({as_image(curves, self.by)})\n\n" if curves else ""
+        rows = [
+            (name, f"{series.last:.6g}", f"{series.low:.6g}", f"{series.high:.6g}", series.count)
             for name, series in self.series.items()
-        )
-        return f"{image}| metric | last | lowest | highest | values |\n|---|---:|---:|---:|---:|\n{rows}\n"
+        ]
+        numbers = table(["metric", "last", "lowest", "highest", "values"], rows, numbers={1, 2, 3, 4})
+        return f"{image}{numbers}\n"
 
 
 def _numbers(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
@@ -106,5 +117,5 @@ def _numbers(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
         if isinstance(value, Mapping) and not prefix:
             found += _numbers(value, f"{name}.")
         elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            found.append((" ".join(f"{prefix}{name}".replace("|", "/").split())[:60], float(value)))
+            found.append((" ".join(visible(f"{prefix}{name}").split())[:60], float(value)))
     return found

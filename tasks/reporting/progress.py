@@ -28,6 +28,7 @@ SHARES = {"fetch": 2, "verify": 5, "freeze": 5, "build": 10, "push": 6, "submit"
 """Each step's share of the bar, percent; the job takes most of the time."""
 
 DOING = {
+    "preflight": "checking the project",
     "fetch": "cloning the repository",
     "verify": "running the script here",
     "freeze": "resolving the dependencies",

@@ -19,17 +19,18 @@ LogFunction = Callable[[str], None]
 def step_log(step: str, *, level: int = logging.INFO, name: str = "") -> LogFunction:
     """Returns a function that writes a line to the run's log; outside a run to the module's logger.
 
+    Prefect's UI shows the name of each line's logger, which ends in the step's.
+
     Args:
         step: The step's name.
         level: The level of every line.
-        name: Last part of the logger's name, which tells these lines from others of the run.
+        name: Further parts of the logger's name, which tell these lines from others of the run.
     """
     try:
         logger = cast("PrefectLogAdapter", get_run_logger())
     except MissingContextError:
         logger = logging.getLogger(__name__)
-    if name:
-        logger = logger.getChild(name)
+    logger = logger.getChild(f"{step}.{name}" if name else step)
     return lambda line: logger.log(level, "%s", line, extra={"step": step})
 
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -310,3 +311,62 @@ def test_target_talks_to_that_registry(docker_registry) -> None:
 
     assert target.head_manifest("latest") is None
     assert urlsplit(f"//{target.reference('sha256:0')}").path == "/team/digits@sha256:0"
+
+
+def federation(tmp_path: Path, token_server: TokenServer) -> dict[str, Any]:
+    """The file of workload identity federation: a token of another identity, in a file, changed for one of Google's."""
+    (tmp_path / "subject").write_text("subject-token")
+    return {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": token_server.url,
+        "credential_source": {"file": str(tmp_path / "subject")},
+    }
+
+
+def test_workload_identity(token_server: TokenServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a block that holds such a file's content, in a block that names it, and as this machine's own login."""
+    info = federation(tmp_path, token_server)
+    (tmp_path / "adc.json").write_text(json.dumps(info))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    answer = (200, {"access_token": "federated", "expires_in": 3599, "issued_token_type": "x", "token_type": "Bearer"})
+    token_server.answers = [answer] * 3
+    place = {"host": "gcr.io", "project": "my-project"}
+    for credentials in (
+        GcpCredentials(service_account_info=info), GcpCredentials(service_account_file=tmp_path / "adc.json"),
+    ):  # fmt: skip
+        assert ContainerRegistry(**place, credentials=credentials).get_credentials().password() == "federated"
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "adc.json"))
+    found = ContainerRegistry(**place).get_credentials()
+    assert found is not None
+    assert found.password() == "federated"
+    assert ContainerRegistry(host="registry.example.com").get_credentials() is None
+
+
+def test_impersonation(google: GcpCredentials, token_server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The account's token is changed for one of the account that pushes, which messages name."""
+    from google.auth import impersonated_credentials
+
+    asked = token_server.url.replace("/token", "/impersonate/{}")
+    monkeypatch.setattr(impersonated_credentials.iam, "_IAM_ENDPOINT", asked, raising=False)
+    token_server.answers = [
+        (200, {"access_token": "own", "expires_in": 3599}),
+        (200, {"accessToken": "theirs", "expireTime": "2099-01-01T00:00:00Z"}),
+    ]
+    registry = ContainerRegistry(
+        host="gcr.io", project="my-project", credentials=google, impersonate="p@my-project.iam.gserviceaccount.com"
+    )
+    found = registry.get_credentials()
+    assert found.account_name == "p@my-project.iam.gserviceaccount.com"
+    assert found.password() == "theirs"
+    with pytest.raises(ValidationError, match="takes no service account"):
+        ContainerRegistry(host="registry.example.com", impersonate="p@x")
+
+
+def test_tags_that_move() -> None:
+    """A repository with immutable tags gets none; a name that is no tag is refused."""
+    assert ContainerRegistry(host="a.example.com").moving_tags == ["latest"]
+    assert ContainerRegistry(host="a.example.com", moving_tags=[]).moving_tags == []
+    with pytest.raises(ValidationError, match="is no tag"):
+        ContainerRegistry(host="a.example.com", moving_tags=["a b"])

@@ -182,7 +182,7 @@ def test_without_a_vertex_block_the_job_runs_on_this_machine(tmp_path: Path, mon
     script = tmp_path / "train.py"
     script.write_text(
         "import os, pathlib\n"
-        "folder = pathlib.Path(os.environ['AIP_MODEL_DIR'])\n"
+        "folder = pathlib.Path(os.environ['AIP_MODEL_DIR'].replace('gs://', '/gcs/'))\n"
         "folder.mkdir(parents=True, exist_ok=True)\n"
         "(folder / 'm.bin').write_bytes(b'weights')\n"
     )

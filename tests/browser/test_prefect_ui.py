@@ -51,16 +51,29 @@ for epoch in range(1, 6):
     print(json.dumps({"epoch": epoch, "loss": 1 / epoch, "accuracy": 1 - 1 / epoch}))
 """
 
-LONG = """\
-import os, time
-import pathlib
+NEEDS_DATA = r"""
+import json, os, pathlib, sys, time
 folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "model.json").write_text("{}")
+(folder / "a|b<img src=x onerror=window.__pwn=1>.json").write_text("{}")
 if "CLOUD_ML_JOB_ID" in os.environ:
-    print("working", flush=True)
-    time.sleep(600)
+    data = pathlib.Path(sys.argv[1])
+    print(json.dumps({"epoch": 1, "![t](http://127.0.0.1:9/track.png)": 1.0, "<img src=x onerror=window.__pwn=2>": 2}))
+    print("````\n\n<img src=x onerror=window.__pwn=3>\n\n# Your session expired: [log in](http://evil.example/login)")
+    print("http://evil.example/login", flush=True)
+    if not data.exists():
+        raise FileNotFoundError("no data set | [log in](http://evil.example/login) <img src=x onerror=window.__pwn=4>")
+    if data.read_text() == "slow":
+        print("working", flush=True)
+        time.sleep(600)
 """
+
+PLANTED = """() => [
+    window.__pwn,
+    ...[...document.querySelectorAll("a, img")].map(found => found.href || found.src).filter(
+        address => /evil|9.track|javascript:|\\/x$/.test(address)),
+]"""
+"""What a training planted in the page: a script's mark, links, pictures."""
 
 
 @pytest.fixture
@@ -277,30 +290,58 @@ def test_a_run_that_failed_at_the_registry_goes_on_from_there_when_retried(
     ]
 
 
-def test_a_running_job_cancelled_in_the_ui_ends_cancelled(
-    browser: Browser, ui: str, worker: Worker, home: Home, project: Path
+@pytest.mark.timeout(600)
+def test_retry_helps_where_the_cause_was_outside_of_the_code(
+    browser: Browser, ui: str, worker: Worker, home: Home, project: Path, tmp_path: Path
 ) -> None:
-    """Both the run in Prefect and the job in local_vertex."""
-    (project / "train.py").write_text(LONG)
-    name = f"to cancel {uuid4().hex[:6]}"
-    deployment = worker.deploy({"project": str(project)}, home, name=f"cancel-{uuid4().hex[:6]}")
+    """The data set is missing, is put there, and Retry makes a new job; cancelled, that run gets another one.
+
+    What the training prints, as a line that asks for a password, stays text on all its pages.
+    """
+    (project / "train.py").write_text(NEEDS_DATA)
+    data = tmp_path / "data.csv"
+    name = f"needs data {uuid4().hex[:6]}"
+    parameters = {"project": str(project), "args": [str(data)]}
+    deployment = worker.deploy(parameters, home, name=f"data-{uuid4().hex[:6]}")
 
     def begin(page: Page) -> UUID:
         open_form(page, ui, deployment)
         return UUID(send(page, name)["id"])
 
     run = browser.do(begin)
-    until(lambda: job_states(home) == ["RUNNING"], 300)
+    assert ended(run) == "Failed", worker.log.read_text()[-3000:]
+    assert job_states(home) == ["FAILED"]
+
+    def look(page: Page) -> list[object]:
+        page.goto(f"{ui}/runs/flow-run/{run}?tab=Logs")
+        expect(page.locator("body")).to_contain_text("http://evil.example/login")
+        found = page.evaluate(PLANTED)
+        for key, shown in (("tiny-failure", "no data set"), ("tiny-metrics", "track.png"), ("tiny-summary", "watch")):
+            open_artifact(page, ui, run, key, shown)
+            found += page.evaluate(PLANTED)
+        return found
+
+    assert browser.do(look) == [None] * 4
+
+    data.write_text("slow")
+    browser.do(lambda page: choose(page, ui, run, "Retry"))
+    until(lambda: job_states(home) == ["RUNNING", "FAILED"], 300)
+    assert any("retried by a person: a new job, after 1 failed" in line for line in log(run))
 
     browser.do(lambda page: choose(page, ui, run, "Cancel"))
-    until(lambda: job_states(home) == ["CANCELLED"])
-    assert ended(run) == "Cancelled", worker.log.read_text()[-3000:]
+    until(lambda: job_states(home) == ["CANCELLED", "FAILED"])
+    assert ended(run, attempt=2) == "Cancelled", worker.log.read_text()[-3000:]
 
-    def see(page: Page) -> None:
-        page.goto(f"{ui}/runs/flow-run/{run}")
-        expect(page.get_by_text("Cancelled").first).to_be_visible()
+    data.write_text("quick")
+    browser.do(lambda page: choose(page, ui, run, "Retry"))
+    assert ended(run, attempt=3) == "Completed", worker.log.read_text()[-3000:]
+    assert job_states(home) == ["SUCCEEDED", "CANCELLED", "FAILED"]
 
-    browser.do(see)
+    def see(page: Page) -> list[object]:
+        open_artifact(page, ui, run, "tiny-model", "onerror=window.__pwn=1")
+        return page.evaluate(PLANTED)
+
+    assert browser.do(see) == [None]
 
 
 def job_states(home: Home) -> list[str]:

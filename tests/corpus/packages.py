@@ -3,7 +3,7 @@
 A package is written as in a requirements file, with words behind it:
 `acme-kit==1.0 needs acme-tools==2.0 acme-plot`, `acme-fast==1.0 for cp310-cp310-manylinux_2_17_x86_64`,
 and for an sdist `acme-fast==1.0 compiles` (its wheel is for one platform), `acme-fast==1.0 fails`, or
-`acme-fast==1.0 dynamic needs acme-low` (only its build tells what it needs).
+`acme-fast==1.0 dynamic needs acme-low` (only its build tells what it needs, with acme-backend of the index).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ version = "{version}"
 {requires}
 
 [build-system]
-requires = []
-build-backend = "backend"
-backend-path = ["."]
+{build}
 """
+_OWN_BACKEND = 'requires = []\nbuild-backend = "backend"\nbackend-path = ["."]'
+_OTHER_BACKEND = 'requires = ["acme-backend"]\nbuild-backend = "acme_backend"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Package:
     @property
     def body(self) -> str:
         """The module's source."""
-        return f"version = {self.version!r}\n"
+        return BACKEND if self.name == "acme-backend" else f"version = {self.version!r}\n"
 
     def installed_files(self) -> dict[str, str]:
         """What lies in site-packages."""
@@ -94,7 +94,12 @@ class Package:
         plain = f"Metadata-Version: 2.1\nName: {self.name}\nVersion: {self.version}\n"
         files = {
             "PKG-INFO": plain if self.dynamic else self.metadata,
-            "pyproject.toml": _PYPROJECT.format(name=self.name, version=self.version, requires=requires),
+            "pyproject.toml": _PYPROJECT.format(
+                name=self.name,
+                version=self.version,
+                requires=requires,
+                build=_OTHER_BACKEND if self.dynamic else _OWN_BACKEND,
+            ),
             "package.txt": f"{self.module}\n{self.version}\n{';'.join(self.requires)}\n",
             "body.py": self.body,
             "backend.py": self.build,

@@ -36,7 +36,8 @@ def test_verify_freeze_and_plan(case: Case, tmp_path: Path, shared_home: Home) -
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("case", _parameters([case for case in _CASES if case.end_to_end]))
-def test_training(case: Case, tmp_path: Path, home: Home) -> None:
+@pytest.mark.usefixtures("training_home")
+def test_training(case: Case, tmp_path: Path) -> None:
     """Some of them reach their model, by a real job in local_vertex."""
     check_training(case, prepare(case, tmp_path / "case"))
 

@@ -30,8 +30,8 @@ import os, time
 if "CLOUD_ML_JOB_ID" in os.environ:
     print("working", flush=True)
     time.sleep(600)
-os.makedirs(os.environ["AIP_MODEL_DIR"], exist_ok=True)
-open(os.path.join(os.environ["AIP_MODEL_DIR"], "model"), "w").close()
+folder = os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"); os.makedirs(folder, exist_ok=True)
+open(os.path.join(folder, "model"), "w").close()
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -26,11 +27,14 @@ from prefect_vertex_training.core.errors import JobFailed, VerifyError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.concurrency import submission_turn
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.tasks.receipt import page
 from prefect_vertex_training.tasks.reporting.artifacts import artifacts_of
+from prefect_vertex_training.tasks.reporting.events import model_event
+from prefect_vertex_training.tasks.reporting.log_records import LogRecords
 from prefect_vertex_training.tasks.reporting.progress import Progress, shown
 from prefect_vertex_training.tasks.reporting.training_log import TrainingLog
 from prefect_vertex_training.vertex.client.connection import Connection
-from prefect_vertex_training.vertex.job_types import LogLine
+from prefect_vertex_training.vertex.job_types import LogLine, Metric, ModelFile, Receipt
 
 pytestmark = pytest.mark.prefect
 
@@ -85,11 +89,22 @@ def test_a_run_says_what_it_did(home: Home, project: Path) -> None:
     assert {"tiny-summary", "tiny-metrics", "tiny-model"} <= set(shown)
     summary = str(shown["tiny-summary"].data)
     assert "| watch | Completed |" in summary
-    assert result.image in summary
-    assert result.job in summary
+    copied = re.sub(r"<wbr>|\\", "", summary)
+    assert result.image in copied
+    assert result.job in copied
     metrics = str(shown["tiny-metrics"].data)
     assert "| loss | 0.2 | 0.2 | 1 | 5 |" in metrics
     assert "data:image/svg+xml;base64," in metrics
+    assert result.metrics["loss"] == Metric(last=0.2, lowest=0.2, highest=1.0)
+    assert "| loss | 0.2 | 0.2 | 1 |" in summary
+    assert result.duration >= 0
+    assert str(run.id) in result.links["run"]
+
+    train(project)  # everything is Cached now
+    again = str(artifacts(last_run().id)["tiny-summary"].data)
+    for key in ("tiny-verify", "tiny-dependencies", "tiny-image-build"):
+        assert f"artifacts/artifact/{shown[key].id})" in again
+    assert f"runs/flow-run/{run.id})" in again
 
 
 def test_a_name_that_a_person_gave_stays(home: Home, project: Path) -> None:
@@ -163,6 +178,22 @@ def test_what_happens_to_a_job_is_told_as_events(home: Home, project: Path) -> N
     assert first["job.submitted"].resource.id == f"vertex-training.job.{result.job}"
     assert first["model.delivered"].resource.id == f"vertex-training.model.{result.model}"
     assert "no data" in second["job.failed"].payload["diagnosis"]
+
+
+def test_a_model_of_many_files_has_its_event(prefect_server: str) -> None:
+    """Twenty thousand files would be more than the server takes in one."""
+    files = [ModelFile(f"shard-{number:05}/weights.safetensors", 10, "0" * 64) for number in range(20_000)]
+
+    @flow
+    def delivering() -> None:
+        model_event(Receipt("gs://models/many", files, "gs://models/receipt.json"))
+
+    delivering()
+    run = last_run().id
+    (event,) = until(lambda: events(run, prefix="vertex-training."))
+    assert (event.payload["count"], event.payload["bytes"]) == (20_000, 200_000)
+    assert event.payload["files"][0]["path"] == files[0].path
+    assert len(page(Receipt("gs://models/many", files, ""))) < 100_000
 
 
 @pytest.fixture
@@ -267,13 +298,13 @@ def test_a_long_run_has_a_bar(prefect_server: str) -> None:
     @flow
     def training() -> None:
         progress = Progress(clock=lambda: now[0])
-        log_of_job = TrainingLog(lambda line: None)
+        log_of_job = TrainingLog(LogRecords(lambda line: None, lambda line: None))
         with artifacts_of("My_Project"), shown(progress):
             progress.begin("watch")
             assert bar() is None
             for epoch in (1, 2, 3):
                 now[0] += 5
-                log_of_job.line(LogLine(0.0, "INFO", f"epoch {epoch}/4", "workerpool0-0"))
+                log_of_job.lines([LogLine(0.0, "INFO", f"epoch {epoch}/4", "workerpool0-0")])
                 seen.append(float(str(getattr(bar(), "data", 0))))
             progress.close("finished", whole=True)
             seen.append(float(str(getattr(bar(), "data", 0))))

@@ -34,7 +34,7 @@ def _actions(image: BuiltImage) -> dict[str, str]:
 
 
 def test_what_the_image_holds(demo_project, tmp_path: Path) -> None:
-    """Code in /app, packages in /opt/venv, a config that runs the script, and layers as the manifest says."""
+    """Code in /app, packages in our environment, a config that runs the script, and layers as the manifest says."""
     demo_project.write("bin/tool", "#!/bin/sh\n", executable=True)
     image = demo_project.build(
         directories=["output"], env={"SEED": "7"}, labels={"org.opencontainers.image.revision": "abc"}
@@ -44,9 +44,9 @@ def test_what_the_image_holds(demo_project, tmp_path: Path) -> None:
 
     assert config["architecture"] == "amd64"
     assert config["os"] == "linux"
-    assert config["config"]["Entrypoint"] == ["/opt/venv/bin/python", "/app/train.py"]
+    assert config["config"]["Entrypoint"] == ["/opt/vertex-training/venv/bin/python", "/app/train.py"]
     assert config["config"]["WorkingDir"] == "/app"
-    assert config["config"]["Env"][0].startswith("PATH=/opt/venv/bin:")
+    assert config["config"]["Env"][0].startswith("PATH=/opt/vertex-training/venv/bin:")
     assert {"PYTHONUNBUFFERED=1", "SEED=7"} <= set(config["config"]["Env"])
     labels = config["config"]["Labels"]
     assert labels["org.opencontainers.image.revision"] == "abc"
@@ -57,8 +57,10 @@ def test_what_the_image_holds(demo_project, tmp_path: Path) -> None:
     assert (root / "app/bin/tool").stat().st_mode & 0o777 == 0o755
     assert (root / "app/train.py").stat().st_mode & 0o777 == 0o644
     assert (root / "app/output").stat().st_mode & 0o777 == 0o777
-    assert (root / "opt/venv/bin/tiny").read_text().startswith("#!/opt/venv/bin/python\n")
-    assert not (root / "opt/venv/bin/python").exists()
+    assert (
+        (root / "opt/vertex-training/venv/bin/tiny").read_text().startswith("#!/opt/vertex-training/venv/bin/python\n")
+    )
+    assert not (root / "opt/vertex-training/venv/bin/python").exists()
     assert image.size == sum(layer["size"] for layer in demo_project.manifest(image)["layers"])
     assert image.reference == f"oci:{demo_project.store.folder}:demo@{image.digest}"
     titles = [layer.title for layer in image.layers]
@@ -69,7 +71,7 @@ def test_runs_with_this_python(demo_project, tmp_path: Path) -> None:
     """This machine's Python can import the unpacked packages and read their metadata."""
     root = demo_project.unpack(demo_project.build(), tmp_path / "root")
     code = "import importlib.metadata as m; print(m.version('tiny'), len(m.files('big')), m.entry_points(name='tiny'))"
-    site = root / "opt/venv/lib/python3.11/site-packages"
+    site = root / "opt/vertex-training/venv/lib/python3.11/site-packages"
     env = {**os.environ, "PYTHONPATH": str(site)}
 
     output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
@@ -381,7 +383,7 @@ def test_layers_cut_short(demo_project) -> None:
 
 
 def test_damaged_layer_is_not_sent(demo_project, tmp_path: Path) -> None:
-    """A layer that was damaged on disk is refused by the target, removed, and made again by the next attempt."""
+    """A layer that was damaged on disk, although its time was set back, is noticed and made again before it is sent."""
     image = demo_project.build()
     layer = image.layers[0].digest
     path = demo_project.store.blob_path(layer)
@@ -392,9 +394,6 @@ def test_damaged_layer_is_not_sent(demo_project, tmp_path: Path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     target = OciLayout(tmp_path / "target", "demo")
 
-    with pytest.raises(ImageError, match="was damaged on this disk") as caught:
-        demo_project.build(upload_to=target)
-    assert caught.value.transient
     assert demo_project.build(upload_to=target).digest == image.digest
     assert target.has_blob(layer)
 

@@ -90,7 +90,7 @@ def test_packages_of_every_kind(demo_project, make_wheel, publish, run, tmp_path
     )
     _, name = publish(demo_project, "kinds", directories=["output"])
 
-    assert run(name, "--epochs", "3", user="1234") == "3 by pth 1.0 /opt/venv /app ['--epochs', '3']\n"
+    assert run(name, "--epochs", "3", user="1234") == "3 by pth 1.0 /opt/vertex-training/venv /app ['--epochs', '3']\n"
     assert (
         run(name, "-c", "tool && raw && python3 -c 'import big; print(big.X)'", entrypoint="sh")
         == "tool runs\nraw runs\n1\n"
@@ -111,7 +111,7 @@ def test_every_tool_reads_it(demo_project, publish, docker_registry, tmp_path: P
     _tool("buildah", *storage, "pull", "--tls-verify=false", "--creds", user, f"docker://{name}")
 
     assert (tmp_path / "bundle/rootfs/app/train.py").read_bytes() == (demo_project.root / "train.py").read_bytes()
-    assert (tmp_path / "bundle/rootfs/opt/venv/bin/python").is_symlink()
+    assert (tmp_path / "bundle/rootfs/opt/vertex-training/venv/bin/python").is_symlink()
     seen = json.loads(_tool("skopeo", "inspect", "--tls-verify=false", "--creds", user, f"docker://{name}"))
     assert seen["Digest"] == image.digest
     assert len(seen["Layers"]) == len(image.layers)

@@ -42,7 +42,10 @@ def test_a_direct_build_has_one_more_layer(demo_project: Any, tmp_path: Path) ->
     with_runtime = demo_project.build(runtime_features=("outputs",))
 
     entry = demo_project.config(plain)["config"]["Entrypoint"]
-    assert demo_project.config(with_runtime)["config"]["Entrypoint"] == [*launcher("/opt/venv/bin/python"), *entry]
+    assert demo_project.config(with_runtime)["config"]["Entrypoint"] == [
+        *launcher("/opt/vertex-training/venv/bin/python"),
+        *entry,
+    ]
     layers = [layer.digest for layer in plain.layers]
     more = [layer for layer in with_runtime.layers if layer.digest not in layers]
     assert [layer.title for layer in more] == ["runtime"]

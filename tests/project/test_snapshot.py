@@ -15,7 +15,7 @@ from prefect_vertex_training.project.snapshot import Project
 
 SCRIPT = """
 import os, pathlib
-pathlib.Path(os.environ["AIP_MODEL_DIR"], "model.bin").touch()
+pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"), "model.bin").touch()
 """
 
 

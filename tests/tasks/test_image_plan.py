@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from prefect_vertex_training.core.errors import DependencyError
+from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.core.errors import DependencyError, RegistryUnavailable
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.base.default_images import CONDA_BASE
 from prefect_vertex_training.images.docker.dockerfile_render import render
@@ -56,3 +57,21 @@ def test_a_wheel_that_the_cache_lost_is_built_again(tmp_path):
 
     assert plan.request.lock == lock.text
     assert list(home.cache.glob("built/*/lib-1-py3-none-any.whl"))
+
+
+def test_a_base_that_cannot_be_reached(tmp_path, monkeypatch):
+    """A job on this machine needs none, and the message says how to build without it; for a registry it is needed."""
+    home = Home(tmp_path / "home")
+    project = opened(home, tmp_path / "project", {"Dockerfile": "FROM registry.example.com/base\n"})
+    lock = freeze(project.root, project.settings, cache=home.cache)
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise RegistryUnavailable("no answer from the registry", where="registry.example.com", next_step="Run again")
+
+    monkeypatch.setattr("prefect_vertex_training.tasks.image_plan.plan_docker", unreachable)
+
+    with pytest.raises(RegistryUnavailable, match=r'no answer.*builder = "direct"'):
+        plan_image(project, lock, registry=None, builder="auto", home=home)
+    registry = ContainerRegistry(host="registry.example.com", project="team")
+    with pytest.raises(RegistryUnavailable, match=r"no answer.*Run again"):
+        plan_image(project, lock, registry=registry, builder="auto", home=home)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,8 @@ time.sleep(seconds)
 if what == "fail":
     raise ValueError("no rows in train.csv")
 if what.startswith("save"):
-    folder = pathlib.Path(os.environ["AIP_MODEL_DIR" if what == "save" else "VERTEX_TRAINING_MODEL_DIR"])
+    place = os.environ["AIP_MODEL_DIR" if what == "save" else "VERTEX_TRAINING_MODEL_DIR"]
+    folder = pathlib.Path(place.replace("gs://", "/gcs/"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.bin").write_bytes(b"weights")
 print("epoch 2", flush=True)
@@ -122,7 +123,7 @@ def run(local: Connection, key: str) -> Callable[[JobRequest], Outcome]:
 
     def go(request: JobRequest) -> Outcome:
         job = submit(local, request, key, record=lambda _: None)
-        return watch(local, job.name, on_state=lambda _: None, on_line=lambda _: None)
+        return watch(local, job.name, on_state=lambda _: None, on_lines=lambda _: None)
 
     return go
 
@@ -132,7 +133,7 @@ def test_from_submission_to_receipt(local: Connection, wanted: Callable[..., Job
     states: list[str] = []
     lines: list[LogLine] = []
     job = submit(local, wanted(0.3), key, record=lambda _: None)
-    outcome = watch(local, job.name, on_state=states.append, on_line=lines.append)
+    outcome = watch(local, job.name, on_state=states.append, on_lines=lines.extend)
     found = list_model(local, f"gs://local/{key}")
 
     assert outcome.state == "JOB_STATE_SUCCEEDED", outcome
@@ -219,7 +220,7 @@ def test_a_list_that_lags_by_twenty_seconds(
     switch(create_lost=1, list_lag_seconds=20)
     job = submit(patient, wanted(), key, record=lambda _: None)
 
-    assert watch(patient, job.name, on_state=lambda _: None, on_line=lambda _: None).state == "JOB_STATE_SUCCEEDED"
+    assert watch(patient, job.name, on_state=lambda _: None, on_lines=lambda _: None).state == "JOB_STATE_SUCCEEDED"
     assert witness.read_text() == "started\n"
     assert [found.name for found in find(patient, key)] == [job.name]
 
@@ -329,13 +330,13 @@ def test_a_killed_service_is_started_again_and_the_job_found(
     seen: list[str] = []
     killed = threading.Event()
 
-    def on_line(line: LogLine) -> None:
-        seen.append(line.message)
-        if line.message == "epoch 1" and not killed.is_set():
+    def on_lines(lines: Sequence[LogLine]) -> None:
+        seen.extend(line.message for line in lines)
+        if "epoch 1" in seen and not killed.is_set():
             kill(local_home)
             killed.set()
 
-    outcome = watch(local, job.name, on_state=lambda _: None, on_line=on_line)
+    outcome = watch(local, job.name, on_state=lambda _: None, on_lines=on_lines)
 
     assert (outcome.name, outcome.state) == (job.name, "JOB_STATE_SUCCEEDED")
     assert killed.is_set()

@@ -106,7 +106,7 @@ class LocalEndpoint:
         """See `Endpoint`."""
         return self.target
 
-    def _channel(self) -> grpc.Channel:
+    def channel(self) -> grpc.Channel:
         """A channel without TLS and without a proxy: gRPC would use http_proxy even for 127.0.0.1.
 
         The token travels with local channel credentials, which gRPC accepts only for connections within this machine.
@@ -125,7 +125,7 @@ class LocalEndpoint:
         from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
-        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self._channel()))
+        return JobServiceClient(transport=JobServiceGrpcTransport(channel=self.channel()))
 
     def logs(self) -> LoggingServiceV2Client:
         """See `Endpoint`."""
@@ -134,7 +134,7 @@ class LocalEndpoint:
             LoggingServiceV2GrpcTransport,
         )
 
-        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self._channel()))
+        return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self.channel()))
 
     def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
         """See `Endpoint`."""
@@ -177,7 +177,12 @@ class GoogleEndpoint:
         email = str(getattr(self._given, "service_account_email", "") or "")
         return f"serviceAccount:{email}" if "@" in email else ""
 
-    def _credentials(self) -> Credentials:
+    def credentials(self) -> Credentials:
+        """The given credentials, or this machine's.
+
+        Raises:
+            VertexError: There are none.
+        """
         import google.auth
         import google.auth.exceptions
 
@@ -196,16 +201,16 @@ class GoogleEndpoint:
         """See `Endpoint`."""
         from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
 
-        return JobServiceClient(credentials=self._credentials(), client_options={"api_endpoint": self.endpoint})
+        return JobServiceClient(credentials=self.credentials(), client_options={"api_endpoint": self.endpoint})
 
     def logs(self) -> LoggingServiceV2Client:
         """See `Endpoint`."""
         from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
-        return LoggingServiceV2Client(credentials=self._credentials())
+        return LoggingServiceV2Client(credentials=self.credentials())
 
     def models(self, context: Callable[[str, str], CallContext]) -> ModelStore:
         """See `Endpoint`."""
         from .storage import CloudStore
 
-        return CloudStore(self.project, self._credentials(), context)
+        return CloudStore(self.project, self.credentials(), context)

@@ -229,15 +229,22 @@ class _Fetch:
             StorageError: The disk is full, or a file came to its place meanwhile.
         """
         part = self._folder / PARTS / _part_name(file)
+        self.go_on()
         with _local_errors(part), counted:
             try:
                 with part.open("ab+") as stream:
                     retry(lambda: self._transfer(file, stream, counted), attempts=_ATTEMPTS)
             except BaseException:
+                self.stopped.set()
                 if part.exists() and not part.stat().st_size:
                     part.unlink()
                 raise
             _place(part, self._folder / file.path)
+
+    def go_on(self) -> None:
+        """Raises `_Stopped` once another file has failed."""
+        if self.stopped.is_set():
+            raise _Stopped("the download was stopped")
 
     def _transfer(self, file: ModelFile, stream: IO[bytes], counted: Item) -> None:
         """Completes a part.
@@ -276,8 +283,7 @@ class _Sink:
         self._fetch, self._stream, self._update, self._counted = fetch, stream, update, counted
 
     def write(self, data: bytes, /) -> int:
-        if self._fetch.stopped.is_set():
-            raise _Stopped("the download was stopped")
+        self._fetch.go_on()
         with _local_errors(self._stream.name):
             self._stream.write(data)
         self._update(data)

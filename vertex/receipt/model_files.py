@@ -51,11 +51,11 @@ def list_model(
         ModelMissing: The folder is empty, or nothing in it is newer than the job.
         VertexError: The folder can't be read; transient when no answer came.
     """
-    folder, found = find_model(connection, output, others, since=since, sleep=sleep)
+    folder, found = locate_model(connection, output, others, since=since, sleep=sleep)
     return read_model(connection.models, folder, found, meters)
 
 
-def find_model(
+def locate_model(
     connection: Connection,
     output: str,
     others: Sequence[LiteralOutput] = (),

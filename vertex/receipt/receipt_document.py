@@ -25,7 +25,7 @@ from ..client.connection import Connection
 from ..client.storage import ModelStore
 from ..job_types import Origin, Receipt
 from ..labels import ATTEMPT_LABEL
-from .model_files import find_model, read_model
+from .model_files import locate_model, read_model
 from .timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def record_model(
     """
     job = get(connection, name)
     output = job.job_spec.base_output_directory.output_uri_prefix
-    folder, found = find_model(connection, output, _other_places(job), since=seconds(job.create_time))
+    folder, found = locate_model(connection, output, _other_places(job), since=seconds(job.create_time))
     model = read_model(connection.models, folder, found, meters)
     content = document(job, connection, model, origin, folder=folder, metrics=metrics or {})
     data = json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -132,6 +132,7 @@ def document(
         },
         "flow_run": origin.flow_run or None,
         **({} if origin.verified else {"verified": False}),
+        **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,
         **({"metrics": metrics} if metrics else {}),
         "model": folder,

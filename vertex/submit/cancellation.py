@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from ...core.errors import VertexError, VertexUnavailable
+from ...core.errors import TrainingError, VertexError, VertexUnavailable
 from ...core.retry import backoff
 from ..client.calls import get, is_live, listed, patiently, request_cancel, state_of, status_of
 from ..client.connection import Connection
@@ -23,6 +25,7 @@ def cancel(
     name: str,
     *,
     wait: float = 120.0,
+    patience: float = _LEAST_PATIENCE,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> State:
@@ -32,6 +35,7 @@ def cancel(
         connection: Connection to where the job runs.
         name: The job's full name.
         wait: Seconds to wait for the end; 0 asks once and returns the state at that time.
+        patience: Seconds for which a call without an answer is repeated, where `wait` is shorter.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -46,13 +50,13 @@ def cancel(
     waits = backoff(base=connection.poll, limit=5.0)
     asked = False
     while True:
-        patience = min(connection.pace.patience, max(end - clock(), _LEAST_PATIENCE))
-        job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
+        limit = min(connection.pace.patience, max(end - clock(), patience))
+        job = patiently(lambda: get(connection, name), connection, clock=clock, sleep=sleep, patience=limit)
         state = state_of(job)
         if state in TERMINAL:
             return state
         if not asked and state != "JOB_STATE_CANCELLING":
-            patiently(lambda: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep, patience=patience)
+            patiently(lambda: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep, patience=limit)
             asked = True
             if wait > 0:
                 continue
@@ -116,6 +120,27 @@ def cancel_by_key(
         state = cancel(connection, job.name, wait=left, clock=clock, sleep=sleep)
         stopped.append(SubmittedJob(job.name, state, adopted=True, console=connection.console(job.name)))
     return stopped
+
+
+def await_end(
+    connection: Connection,
+    jobs: Sequence[SubmittedJob],
+    wait: float,
+    *,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[SubmittedJob]:
+    """The jobs with their states once all have ended, or after `wait` seconds; an unanswered read changes nothing."""
+    end, known = clock() + wait, list(jobs)
+    waits = backoff(base=connection.poll, limit=1.0)
+    while clock() < end and not all(job.state in TERMINAL for job in known):
+        sleep(next(waits))
+        with suppress(TrainingError):
+            known = [
+                job if job.state in TERMINAL else replace(job, state=state_of(get(connection, job.name)))
+                for job in known
+            ]
+    return known
 
 
 def cancel_quietly(connection: Connection, name: str) -> None:

@@ -37,7 +37,7 @@ class IntentFile:
     def read(self) -> str | None:
         """The recorded text; None when there is none."""
         try:
-            return self.path.read_text("utf-8")
+            return self.path.read_bytes().decode("utf-8", "replace")  # a damaged record counts as one of now
         except FileNotFoundError:
             return None
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import TrainingError
 from ...core.retry import backoff, is_transient
-from ..client.calls import KEY_LABEL, get, list_jobs, seconds
+from ..client.calls import get, list_jobs, seconds
 from ..client.connection import Connection
+from ..labels import KEY_LABEL, request_of
 from .log_reader import Cursor, LogReader
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class JobPoller:
         self.logs = LogReader(connection, clock)
         self._watched: dict[str, _Watched] = {}
         self._jobs: dict[str, CustomJob] = {}
-        self._by_key: dict[str, list[CustomJob]] = {}
+        self._by_request: dict[str, list[CustomJob]] = {}
         self._listed_at = float("-inf")
         self._due = float("-inf")
         self._failing: float | None = None
@@ -88,9 +89,9 @@ class JobPoller:
                         return job
         return get(self.connection, name)
 
-    def with_key(self, key: str) -> list[CustomJob] | None:
-        """The jobs of a key in the last list; None if it has none, or if jobs are read one by one."""
-        return self._by_key.get(key) if self.shared else None
+    def of_request(self, key: str) -> list[CustomJob] | None:
+        """The jobs of a request in the last list; None if it has none, or if jobs are read one by one."""
+        return self._by_request.get(key) if self.shared else None
 
     def watches(self, name: str) -> bool:
         """Whether the job is already watched."""
@@ -129,14 +130,14 @@ class JobPoller:
     def _list(self, now: float) -> int:
         """Lists all jobs of the time of the watched ones; returns the number of pages read."""
         created = [watched.created for watched in list(self._watched.values()) if watched.created]
-        # An earlier job with the same key may be older than the watched one, by the time that lists may not show it.
+        # An earlier job of the same request may be older than the watched one, by the time that lists may not show it.
         since = datetime.fromtimestamp(min(created) - 4 * self.connection.settle, tz=UTC)
         moment = since.isoformat(timespec="seconds").replace("+00:00", "Z")
         jobs, pages = list_jobs(self.connection, f'(labels.{KEY_LABEL}:*) AND (create_time>="{moment}")')
         self._jobs = {job_id(job.name): job for job in jobs}
-        self._by_key = {}
+        self._by_request = {}
         for job in sorted(jobs, key=lambda job: seconds(job.create_time)):
-            self._by_key.setdefault(job.labels.get(KEY_LABEL, ""), []).append(job)
+            self._by_request.setdefault(request_of(job.labels), []).append(job)
         self._listed_at = now
         return pages
 

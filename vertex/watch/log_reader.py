@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,10 @@ from ..client.connection import Connection
 from ..job_types import LogLine
 
 if TYPE_CHECKING:
-    from google.cloud.logging_v2.types import LogEntry
+    from google.protobuf.struct_pb2 import Struct, Value
+
+LogEntry = Any
+"""An entry as protobuf's own message. Google's wrappers of it take most of the time of a long log."""
 
 TAIL = 200
 """Number of last lines that are kept for a diagnosis."""
@@ -41,29 +45,38 @@ _EXACT = 2**53
 
 
 class Cursor:
-    """A position in a job's log; a watch with the cursor of an earlier one continues there."""
+    """A position in a job's log; a watch with the cursor of an earlier one continues there.
+
+    Attributes:
+        newest: Time of the newest line, seconds since 1970.
+        tail: The last lines.
+        seen: Marks of lines that may be read again.
+    """
 
     def __init__(self) -> None:
         self.newest = 0.0
         self.tail: deque[LogLine] = deque(maxlen=TAIL)
-        self._seen: dict[tuple[float, str], None] = {}
+        self.seen: dict[tuple[float, str], None] = {}
+        self._most_seen = 2 * TAIL
 
     def fresh(self, entries: Iterable[LogEntry], now: float, overlap: float) -> list[LogLine]:
         """The lines that were not read before, in the order of their arrival."""
         lines = []
         for entry in entries:
             mark = _mark(entry)
-            if mark in self._seen:
+            if mark in self.seen:
                 continue
             line = _line(entry)
-            self._seen[mark] = None
+            self.seen[mark] = None
             # Programs may set a line's time; one in the future must not hide the lines after it.
             self.newest = max(self.newest, min(line.timestamp, now))
             self.tail.append(line)
             lines.append(line)
-        oldest = self.newest - 2 * overlap
-        if len(self._seen) > 2 * TAIL:
-            self._seen = {mark: None for mark in self._seen if mark[0] >= oldest}
+        if len(self.seen) > self._most_seen:
+            oldest = self.newest - 2 * overlap
+            self.seen = {mark: None for mark in self.seen if mark[0] >= oldest}
+            # Looked through again only when it has doubled: many lines of the same second all stay.
+            self._most_seen = 2 * max(len(self.seen), TAIL)
         return lines
 
 
@@ -181,8 +194,9 @@ class LogReader:
                     request={**request, "page_token": token}, retry=None, timeout=pace.deadline
                 )
                 page = next(iter(pager.pages))
-            token = page.next_page_token
-            yield page.entries
+                raw = type(page).pb(page)
+            token = raw.next_page_token
+            yield raw.entries
             if not token:
                 return
 
@@ -198,28 +212,31 @@ def _by_job(page: Sequence[LogEntry], ids: Sequence[str]) -> dict[str, list[LogE
         return {ids[0]: list(page)}
     split: dict[str, list[LogEntry]] = {job_id: [] for job_id in ids}
     for entry in page:
-        split.get(type(entry).pb(entry).resource.labels["job_id"], []).append(entry)
+        split.get(entry.resource.labels["job_id"], []).append(entry)
     return split
 
 
 def _mark(entry: LogEntry) -> tuple[float, str]:
-    """Identifies a line. Reads the raw protobuf message, since proto-plus is slow at converting times."""
-    raw = type(entry).pb(entry)
-    return raw.timestamp.seconds + raw.timestamp.nanos / 1e9, raw.insert_id or raw.text_payload
+    """Identifies a line."""
+    return entry.timestamp.seconds + entry.timestamp.nanos / 1e9, entry.insert_id or entry.text_payload
 
 
 def _line(entry: LogEntry) -> LogLine:
+    task = entry.resource.labels.get("task_name", "service")
+    payload = _plain_struct(entry.json_payload) if entry.HasField("json_payload") else {}
+    # The runtime has masked secrets already, unless the job's command took its place.
+    payload = {name: masked(value) if isinstance(value, str) else value for name, value in payload.items()}
+    return LogLine(_mark(entry)[0], _severity(entry.severity), masked(_message(entry, payload)), task, payload)
+
+
+@cache
+def _severity(number: int) -> str:
     from google.logging.type.log_severity_pb2 import LogSeverity
 
     try:
-        severity = LogSeverity.Name(int(entry.severity))
+        return LogSeverity.Name(number)
     except ValueError:
-        severity = "DEFAULT"
-    task = entry.resource.labels.get("task_name", "service")
-    payload = _plain(entry.json_payload) if entry.json_payload else {}
-    # The runtime has masked secrets already, unless the job's command took its place.
-    payload = {name: masked(value) if isinstance(value, str) else value for name, value in payload.items()}
-    return LogLine(_mark(entry)[0], severity, masked(_message(entry, payload)), task, payload)
+        return "DEFAULT"
 
 
 def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
@@ -232,11 +249,18 @@ def _message(entry: LogEntry, payload: dict[str, Any]) -> str:
     return text.rstrip("\r\n")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """A Struct as plain values: proto-plus wraps it in types of its own, and it stores all numbers as floats."""
-    if hasattr(value, "items"):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
-        return int(value) if whole else value
-    return [_plain(item) for item in value]
+def _plain_struct(struct: Struct) -> dict[str, Any]:
+    return {key: _plain_value(value) for key, value in struct.fields.items()}
+
+
+def _plain_value(value: Value) -> Any:  # noqa: ANN401 - JSON
+    """A value of JSON; protobuf keeps all numbers as floats."""
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _plain_struct(value.struct_value)
+    if kind == "list_value":
+        return [_plain_value(item) for item in value.list_value.values]
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < _EXACT else number
+    return getattr(value, kind) if kind in {"string_value", "bool_value"} else None

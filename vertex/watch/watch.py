@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ...core.errors import TrainingError
-from ..client.calls import KEY_LABEL, error_of, listed, patiently, seconds, state_of
+from ..client.calls import error_of, listed, patiently, seconds, state_of
 from ..client.connection import Connection
+from ..client.console_links import log_command
 from ..diagnosis import diagnose
 from ..job_types import TERMINAL, LogLine, Outcome, State
+from ..labels import KEY_LABEL, REQUEST_LABEL, request_of
 from ..submit.submission import CREATES, keep_one
 from .job_poller import JobPoller, JobPollers, job_id
 from .log_reader import Cursor
@@ -33,13 +35,16 @@ DRAIN_LIMIT = 60.0
 LONGEST_DRAIN = 900.0
 """Most seconds after a job's end for reading its lines, however many there are."""
 
+COUNT_LIMIT = 60.0
+"""Seconds for counting the lines that are left after that."""
+
 
 def watch(
     connection: Connection,
     name: str,
     *,
     on_state: Callable[[State], None],
-    on_line: Callable[[LogLine], None],
+    on_lines: Callable[[Sequence[LogLine]], None],
     created: float = 0.0,
     cursor: Cursor | None = None,
     pollers: JobPollers = PROCESS_POLLERS,
@@ -50,14 +55,14 @@ def watch(
 
     Watches with the same `pollers` share their reads, also across threads.
 
-    Meanwhile it also ensures what `submit` guarantees: other live jobs with the same key are cancelled. If the watched
-    job is the one that gets cancelled, the older job is watched instead, and the outcome has that one's name.
+    Meanwhile it also ensures what `submit` guarantees: other live jobs of the same request are cancelled. If the
+    watched job is the one that gets cancelled, the older job is watched instead, and the outcome has its name.
 
     Args:
         connection: The service that runs the job.
         name: The job's full name, as the service answered it.
         on_state: Called with the first state and with every change.
-        on_line: Called once with every line of the log.
+        on_lines: Called with the new lines of the log after each read that found some; once with every line.
         created: When the job was created, seconds since 1970; saves a read where many jobs are watched. 0: unknown.
         cursor: Position of an earlier watch in the same log; its lines are not passed on again. Default: the start.
         pollers: The pollers that watches share. Default: those of this process.
@@ -71,7 +76,7 @@ def watch(
         VertexError: There is no such job, or it may not be read.
         VertexUnavailable, LocalServiceError: No answer for longer than the pace's `patience`.
     """
-    return _Watch(connection, name, on_state, on_line, clock, sleep, pollers, created, cursor or Cursor()).run()
+    return _Watch(connection, name, on_state, on_lines, clock, sleep, pollers, created, cursor or Cursor()).run()
 
 
 @dataclass
@@ -79,7 +84,7 @@ class _Watch:
     connection: Connection
     name: str
     on_state: Callable[[State], None]
-    on_line: Callable[[LogLine], None]
+    on_lines: Callable[[Sequence[LogLine]], None]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     pollers: JobPollers
@@ -128,8 +133,8 @@ class _Watch:
     def _pass_on_lines(self) -> bool:
         """Passes on new lines; returns True if there were any."""
         lines = self.poller.logs.take(job_id(self.name))
-        for line in lines:
-            self.on_line(line)
+        if lines:
+            self.on_lines(lines)
         return bool(lines)
 
     def _interval(self) -> float:
@@ -139,22 +144,26 @@ class _Watch:
         return max(self.poller.wait, poll) if self.poller.shared else longer
 
     def _older_duplicate(self, job: CustomJob) -> CustomJob | None:
-        """The older job with the same key that counts instead of this one, if there is one.
+        """The older job of the same request that counts instead of this one, if there is one.
+
+        Of all attempts at a request at most one may live, also when a person retried a run whose process went on.
 
         Lists may show a job late, so checking once after the create is not enough: it is checked now and then, and at
         the job's end. An error in this check never ends a watch, since it is repeated; the last one is retried.
         """
-        key = job.labels.get(KEY_LABEL)
+        key, label = request_of(job.labels), REQUEST_LABEL if REQUEST_LABEL in job.labels else KEY_LABEL
         ended = state_of(job) in TERMINAL
         if not key:
             return None
-        with_key = self.poller.with_key(key)
-        if with_key is None and not (ended or self.clock() >= self.reconciled + self.connection.settle):
+        known = self.poller.of_request(key)
+        if known is None and not (ended or self.clock() >= self.reconciled + self.connection.settle):
             return None
         self.reconciled = self.clock()
         try:
             kept = self._patiently(
-                lambda: keep_one(self.connection, listed(self.connection, key) if with_key is None else with_key),
+                lambda: keep_one(
+                    self.connection, listed(self.connection, key, label=label) if known is None else known
+                ),
                 patience=None if ended else 0.0,
             )
         except TrainingError:
@@ -169,7 +178,7 @@ class _Watch:
         """Reads the rest of the log until no line has arrived for `quiet` seconds.
 
         Ends a minute after the existing lines were read in any case, since a process that outlives its job may go on
-        writing.
+        writing. If lines are left then, a last line says how many.
         """
         logs, asked = self.poller.logs, self.clock()
         end, limit = asked + quiet, asked + LONGEST_DRAIN
@@ -181,9 +190,25 @@ class _Watch:
                 end = now + quiet
             if whole:
                 limit = min(limit, asked + DRAIN_LIMIT)
-            if logs.refused or now >= limit or (whole and now >= end):
+            if logs.refused or (whole and now >= end):
+                return
+            if now >= limit:
+                self.on_lines([self._line_about_the_rest(now - asked, asked)])
                 return
             self.sleep(max(logs.due - now, self.connection.poll / 10))
+
+    def _line_about_the_rest(self, spent: float, asked: float) -> LogLine:
+        """Counts the lines that are left, for at most a minute, and says where they are."""
+        logs, own, end, left = self.poller.logs, job_id(self.name), self.clock() + COUNT_LIMIT, 0
+        while not logs.refused and logs.read_until(own) < asked and self.clock() < end:
+            logs.read_if_due(now=not self.poller.shared)
+            left += len(logs.take(own))
+            self.sleep(max(logs.due - self.clock(), self.connection.poll / 10))
+        left += len(logs.take(own))
+        count = f"{left:,}" if logs.read_until(own) >= asked else f"at least {left:,}"
+        what = f"{count} more lines are not shown, {spent:.0f} s after the job's end" if left else "further lines come"
+        where = log_command(self.connection, self.name)
+        return LogLine(self.clock(), "WARNING", f"warning: {what}; they are in the job's log: {where}", "service")
 
     def _ended(self, job: CustomJob) -> Outcome:
         state = state_of(job)

@@ -6,7 +6,7 @@ import secrets
 import time
 
 from ...store.store import Store
-from ..job_times import set_time
+from ..fields.job_times import set_time
 from ..names import Caller, Names
 from ..schema import Generated, Schema
 from ..status import ApiError, Code, Violation, invalid

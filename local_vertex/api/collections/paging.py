@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ..filters import Condition, FilterError
-from ..queries import PageTokenError, page_position, page_token
 from ..schema import Generated
 from ..status import Violation, invalid
+
+if TYPE_CHECKING:
+    from ..filters import Condition
 
 PAGE_SIZE = 100
 R = TypeVar("R")
@@ -31,6 +32,10 @@ def page(
     Raises:
         ApiError: INVALID_ARGUMENT, for any of these fields.
     """
+    # Late: a service that nobody asks for a list yet is ready sooner.
+    from ..filters import FilterError
+    from ..queries import PageTokenError, page_position, page_token
+
     if request.page_size < 0:
         raise invalid([Violation("page_size", "The page size must not be negative.")])
     size = min(request.page_size or PAGE_SIZE, PAGE_SIZE)

@@ -14,9 +14,9 @@ from ...location import Location
 from ...store.records import ResourceRecord
 from ...store.store import Store
 from ..fields.boot_disk import fill_in
+from ..fields.job_times import set_time
 from ..fields.label_rule import label_violations
 from ..fields.machines import machine_violations
-from ..job_times import set_time
 from ..names import Caller, Names
 from ..schema import Generated, Schema
 from ..status import ApiError, Code, Violation, invalid

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from ...location import Location
 from ...store.records import TERMINAL, JobRecord, LogEntry, ResourceRecord
 from ...store.store import Store
+from ..fields.job_times import set_times
 from ..fields.label_rule import label_violations
-from ..job_times import set_times
 from ..jobs import JobsApi
 from ..names import Caller, Names
-from ..queries import compile_jobs
 from ..schema import Generated, Schema
 from ..status import ApiError, Code, Violation, invalid, unimplemented
 from .operations import OperationsApi
@@ -97,6 +96,8 @@ class TrainingPipelinesApi:
 
     def list(self, request: Generated, caller: Caller) -> Generated:
         """ListTrainingPipelines: newest first."""
+        from ..queries import compile_jobs
+
         location = self._names.parent(request.parent, caller, "aiplatform.trainingPipelines.list")
 
         def find(

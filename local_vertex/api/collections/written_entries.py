@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from ...location import Locations
 from ...store.records import LogEntry
 from ...store.store import Store
-from ..log_filters import SEVERITIES
+from ..fields.severities import SEVERITIES
 from ..names import Caller
 from ..schema import Generated, Schema
 from ..status import ApiError, Code, denied, unimplemented

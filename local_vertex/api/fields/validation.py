@@ -26,7 +26,7 @@ _OUTPUT = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](?:/[^\x00\r\n]*)?
 _PACKAGE = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]/[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 # No leading dash and no space: in a command line the reference stays one argument and is never taken for an option.
-_IMAGE = re.compile(r"(?:oci:[^\x00-\x20\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
+_IMAGE = re.compile(r"(?:oci:/[^\x00-\x1f\x7f]+|[A-Za-z0-9][A-Za-z0-9._:/@+-]*)")
 
 
 def check(job: Generated) -> None:

@@ -180,8 +180,16 @@ class Container:
 
     def _host_config(self, network: str, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}
+        from docker.types import Mount
+
+        binds = {str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}, **storage.binds}
+        # Not `binds`, whose text is split at colons, which a home's path may have.
+        mounts = [
+            Mount(place["bind"], source, type="bind", read_only=place["mode"] == "ro")
+            for source, place in binds.items()
+        ]
         return self._api.create_host_config(
-            binds={str(self._context.buckets.absolute()): {"bind": "/gcs", "mode": "rw"}, **storage.binds},
+            mounts=mounts,
             extra_hosts={HOST_NAME: "host-gateway"},
             init=True,  # as process 1, a program would ignore SIGTERM unless it handles it
             network_mode=network,

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ....core.errors import DockerError
+from ....images.docker.engine import connect
 from ....images.docker.engine_errors import engine_errors
 from ....images.oci.config import PREFIX
 from ..replica.attempt import Attempt
@@ -30,31 +31,10 @@ from .container_log import ACTION
 if TYPE_CHECKING:
     from docker import DockerClient
 
-_TIMEOUT = 300  # seconds for one response; streams may be silent for longer
 _RETRY_SECONDS = 1.0
+_PURPOSE = "the image has a base, and a container has to run it"
 _PORT = 2222  # Vertex AI's own: every replica has its own address there, as in a container network here
 _JOB, _ATTEMPT, _REPLICA = f"{PREFIX}.job", f"{PREFIX}.attempt", f"{PREFIX}.replica"
-
-
-def connect() -> DockerClient:
-    """A client of this machine's Docker engine.
-
-    Raises:
-        DockerError: No engine responds.
-    """
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        client = docker.from_env(timeout=_TIMEOUT)
-        client.ping()
-    except DockerException as error:
-        raise DockerError(
-            "the image has a base, and no Docker engine answers to run it",
-            where=str(error)[:200],
-            next_step="Start Docker, or build the image without a base",
-        ) from error
-    return client
 
 
 class ContainerRuntime:
@@ -74,13 +54,14 @@ class ContainerRuntime:
 
     async def check(self) -> None:
         """Makes sure that a Docker engine responds."""
-        (await asyncio.to_thread(connect)).close()
+        (await asyncio.to_thread(connect, _PURPOSE)).close()
 
     async def runner(self, attempt: Attempt) -> ReplicaRunner:
         """The runner of an attempt; waits for the engine, in which containers of the attempt may be running."""
         while True:
             try:
-                return _ContainerRunner(self._context, self._pulling, attempt, await asyncio.to_thread(connect))
+                engine = await asyncio.to_thread(connect, _PURPOSE)
+                return _ContainerRunner(self._context, self._pulling, attempt, engine)
             except DockerError:
                 await asyncio.sleep(_RETRY_SECONDS)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ....core.errors import DockerError
+from ....images.docker.engine import connect
 from ....images.docker.engine_errors import engine_errors
 from ..replica.image import EngineImage, Image
 
@@ -23,12 +24,11 @@ _LOOKUP_SECONDS = 10
 
 def find_in_engine(uri: str) -> EngineImage | None:
     """The image of a name that the machine's engine has; None without one, or without an engine."""
-    import docker
     from docker.errors import DockerException
 
     try:
-        engine = docker.from_env(timeout=_LOOKUP_SECONDS)
-    except DockerException:
+        engine = connect("to look for an image", timeout=_LOOKUP_SECONDS)
+    except DockerError:
         return None
     try:
         found = engine.api.inspect_image(uri)
@@ -61,7 +61,8 @@ def ensure_image(engine: DockerClient, image: Image) -> str:
             if from_layout:
                 _load(engine, image, name)
             else:
-                engine.images.pull(name)
+                login = getattr(image.source, "credentials", None)
+                engine.images.pull(name, auth_config=login.pair() if login else None)
     return name
 
 

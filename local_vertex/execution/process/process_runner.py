@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -30,6 +31,7 @@ from .path_mapping import PathMapper
 from .programs import job_path, linked_programs
 from .rootfs import Rootfs, RootfsCache
 from .supervisor_client import SupervisorClient
+from .temporary_folder import forget_temporary, make_temporary
 
 _UNMAPPED = frozenset(("CLUSTER_SPEC", "TF_CONFIG"))  # JSON that quotes the job as the client sent it
 _POLL_SECONDS = 0.1
@@ -144,7 +146,11 @@ class _Process:
                     await asyncio.sleep(_RETRY_SECONDS)
             self._runtime.log_files.remove(file)
         self._log_files = []
+        forget_temporary(self._folder / "tmp")
         self._runtime.supervisor.forget(self._run)
+        for link in self._folder.glob("*.tree"):
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._runtime.rootfs.was_used, link.readlink())
 
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()
@@ -170,8 +176,8 @@ class _Process:
         # A new name each time: the request of a killed service, with the earlier name, may still be under way.
         code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
-            for folder in ("home", "tmp"):
-                (self._folder / folder).mkdir(parents=True, exist_ok=True)
+            (self._folder / "home").mkdir(parents=True, exist_ok=True)
+            temporary = make_temporary(self._folder / "tmp")
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
             programs = linked_programs(self._runtime.programs)
@@ -184,7 +190,7 @@ class _Process:
         unmapped = _UNMAPPED | storage.keys()
         env = {
             "HOME": str(self._folder / "home"),
-            "TMPDIR": str(self._folder / "tmp"),
+            "TMPDIR": str(temporary),
             "LANG": "C.UTF-8",
             **mapper.env(started.environment),
             **{name: value if name in unmapped else mapper.text(value) for name, value in variables.items()},

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....core.errors import storage_errors
+from ....core.integrity.sealed_json import set_aside
+from ....core.integrity.tree_record import is_unchanged, record_compiled, record_tree
 from ....images.oci.image_types import Descriptor
 from ..replica.image import Image
 from .interpreter import Interpreters, make_environment
@@ -29,6 +31,10 @@ MAX_BYTES = 20 << 30
 """Size of the cache; above it, the least recently used images are removed."""
 
 _USED = "used"  # a file beside the unpacked image; its modification time is when a replica last started to use it
+
+
+_RECORD = "files.json"
+"""A file beside the unpacked image; says how its files looked, so that a changed one is noticed before it is run."""
 
 
 class _NotOnlyCode(Exception):
@@ -86,6 +92,12 @@ class RootfsCache:
         except _NotOnlyCode:
             return self._rootfs(image, image.layers, [], python, code)
 
+    def was_used(self, tree: Path) -> None:
+        """Records what a replica's Python compiled in an unpacked image."""
+        if tree.is_dir():
+            with self._locked(tree.parent):
+                record_compiled(tree, tree.with_name(_RECORD))
+
     def _rootfs(
         self,
         image: Image,
@@ -129,8 +141,10 @@ class RootfsCache:
         home = self._folder / hashlib.sha256(facts.encode()).hexdigest()[:32]
         tree = home / "root"
         with self._locked(home):
-            is_new = not tree.is_dir()
+            is_new = not is_unchanged(tree, home / _RECORD)
             if is_new:
+                if tree.is_dir():
+                    set_aside(tree)
                 self._unpack_shared(image, layers, python, tree)
             (home / _USED).touch()
             if is_new:
@@ -152,6 +166,7 @@ class RootfsCache:
                 shutil.rmtree(scratch, ignore_errors=True)
                 raise
             scratch.rename(tree)
+            record_tree(tree, tree.with_name(_RECORD))
 
     @contextmanager
     def _locked(self, home: Path) -> Iterator[None]:
@@ -169,7 +184,7 @@ class RootfsCache:
         trees = []
         for used in self._folder.glob(f"*/{_USED}"):
             size = used.with_name("size")
-            trees.append((used.stat().st_mtime, int(size.read_text()) if size.exists() else 0, used.parent))
+            trees.append((used.stat().st_mtime, _number(size), used.parent))
         keep = {new, *self._in_use()}
         left = self._max_bytes
         for _, size, home in sorted(trees, reverse=True):
@@ -178,6 +193,14 @@ class RootfsCache:
                 doomed = home.with_name(f"{home.name}.removed")
                 home.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _number(size: Path) -> int:
+    """The size that was written down; 0 for a missing or damaged file."""
+    try:
+        return int(size.read_bytes())
+    except (OSError, ValueError):
+        return 0
 
 
 def _split(image: Image) -> tuple[Sequence[Descriptor], Sequence[Descriptor]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -20,6 +21,10 @@ from .supervisor.protocol import SOCKET
 _SUPERVISOR = Path(__file__).with_name("supervisor") / "__main__.py"
 _ATTEMPTS = 5
 _RETRY_SECONDS = 0.2
+_MAX_SOCKET_PATH = 100  # bytes; sun_path is 108 on Linux and 104 on macOS, with its final zero
+
+OPEN_FILES = Path("/proc/self/fd")
+"""Where Linux shows a process its open files; other systems have no such folder."""
 
 
 @dataclass
@@ -110,10 +115,12 @@ class SupervisorClient:
                     self._write({"op": "stop", "run": run.request["run"], "grace": run.grace})
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if not OPEN_FILES.exists():
+            return await asyncio.open_unix_connection(_short_path(self._root / SOCKET), limit=1 << 24)
         # A path through /proc is short enough for a socket's address, however long the folder's path is.
         folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{SOCKET}", limit=1 << 24)
+            return await asyncio.open_unix_connection(f"{OPEN_FILES}/{folder}/{SOCKET}", limit=1 << 24)
         finally:
             os.close(folder)
 
@@ -142,6 +149,22 @@ class SupervisorClient:
         run.up.set()
         if event["event"] == "exited" and not run.exited.done():
             run.exited.set_result(Exit(event["code"], event["reason"], event["message"], event["time"]))
+
+
+def _short_path(socket: Path) -> str:
+    """A path of a socket that fits into an address: through a link in a folder that only this user can enter."""
+    if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH:
+        return str(socket)
+    digest = hashlib.sha256(os.fsencode(socket.parent)).hexdigest()[:16]
+    folder = Path(f"/tmp/vertex-training-{os.getuid()}-runs")  # noqa: S108 - checked below
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
+        raise OSError(f"{folder} belongs to another user")
+    link = folder / digest
+    if not link.is_symlink() or link.readlink() != socket.parent:
+        link.unlink(missing_ok=True)
+        link.symlink_to(socket.parent)
+    return str(link / socket.name)
 
 
 def _launch(root: Path) -> None:

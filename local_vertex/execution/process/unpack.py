@@ -9,34 +9,24 @@ https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts.
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import posixpath
 import shutil
 import stat
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from ....core.errors import ImageError, storage_errors
+from ....images.layers.decompression import CorruptData, decompressed
 from ....images.oci.image_types import Descriptor
 from ....images.oci.target import ImageTarget
 
-try:
-    from isal import igzip as _gzip  # 3x the standard library's speed; not built for every processor
-    from isal.isal_zlib import error as _inflate_error
-except ImportError:  # pragma: no cover - only where isal has no wheel
-    import gzip as _gzip
-    from zlib import error as _inflate_error
-
 _CORRUPT: tuple[type[Exception], ...] = (
     tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    cast("type[Exception]", _inflate_error),  # isal's stubs call it an instance
+    CorruptData,
     EOFError,
     ValueError,
 )
@@ -44,7 +34,23 @@ _CHUNK = 1 << 20
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 
+_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
+_LONGEST_HEADER = 1024 * 1024
+"""Bytes of a header for a long path; `tarfile` would read one of any size into memory."""
+
 Check = Callable[[str], None]
+
+
+class _Member(tarfile.TarInfo):
+    """An entry whose headers for long paths have a limit."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a path in it is said to have {self.size:,} bytes")
+        return super()._proc_member(archive)  # pyright: ignore[reportAttributeAccessIssue] - not in typeshed
 
 
 def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Check | None = None) -> None:
@@ -62,13 +68,14 @@ def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Chec
         StorageError: The disk is full.
     """
     unpacker = _Unpacker(root, layer, check or (lambda _: None))
-    with storage_errors(root), _opened(source, layer) as stream:
+    with storage_errors(root), _opened(source, layer) as (blob, stream):
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
                 for member in archive:
                     unpacker.add(archive, member)
-            while stream.read(_CHUNK):  # to the end, where the digest is checked
-                pass
+            for rest in (stream, blob):
+                while rest.read(_CHUNK):  # to the end, where the digest is checked
+                    pass
         except _CORRUPT as error:
             raise unpacker.error(f"can't be read: {error}") from error
         except OSError as error:
@@ -79,9 +86,9 @@ def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Chec
 
 def first_paths(source: ImageTarget, layer: Descriptor) -> Iterator[str]:
     """The paths in a layer in order, read lazily; the digest is not checked."""
-    with _opened(source, layer) as stream:
+    with _opened(source, layer) as (_, stream):
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
                 for member in archive:
                     yield member.name + ("/" if member.isdir() else "")
         except _CORRUPT as error:
@@ -222,16 +229,12 @@ class _Unpacker:
 
 
 @contextmanager
-def _opened(source: ImageTarget, layer: Descriptor) -> Iterator[BinaryIO]:
-    """A layer's uncompressed tar; reading it to the end checks the blob's digest."""
+def _opened(source: ImageTarget, layer: Descriptor) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """A layer's blob, and its uncompressed tar; reading the blob to its end checks its digest."""
+    if "encrypted" in layer.media_type:
+        raise _layer_error(layer, f"can't be read, {layer.media_type}")
     with source.open_blob(layer.digest) as blob:
-        if layer.media_type.endswith(".tar"):
-            yield blob
-        elif layer.media_type.endswith(("+gzip", ".tar.gzip", ".tar.gz")):
-            with _gzip.open(blob, "rb") as inflated:
-                yield cast("BinaryIO", inflated)
-        else:
-            raise _layer_error(layer, f"is compressed in a way that isn't supported, {layer.media_type}")
+        yield blob, decompressed(blob)
 
 
 def _layer_error(layer: Descriptor, problem: str) -> ImageError:

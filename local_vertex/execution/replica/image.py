@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ....core.errors import ImageError, TrainingError
 from ....images.oci.config import PREFIX
+from ....images.oci.documents import amd64_candidates, is_index, manifest_blobs, parse_object, read_config
 from ....images.oci.image_types import Descriptor
 from ....images.oci.layout import OciLayout
 from ....images.oci.reference import LayoutReference, parse_reference
 from ....images.oci.target import ImageTarget
+from ...lent_logins import LentLogins
 
-_INDEX_KEY = "manifests"
 _CACHE_SIZE = 100
 
 
@@ -108,9 +108,15 @@ class Images:
 
     Args:
         engine: Looks for images that only the Docker engine has.
+        logins: Logins for registries that clients lent the service; docker's on this machine come after them.
     """
 
-    def __init__(self, engine: EngineImages = lambda uri: None) -> None:  # noqa: ARG005 - the protocol names it
+    def __init__(
+        self,
+        engine: EngineImages = lambda uri: None,  # noqa: ARG005 - the protocol names it
+        logins: LentLogins | None = None,
+    ) -> None:
+        self._logins = logins or LentLogins()
         self._cache: dict[str, Image] = {}
         self._latest: dict[str, Image] = {}
         self._engine = engine
@@ -155,7 +161,7 @@ class Images:
 
     def _read(self, uri: str) -> Image:
         try:
-            return _read(uri)
+            return _read(uri, self._logins)
         except TrainingError:
             # The engine may have it from an earlier pull, while its registry is out of reach.
             found = None if uri.startswith("oci:") else self._engine(uri)
@@ -176,41 +182,31 @@ def host_of(uri: str) -> str:
     return first if slash and ({".", ":"} & set(first) or first == "localhost") else "docker.io"
 
 
-def _read(uri: str) -> Image:
+def _read(uri: str, logins: LentLogins) -> Image:
     reference = parse_reference(uri)
     if isinstance(reference, LayoutReference):
         source: ImageTarget = OciLayout(reference.folder, reference.name)
     else:
-        from ....images.registry.auth import docker_login
+        from ....images.registry.auth import Credentials
+        from ....images.registry.logins import docker_login
         from ....images.registry.repository import Repository
 
-        source = Repository(reference, credentials=docker_login(reference.host))
+        lent = logins.of(reference.host)
+        source = Repository(reference, credentials=Credentials.of_pair(lent) if lent else docker_login(reference.name))
     wanted = reference.digest or reference.tag or ""
     descriptor, manifest = _manifest(uri, source, wanted)
-    if _INDEX_KEY in manifest:
-        descriptor, manifest = _manifest(uri, source, _amd64(uri, manifest))
-    try:
-        config = manifest["config"]
-        layers = [Descriptor(layer["mediaType"], layer["digest"], layer["size"]) for layer in manifest["layers"]]
-        with source.open_blob(config["digest"]) as body:
-            document = json.loads(body.read())
-        return Image(uri, source, descriptor.digest, config["digest"], config["size"], layers, document["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ImageError(
-            "the image's manifest or config can't be read", where=uri, next_step="Build it again"
-        ) from error
+    if is_index(manifest, descriptor.media_type):
+        candidates, _ = amd64_candidates(manifest, uri)
+        if not candidates:
+            raise ImageError("the image has no linux/amd64 variant", where=uri, next_step="Build it for linux/amd64")
+        descriptor, manifest = _manifest(uri, source, candidates[0].digest)
+    config, layers = manifest_blobs(manifest, uri)
+    document = read_config(source.open_blob(config.digest), uri)
+    return Image(uri, source, descriptor.digest, config.digest, config.size, layers, document["config"])
 
 
 def _manifest(uri: str, source: ImageTarget, wanted: str) -> tuple[Descriptor, dict[str, Any]]:
     found = source.get_manifest(wanted)
     if found is None:
         raise ImageError("there is no such image", where=uri, next_step="Build it, or check its name and its digest")
-    return found[0], json.loads(found[1])
-
-
-def _amd64(uri: str, index: Mapping[str, Any]) -> str:
-    for entry in index[_INDEX_KEY]:
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
-            return entry["digest"]
-    raise ImageError("the image has no linux/amd64 variant", where=uri, next_step="Build it for linux/amd64")
+    return found[0], parse_object(found[1], "manifest", uri)

@@ -44,10 +44,27 @@ def read(root: Path, settings: Settings) -> Requirements | None:
     member = shared.member_of(root / settings.script) if shared else None
     of = shared.members[member] if shared and member else root
     pyproject.extras_and_groups(of, settings)
+    _require_python(path, text, settings.python)
     _require_fresh(path, text, {of, root})
     listed = read_text(root, LOCK, _absolute(_exported(of, member, settings), folder))
     options = _registries(path, text)
     return replace(listed, lines=_with_lock_lines(listed.lines, text), options=(*listed.options, *options))
+
+
+def _require_python(path: Path, text: str, python: str) -> None:
+    """Rejects a Python for which uv locked nothing: its wheels are not among the lock's hashes.
+
+    Raises:
+        DependencyError: The lock is for other versions.
+    """
+    wanted = str(_parsed(path, text).get("requires-python", ""))
+    if not any(SpecifierSet(wanted).contains(f"{python}.{patch}") for patch in (0, 99)):
+        raise DependencyError(
+            f"uv.lock is for Python {wanted}, and the project is trained with {python}",
+            where=path,
+            next_step="Delete python under [tool.vertex-training], or lock for that version too: requires-python in "
+            "pyproject.toml, then uv lock",
+        )
 
 
 def _exported(root: Path, member: str | None, settings: Settings) -> str:

@@ -30,7 +30,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule
 from prefect_vertex_training.cli.main import main
-from prefect_vertex_training.cli.prefect_server import command_text, lifecycle
+from prefect_vertex_training.cli.prefect_server import command_text, keeper, lifecycle
 from prefect_vertex_training.cli.prefect_server.kept_server import (
     DATABASE,
     KeptServer,
@@ -43,7 +43,7 @@ from prefect_vertex_training.cli.prefect_server.server_process import _listen
 from prefect_vertex_training.cli.prefect_server.usage import counted_as_use
 from prefect_vertex_training.cli.prefect_server.web_server import IDLE_VARIABLE
 from prefect_vertex_training.core.background.process_lock import is_held
-from prefect_vertex_training.core.errors import PrefectServerError, StorageError
+from prefect_vertex_training.core.errors import PrefectServerError, StorageError, TrainingError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import endpoint
 from prefect_vertex_training.local_vertex.store.store import Store
@@ -138,7 +138,7 @@ def test_a_server_of_an_older_prefect_is_replaced(kept_home: Home) -> None:
 def test_what_the_commands_say(
     kept_home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Jobs come first; the password is printed on request alone; `open` opens a run, `env` connects a shell."""
+    """Jobs come first; the password is printed on request alone; `open` opens a run, `prefect-env` connects a shell."""
     server, _ = lifecycle.ensure_running(kept_home)
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
@@ -158,7 +158,7 @@ def test_what_the_commands_say(
     assert server.auth_string in connect
     assert server.auth_string in local("open", "4711")
     assert opened == [f"{server.pages}/runs/flow-run/4711"]
-    shell = ["bash", "-c", f"{local('env')}\necho $PREFECT_API_URL $PREFECT_API_AUTH_STRING $PREFECT_UI_URL"]
+    shell = ["bash", "-c", f"{local('prefect-env')}\necho $PREFECT_API_URL $PREFECT_API_AUTH_STRING $PREFECT_UI_URL"]
     done = subprocess.run(shell, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [server.api, server.auth_string, server.pages]
 
@@ -263,7 +263,7 @@ def test_a_server_that_cannot_start(kept_home: Home) -> None:
     for path in (database.with_name(f"{DATABASE}-wal"), database.with_name(f"{DATABASE}-shm")):
         path.unlink(missing_ok=True)
     database.write_text("no database " * 1000)
-    with pytest.raises(PrefectServerError, match=r"can't be started .*prefect/server\.log.*--temporary-server"):
+    with pytest.raises(PrefectServerError, match=r"can't be started.*prefect/server\.log.*--temporary-server"):
         lifecycle.ensure_running(kept_home)
 
     assert lifecycle.find(kept_home) is None
@@ -277,6 +277,20 @@ def test_a_taken_port(tmp_path: Path) -> None:
             _listen(0, port)
         with _listen(port, None) as free:
             assert free.getsockname()[1] != port
+
+
+def test_a_server_that_cannot_come_back_ends_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program has its port: the command is told once that it is gone, and then why it is given up."""
+    monkeypatch.setattr(keeper, "_PATIENCE", 0.1)
+    told: list[str] = []
+    given_up: list[TrainingError] = []
+    with _listen(0, None) as other:
+        lost = KeptServer(other.getsockname()[1], "training:x", "3.8.8", 4711)
+        with keeper.kept_alive(Home(tmp_path / "home"), lost, told.append, given_up.append):
+            eventually(lambda: given_up)
+
+    assert told == ["the Prefect server is gone"]
+    assert "took the port" in str(given_up[0])
 
 
 def test_a_record_that_is_no_record(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ def resolve(layout: OciLayout, tmp_path: Path, python: str | None = "3.11") -> B
     [
         (("usr/bin/python3.11",), (), "/usr/bin/python3.11"),
         (("./opt/conda/bin/python3.11",), (), "/opt/conda/bin/python3.11"),
-        ((), ("PYTHON_VERSION=3.11.9",), "/usr/local/bin/python3.11"),
         (("usr/bin/python3.11", "opt/conda/bin/python3.11"), ("PATH=/opt/conda/bin:/usr/bin",), None),
     ],
 )

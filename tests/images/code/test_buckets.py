@@ -145,8 +145,9 @@ def test_broken_state_costs_only_time(tmp_path: Path) -> None:
     """A damaged record is ignored, and the layers are made again."""
     files = _files(tmp_path / "project", **{"a.py": b"1"})
     _remember(CodeState(tmp_path / "cache", tmp_path), files, 0)
+    record = next((tmp_path / "cache").glob("*.json"))
     for text in ("", "[]", '{"format": 1}', "\x00"):
-        next((tmp_path / "cache").glob("*.json")).write_text(text)
+        record.write_text(text)
 
         assert _known(CodeState(tmp_path / "cache", tmp_path), files, 0) == [False]
 

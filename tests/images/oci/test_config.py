@@ -36,6 +36,7 @@ def base(tmp_path: Path) -> Base:
     return Base(
         reference="registry.example/base@sha256:" + "b" * 64,
         digest="sha256:" + "b" * 64,
+        config=config,
         docker=True,
         layers=[Descriptor(DOCKER.layer, "sha256:" + digit * 64, 1000) for digit in "34"],
         source=OciLayout(tmp_path / "nowhere", "base"),
@@ -49,14 +50,14 @@ def test_what_is_kept_of_the_base(demo_project, base: Base, tmp_path: Path) -> N
     config, manifest = demo_project.config(image), demo_project.manifest(image)
 
     assert config["config"]["Env"] == [
-        "PATH=/opt/venv/bin:/opt/conda/bin:/usr/bin",
+        "PATH=/opt/vertex-training/venv/bin:/opt/conda/bin:/usr/bin",
         "CUDA=12=x",
         "LANG=de",
-        "VIRTUAL_ENV=/opt/venv",
+        "VIRTUAL_ENV=/opt/vertex-training/venv",
         "PYTHONUNBUFFERED=1",
     ]
     assert "Cmd" not in config["config"]
-    assert config["config"]["Entrypoint"] == ["/opt/venv/bin/python", "/app/train.py"]
+    assert config["config"]["Entrypoint"] == ["/opt/vertex-training/venv/bin/python", "/app/train.py"]
     assert config["config"]["User"] == "jovyan"
     assert config["config"]["Labels"]["maintainer"] == "them"
     assert config["config"]["Labels"]["org.opencontainers.image.revision"] == "ours"
@@ -85,14 +86,14 @@ def test_media_types_follow_the_base(docker: bool, demo_project, base: Base) -> 
 
 
 def test_environment_is_the_bases_python(demo_project, base: Base, tmp_path: Path) -> None:
-    """/opt/venv is a virtual environment of the base's interpreter, whatever its path."""
-    image = demo_project.build(base=replace(base, layers=[], read=lambda: base.contents._replace(config={})))
+    """/opt/vertex-training/venv is a virtual environment of the base's interpreter, whatever its path."""
+    image = demo_project.build(base=replace(base, layers=[], config={}, read=lambda: base.contents._replace(config={})))
     root = demo_project.unpack(image, tmp_path / "root")
 
-    assert (root / "opt/venv/bin/python").readlink() == Path("/opt/conda/bin/python3.11")
-    assert "home = /opt/conda/bin\n" in (root / "opt/venv/pyvenv.cfg").read_text()
-    assert not (root / "opt/venv/lib/python3.11/site-packages/wrong_python.pth").exists()
-    assert (root / "opt/venv/lib/python3.12/site-packages/wrong_python.pth").exists()
+    assert (root / "opt/vertex-training/venv/bin/python").readlink() == Path("/opt/conda/bin/python3.11")
+    assert "home = /opt/conda/bin\n" in (root / "opt/vertex-training/venv/pyvenv.cfg").read_text()
+    assert not (root / "opt/vertex-training/venv/lib/python3.11/site-packages/wrong_python.pth").exists()
+    assert (root / "opt/vertex-training/venv/lib/python3.12/site-packages/wrong_python.pth").exists()
 
 
 def test_bases_with_many_layers(demo_project, base: Base, make_wheel, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from pathlib import Path
-from types import MappingProxyType
 
 import pytest
 from fixtures.registry_server import RegistryServer
@@ -14,9 +14,11 @@ from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import push
-from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache, docker_login
+from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache
+from prefect_vertex_training.images.registry.logins import docker_login
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.images.registry.transport import Request, Transport
+from urllib3 import HTTPResponse
 
 HELPER = """#!/bin/sh
 read host
@@ -182,13 +184,9 @@ def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch)
     transport = Transport("registry.example", "x", Credentials.fixed("me", "secret"))
     sent: list[tuple[str, bool]] = []
 
-    class Answer:
-        status = 200
-        headers = MappingProxyType({"Content-Length": "0"})
-
-    def request(_method: str, url: str, *, headers: dict[str, str], **_: object) -> Answer:
+    def request(_method: str, url: str, *, headers: dict[str, str], **_: object) -> HTTPResponse:
         sent.append((url, "Authorization" in headers))
-        return Answer()
+        return HTTPResponse(io.BytesIO(), {"Content-Length": "0"}, 200, preload_content=False)
 
     monkeypatch.setattr(transport._pool, "request", request)
     urls = ("https://registry.example/a", "http://registry.example/a", "https://elsewhere.example/a")
@@ -196,3 +194,78 @@ def test_credentials_go_to_their_registry_alone(monkeypatch: pytest.MonkeyPatch)
         transport.send_once(Request("PUT", url, {}, {200}, body=b""))
 
     assert sent == list(zip(urls, (True, False, False), strict=True))
+
+
+GUID = base64.b64encode(b"00000000-0000-0000-0000-000000000000:").decode()
+TOKEN_HELPER = """#!/bin/sh
+read host
+[ "$host" = h.example ] && echo '{"ServerURL": "x", "Username": "<token>", "Secret": "R"}' || exit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "username", "kind", "secret"),
+    [
+        ({"auths": {"h.example": {"auth": GUID, "identitytoken": "R"}}}, "", "identity", "R"),
+        ({"auths": {"h.example": {"auth": "dTpw", "identitytoken": "R"}}}, "u", "identity", "R"),
+        ({"auths": {"h.example": {"registrytoken": "T"}}}, "", "bearer", "T"),
+        ({"auths": {"h.example": {"username": "u", "password": "p"}}}, "u", "password", "p"),
+        ({"auths": {"https://h.example/v1/": {"auth": "dTpw"}}}, "u", "password", "p"),
+        ({"auths": {"h.example/team": {"auth": "dTpw"}, "h.example": {"auth": "eDp5"}}}, "u", "password", "p"),
+        ({"auths": {"h.example/other": {"auth": "dTpw"}, "h.example": {"auth": "eDp5"}}}, "x", "password", "y"),
+        ({"credsStore": "token", "auths": {"h.example": {}}}, "", "identity", "R"),
+        ({"credsStore": "token"}, "", "identity", "R"),
+        ({"credsStore": "token", "auths": None, "credHelpers": None}, "", "identity", "R"),
+        ({"credHelpers": {"h.example": "token"}, "auths": {"h.example": {"auth": "dTpw"}}}, "", "identity", "R"),
+    ],
+)
+def test_every_form_of_a_login(
+    settings: dict[str, object], username: str, kind: str, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passwords, identity tokens and registry tokens, in docker's file, podman's, or a helper without an entry."""
+    program = tmp_path / "docker-credential-token"
+    program.write_text(TOKEN_HELPER)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    found = docker_login("h.example/team/thing", config=write(tmp_path, **settings))
+
+    assert found is not None
+    assert (found.username, found.kind, found.password()) == (username, kind, secret)
+    assert secret not in repr(found)
+    assert Credentials.of_pair(found.pair()).kind == kind
+
+
+@pytest.mark.parametrize(
+    "settings", [{"credsStore": "missing"}, {"credsStore": "none-here", "auths": {}}, {"auths": None}]
+)
+def test_no_login_without_an_entry(settings: dict[str, object], tmp_path: Path) -> None:
+    """The program of Docker Desktop may be left over in the settings of a machine that doesn't have it."""
+    assert docker_login("h.example", config=write(tmp_path, **settings)) is None
+
+
+def test_podmans_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """REGISTRY_AUTH_FILE stands for all; else docker's settings come before podman's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("DOCKER_CONFIG", "XDG_CONFIG_HOME", "REGISTRY_AUTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    places = {".config/containers": b"config:x", "run/containers": b"run:x", ".docker": b"docker:x"}
+    for place, login in places.items():
+        (tmp_path / place).mkdir(parents=True)
+        name = "config.json" if place == ".docker" else "auth.json"
+        auths = {"h.example": {"auth": base64.b64encode(login).decode()}}
+        (tmp_path / place / name).write_text(json.dumps({"auths": auths}))
+        found = docker_login("h.example")
+        assert found is not None
+        assert found.username == login.decode().partition(":")[0]
+    (tmp_path / "own.json").write_text('{"auths": {}}')
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "own.json"))
+    assert docker_login("h.example") is None
+
+
+@pytest.mark.parametrize("text", ["[1]", "[" * 100_000, "{", "\udcff"])
+def test_settings_that_are_no_settings(text: str, tmp_path: Path) -> None:
+    """One line with the file and the next step, and nothing of its content."""
+    (tmp_path / "config.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(RegistryError, match=r"docker's settings .*config\.json\)\. Fix the file"):
+        docker_login("h.example", config=tmp_path)

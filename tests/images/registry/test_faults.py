@@ -14,6 +14,7 @@ from fixtures.stored_images import assert_whole, make_image
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from prefect_vertex_training.core.integrity.sealed_json import read_sealed, write_sealed
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
@@ -193,8 +194,10 @@ def test_a_blob_that_vanished_after_its_record_is_sent_again(
     other = make_image(layout, 10)
     known = next((tmp_path / "cache" / "known-blobs").glob("*.json"))
     manifest = json.loads((layout.blob_path(other.digest)).read_bytes())
-    recorded = [*json.loads(known.read_text()), *(b["digest"] for b in (manifest["config"], *manifest["layers"]))]
-    known.write_text(json.dumps(recorded))
+    blobs = [blob["digest"] for blob in (manifest["config"], *manifest["layers"])]
+    recorded = read_sealed(known)
+    assert recorded is not None
+    write_sealed(known, {**recorded, "digests": [*recorded["digests"], *blobs]})
     push(other, layout, repository, tags=["tag"], cache=tmp_path / "cache")
 
     assert_whole(repository, other)

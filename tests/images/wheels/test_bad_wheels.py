@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import WheelError
 from prefect_vertex_training.images.wheels.wheel_layer import write_wheel_layer
 
-SITE = "/opt/venv/lib/python3.11/site-packages"
+SITE = "/opt/vertex-training/venv/lib/python3.11/site-packages"
 
 
 def _fail(wheel: Path) -> str:

@@ -21,7 +21,7 @@ from installer.sources import WheelFile
 from prefect_vertex_training.images.layers.layer_writer import Layer
 from prefect_vertex_training.images.wheels.wheel_layer import INSTALLER, write_wheel_layer
 
-ROOT = "opt/venv"
+ROOT = "opt/vertex-training/venv"
 SITE = f"{ROOT}/lib/python3.11/site-packages"
 Tree = dict[str, tuple[bytes, int]]
 
@@ -170,7 +170,10 @@ def _reference(wheel: Path, root: Path) -> Tree:
         "headers": f"{ROOT}/include/site/python3.11/demo",
     }
     destination = SchemeDictionaryDestination(
-        {scheme: f"/{path}" for scheme, path in schemes.items()}, "/opt/venv/bin/python", "posix", destdir=str(root)
+        {scheme: f"/{path}" for scheme, path in schemes.items()},
+        "/opt/vertex-training/venv/bin/python",
+        "posix",
+        destdir=str(root),
     )
     with WheelFile.open(wheel) as source:
         install(source, destination, {"INSTALLER": INSTALLER})

@@ -12,6 +12,12 @@ import pytest
 
 Job = dict[str, Any]
 BASE = "/v1/projects/local/locations/us-central1/customJobs"
+POOL = {
+    "replicaCount": "1",
+    "machineSpec": {"machineType": "n1-standard-4"},
+    "containerSpec": {"imageUri": "oci:/images:demo"},
+}
+JOB = {"displayName": "demo", "jobSpec": {"workerPoolSpecs": [POOL]}}
 
 
 @pytest.fixture
@@ -201,3 +207,110 @@ def test_the_logging_library_reads_lines(rest: Any) -> None:
 
     assert [entry.payload for entry in found] == [f"line {n}" for n in range(5)]
     assert found[0].resource.labels["task_name"] == "workerpool0-0"
+
+
+# What common clients and the documented system parameters send
+
+
+def raw(
+    rest: Any, verb: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """A call with any headers: status, headers and body of the answer."""
+    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+    sent = {"Authorization": f"Bearer {rest.service.token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    connection.request(verb, path, body, sent)
+    answer = connection.getresponse()
+    return answer.status, dict(answer.headers), answer.read()
+
+
+def test_a_compressed_body_and_one_in_chunks(rest: Any) -> None:
+    """Both are read as a plain one; one that is no gzip, or ends early, is refused."""
+    import gzip
+
+    sent = json.dumps(JOB).encode()
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (sent[:7], sent[7:])) + b"0\r\n\r\n"
+
+    assert raw(rest, "POST", BASE, gzip.compress(sent), Content_Encoding="gzip")[0] == 200
+    assert raw(rest, "POST", BASE, chunks, Transfer_Encoding="chunked")[0] == 200
+    assert raw(rest, "POST", BASE, gzip.compress(sent)[:-9], Content_Encoding="gzip")[0] == 400
+    assert raw(rest, "POST", BASE, sent, Content_Encoding="gzip")[0] == 400
+    assert raw(rest, "POST", BASE, b"zz\r\n", Transfer_Encoding="chunked")[0] == 400
+    assert raw(rest, "POST", BASE, gzip.compress(bytes(17 << 20)), Content_Encoding="gzip")[0] == 400
+    assert call(rest, "GET", BASE)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("fields=displayName", {"displayName"}),
+        ("$fields=name,job_spec/workerPoolSpecs(machineSpec/machineType)", {"name", "jobSpec"}),
+        ("fields=*", None),
+        ("fields=jobSpec.workerPoolSpecs.replicaCount", {"jobSpec"}),
+        ("uploadType=media&upload_protocol=raw&key=x&quotaUser=y&prettyPrint=true&$.xgafv=2&callback=f", None),
+    ],
+)
+def test_system_parameters(rest: Any, query: str, expected: set[str] | None) -> None:
+    """`fields` chooses parts of the answer; parameters that change nothing are no fields of the request."""
+    made = call(rest, "POST", BASE, JOB)[1]
+    status, found = call(rest, "GET", f"/v1/{made['name']}?{query}")
+
+    assert status == 200
+    assert set(found) == (expected or set(made))
+    if "machineType" in query:
+        assert found["jobSpec"] == {"workerPoolSpecs": [{"machineSpec": {"machineType": "n1-standard-4"}}]}
+
+
+@pytest.mark.parametrize("query", ["fields=nothing", "fields=name(", "fields=,", "alt=media", "fields=a/", "alt=xml"])
+def test_bad_system_parameters_are_refused(rest: Any, query: str) -> None:
+    """With an error in JSON."""
+    made = call(rest, "POST", BASE, JOB)[1]
+    status, answer = call(rest, "GET", f"/v1/{made['name']}?{query}")
+
+    assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+def test_other_ways_to_say_the_same(rest: Any) -> None:
+    """A token in the query, a method in a header, a mask in snake_case, and messages instead of JSON."""
+    from google.cloud.aiplatform_v1.types import CustomJob
+
+    made = call(rest, "POST", BASE, JOB)[1]
+    query = f"?access_token={rest.service.token}"
+    masked = call(rest, "GET", f"{BASE}?readMask=display_name,create_time")[1]["customJobs"][0]
+    status, headers, body = raw(rest, "GET", f"/v1/{made['name']}?alt=proto")
+    sent = CustomJob.serialize(CustomJob.from_json(json.dumps(JOB)))
+
+    assert raw(rest, "GET", f"/v1/{made['name']}{query}", Authorization="")[0] == 200
+    assert raw(rest, "POST", f"/v1/{made['name']}", b"", X_HTTP_Method_Override="GET")[0] == 200
+    assert set(masked) == {"displayName", "createTime"}
+    assert (status, headers["Content-Type"]) == (200, "application/x-protobuf")
+    assert CustomJob.deserialize(body).name == made["name"]
+    assert raw(rest, "POST", BASE, sent, Content_Type="application/x-protobuf")[0] == 200
+    assert raw(rest, "HEAD", BASE)[0] == 404
+
+
+def test_entries_are_written_and_listed_by_project(rest: Any) -> None:
+    """What google-cloud-logging writes is found again, with its own resource and labels."""
+    from prefect_vertex_training.local_vertex.store.records import JobRecord
+
+    rest.store.create(JobRecord(id="1"))
+    log = "projects/local/logs/my%2Flog"
+    job = {"type": "ml_job", "labels": {"job_id": "1"}}
+    entries = [
+        {"textPayload": "plain", "severity": "ERROR", "labels": {"a.b/c": "d"}},
+        {"jsonPayload": {"loss": 0.5}, "logName": "projects/local/logs/of-job", "resource": job},
+    ]
+    written = call(rest, "POST", "/v2/entries:write", {"logName": log, "entries": entries})
+    found = call(rest, "POST", "/v2/entries:list", {"projectIds": ["local"], "filter": 'labels."a.b/c"="D"'})[1]
+    of_job = call(rest, "POST", "/v2/entries:list", {"projectIds": ["local"], "filter": 'resource.labels.job_id="1"'})[
+        1
+    ]
+
+    assert written == (200, {})
+    assert [(entry["logName"], entry["severity"], entry["resource"]["type"]) for entry in found["entries"]] == [
+        (log, "ERROR", "global")
+    ]
+    assert [entry["jsonPayload"] for entry in of_job["entries"]] == [{"loss": 0.5}]
+    assert call(rest, "GET", "/v2/projects/local/logs")[1]["logNames"] == [log, "projects/local/logs/of-job"]
+    assert call(rest, "POST", "/v2/entries:write", {"logName": "x", "entries": [{}]})[0] == 400
+    view = "projects/local/locations/global/buckets/_Default/views/_AllLogs"
+    assert len(call(rest, "POST", "/v2/entries:list", {"resourceNames": [view]})[1]["entries"]) == 2

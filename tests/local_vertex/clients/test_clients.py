@@ -39,21 +39,20 @@ def test_kubeflows_launcher_starts(launcher: subprocess.Popen[str]) -> None:
     assert launcher.poll() is None
 
 
-@pytest.mark.parametrize("transport", ["grpc", "rest"])
 @pytest.mark.parametrize("version", ["sdk-1.71", "newest"])
-def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: str, transport: str) -> None:
-    """Jobs, training pipelines and a Python package run with the oldest SDK that is tried and with the newest."""
+def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: str) -> None:
+    """Jobs, pipelines and a script's package, with the oldest and the newest SDK, over both transports."""
     python = sys.executable if version == "newest" else str(python_client(version))
-    extra = ["--package"] if (version, transport) == ("newest", "grpc") else []
-    bucket = cloud.home / "vertex" / "buckets" / "local"
-    said = cloud.run(python, str(PROGRAMS / "sdk.py"), transport, cloud.image, str(bucket), *extra)
+    extra = ["--package"] if version == "newest" else []
+    said = cloud.run(python, str(PROGRAMS / "sdk.py"), cloud.image, *extra)
 
-    assert re.search(rf"^CustomJob JOB_STATE_SUCCEEDED {DONE}/customJobs/\d+$", said, re.MULTILINE), said
+    assert len(re.findall(rf"^CustomJob JOB_STATE_SUCCEEDED {DONE}/customJobs/\d+$", said, re.MULTILINE)) == 2, said
     assert re.search(
         rf"^CustomContainerTrainingJob PIPELINE_STATE_SUCCEEDED {DONE}/trainingPipelines/", said, re.MULTILINE
     )
-    assert "listed True" in said
-    assert ("CustomPythonPackageTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
+    assert "listed grpc True" in said
+    assert "listed rest True" in said
+    assert ("\nCustomTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
 
 
 def test_node(cloud: Any, node_client: Path) -> None:
@@ -80,13 +79,13 @@ def test_prefect_gcps_worker(cloud: Any) -> None:
 
 
 def test_gcloud(cloud: Any, gcloud: str) -> None:
-    """Gcloud creates a job, streams its log to the end, describes, lists and reads it."""
+    """Gcloud creates a job, streams its log to the end, lists and reads it."""
     said = cloud.run("bash", str(PROGRAMS / "gcloud.sh"), PATH=f"{Path(gcloud).parent}{os.pathsep}{os.environ['PATH']}")
     lines = said.splitlines()
 
     assert [line for line in lines if line.endswith("\ttrained")]
     assert [line for line in lines if line.endswith("Job completed successfully.")]
-    assert lines.count("JOB_STATE_SUCCEEDED") == 2
+    assert lines.count("JOB_STATE_SUCCEEDED") == 1
     assert "trained" in lines
 
 
@@ -95,7 +94,6 @@ def test_kubeflows_launcher(cloud: Any, launcher: subprocess.Popen[str]) -> None
     output, errors = launcher.communicate(timeout=150)
 
     assert launcher.returncode == 0, f"{output}{errors}"[-3000:]
-    assert "succeeded" in (output + errors).lower()
     assert "/customJobs/" in (cloud.scratch / "gcp_resources").read_text()
 
 

@@ -93,11 +93,11 @@ class Images:
     def script(self, text: str, **config: Any) -> str:
         """An image that runs a Python script with this machine's Python."""
         return self.image(
-            [[("opt/venv/", None)], [("app/", None), ("app/train.py", text.encode())]],
+            [[("opt/vertex-training/venv/", None)], [("app/", None), ("app/train.py", text.encode())]],
             python="3.11",
             WorkingDir="/app",
-            Entrypoint=["/opt/venv/bin/python", "/app/train.py"],
-            Env=["PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1"],
+            Entrypoint=["/opt/vertex-training/venv/bin/python", "/app/train.py"],
+            Env=["PATH=/opt/vertex-training/venv/bin:/usr/local/bin:/usr/bin:/bin", "PYTHONUNBUFFERED=1"],
             **config,
         )
 

@@ -136,13 +136,16 @@ def test_a_script_that_takes_a_gs_uri_for_a_path_fails(harness: Any, images: Any
 
 def test_console_scripts_of_an_image_run_with_its_python(harness: Any, images: Any, pool: Any) -> None:
     """Their shebang line is changed from the image's interpreter to this machine's."""
-    tool = b"#!/opt/venv/bin/python\nimport sys, thing; print(thing.NAME, sys.prefix)\n"
+    tool = b"#!/opt/vertex-training/venv/bin/python\nimport sys, thing; print(thing.NAME, sys.prefix)\n"
     layers = [
-        [("opt/venv/bin/tool", tool), ("opt/venv/lib/python3.11/site-packages/thing.py", b"NAME = 'ours'\n")],
+        [
+            ("opt/vertex-training/venv/bin/tool", tool),
+            ("opt/vertex-training/venv/lib/python3.11/site-packages/thing.py", b"NAME = 'ours'\n"),
+        ],
         [("app/x", b"")],
     ]
     record = harness.run(
-        pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/venv/bin/tool"]))
+        pool(images.image(layers, python="3.11", WorkingDir="/app", Entrypoint=["/opt/vertex-training/venv/bin/tool"]))
     )
 
     (line,) = harness.lines(record.id, "workerpool0-0")

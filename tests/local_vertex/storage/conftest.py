@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from prefect_vertex_training.local_vertex.storage import storage_service
 from prefect_vertex_training.local_vertex.storage.client_environment import make_credentials, storage_variables
-from prefect_vertex_training.local_vertex.storage.storage_server import StorageServer
 
 
 @dataclass
@@ -66,16 +66,24 @@ class Storage:
         return [item["name"] for item in page.get("items", [])], page.get("prefixes", [])
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of local_vertex for one server, a process of its own: Arrow holds the GIL while it waits."""
+    folder = tmp_path_factory.mktemp("storage") / "vertex"
+    storage_service.ensure_running(folder)
+    yield folder
+    storage_service.stop(folder)
+
+
 @pytest.fixture
-def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
-    """A server with the bucket `b`, to which the variables of clients lead."""
-    folder = tmp_path / "vertex"
-    (folder / "buckets" / "b").mkdir(parents=True)
-    server = StorageServer(folder, "k-secret")
-    listener = socket.create_server(("127.0.0.1", 0))
-    server.serve(listener)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/k-secret"
+def storage(server: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    """A server with the empty bucket `b`, to which the variables of clients lead."""
+    folder = server
+    url = storage_service.ensure_running(folder).url
+    for rest in (folder / "buckets", folder / "storage" / "entries"):
+        shutil.rmtree(rest, ignore_errors=True)
+        rest.mkdir(parents=True)
+    (folder / "buckets" / "b").mkdir()
     for name, value in storage_variables(url, str(make_credentials(folder, url, "local")), "local").items():
         monkeypatch.setenv(name, value)
-    yield Storage(url, folder)
-    server.close()
+    return Storage(url, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any, Protocol
+from urllib.parse import quote
 
 import pytest
 
@@ -139,7 +140,9 @@ class HttpClient:
         return self.storage.read(name)
 
     def read_range(self, name: str, first: int, length: int) -> bytes:
-        status, _, body = self.storage.raw("GET", f"b/{name}", headers={"Range": f"bytes={first}-{first + length - 1}"})
+        status, _, body = self.storage.raw(
+            "GET", f"b/{quote(name)}", headers={"Range": f"bytes={first}-{first + length - 1}"}
+        )
         assert status == 206
         return body
 
@@ -150,8 +153,6 @@ class HttpClient:
         return self.storage.raw("HEAD", f"b/{name}")[0] == 200
 
     def copy(self, name: str, target: str) -> None:
-        from urllib.parse import quote
-
         path = f"b/b/o/{quote(name, safe='')}/rewriteTo/b/b/o/{quote(target, safe='')}"
         assert self.storage.call("POST", path)[1]["done"]
 
@@ -231,4 +232,4 @@ def test_the_transfer_manager_sends_a_file_in_parts(storage: Any, tmp_path: Any)
     transfer_manager.download_chunks_concurrently(blob, str(target), **options)
 
     assert target.read_bytes() == source.read_bytes()
-    assert list((storage.folder / "storage" / "uploads").iterdir()) == []
+    assert [path for path in (storage.folder / "storage" / "uploads").iterdir() if path.suffix != ".json"] == []

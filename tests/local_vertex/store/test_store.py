@@ -182,14 +182,33 @@ def test_a_full_disk_is_an_error_and_harms_nothing(store: Store) -> None:
     assert store._database.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
-def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    """The error names the file, which is not changed."""
+@pytest.mark.parametrize("damage", ["no database", "a page", "cut", "a job's record"])
+def test_a_damaged_store_is_moved_aside(damage: str, tmp_path: Path) -> None:
+    """An empty store takes its place; one that is only read is an error that names the file."""
     path = tmp_path / "store.db"
+    before = Store(path)
+    for number in range(200):
+        before.create(JobRecord(id=str(number), display_name="x" * 500, labels={}, spec={"a": "b" * 500}))
+    before._database.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    if damage == "a job's record":
+        before._database.connection.execute("UPDATE jobs SET spec = '{' WHERE id = '7'")
+    before.close()
+    data = bytearray(path.read_bytes())
+    if damage == "no database":
+        data = bytearray(b"not a database at all" * 100)
+    elif damage == "a page":
+        data[20_000:40_000] = bytes(20_000)
+    elif damage == "cut":
+        data = data[: len(data) // 2]
+    path.write_bytes(data)
+
+    store = Store(path)
+    assert store.live() == []
+    assert path.with_name("store.db.damaged").read_bytes()[:1000] == bytes(data[:1000])
+    store.close()
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StorageError, match=r"store\.db"):
-        Store(path)
-
-    assert path.read_bytes() == b"not a database at all" * 100
+        Store(path, read_only=True).live()
 
 
 def test_a_store_of_another_version_is_refused(store: Store) -> None:

@@ -48,7 +48,8 @@ def test_a_large_checkpoint_is_left_out_and_reported(make_project, open_project)
     _, line = project.size_report.lines()
     assert line == (
         "left out: runs/epoch9.CKPT, 60.0 MB of data; the job won't have them."
-        ' To take them along: include = ["/runs/epoch9.CKPT"] under [tool.vertex-training]'
+        ' To send them as a data set: epoch9 = "runs/epoch9.CKPT" under [tool.vertex-training.data];'
+        ' into the image: include = ["/runs/epoch9.CKPT"] under [tool.vertex-training]'
     )
 
     write_settings(root, 'include = ["/runs/epoch9.CKPT"]')

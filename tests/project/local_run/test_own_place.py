@@ -29,12 +29,12 @@ def no_model_of(written: list[str], flags: list[str], added: list[str] = []) -> 
     """The message."""
     settings = Settings(root=Path("/project"), name="p", script="train.py", python="3.11")
     options = Options({flag: flag.lstrip("-") for flag in flags})
-    return str(no_model(settings, written, Path("/nowhere"), options, added))
+    return str(no_model(settings, written, Path("/nowhere/outputs"), options, added))
 
 
 def test_pictures_are_no_model() -> None:
     """The step is the option that may make the script save, not one that takes the picture along."""
-    assert "only pictures such as plot.png" in no_model_of(["plot.png"], [])
+    assert "saved no model, only plot.png" in no_model_of(["plot.png"], [])
     assert "--train_dir={model-dir}" in no_model_of(["plot.png", "b.svg"], ["--data_dir", "--train_dir"])
     assert 'outputs = ["plot.png", "m.pt"]' in no_model_of(["plot.png", "m.pt"], [])
 

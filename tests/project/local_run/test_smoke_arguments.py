@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prefect_vertex_training.project.local_run.places.run_storage import RunStorage
 from prefect_vertex_training.project.local_run.script_options import Options, declared_options, help_options
 from prefect_vertex_training.project.local_run.smoke_arguments import (
     SmokeArguments,
@@ -13,6 +14,7 @@ from prefect_vertex_training.project.local_run.smoke_arguments import (
 from prefect_vertex_training.project.settings.settings import load
 
 OUT = Path("/out")
+STORAGE = RunStorage(OUT, "/out", "/out", {}, None, Path("/root-of-the-run"))
 
 
 def flags(root: Path) -> Options:
@@ -22,7 +24,7 @@ def flags(root: Path) -> Options:
 
 def made(root: Path, args: list[str], options: Options | None = None, **changes) -> SmokeArguments:
     """The arguments of the local run of the project's script."""
-    return smoke_arguments(options or flags(root), replace(load(root), **changes), args, OUT)
+    return smoke_arguments(options or flags(root), replace(load(root), **changes), args, STORAGE)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_a_positional_output_is_known_by_its_name(make_project):
 
 def test_outputs_in_variables_are_redirected():
     """By the variable's name, as options are."""
-    env, places = redirected_variables({"MODEL_DIR": "gs://b/m", "DATA_DIR": "gs://b/d", "N": "1"}, OUT)
+    env, places = redirected_variables({"MODEL_DIR": "gs://b/m", "DATA_DIR": "gs://b/d", "N": "1"}, STORAGE)
 
     assert env == {"MODEL_DIR": "/out/model-dir", "DATA_DIR": "gs://b/d", "N": "1"}
     assert list(places.values()) == [OUT / "model-dir"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest, SubmittedJob
-from prefect_vertex_training.vertex.labels import ATTEMPT_LABEL, KEY_LABEL, REQUEST_LABEL
+from prefect_vertex_training.vertex.labels import ATTEMPT_LABEL, KEY_LABEL, REQUEST_LABEL, RETRY_LABEL
 from prefect_vertex_training.vertex.submit.attempt_budget import jobs_allowed, starts_of_a_job
 from prefect_vertex_training.vertex.submit.attempts import submit_attempt
 from prefect_vertex_training.vertex.submit.intent import IntentFile
@@ -48,13 +48,14 @@ Submit = Callable[..., SubmittedJob]
 def submit(connection: Connection, request_: JobRequest, clock: Clock, tmp_path: Path) -> Submit:
     """Submits the attempt that is due, as a process that remembers nothing but its folder of intents."""
 
-    def run(allowed: int = 3, least: int = 1) -> SubmittedJob:
+    def run(allowed: int = 3, least: int = 1, retry: int = 0) -> SubmittedJob:
         return submit_attempt(
             connection,
             request_,
             "t1",
             allowed=allowed,
             least=least,
+            retry=retry,
             intent=lambda key: IntentFile(tmp_path / "intents", key),
             clock=clock,
             sleep=clock.sleep,
@@ -89,7 +90,7 @@ def test_the_platforms_failures_get_another_attempt(submit: Submit, vertex: Tiny
 
 @pytest.mark.parametrize("how", FINAL)
 def test_the_users_failures_are_not_paid_for_twice(submit: Submit, vertex: TinyVertex, how: str) -> None:
-    """However often and by whomever the run is retried."""
+    """However often the run is taken up again without a person's doing."""
     submit()
     end(vertex.jobs()[0], how)
 
@@ -136,28 +137,88 @@ def test_an_attempt_known_to_have_failed_is_not_waited_for(submit: Submit, verte
     assert submit(least=2).attempt == 2
 
 
+@pytest.mark.parametrize("how", [*FINAL, "cancelled"])
+def test_a_persons_retry_is_a_new_job(submit: Submit, vertex: TinyVertex, how: str) -> None:
+    """Each retry makes one, and finds it whenever its work is taken up again; the jobs before it are counted."""
+    submit()
+    end(vertex.jobs()[0], how)
+
+    for retry in (1, 2):
+        made, again = submit(retry=retry), submit(retry=retry)
+        end(vertex.jobs()[-1], "user_code")
+        assert (made.adopted, made.attempt, again.name) == (False, 1, made.name)
+        assert (made.failed, made.cancelled) == (retry - (how == "cancelled"), how == "cancelled")
+        assert submit(retry=retry).name == made.name
+    assert len(vertex.jobs()) == 3
+
+
+def test_a_persons_retry_grants_one_more_start(submit: Submit, vertex: TinyVertex) -> None:
+    """What the budget has left, and at least one job; the platform's failures don't make it two."""
+    for retry, jobs in ((0, 2), (1, 1), (2, 1)):
+        for _ in range(5):
+            submit(2, retry=retry)
+            end(vertex.jobs()[-1], "stock_out")
+        assert [job.labels.get(RETRY_LABEL, "0") for job in vertex.jobs()].count(str(retry)) == jobs
+
+
+@pytest.mark.parametrize("state", [JobState.JOB_STATE_RUNNING, JobState.JOB_STATE_SUCCEEDED])
+def test_a_persons_retry_finds_a_job_that_lives_or_succeeded(
+    submit: Submit, vertex: TinyVertex, state: JobState
+) -> None:
+    """Of whatever attempt it is; if it fails after all, the retry still has its own start."""
+    submit()
+    end(vertex.jobs()[0], "stock_out")
+    second = submit()
+    vertex.jobs()[1].state = state
+
+    found = submit(retry=1)
+    assert (found.name, found.adopted, found.attempt) == (second.name, True, 0)
+    end(vertex.jobs()[1], "user_code")
+    assert (submit(retry=1).attempt, len(vertex.jobs())) == (1, 3)
+
+
+def test_a_persons_retry_waits_for_a_job_that_lists_may_not_show_yet(submit: Submit, vertex: TinyVertex) -> None:
+    """The run was killed right after the create, and lists lag by 20 s: its job is adopted."""
+    first = submit()
+    vertex.entries[0].listed_from = vertex.clock() + 20
+
+    assert submit(retry=1).name == first.name
+    assert len(vertex.jobs()) == 1
+
+
 @given(
     endings=st.lists(st.sampled_from(sorted(ENDINGS)), max_size=8),
     allowed=st.integers(1, 4),
     looks=st.lists(st.integers(1, 3), min_size=9, max_size=9),
+    retried=st.lists(st.booleans(), min_size=9, max_size=9),
 )
 def test_no_history_breaks_the_budget(
-    submit: Submit, vertex: TinyVertex, clock: Clock, endings: list[str], allowed: int, looks: list[int]
+    submit: Submit,
+    vertex: TinyVertex,
+    clock: Clock,
+    endings: list[str],
+    allowed: int,
+    looks: list[int],
+    retried: list[bool],
 ) -> None:
-    """Failures of the platform's and final ones together never exceed the budget, and no two jobs live at once."""
+    """Failures of all kinds never exceed the budget and one for each person's retry, and no two jobs live at once."""
     vertex.entries.clear()
     clock.now += 10_000  # what another example recorded is long ago
-    for how, times in zip(endings, looks, strict=False):
+    retry = 0
+    for how, times, by_person in zip(endings, looks, retried, strict=False):
+        retry += by_person
         for _ in range(times):  # a retry, a second worker: each looks for itself
-            submit(allowed)
+            submit(allowed, retry=retry)
             assert len(vertex.live()) <= 1
         for job in vertex.live():
             end(job, how)
 
     failed = [job for job in vertex.jobs() if job.state != JobState.JOB_STATE_CANCELLED]
     final = [ENDINGS[how] for how in FINAL]
-    assert len(failed) <= allowed
-    assert [job for job in failed[:-1] if (job.state, job.error.code, job.error.message) in final] == []
+    assert len(failed) <= allowed + retry
+    paid = [(job.state, job.error.code, job.error.message) for job in failed]
+    retries = [job.labels.get(RETRY_LABEL) for job in failed]
+    assert not any(end in final and retries[i] == retries[i + 1] for i, end in enumerate(paid[:-1]))
 
 
 @pytest.mark.parametrize(

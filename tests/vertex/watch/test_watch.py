@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 import grpc
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
+from google.cloud.logging_v2.types import LogEntry
 from google.rpc.status_pb2 import Status
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -44,7 +46,7 @@ def watching(connection: Connection, clock: Clock, seen: Seen):
 
     def run(name: str) -> Outcome:
         return watch(
-            connection, name, on_state=seen.states.append, on_line=seen.lines.append, clock=clock, sleep=clock.sleep
+            connection, name, on_state=seen.states.append, on_lines=seen.lines.extend, clock=clock, sleep=clock.sleep
         )
 
     return run
@@ -219,6 +221,37 @@ def test_more_lines_than_a_page_holds(watching, vertex: TinyVertex, seen: Seen, 
     assert [f"line {i}" for i in range(2450, 2500)] == list(outcome.tail)
 
 
+def test_lines_beyond_the_limit_are_counted(
+    watching, vertex: TinyVertex, seen: Seen, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left out in silence: a last line says how many there are, and where."""
+    monkeypatch.setattr(sys.modules[watch.__module__], "LONGEST_DRAIN", 0.0)
+    job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
+    for i in range(12_500):
+        vertex.say(f"line {i}", at=clock() - 1 + i / 1e6)
+
+    watching(job.name)
+
+    shown = [message for message in seen.messages if message.startswith("line ")]
+    assert shown == [f"line {i}" for i in range(len(shown))]
+    assert 0 < len(shown) < 12_500
+    assert f"{12_500 - len(shown):,} more lines are not shown" in seen.messages[-1]
+    assert "stream-logs" in seen.messages[-1] or "local logs" in seen.messages[-1]
+
+
+def test_a_long_log_takes_time_in_line_with_its_length() -> None:
+    """What was read before is looked through only when it has doubled, also if all lines are of one second."""
+    cursor, looked = Cursor(), 0
+    entry = type(LogEntry.pb(LogEntry()))
+    for page in range(60):
+        entries = [entry(insert_id=str(page * 1000 + i), text_payload="x") for i in range(1000)]
+        before = cursor.seen
+        assert len(cursor.fresh(entries, now=1.0, overlap=10.0)) == 1000
+        looked += cursor.seen is not before
+
+    assert looked <= 10
+
+
 def test_structured_lines_show_their_message(watching, vertex: TinyVertex, seen: Seen) -> None:
     """JSON with a message shows that; other JSON itself, in one order and whole numbers whole; replica and severity."""
     job = vertex.add(state=JobState.JOB_STATE_SUCCEEDED)
@@ -351,7 +384,7 @@ def follow(connection: Connection, job: CustomJob, lines: list[str], clock: Cloc
         connection,
         job.name,
         on_state=lambda _: None,
-        on_line=lambda line: lines.append(line.message),
+        on_lines=lambda new: lines.extend(line.message for line in new),
         cursor=cursor,
         clock=clock,
         sleep=clock.sleep,

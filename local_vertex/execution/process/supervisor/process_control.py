@@ -9,9 +9,13 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .protocol import MARK
+from .protocol import MARK, SIGNAL_BASE
+
+PROC = Path("/proc")
+"""Where Linux shows its processes; other systems have no such folder."""
 
 _PR_SET_CHILD_SUBREAPER = 36
+_PS_SECONDS = 10
 
 
 def become_subreaper() -> None:
@@ -75,14 +79,42 @@ def kill_group_of(identity_text: str) -> None:
         identity_text: As `identity` returns it; other text is ignored.
     """
     parts = identity_text.split()
-    if len(parts) == 3 and parts[1].isdecimal() and identity(int(parts[1])).split() == parts:
+    known = len(parts) == 3 and parts[1].isdecimal() and parts[2] != "-"
+    if known and identity(int(parts[1])).split() == parts:
         kill_group(int(parts[1]))
 
 
-def children() -> list[int]:
-    """The children of this process."""
+def next_dead() -> tuple[int, int] | None:
+    """A child that has ended: its number and its exit status, 128 + N after signal N; None if none has.
+
+    Where the system can do that, the number, which is also its group's, stays in use until `release`.
+    """
     try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            code = os.waitstatus_to_exitcode(status)
+            return (pid, code if code >= 0 else SIGNAL_BASE - code) if pid else None
+        dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    if dead is None:
+        return None
+    return dead.si_pid, dead.si_status if dead.si_code == os.CLD_EXITED else SIGNAL_BASE + dead.si_status
+
+
+def release(pid: int) -> None:
+    """Lets the number of a dead child be used again."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def children() -> list[int]:
+    """The children of this process.
+
+    Only a subreaper, on Linux, has children that it didn't start; elsewhere none need to be found.
+    """
+    try:
+        return [int(pid) for pid in (PROC / f"self/task/{os.getpid()}/children").read_text().split()]
     except OSError:
         return []
 
@@ -90,7 +122,7 @@ def children() -> list[int]:
 def run_folder(pid: int) -> str:
     """The folder of the run that a process belongs to, from its environment; empty if unknown."""
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        variables = (PROC / f"{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return ""
     prefix = f"{MARK}=".encode()
@@ -99,13 +131,32 @@ def run_folder(pid: int) -> str:
 
 def _boot_id() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return "-"
 
 
 def _start_time(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        return (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except IndexError:
         return "-"
+    except OSError:
+        return "-" if PROC.exists() else _start_time_of_ps(pid)
+
+
+def _start_time_of_ps(pid: int) -> str:
+    """When a process started, to the second, where there is no /proc: as on macOS."""
+    try:
+        done = subprocess.run(
+            ["ps", "-o", "lstart=", "-p", str(pid)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_PS_SECONDS,
+            check=False,
+            env={"LC_ALL": "C", "PATH": "/bin:/usr/bin"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "-"
+    return "_".join(done.stdout.decode(errors="replace").split()) or "-"

@@ -63,20 +63,13 @@ class Runs:
 
     def reap(self) -> None:
         """Records the end of all processes that have ended."""
-        while True:
-            try:
-                # WNOWAIT: the process keeps its number, which is also its group's, until the group is killed.
-                dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                break
-            if dead is None:
-                break
-            run = self._running.pop(dead.si_pid, None)
+        while (dead := process_control.next_dead()) is not None:
+            pid, code = dead
+            run = self._running.pop(pid, None)
             if run is not None:
                 process_control.kill_group(run.pid)
-            os.waitpid(dead.si_pid, 0)
+            process_control.release(pid)
             if run is not None:
-                code = dead.si_status if dead.si_code == os.CLD_EXITED else SIGNAL_BASE + dead.si_status
                 self._record(exited(run.name, code, "Completed" if code == 0 else "Error"))
         self._end_detached()
 

@@ -1,8 +1,7 @@
-# gcloud: creates a job, streams its log to the end, describes, lists and reads it, in two versions of the API.
+# gcloud: creates a job, streams its log to the end, lists and reads it, in two versions of the API.
 set -e
 name=$(gcloud ai custom-jobs create --region=us-central1 --display-name=gcloud --format='value(name)' \
   --worker-pool-spec="machine-type=n1-standard-4,replica-count=1,container-image-uri=$IMAGE")
 gcloud ai custom-jobs stream-logs "$name" --region=us-central1 --polling-interval=1
-gcloud ai custom-jobs describe "$name" --region=us-central1 --format='value(state)'
 gcloud beta ai custom-jobs list --region=us-central1 --filter='displayName=gcloud' --format='value(state)'
 gcloud logging read "resource.labels.job_id=${name##*/} AND textPayload=trained" --format='value(textPayload)'

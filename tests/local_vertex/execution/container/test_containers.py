@@ -7,10 +7,12 @@ import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 from prefect_vertex_training.images.oci.config import PREFIX
 
 PATH = "PATH=/bin"
@@ -50,6 +52,29 @@ def python_image(docker_engine: Any, open_registry: Any, python_base: Any) -> It
     subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, f"docker://{name}:x"], check=True)
     yield f"{name}@{python_base.digest}"
     docker_engine.images.remove(f"{name}@{python_base.digest}", force=True)
+
+
+def test_an_image_that_only_the_engine_has_runs(
+    harness: Any, images: Any, pool: Any, docker_engine: Any, tmp_path: Path
+) -> None:
+    """An image that `docker build` has just made needs no registry, by its tag and by its short name."""
+    busybox = shutil.which("busybox")
+    assert busybox is not None
+    with tarfile.open(tmp_path / "system.tar", "w") as archive:
+        archive.add(busybox, "bin/busybox")
+        for link in _links(("sh", "echo")):
+            archive.addfile(link)
+    name = f"vertex-training-test-{tmp_path.parent.name}"
+    docker_engine.api.import_image(str(tmp_path / "system.tar"), repository=name, tag="one")
+    try:
+        for uri in (f"{name}:one", f"registry.invalid/{name}:one"):
+            docker_engine.images.get(f"{name}:one").tag(uri.rpartition(":")[0], "one")
+            record = harness.run(pool(uri, command=["sh", "-c", "echo hello"]))
+            assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+            assert harness.lines(record.id, "workerpool0-0") == ["hello"]
+    finally:
+        for uri in (f"{name}:one", f"registry.invalid/{name}:one"):
+            docker_engine.images.remove(uri, force=True)
 
 
 def _links(names: tuple[str, ...]) -> list[Any]:
@@ -179,3 +204,38 @@ def test_an_image_of_a_registry_is_pulled_by_digest(harness: Any, pool: Any, pyt
 
     assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
     assert harness.lines(record.id, "workerpool0-0") == ["(3, 11)"]
+
+
+def test_an_image_that_only_the_engine_has(harness: Any, system: Any, pool: Any, docker_engine: Any) -> None:
+    """A job can name it by its tag, as `docker run` does."""
+    assert harness.run(pool(system("echo first"))).state == "JOB_STATE_SUCCEEDED"
+    built = next(image for image in docker_engine.images.list(name="vertex-training-layout"))
+    built.tag("only-here", "v1")
+    try:
+        record = harness.run(pool("only-here:v1"))
+        found = harness.store.find_logs("job_id = ? AND task = 'workerpool0-0'", [record.id])
+    finally:
+        docker_engine.images.remove("only-here:v1")
+
+    assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+    assert "first" in [entry.entry.payload for entry in found]
+
+
+def test_a_login_that_a_client_lends(
+    harness: Any, pool: Any, docker_registry: Any, python_base: Any, docker_engine: Any
+) -> None:
+    """An image of a registry with a password can be run with the login of the block, which is in memory only."""
+    image = f"{docker_registry.host}/base/python@{python_base.digest}"
+    with suppress(ImageNotFound):
+        docker_engine.images.remove(image, force=True)
+    spec = pool(image, command=["python3"], args=["-c", "print('ran')"])
+    refused = harness.run(spec)
+    assert refused.state == "JOB_STATE_FAILED"
+    assert "401" in refused.error_message
+    login = {"username": docker_registry.username, "password": docker_registry.password}
+    harness.executor._logins.lend(docker_registry.host, login)
+    record = harness.run(spec)
+
+    assert record.state == "JOB_STATE_SUCCEEDED", record.error_message
+    kept = [path for path in harness.folder.rglob("*") if path.is_file()]
+    assert [path for path in kept if docker_registry.password.encode() in path.read_bytes()] == []

@@ -15,7 +15,7 @@ from prefect_vertex_training.local_vertex.execution.process.interpreter import I
 from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs, RootfsCache
 from prefect_vertex_training.local_vertex.execution.replica.image import Images as ImageFinder
 
-DEPENDENCIES = [("opt/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
+DEPENDENCIES = [("opt/vertex-training/venv/lib/python3.11/site-packages/m.py", b"x = 1")]
 
 
 @pytest.fixture
@@ -123,8 +123,10 @@ def test_another_python_runs_its_image(harness: Any, images: Any, pool: Any) -> 
             interpreters.find(minor)
         except ImageError:
             continue
-        layers = [[(f"opt/venv/lib/python{minor}/site-packages/m.py", b"x = 1")], [("app/t", b"")]]
-        image = images.image(layers, python=minor, WorkingDir="/app", Entrypoint=["/opt/venv/bin/python"])
+        layers = [[(f"opt/vertex-training/venv/lib/python{minor}/site-packages/m.py", b"x = 1")], [("app/t", b"")]]
+        image = images.image(
+            layers, python=minor, WorkingDir="/app", Entrypoint=["/opt/vertex-training/venv/bin/python"]
+        )
         record = harness.run(pool(image, args=["-c", "import m, sys; print(*sys.version_info[:2], sep='.')"]))
 
         assert harness.lines(record.id, "workerpool0-0") == [minor]
@@ -143,10 +145,15 @@ def test_a_long_or_spaced_path_still_starts_scripts(images: Any, tmp_path: Path)
     """A path that doesn't fit in a shebang line works too."""
     import subprocess
 
-    image = images.image([[("opt/venv/bin/tool", b"#!/opt/venv/bin/python\nprint('ran')\n")]], python="3.11")
+    image = images.image(
+        [[("opt/vertex-training/venv/bin/tool", b"#!/opt/vertex-training/venv/bin/python\nprint('ran')\n")]],
+        python="3.11",
+    )
     folder = tmp_path / "with space" / ("x" * 120)
     folder.mkdir(parents=True)
     root = RootfsCache(folder / "trees", list).unpack(ImageFinder().find(image), folder / "code")
-    done = subprocess.run([root.shared / "opt/venv/bin/tool"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [root.shared / "opt/vertex-training/venv/bin/tool"], capture_output=True, text=True, check=False
+    )
 
     assert done.stdout == "ran\n", done.stderr

@@ -1,0 +1,1 @@
+"""Connections to other machines: TLS, proxies, and the addresses that are refused."""

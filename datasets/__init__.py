@@ -1,0 +1,1 @@
+"""Engine of the step `data`: a person's data set in the job's bucket, once, by content."""

@@ -1,0 +1,1 @@
+"""Where a local run finds its data and saves what it writes."""

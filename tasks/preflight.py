@@ -1,0 +1,88 @@
+"""The step before all others of a run in the cloud: is the project ready for this job?"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from ..vertex.job_types import JobDescription
+from ..vertex.preflight import readiness
+from ..vertex.preflight.google_api import GoogleApi, NotMade, google_session
+from ..vertex.preflight.preflight import preflight
+from ..vertex.preflight.subject import Repository, Subject
+from .reporting.artifacts import artifact_key, optional_display
+from .reporting.step_log import step_log
+
+if TYPE_CHECKING:
+    from ..blocks.registry import ContainerRegistry
+    from ..blocks.vertex_ai import VertexAI
+
+
+class ProjectAccess:
+    """The blocks of a run, and the job that it will send; a plain class, because Prefect looks into dataclasses.
+
+    Args:
+        vertex: Where the job will run.
+        registry: Where the image will be; None for a check without one.
+        job: The job; None for a check of the blocks alone.
+        name: What the image is called.
+    """
+
+    def __init__(
+        self, vertex: VertexAI, registry: ContainerRegistry | None, job: JobDescription | None, name: str = "image"
+    ) -> None:
+        self._vertex = vertex
+        image = registry.image(name) if registry else None
+        self.subject = Subject(
+            vertex.project,
+            vertex.region,
+            vertex.bucket,
+            Repository.of(image.host, image.repository) if image else None,
+            service_account=job.service_account if job else vertex.service_account,
+            tensorboard=job.tensorboard if job else vertex.tensorboard,
+            job=job,
+        )
+
+    def api(self) -> GoogleApi:
+        """Google's APIs with the block's account.
+
+        Raises:
+            NotMade: There are no credentials.
+        """
+        block = self._vertex.credentials
+        credentials = block.get_credentials_from_service_account() if block else None
+        email = str(getattr(credentials, "service_account_email", "") or "")
+        return GoogleApi(google_session(credentials), account=f"serviceAccount:{email}" if "@" in email else "")
+
+
+@task(name="preflight", cache_policy=NO_CACHE, persist_result=False)
+def check_project(access: ProjectAccess, strict: bool) -> None:
+    """Checks services, rights, quotas and places of the project; writes them into a table artifact.
+
+    Args:
+        access: The project and the job.
+        strict: Whether a failed check fails the step; a check that is unknown never does.
+
+    Raises:
+        VertexError: A check failed.
+    """
+    log, warn = step_log("preflight"), step_log("preflight", level=logging.WARNING)
+    try:
+        findings = preflight(access.subject, access.api())
+    except NotMade as error:
+        warn(f"nothing could be checked: {error}")
+        return
+    with optional_display():
+        create_table_artifact(
+            readiness.as_table(findings), key=artifact_key("preflight"), description="Whether the project is ready"
+        )
+    log(readiness.summary(findings))
+    for finding in findings:
+        if finding.status != "PASS":
+            warn(str(finding))
+    if strict:
+        readiness.require_ready(findings, access.subject.project)

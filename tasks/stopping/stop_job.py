@@ -1,0 +1,58 @@
+"""Cancels a run's job when the run ends early, and logs the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ...vertex.client.connection import Connection
+from ...vertex.job_types import TERMINAL, State, SubmittedJob
+from ...vertex.submit.cancellation import await_end
+from ..reporting.step_log import LogFunction
+
+WINDOW = 20.0
+"""Seconds in which a job's cancel must have got an answer. Prefect kills a process 30 s after asking it to end."""
+
+ENDING = 2.0
+"""Seconds for the job's end after that. The run counts as cancelled only when this process and the hook have ended."""
+
+
+def is_stopped(state: State) -> bool:
+    """Whether no further job of the run can follow a job in this state: it is live, or it was cancelled."""
+    return state not in TERMINAL or state == "JOB_STATE_CANCELLED"
+
+
+def stop(
+    connection: Connection,
+    cancel: Callable[[Connection], Sequence[SubmittedJob]],
+    *,
+    log: LogFunction,
+    warn: LogFunction,
+    name: str = "",
+) -> bool:
+    """Cancels jobs, and logs for each whether it has ended; never raises. Returns whether all were asked to end.
+
+    Args:
+        connection: The service that runs the jobs.
+        cancel: Cancels them without waiting for their end, with a connection whose calls end within `WINDOW`.
+        log: Logs successes.
+        warn: Logs failures: a job that goes on costs money until somebody ends it.
+        name: The job's name, if it is known.
+    """
+    try:
+        jobs = cancel(connection.within(WINDOW))
+    except Exception as error:  # noqa: BLE001 - the run is ending: whatever went wrong is logged, and it goes on ending
+        # A call that got no answer may have been carried out all the same.
+        place = " ".join(filter(None, [name, name and connection.console(name)])) or "this run's training job"
+        command = connection.cancel_command(name) if name else "vertex-training orphans --cancel"
+        warn(f"{place} may still run and cost, because it could not be cancelled: {error}. End it: {command}")
+        return False
+    for job in await_end(connection, jobs, ENDING):
+        if job.state in TERMINAL:
+            log(f"{job.name} has ended: {job.state}")
+        else:  # as usual in the cloud, where the end takes longer than anybody should wait
+            log(
+                f"warning: {job.name} was asked to end and is still {job.state}; it costs until it ends. "
+                f"Look at it: {job.console or 'vertex-training local status'}, or end it: "
+                f"{connection.cancel_command(job.name)}"
+            )
+    return True

@@ -1,0 +1,32 @@
+"""A team's Prefect server: ten runs at once, on PostgreSQL. SQLite locks its only file for every write."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from prefect import context, settings
+from prefect.client.orchestration import get_client
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.train import train
+
+RUNS = 10
+
+
+@pytest.mark.timeout(400)
+def test_ten_runs_at_once_end_with_a_model_each(home: Home, project: Path, prefect_on_postgresql: str) -> None:
+    """Each has its own job and model, and the server has them all as Completed, with their logs."""
+    with (
+        settings.temporary_settings({settings.PREFECT_API_URL: prefect_on_postgresql}),
+        context._temporary_global_settings_context(context.get_settings_context()),
+        ThreadPoolExecutor(RUNS) as pool,
+    ):
+        train(project)  # builds the image
+        results = list(pool.map(lambda number: train(project, args=["--epochs", str(number)]), range(RUNS)))
+        with get_client(sync_client=True) as client:
+            states = [run.state_name for run in client.read_flow_runs()]
+
+    assert states == ["Completed"] * (RUNS + 1)
+    assert len({result.job for result in results}) == len({result.model for result in results}) == RUNS
+    assert all(result.files for result in results)

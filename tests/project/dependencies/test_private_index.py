@@ -1,0 +1,106 @@
+"""A private package index, over real HTTP: its login serves the resolve and the download, and is nowhere afterwards."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.core.errors import DependencyError
+from prefect_vertex_training.core.network.index_logins import IndexLogins
+from prefect_vertex_training.images.wheels.download import Downloader
+from prefect_vertex_training.images.wheels.lockfile import read_lock
+from prefect_vertex_training.project.dependencies import uv
+from prefect_vertex_training.project.dependencies.find_list import read
+from prefect_vertex_training.project.dependencies.freeze import freeze
+from prefect_vertex_training.project.local_run.virtualenv import environment
+from prefect_vertex_training.project.settings.settings import load
+
+PASSWORD = "s3cr3t/pw"
+LOGIN = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+
+
+@pytest.fixture
+def index(tmp_path: Path, make_wheel: Callable[..., Path]) -> Iterator[str]:
+    """The host of an index that has one package, and refuses whoever isn't alice."""
+    wheel = make_wheel(tmp_path / "wheels", {"demo.py": b"X = 1\n"}, name="demo")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = f'<a href="/files/{wheel.name}">{wheel.name}</a>'.encode()
+            found = {"/simple/demo/": page, f"/files/{wheel.name}": wheel.read_bytes()}.get(self.path)
+            known = self.headers.get("Authorization") == LOGIN
+            status = 401 if not known else 200 if found else 404
+            self.send_response(status)
+            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
+            self.send_header("WWW-Authenticate", 'Basic realm="x"')
+            self.send_header("Content-Length", str(len(found or b"") if known else 0))
+            self.end_headers()
+            if known and self.command == "GET":
+                self.wfile.write(found or b"")
+
+        do_HEAD = do_GET  # noqa: N815 - the base class looks for it
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Logs nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("way", ["url", "variables", "pip.conf", "uv's variables", "netrc"])
+def test_a_login_serves_resolve_and_download(
+    way: str, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock, its records and the environment have no part of it."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    (tmp_path / "home").mkdir()
+    plain, private = f"http://{index}/simple", f"http://alice:s3cr3t%2Fpw@{index}/simple"
+    lines = {"url": private, "variables": f"http://alice:${{PW}}@{index}/simple", "netrc": plain}
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "train.py").write_text("import demo\n")
+    (project / "requirements.txt").write_text(f"--index-url {lines[way]}\ndemo\n" if way in lines else "demo\n")
+    monkeypatch.setenv("PW", "s3cr3t%2Fpw")
+    if way == "pip.conf":
+        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {private}\n")
+        monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    elif way == "uv's variables":
+        monkeypatch.setenv("UV_DEFAULT_INDEX", private)
+    elif way == "netrc":
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login alice password {PASSWORD}\n")
+        (tmp_path / "netrc").chmod(0o600)
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    settings, cache = load(project), tmp_path / "cache"
+    lock = freeze(project, settings, cache=cache)
+    (wheel,) = read_lock(lock.text, "3.11", project)
+    logins = uv.index_logins(project, read(project, settings))
+
+    assert f"http://{index}/files/" in lock.text
+    assert Downloader(tmp_path / "downloads", logins=logins).fetch(wheel).stat().st_size > 0
+    python = environment(project, settings, cache=cache)
+    assert list(python.parents[1].glob("lib/*/site-packages/demo.py"))
+    kept = [path for path in (*cache.rglob("*"), *(tmp_path / "downloads").rglob("*")) if path.is_file()]
+    assert [path for path in kept if b"s3cr3t" in path.read_bytes()] == []
+    assert "s3cr3t" not in f"{lock}{logins}"
+
+
+def test_a_wrong_login_is_not_shown(index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the index's host, without the password."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "train.py").write_text("import demo\n")
+    (project / "requirements.txt").write_text(f"--index-url http://alice:wr0ng@{index}/simple\ndemo\n")
+    with pytest.raises(DependencyError) as caught:
+        freeze(project, load(project), cache=tmp_path / "cache")
+
+    assert "wr0ng" not in f"{caught.value}{caught.value.detail}"
+    assert repr(IndexLogins([f"http://alice:wr0ng@{index}/simple"])) == "IndexLogins(1)"

@@ -1,0 +1,1 @@
+"""Checks against a Google Cloud project before anything is built: services, rights, quotas and places."""
