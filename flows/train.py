@@ -22,10 +22,10 @@ from ..tasks.image_plan import plan_image
 from ..tasks.preflight import ProjectAccess, check_project
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
-from ..tasks.secret_values import job_variables
 from ..tasks.step_results import keep_results_private, step_result
 from ..tasks.stopping import run_end
 from ..tasks.stopping.stop_job import WINDOW
+from ..tasks.variables.secret_values import job_variables
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step

@@ -23,10 +23,10 @@ from .reporting.failure_page import report_refusal
 from .reporting.job_page import report_job
 from .reporting.step_log import step_log
 from .retry_policy import STEP
-from .secret_values import with_secret_values
 from .step_results import step_result
 from .stopping.open_jobs import OpenJobs
 from .stopping.stop_job import is_stopped, stop
+from .variables.secret_values import with_secret_values
 
 
 # Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs

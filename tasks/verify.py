@@ -25,8 +25,8 @@ from .reporting.markdown import copyable, plain, table
 from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
-from .secret_values import local_values
 from .step_results import step_result
+from .variables.secret_values import local_values
 
 if TYPE_CHECKING:
     from docker import DockerClient
