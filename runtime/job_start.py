@@ -38,10 +38,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         patterns = outputs_variable.decode(environ)
         wanted = OutputPatterns(patterns)
         secrets = _read_secrets(environ) if environ.get(_SECRETS) else {}
-    except ValueError as error:
-        return _fail("%s can't be read: %s" % (outputs_variable.NAME, error))
-    except _NoSecrets as error:
-        return _fail("secret-env: %s" % error)
+    except (_NoSecrets, ValueError) as error:
+        known = isinstance(error, _NoSecrets)
+        return _fail("secret-env: %s" % error if known else "%s can't be read: %s" % (outputs_variable.NAME, error))
     if environ.get(data_variable.NAME) and not _provide_data(environ):
         return _FAILED
     try:
