@@ -33,7 +33,7 @@ class CheckedFlow(Flow[P, R]):
         check_parameters(parameters)
         return super().serialize_parameters(parameters)
 
-    def with_options(self, **options: Any) -> CheckedFlow[P, R]:  # noqa: ANN401  # pyright: ignore[reportIncompatibleMethodOverride]
+    def with_options(self, **options: Any) -> CheckedFlow[P, R]:  # noqa: ANN401
         """As `Flow.with_options`, which would return a plain flow."""
         changed = super().with_options(**options)
         changed.__class__ = type(self)

@@ -58,7 +58,7 @@ class Rule(NamedTuple):
 @cache
 def rules() -> tuple[Rule, ...]:
     """All rules; their expressions are compiled when a keyword is met."""
-    text = files(__package__).joinpath("gitleaks/rules.toml").read_text(encoding="utf-8")
+    text = files(str(__package__)).joinpath("gitleaks/rules.toml").read_text(encoding="utf-8")
     return tuple(
         Rule(
             str(entry["id"]).replace("-", " "),
