@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import StorageError
+from .security.private_folder import make_private
 
 VARIABLE = "VERTEX_TRAINING_HOME"
 
@@ -51,8 +52,8 @@ class Home:
     def _folder(self, name: str) -> Path:
         folder = self.root / name
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700, exist_ok=True)
+            make_private(self.root)
+            make_private(folder)
         except OSError as error:
             raise StorageError(
                 f"the home folder can't be made: {(error.strerror or 'disk error').lower()}",

@@ -8,6 +8,7 @@ from typing import Any
 from prefect.blocks.core import Block
 
 from ..core.errors import ProjectError
+from ..flows.screening.checked_flow import check_parameters
 from ..prefect_private import document_id
 from ..project.source import is_git
 
@@ -32,7 +33,11 @@ def parameters_of(
         git_token: A saved Secret block.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
+
+    Raises:
+        ProjectError: A parameter holds what looks like a secret.
     """
+    check_parameters({"project": project, "args": args, "ref": ref, "subfolder": subfolder})
     place = project if is_git(project) else str(Path(project).expanduser().absolute())
     blocks = {"git_token": git_token, "registry": registry, "vertex": vertex}
     return {

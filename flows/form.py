@@ -32,9 +32,14 @@ Accelerator = Literal["project setting", "none", AcceleratorType]
 FormStrategy = Literal["project setting", Strategy]
 
 
-def titled(title: str) -> Any:  # noqa: ANN401 - as pydantic's Field
-    """A field's title in the form, where Prefect would show the parameter's name."""
-    return Field(json_schema_extra={"title": title})
+def titled(title: str, *, pattern: str = "") -> Any:  # noqa: ANN401 - as pydantic's Field
+    """A field's title in the form, where Prefect would show the parameter's name.
+
+    Args:
+        title: The title.
+        pattern: A regular expression, as JSON Schema has them, that the form and the server check.
+    """
+    return Field(json_schema_extra={"title": title, **({"pattern": pattern} if pattern else {})})
 
 
 class Picker:

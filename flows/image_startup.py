@@ -47,7 +47,7 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     if not docker:
         return Placed((), rest)
     if entry.kind == "command":  # with the runtime, its words are in the image: a job's command would skip it
-        return Placed(() if settings.outputs else entry.image_words(), rest)
+        return Placed(() if settings.outputs or settings.secret_env else entry.image_words(), rest)
     try:
         text = dockerfile.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

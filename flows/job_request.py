@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,6 +78,7 @@ def describe_job(
             **outputs_variable.encode(settings.outputs),
             **job_variables(data),
         },
+        secret_env=settings.secret_env,
         **{
             **job.options(),
             "labels": {**(vertex.labels if vertex else {}), **job.labels, RUN_LABEL: run.id},
@@ -86,6 +88,13 @@ def describe_job(
             "persistent_resource": job.persistent_resource or (vertex.persistent_resource if vertex else None),
         },
     )
+
+
+def variables_key(settings: Settings) -> list[str]:
+    """The part of a job's key for its variables, which are not in its image; nothing where the project sets none."""
+    own = {name: text for name, text in settings.env.items() if settings.import_path.get(name) != text}
+    sources = {name: str(source) for name, source in settings.secret_env.items()}
+    return [json.dumps([own, sources], sort_keys=True)] if own or sources else []
 
 
 def _display_name(project: str, run_name: str, run: str) -> str:

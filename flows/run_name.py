@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 
-from ..project.git import revision
+from ..project.git import is_changed, revision
 from ..project.snapshot import Project
 from ..tasks.reporting.artifacts import optional_display
 
@@ -40,12 +39,7 @@ def version(project: Project) -> str:
     commit = revision(project.root)
     if not commit:
         return project.fingerprint[:7]
-    command = ["git", "-C", str(project.root), "status", "--porcelain", "--", "."]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return commit[:7]
-    return f"{commit[:7]}{'+' if done.stdout.strip() else ''}"
+    return f"{commit[:7]}{'+' if is_changed(project.root) else ''}"
 
 
 def name_run(project: Project, region: str | None) -> None:

@@ -9,7 +9,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
 
-from prefect import flow
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
@@ -23,9 +22,10 @@ from ..tasks.image_plan import plan_image
 from ..tasks.preflight import ProjectAccess, check_project
 from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
-from ..tasks.step_results import step_result
+from ..tasks.step_results import keep_results_private, step_result
 from ..tasks.stopping import run_end
 from ..tasks.stopping.stop_job import WINDOW
+from ..tasks.variables.secret_values import job_variables
 from ..tasks.verify import ImageInEngine, verify_image
 from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
@@ -33,10 +33,11 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
-from .job_request import current_run_name, describe_job
+from .job_request import current_run_name, describe_job, variables_key
 from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
+from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .stop_hook import stop_job
 from .summary_page import summarized
@@ -53,9 +54,13 @@ Source = Annotated[
 """A folder, as text or `Path`, or a git repository's address."""
 
 
-@flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
+NO_USER_INFO = r"^(?!\s*[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*@)"
+"""The form and the server refuse an address with a token in it before a run exists that would show it."""
+
+
+@checked_flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
 def train(  # noqa: PLR0917 - Prefect names every parameter
-    project: Annotated[Source, titled("Project")],
+    project: Annotated[Source, titled("Project", pattern=NO_USER_INFO)],
     args: Annotated[list[str], titled("Arguments")] = [],  # noqa: B006 - never changed, and shown as the default
     machine: Annotated[RunMachine, titled("Machine")] = RunMachine(),  # noqa: B008 - likewise
     registry: Annotated[RegistryParameter | None, Picker(), titled("Registry")] = None,
@@ -95,6 +100,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home = Home.default()
+    keep_results_private()
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
@@ -104,6 +110,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             step_log("files")(line)
         name_run(snapshot, vertex.region if vertex else None)
         connection = connect(vertex)
+        # A secret that can't be had is reported before anything is built.
+        job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         place = Place(connection.region, connection.bucket, vertex)
         planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
         for warning in planned.warnings:
@@ -126,7 +134,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                place = partial(place_arguments, replace(snapshot.settings, outputs=()), docker=True)
+                place = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
             image = steps.run(push, plan, built)
@@ -142,7 +150,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 run = current_run_name()
                 job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
             request = job.with_image(image.reference)
-            key = [image.digest, *arguments, *(record.id for record in records)]
+            key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
             outcome, model = run_and_record(
                 steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
             )

@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from ..core.security import safe_git
+
 
 def revision(root: Path) -> str:
     """The commit that is checked out in the project's work tree.
@@ -13,16 +15,20 @@ def revision(root: Path) -> str:
     Empty if git is not installed, the folder is in no work tree, or there is no commit yet.
     """
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), "rev-parse", "--verify", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
+        done = safe_git.read(root, "rev-parse", "--verify", "HEAD")
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def is_changed(root: Path) -> bool:
+    """Whether files below `root` differ from the commit, or are new; False if git can't say."""
+    try:
+        # A submodule has a configuration of its own, which git would read to look into it.
+        done = safe_git.read(root, "status", "--porcelain", "--ignore-submodules=all", "--", ".")
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return bool(done.stdout.strip())
 
 
 def refusal(root: Path) -> str:
@@ -34,11 +40,8 @@ def refusal(root: Path) -> str:
     top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
     if top is None or all(path.stat().st_uid == os.geteuid() for path in (top, top / ".git")):
         return ""
-    command = ["git", "-C", str(root), "rev-parse", "--git-dir"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=10, check=False, env={**os.environ, "LC_ALL": "C"}
-        )
+        done = safe_git.read(root, "rev-parse", "--git-dir")
     except (OSError, subprocess.TimeoutExpired):
         return ""
     if "dubious ownership" not in done.stderr:

@@ -124,10 +124,23 @@ def refuse_secrets(
         raise _error(refused, settings, ignore_file, fate)
 
 
+def entry_allows(finding: str, allow_secrets: Sequence[str]) -> bool:
+    """Whether an entry for a single finding, in whatever place, allows the finding with this id."""
+    return any((entry := _ENTRY.fullmatch(text)) and entry[2] == finding for text in allow_secrets)
+
+
 def _not_allowed(found: Iterable[_Located], allow_secrets: Sequence[str]) -> Iterator[_Located]:
     entries = {entry for entry in allow_secrets if _ENTRY.fullmatch(entry)}
     patterns = GitIgnore(entry for entry in allow_secrets if entry not in entries)
-    return (item for item in found if item.entry not in entries and not patterns.covers(item.path))
+    # The same value is found as an argument or variable, too, and needs one entry only.
+    given = [entry for entry in entries if entry.partition("#")[0] in {"args", "env", "verify-args", "build-args"}]
+    return (
+        item
+        for item in found
+        if item.entry not in entries
+        and not (item.path == "pyproject.toml" and entry_allows(item.finding.id, given))
+        and not patterns.covers(item.path)
+    )
 
 
 def _error(refused: Sequence[_Located], settings: Settings, ignore_file: str, fate: str) -> ProjectError:

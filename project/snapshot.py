@@ -17,6 +17,7 @@ from .files.project_file import ProjectFile
 from .files.size_report import SizeReport
 from .files.submodules import refuse_empty_submodules
 from .git import refusal
+from .run_secrets import refuse_secrets_of
 from .secret_policy import refuse_secrets
 from .settings.settings import Settings, load
 
@@ -68,14 +69,15 @@ class Project:
             adjust: Returns the settings with the run's own choices; called before anything is read by them.
 
         Raises:
-            ProjectError: The folder, its settings, its script or one of its files can't be used, a file looks like
-                a secret, or git has not fetched a large file or a submodule.
+            ProjectError: The folder, its settings, its script or one of its files can't be used, a file or a setting
+                looks like a secret, or git has not fetched a large file or a submodule.
         """
         home = home or Home.default()
         root = folder.expanduser().absolute()
         settings = adjust(load(root))
         if size_limit_mb:
             settings = replace(settings, size_limit_mb=size_limit_mb)
+        refuse_secrets_of(settings)
         files, left_out = scan(root, settings)
         refuse_empty_submodules(root, settings)
         contents = read_contents(files, root, cache=home.cache)

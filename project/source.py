@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from ..core.errors import ProjectError
+from ..core.security.safe_git import USER_INFO
 
 _SCHEMES = {"https", "http", "ssh", "git", "file"}
 _SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!//)\S+")
-_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 def is_git(project: str) -> bool:
@@ -20,10 +19,10 @@ def is_git(project: str) -> bool:
         ProjectError: It is a URL of another kind.
     """
     scheme, separator, _ = project.partition("://")
-    if separator and scheme not in _SCHEMES:
+    if separator and scheme.lower() not in _SCHEMES:
         raise ProjectError(
             f"{scheme}:// is not the URL of a git repository",
-            where=project,
+            where=USER_INFO.sub("", project),
             next_step="Give a folder, or a URL that git can clone, such as https://HOST/OWNER/NAME",
         )
     return bool(separator or _SCP.fullmatch(project))
@@ -39,8 +38,8 @@ def check_source(project: str, ref: str, subfolder: str, *, token: bool = False)
         token: Whether there is a token for a private repository.
 
     Raises:
-        ProjectError: The URL has a password, a folder has a ref, the subfolder is outside, or a token would not be
-            sent over HTTPS.
+        ProjectError: The URL has a user name or password, a folder has a ref, the subfolder is outside, or a token
+            would not be sent over HTTPS.
     """
     path = PurePosixPath(subfolder)
     if path.is_absolute() or ".." in path.parts:
@@ -55,26 +54,32 @@ def check_source(project: str, ref: str, subfolder: str, *, token: bool = False)
         return
     if ref.startswith("-"):
         raise ProjectError("not a branch, tag or commit", where=f"ref {ref}", next_step="Fix it")
+    refuse_user_info(project)
     if token and not project.startswith("https://"):
         raise ProjectError(
             "a token is only sent over https",
             where=project,
             next_step="Give the repository's https:// URL, or leave the git token out",
         )
-    if "://" in project and urlsplit(project).password:
-        raise ProjectError(
-            "the URL holds a password, which Prefect would store with every run",
-            where=str(urlsplit(project).hostname),
-            next_step="Save it in a Secret block, and give that block as the git token",
-        )
+
+
+def refuse_user_info(address: str) -> None:
+    """Rejects a URL that holds a password, or over http(s) anything before an `@`: tokens are put there.
+
+    Raises:
+        ProjectError: It doesn't repeat what stands there.
+    """
+    found = USER_INFO.search(address)
+    if not found or (address.lower().startswith(("ssh://", "git://")) and ":" not in found[0]):
+        return
+    raise ProjectError(
+        "the URL holds a user name, password or token, which Prefect would store with every run",
+        where=USER_INFO.sub("", address),
+        next_step="Leave it out of the URL; save a token in a Secret block, and give that block as the git token",
+    )
 
 
 def repository_name(address: str) -> str:
     """The repository's name: the last part of the URL without `.git`."""
     last = re.split(r"[/:]", address.rstrip("/"))[-1]
     return last.removesuffix(".git") or "repository"
-
-
-def is_commit(ref: str) -> bool:
-    """Whether `ref` is a full commit id; git can't fetch a shortened one."""
-    return bool(_COMMIT.fullmatch(ref))

@@ -1,4 +1,4 @@
-"""The runtime: provides the data of a job, starts its script, and saves its outputs when it has ended."""
+"""The runtime: provides a job's data and secrets, starts its script, and saves its outputs when it has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import signal
 import tempfile
 import time
-from typing import List, Mapping, Optional, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from . import data_variable, output_files, outputs_variable
 from .output_copy import CopyFailed, OutputCopy
@@ -22,12 +22,14 @@ _USAGE = 2
 _NOT_EXECUTABLE = 126  # as a shell reports it
 _NOT_FOUND = 127
 _SHOWN = 5
+_SECRETS = "VERTEX_TRAINING_SECRET_ENV"
+"""As in `secret_variables`, which is imported only where a job has secrets."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Runs the command after `--`; returns the exit status of the job.
 
-    Without outputs to save the command replaces this process.
+    Without outputs to save and without secrets to mask the command replaces this process.
     """
     words = list(arguments[1:]) if arguments[:1] == ["--"] else list(arguments)
     if not words:
@@ -35,19 +37,42 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         patterns = outputs_variable.decode(environ)
         wanted = OutputPatterns(patterns)
-    except ValueError as error:
-        return _fail("%s can't be read: %s" % (outputs_variable.NAME, error))
+        secrets = _read_secrets(environ) if environ.get(_SECRETS) else {}
+    except (_NoSecrets, ValueError) as error:
+        known = isinstance(error, _NoSecrets)
+        return _fail("secret-env: %s" % error if known else "%s can't be read: %s" % (outputs_variable.NAME, error))
     if environ.get(data_variable.NAME) and not _provide_data(environ):
         return _FAILED
     try:
+        script = ScriptProcess(secrets)
         if patterns and _is_primary(environ):
-            return _run(words, wanted, environ)
+            return _run(words, wanted, environ, script)
+        if secrets:
+            return script.run(words)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)  # Python ignores them, and the command would inherit that
         os.execvp(words[0], words)  # noqa: S606 - the job's own command
     except OSError as error:
         status = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         return _fail("can't start %s: %s" % (words[0], error.strerror), status)
+
+
+class _NoSecrets(Exception):
+    """A secret variable has no value; the message says why."""
+
+
+def _read_secrets(environ: Mapping[str, str]) -> Dict[str, str]:
+    """The values of all secret variables: some are in the environment already, the job's account reads the others."""
+    from . import secret_variables  # noqa: PLC0415 - its imports take a while
+
+    try:
+        versions = secret_variables.decode(environ)
+        read = secret_variables.SecretManager(environ).values(versions)
+    except ValueError as error:
+        raise _NoSecrets("%s can't be read: %s" % (_SECRETS, error)) from None
+    except secret_variables.SecretUnreadable as error:
+        raise _NoSecrets(str(error)) from None
+    return {**{name: environ[name] for name in versions if name in environ}, **read}
 
 
 def _provide_data(environ: Mapping[str, str]) -> bool:
@@ -64,7 +89,7 @@ def _provide_data(environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str]) -> int:
+def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str], script: ScriptProcess) -> int:
     model = _model_folder(environ)
     if not model:
         return _fail("the job has no output folder to save outputs in: AIP_MODEL_DIR isn't set")
@@ -75,7 +100,6 @@ def _run(words: List[str], patterns: OutputPatterns, environ: Mapping[str, str])
     except CopyFailed as error:
         return _fail("outputs: %s" % error)
     before = _state_before(root, patterns)
-    script = ScriptProcess()
     status = script.run(words)
     return _save(copy, output_files.find(root, patterns, before), status, stopped=script.stopped)
 

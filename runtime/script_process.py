@@ -1,4 +1,7 @@
-"""Runs the script as a child process, as the first process of a container must: passes signals on, collects zombies."""
+"""Runs the script as a child process, as the first process of a container must: passes signals on, collects zombies.
+
+If the job has secrets, the script's output goes through this process, which masks them.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 from types import FrameType
-from typing import List, Optional, Sequence
+from typing import IO, List, Mapping, Optional, Sequence
+
+from .masking import StreamMask
 
 _NOT_PASSED_ON = frozenset(
     number
@@ -23,14 +29,23 @@ _NOT_PASSED_ON = frozenset(
 _STOPPING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP))
 
 
+_LAST_OUTPUT = 2.0
+"""Seconds after the script's end in which what is still in its pipes is passed on: a process that it left behind may
+keep them open."""
+
+
 class ScriptProcess:
     """One run of the script. To be used once, in the main thread.
+
+    Args:
+        secrets: Variables that the script gets beside this process's own, and whose values are masked in its output.
 
     Attributes:
         stopped: Whether a signal that asks to stop arrived while the script ran.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Optional[Mapping[str, str]] = None) -> None:
+        self._secrets = dict(secrets or {})
         self.stopped = False
         self._pid = 0
         self._ended = False
@@ -53,13 +68,38 @@ class ScriptProcess:
             with contextlib.suppress(OSError, ValueError):  # a number that this system doesn't have
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):  # what was ignored, the script ignores too
                     signal.signal(number, self._pass_on)
-        process = subprocess.Popen(list(words), close_fds=False)
+        pipe = subprocess.PIPE if self._secrets else None
+        env = dict(os.environ, **self._secrets) if self._secrets else None
+        process = subprocess.Popen(list(words), close_fds=False, stdout=pipe, stderr=pipe, env=env)
         self._pid = process.pid
         waiting, self._waiting = self._waiting, []
         for number in waiting:
             os.kill(self._pid, number)
+        streams = [
+            self._pass_through(stream, to) for stream, to in ((process.stdout, 1), (process.stderr, 2)) if stream
+        ]
         process.returncode = self._wait()  # so that `subprocess` doesn't wait for it again
+        for thread in streams:
+            thread.join(_LAST_OUTPUT)
         return process.returncode
+
+    def _pass_through(self, stream: IO[bytes], to: int) -> threading.Thread:
+        """Copies a stream of the script to one of this process, in a thread, with its secrets masked."""
+        mask = StreamMask(self._secrets.values())
+
+        def copy() -> None:
+            try:
+                while True:
+                    data = os.read(stream.fileno(), 1 << 16)
+                    _write(to, mask.feed(data) if data else mask.end())
+                    if not data:
+                        return
+            except OSError:
+                stream.close()  # nobody reads any more: the script's next write ends it, as without this process
+
+        thread = threading.Thread(target=copy, daemon=True)
+        thread.start()
+        return thread
 
     def _pass_on(self, number: int, _frame: Optional[FrameType]) -> None:
         if self._ended:
@@ -82,3 +122,8 @@ class ScriptProcess:
             _, status = os.waitpid(result.si_pid, 0)
             if self._ended:
                 return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _write(to: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(to, data) :]

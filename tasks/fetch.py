@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from prefect import task
 from prefect.blocks.system import Secret
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
-from prefect.utilities.asyncutils import run_coro_as_sync
 
 from ..core.errors import ProjectError
 from ..core.home import Home
+from ..core.security import safe_git
 from ..project.git import revision
-from ..project.source import is_commit, repository_name
+from ..project.source import repository_name
 from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
@@ -30,10 +29,6 @@ _NETWORK = re.compile(
     r"resolve host|timed? ?out|connect to|connection|early EOF|hung up|unexpected disconnect|HTTP 5\d\d|error: 5\d\d",
     re.IGNORECASE,
 )
-_PROMPTS = "GIT_TERMINAL_PROMPT"
-_USERINFO = re.compile(r"//[^/@\s]+@")
-"""Where an access token stands in a URL in git's output."""
-
 _STALE = 7 * 24 * 3600.0
 """Seconds after which the checkout of a killed run is removed."""
 
@@ -58,68 +53,39 @@ def fetch(address: str, ref: str, token: Secret[str] | None, folder: Path) -> st
 
 
 def pull(address: str, ref: str, token: Secret[str] | None, folder: Path) -> None:
-    """Clones the repository at `ref` into `folder`, with Prefect's git support.
+    """Clones the repository at `ref` into `folder`, with its submodules.
+
+    The token is in git's environment while git runs, and nowhere afterwards: Prefect's own `GitRepository` would put it
+    into a command line and into the clone's configuration, where the project's code could read it.
 
     Raises:
         ProjectError: As `fetch`.
     """
-    from prefect.runner.storage import GitRepository
-
+    secret = str(token.get()).strip() if token else ""
     shutil.rmtree(folder, ignore_errors=True)  # a killed attempt may have left an incomplete clone
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    repository = GitRepository(
-        address,
-        credentials={"access_token": token} if token else None,
-        name=folder.name,
-        branch=None if is_commit(ref) else ref or None,
-        commit_sha=ref if is_commit(ref) else None,
-    )
-    repository.set_base_path(folder.parent)
+    folder.mkdir(parents=True)
+    git = partial(_git, folder, address, ref, secret)
+    git("init", "--quiet")
+    git("remote", "add", "origin", address)  # addresses of submodules may be relative to it
+    git("fetch", "--quiet", "--depth", "1", "--no-tags", "--no-recurse-submodules", "origin", ref or "HEAD")
+    git("checkout", "--quiet", "--detach", "FETCH_HEAD")
+    if (folder / ".gitmodules").is_file():
+        git("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")
+
+
+def _git(folder: Path, address: str, ref: str, token: str, *words: str) -> None:
     try:
-        with _without_prompts():
-            run_coro_as_sync(repository.pull_code())
-            _pull_submodules(folder)
+        done = safe_git.fetch(folder, *words, address=address, token=token)
     except FileNotFoundError as error:
         raise ProjectError("git is not installed here", where=address, next_step="Install git") from error
-    except (RuntimeError, subprocess.CalledProcessError) as error:
-        raise _refused(address, ref, error) from None  # the cause's command may hold the token
-
-
-@contextmanager
-def _without_prompts() -> Iterator[None]:
-    """Makes git fail instead of asking for a password at a terminal, which would block a scheduled run for ever.
-
-    `GitRepository` gives git this process's environment, so that has to change while git runs.
-    """
-    before = os.environ.get(_PROMPTS)
-    os.environ[_PROMPTS] = "0"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(_PROMPTS, None)
-        else:
-            os.environ[_PROMPTS] = before
-
-
-def _pull_submodules(folder: Path) -> None:
-    if (folder / ".gitmodules").is_file():
-        command = ["git", "-C", str(folder), "submodule", "update", "--init", "--recursive", "--depth", "1"]
-        subprocess.run(command, check=True, capture_output=True)
-
-
-def _refused(address: str, ref: str, error: Exception) -> ProjectError:
-    """The error for a failed git command: git's last line, without the command and without the token."""
-    said = getattr(error, "stderr", None) or b""
-    text = said.decode(errors="replace").strip().splitlines()[-1:] if said else [str(error)]
-    text = [_USERINFO.sub("//", line) for line in text]
-    what = f"can't be cloned{f' at {ref}' if ref else ''}: {text[0] if text else 'git failed'}"
-    return ProjectError(
-        what,
-        where=address,
-        next_step="Check the address, the ref (a commit needs all its 40 characters) and the git token",
-        transient=bool(_NETWORK.search(what)),
-    )
+    if done.returncode != 0:
+        what = f"can't be cloned{f' at {ref}' if ref else ''}: {safe_git.last_line(done, token)}"
+        raise ProjectError(
+            what,
+            where=address,
+            next_step="Check the address, the ref (a commit needs all its 40 characters) and the git token",
+            transient=bool(_NETWORK.search(what)),
+        )
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.placeholders import has_placeholder
 from ..images.oci.image_types import ImageRequest
 from ..project.dependencies.uv import index_logins
 from ..project.git import revision
@@ -39,12 +38,20 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         base=settings.base,
         base_python=settings.base_python,
         directories=settings.directories,
-        env={name: text for name, text in settings.env.items() if not has_placeholder(text)},
+        env=settings.import_path,
         labels={REVISION_LABEL: commit} if commit else {},
         dockerfile=dockerfile if has_dockerfile else None,
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
         command=settings.starts.image_words() if settings.starts.kind == "command" else (),
-        runtime_features=(*(("outputs",) if settings.outputs else ()), *(("data",) if settings.data else ())),
+        runtime_features=tuple(
+            name
+            for name, wanted in {
+                "outputs": settings.outputs,
+                "data": settings.data,
+                "secret-env": settings.secret_env,
+            }.items()
+            if wanted
+        ),
         logins=index_logins(project.root, project.dependencies),
     )

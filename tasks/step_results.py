@@ -9,11 +9,13 @@ records that an earlier version of this package wrote.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 from prefect.context import TaskRunContext
@@ -21,7 +23,8 @@ from prefect.serializers import Serializer
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from ..core import errors
-from ..core.errors import ResultError, TrainingError
+from ..core.errors import ResultError, StorageError, TrainingError
+from ..core.security.private_folder import make_private
 from ..prefect_private import check_stored_results
 from .reporting.step_log import step_log
 
@@ -202,3 +205,11 @@ def _report(error: ResultError, reader: Serializer) -> None:
 
 
 check_stored_results(checked)
+
+
+def keep_results_private() -> None:
+    """Makes Prefect's folder of results on this machine its owner's alone; one that can't be is left as it is."""
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH
+
+    with contextlib.suppress(OSError, StorageError):
+        make_private(Path(PREFECT_LOCAL_STORAGE_PATH.value()))

@@ -26,6 +26,7 @@ from .retry_policy import STEP
 from .step_results import step_result
 from .stopping.open_jobs import OpenJobs
 from .stopping.stop_job import is_stopped, stop
+from .variables.secret_values import with_secret_values
 
 
 # Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs
@@ -55,6 +56,7 @@ def submit(
         retry: How often a person has retried the flow run. Default: as Prefect's server says.
 
     Raises:
+        ProjectError: The value of a secret variable can't be had.
         VertexError: The request exceeds a limit, or the service refused it.
         VertexUnavailable: Transient.
     """
@@ -66,11 +68,12 @@ def submit(
         intents.append(IntentFile(folder, attempt))
         return intents[-1]
 
+    complete = with_secret_values(request, local=connection.endpoint.local)
     retry = run_scope().retries if retry is None else retry
     noted = OpenJobs.of_this_run()
     noted.add(key)
     try:
-        job = submit_attempt(connection, request, key, allowed=allowed, least=least, retry=retry, intent=intent)
+        job = submit_attempt(connection, complete, key, allowed=allowed, least=least, retry=retry, intent=intent)
     except VertexError as error:
         if not error.transient:
             noted.stopped(key)

@@ -15,6 +15,7 @@ from prefect.context import TaskRunContext
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..core.placeholders import fill_all, folder_values
+from ..core.security.masked_text import masked
 from ..images.oci.image_types import BuiltImage
 from ..project.snapshot import Project
 from .docker_engine import docker_engine
@@ -25,6 +26,7 @@ from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 from .step_results import step_result
+from .variables.secret_values import local_values
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -64,6 +66,7 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
     if progress := current():
         progress.phase(DOING["verify"], project.settings.verify_timeout)
     home, listed = Home.default(), project.dependencies
+    secrets = local_values(project.settings.secret_env, log)
     report = engine.verify(
         project.root,
         project.files,
@@ -73,6 +76,7 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
         log=log,
         listed=listed,
         vertex=home.vertex,
+        secrets=secrets,
     )
     if warning := unwritable(project, report.written):
         log(f"warning: {warning}")
@@ -161,8 +165,8 @@ def verify_image(project: Project, args: list[str], built: ImageInEngine, place:
         command, words = (fill_all(part, values) for part in place([there(text) for text in work.args]))
         env = {name: there(text) for name, text in work.env.items()}
         trial = Trial(image, command, words, env, work.outputs, work.changed, work.timeout, work.reminder)
-        end = run_trial(engine, trial, line)
-        return Ended(end.code, end.seconds, end.tail)
+        end = run_trial(engine, trial, lambda text: line(masked(text)))
+        return Ended(end.code, end.seconds, tuple(map(masked, end.tail)))
 
     report = local_run.verify(
         project.root,
@@ -173,6 +177,7 @@ def verify_image(project: Project, args: list[str], built: ImageInEngine, place:
         log=log,
         listed=project.dependencies,
         in_image=in_image,
+        secrets=local_values(project.settings.secret_env, log),
     )
     _tell(report)
     return report

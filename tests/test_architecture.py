@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     ".": {"blocks", "core", "flows", "images", "project", "tasks", "vertex"},
     "__main__": {"cli"},
     # Shared by all engines.
+    "core/security": {"core", "runtime"},
     "core/bucket_mount": set(),
     "core": set(),
     # What runs inside of jobs, with the image's own Python.
@@ -51,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
     "local_vertex/client": {"core", "local_vertex/endpoint"},
-    "local_vertex/storage/http": set(),
+    "local_vertex/storage/http": {"core"},
     "local_vertex/storage/objects": {"core", "local_vertex/storage/http"},
     "local_vertex/storage/served": {"core", "local_vertex/storage/http", "local_vertex/storage/objects"},
     "local_vertex/storage": {"core"},
@@ -104,7 +105,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blocks": {"core", "images", "vertex", "prefect_private"},
     "tasks/reporting": {"core", "project", "vertex"},
     "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
-    "tasks": {"core", "datasets", "project", "images", "vertex", "blocks", "prefect_private"},
+    "tasks": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "prefect_private"},
     "flows": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "tasks", "prefect_private"},
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},

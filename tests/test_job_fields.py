@@ -30,8 +30,8 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ["blocks", "cli", "core", "deployments", "flows", "images", "local_vertex", "project", "tasks", "vertex"]
 FIELDS = {field.name: field for field in JOB_FIELDS}
-GROUPS = {"machine"}
-"""Fields that only hold others."""
+GROUPS = {"machine", "secret_env"}
+"""Fields that only hold others, or that the settings of a project alone have."""
 DATACLASSES = [Machine, Pool, JobSettings, JobRequest]
 OTHER_NAMES = {"time_limit": "timeout"}
 """The form asks for hours, under a name of its own."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from ..core.job_options import JobOptions
+from ..core.security.secret_sources import SecretSource
 
 State = Literal[
     "JOB_STATE_QUEUED",
@@ -45,6 +46,7 @@ class JobDescription(JobOptions):
         args: Replace the image's CMD; all together at most 100,000 characters.
         command: Replaces the image's ENTRYPOINT; empty keeps it.
         env: At most 100 variables, including those that `core.output_folders` adds.
+        secret_env: Variables whose values are read when the job is submitted, and where they come from.
     """
 
     display_name: str
@@ -52,6 +54,7 @@ class JobDescription(JobOptions):
     args: Sequence[str] = ()
     command: Sequence[str] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    secret_env: Mapping[str, SecretSource] = field(default_factory=dict)
 
     def with_image(self, image: str) -> JobRequest:
         """The request to run this job with an image, named by digest."""

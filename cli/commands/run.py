@@ -89,6 +89,7 @@ def run(
     Arguments after `--` are passed to the training script.
     """
     from ...core.home import Home
+    from ...project.run_secrets import refuse_given_secrets
     from ...project.snapshot import Project as Snapshot
     from ...project.source import check_source, is_git
     from ..pruning.home_pruning import prune_when_due
@@ -97,6 +98,8 @@ def run(
     check_source(project, ref, subfolder, token=git_token is not None)
     print_step("project", project)  # at once: the next line takes a while
     with _rare_garbage_collection():
+        # Before Prefect is imported, which takes a while; the flow checks its parameters again.
+        refuse_given_secrets(args=script_args, root=None if is_git(project) else Path(project) / subfolder)
         if not is_git(project):  # a mistake in the folder is told at once, before the slow import of Prefect
             Snapshot.open(Path(project) / subfolder, Home.default(), size_limit_mb=size_limit_mb or None)
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.

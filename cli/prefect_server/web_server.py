@@ -14,6 +14,7 @@ import uvicorn
 from prefect.server.api.server import create_app
 
 from ...core.home import Home
+from ...core.security.same_origin import foreign_page
 from .block_types import register_apart
 from .kept_server import KeptServer
 from .usage import INTERNAL, is_used
@@ -44,7 +45,14 @@ class Activity:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 - as ASGI has them
         """Serves one request or connection."""
-        internal = INTERNAL in [name.decode() for name, _ in scope.get("headers", ())]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope.get("headers", ())}
+        # A link on a foreign page may lead here: a browser then shows our page, which the foreign one can't read.
+        is_link = scope.get("method") == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        site = None if is_link else headers.get("sec-fetch-site")
+        if scope["type"] != "lifespan" and foreign_page(headers.get("host"), headers.get("origin"), site):
+            await _refuse(scope, send)
+            return
+        internal = INTERNAL in headers
         if scope["type"] == "lifespan" or internal:
             await self._app(scope, receive, send)
             return
@@ -58,6 +66,14 @@ class Activity:
     def unused_for(self) -> float:
         """Seconds since the end of the last request; 0 while one is open."""
         return 0.0 if self._open else time.monotonic() - self._last
+
+
+async def _refuse(scope: dict[str, Any], send: Any) -> None:  # noqa: ANN401 - as ASGI has them
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"Only pages and programs of this machine are served"})
 
 
 class _Server(uvicorn.Server):

@@ -113,10 +113,10 @@ def _guarded(guard: AddressGuard) -> dict[str, type[HTTPConnectionPool]]:
             return _checked(guard, self.host, super()._new_conn())
 
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain  # pyright: ignore[reportAssignmentType] - urllib3's protocol is stricter than its class
+        ConnectionCls = Plain  # pyright: ignore[reportAssignmentType] - urllib3's own class isn't its protocol
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure  # pyright: ignore[reportAssignmentType]
+        ConnectionCls = Secure  # pyright: ignore[reportAssignmentType] - likewise
 
     return {"http": PlainPool, "https": SecurePool}
 

@@ -31,7 +31,7 @@ from .dependency_set import (
 from .download import Downloader
 from .lockfile import LockedWheel, lock_hash, read_lock
 from .registry_cache import RegistryCache
-from .wheel_layer import write_wheel_layer
+from .wheel_layer import STARTS, write_wheel_layer
 
 _UNUSED_AFTER = 90 * 24 * 3600.0  # seconds after which the records of a project that isn't built any more are removed
 _UNKNOWN = 1 << 40  # bytes, for a lock without sizes: each big layer is sent as soon as it is made
@@ -200,7 +200,8 @@ class DependencyLayers:
         started = time.perf_counter()
         key = merged_key(list(small))
         title = f"{len(small)} small wheels" if len(small) > 1 else next(iter(small.values())).layer.title
-
+        if len(small) > 1:  # those that run code at every start of Python are named
+            title += "".join(f", {cached.layer.title}" for cached in small.values() if _STARTS in cached.layer.title)
         counted = self._builder.meters[MAKING_LAYERS].item(sum(cached.layer.size for cached in small.values()))
 
         def write(out: BinaryIO) -> Layer:
@@ -219,6 +220,9 @@ class DependencyLayers:
             self._builder.keep(cached.layer, cached.path)
             self._builder.report(cached.layer, "reused", started)
         self._cache.was_linked(cached)
+
+
+_STARTS = STARTS.partition("{")[0]
 
 
 def _order(sizes: Mapping[str, int]) -> list[str]:

@@ -29,6 +29,7 @@ _RESERVED = frozenset(f"{image_paths.VENV}/{name}" for name in ("pyvenv.cfg", "b
 _WHITEOUT = ".wh."
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _UNREADABLE_FLAGS = 0x1 | 0x20 | 0x40  # encrypted, patch data, strongly encrypted: APPNOTE 4.4.4
+_PTH_BYTES = 64 << 10
 _MOST_BYTES = 64 << 30
 _MOST_RATIO = 200
 _ALWAYS_ALLOWED = 1 << 30
@@ -110,6 +111,17 @@ class Wheel:
             left -= len(block)
             yield block
 
+    def startup_files(self) -> Iterator[str]:
+        """The names of files that run code whenever Python starts: `.pth` files with lines that import.
+
+        https://docs.python.org/3/library/site.html. Some packages need one, such as setuptools.
+        """
+        for entry in self.files:
+            if posixpath.dirname(entry.target) == self.site_packages and entry.target.endswith(".pth"):
+                text = b"".join(self.blocks(entry, _PTH_BYTES))[:_PTH_BYTES].decode("utf-8", "replace")
+                if any(line.startswith(("import ", "import\t")) for line in text.splitlines()):
+                    yield posixpath.basename(entry.target)
+
     def broken(self, what: str, entry: str | None = None) -> WheelError:
         """The error for this wheel, or for one of its entries."""
         thing = f"wheel {self.filename}" if entry is None else f"wheel {self.filename}: {entry!r}"
@@ -173,7 +185,9 @@ class Wheel:
         name, mode = info.filename, info.external_attr >> 16
         parts = name.removesuffix("/").split("/")
         problem = None
-        if name.startswith("/") or "\\" in name:
+        if "\0" in info.orig_filename:  # zipfile cuts the name there
+            problem = "has a NUL character in its name"
+        elif name.startswith("/") or "\\" in name:
             problem = "is an absolute or a Windows path"
         elif ".." in parts or "." in parts or "" in parts:
             problem = "is a path that leads out of the wheel"

@@ -25,6 +25,8 @@ from ..layers.decompression import CorruptData
 from ..layers.layer_writer import CHUNK, Layer, LayerWriter
 from .wheel import Wheel, WheelEntry, open_wheel
 
+STARTS = " (runs {} at every start of Python)"
+"""Added to the title of a layer with such files, which every list of the image's layers shows."""
 INSTALLER = b"prefect-vertex-training\n"
 _MAX_SCRIPT = 16 * 1024 * 1024  # larger files in .data/scripts are binary programs, without a first line to change
 
@@ -57,6 +59,8 @@ class _WheelCopy:
             self._add(f"{image_paths.VENV}/bin/{name}", content, executable=True)
         for entry in self._wheel.files:
             self._copy(entry)
+        if files := ", ".join(self._wheel.startup_files()):
+            title += STARTS.format(files)
         dist_info = f"{self._wheel.site_packages}/{self._wheel.dist_info}"
         self._add(f"{dist_info}/INSTALLER", INSTALLER)
         self._records.append(RecordEntry(self._relative(f"{dist_info}/RECORD"), None, None))

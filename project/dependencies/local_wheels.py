@@ -17,6 +17,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError
 from ...core.integrity.sealed_json import read_sealed, write_sealed
+from ...core.security import safe_git
 from . import uv
 from .local_sources import Build
 from .sdists import Release, download
@@ -176,16 +177,10 @@ def _clone(build: Build, folder: Path) -> None:
 
 def _git(build: Build, folder: Path, *arguments: str) -> str:
     try:
-        finished = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
+        # A token in the URL goes by git's environment: other users of this machine see command lines.
+        address, token = safe_git.without_user_info(build.url)
+        words = [address if word == build.url else word for word in arguments]
+        finished = safe_git.fetch(folder, *words, address=address, token=token, timeout=_GIT_SECONDS)
     except FileNotFoundError as error:
         raise DependencyError("git is not installed here", where=build.place, next_step="Install git") from error
     except subprocess.TimeoutExpired as error:
@@ -193,7 +188,7 @@ def _git(build: Build, folder: Path, *arguments: str) -> str:
             f"git did not end within {_GIT_SECONDS:g} s", where=build.place, transient=True
         ) from error
     if finished.returncode != 0:
-        message = (finished.stderr.strip().splitlines() or ["git failed"])[-1]
+        message = safe_git.last_line(finished, token)
         at = f" at {build.ref}" if build.ref else ""
         raise DependencyError(
             f"{_shown(build.url)} can't be fetched{at}: {message}",

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import orjson
 
 from ...core.errors import ProjectError
+from ..secrets import containers
 from ..secrets.batch_scan import SecretBatches
 from ..secrets.finding import Finding
 from ..secrets.scan import SecretScan, is_binary
@@ -23,6 +24,8 @@ from .project_file import ProjectFile
 _SETTLED_NS = 2_000_000_000
 """A file changed within the last 2 s can change again under the same time stamp: some file systems count in 2 s."""
 _BLOCK = 4 << 20
+_LARGEST_ARCHIVE = 64 << 20
+"""Bytes of a zip file that is searched: its list of members is at its end, so it is read whole or not at all."""
 
 
 class Contents(NamedTuple):
@@ -145,15 +148,42 @@ def _digest(opened: int, path: str, size: int, known: Known, batches: SecretBatc
         if lfs_pointer.is_pointer(block):
             return digest, [Finding(0, lfs_pointer.KIND, "")]
         if is_binary(block):
-            return digest, []
+            return digest, _in_binary(block, digest, known, batches)
         findings = known.findings(digest)
         if findings is None:
             batches.add(path, block)
         return digest, findings or []
     scan = SecretScan(batches.search)
+    found = _in_archive(opened, batches) if containers.has_texts(block) else []
     hasher = blake3()
     while block:
         hasher.update(block)
         scan.feed(block)
         block = os.read(opened, _BLOCK)
-    return hasher.hexdigest(), scan.findings
+    return hasher.hexdigest(), [*found, *scan.findings]
+
+
+def _in_binary(content: bytes, digest: str, known: Known, batches: SecretBatches) -> list[Finding]:
+    """The secrets in a small binary file: in members of an archive, strings of a pickle, or a key in DER."""
+    if containers.is_der_key(content):
+        return [Finding(0, "private key", "")]
+    if not containers.has_texts(content):
+        return []
+    found = known.findings(digest)
+    return _of_texts(containers.texts(content), batches) if found is None else found
+
+
+def _in_archive(opened: int, batches: SecretBatches) -> list[Finding]:
+    """The same for a large file, or for the beginning of a very large one."""
+    size = os.fstat(opened).st_size
+    content = os.pread(opened, min(size, _LARGEST_ARCHIVE), 0)
+    return _of_texts(containers.texts(content), batches)
+
+
+def _of_texts(texts: Iterable[bytes], batches: SecretBatches) -> list[Finding]:
+    found: dict[Finding, None] = {}
+    for text in texts:
+        scan = SecretScan(batches.search)
+        scan.feed(text, last=True)
+        found |= dict.fromkeys(finding._replace(line=0) for finding in scan.findings)  # lines of a member say nothing
+    return list(found)

@@ -56,6 +56,11 @@ def combine(tree: str, settings: Settings, extra: Mapping[str, str] | None = Non
 
 def _set_only(settings: Settings) -> Iterator[Iterable[object]]:
     """Settings that count only where they are set, so that fingerprints from before they existed stay the same."""
+    if settings.secret_env:
+        yield (
+            "secret-env",
+            *(text for name in sorted(settings.secret_env) for text in (name, str(settings.secret_env[name]))),
+        )
     if settings.outputs:
         yield "outputs", *settings.outputs
 

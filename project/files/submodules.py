@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...core.errors import ProjectError
+from ...core.security import safe_git
 from ..settings.settings import Settings
 from .ignore import IgnoreRules, ProjectRules
 
@@ -79,9 +80,8 @@ def _is_submodule(repository: Path, path: str) -> bool:
 
     A copy without `.git` has no index; its .gitmodules is believed.
     """
-    command = ["git", "-C", str(repository), "ls-files", "--stage", "--", path]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        done = safe_git.read(repository, "ls-files", "--stage", "--", path)
     except (OSError, subprocess.TimeoutExpired):
         return True
     return done.returncode != 0 or done.stdout.startswith("160000 ")

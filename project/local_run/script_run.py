@@ -78,6 +78,7 @@ class ScriptRun:
         chosen: The Python that runs the script.
         log: Called with each line.
         clock: Seconds, monotonic.
+        secrets: Variables of the script beside those of the settings.
         vertex: The home's folder of local_vertex, whose buckets the script gets; None gives it a folder alone.
         in_image: Runs the project's image instead of the script; None runs the script.
     """
@@ -91,6 +92,7 @@ class ScriptRun:
         chosen: Chosen,
         log: Callable[[str], None],
         clock: Callable[[], float],
+        secrets: Mapping[str, str] | None = None,
         in_image: InImage | None = None,
         vertex: Path | None = None,
     ) -> None:
@@ -116,7 +118,7 @@ class ScriptRun:
             {name: fill(text, self.values) for name, text in settings.env.items()}, self.storage
         )
         own = {name: text for name, text in own.items() if name not in saved}
-        self._env = expand_variables({**given, **saved}, own)
+        self._env = {**expand_variables({**given, **saved}, own), **(secrets or {})}
         self.program = [expand(fill(word, self.values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()

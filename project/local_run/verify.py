@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +82,7 @@ def verify(
     cache: Path,
     log: Callable[[str], None],
     listed: Requirements | None = None,
+    secrets: Mapping[str, str] | None = None,
     clock: Callable[[], float] = time.monotonic,
     in_image: InImage | None = None,
     vertex: Path | None = None,
@@ -98,6 +99,7 @@ def verify(
         cache: Folder for environments and for the copy.
         log: Called with each line that the script writes.
         listed: The project's dependency list; None reads it.
+        secrets: The values of the secret variables that the script gets.
         clock: Seconds, monotonic.
         vertex: The home's folder of local_vertex, whose buckets stand for those of the cloud; None gives the script
             a folder alone.
@@ -124,6 +126,7 @@ def verify(
             clock=clock,
             in_image=in_image,
             vertex=vertex,
+            secrets=secrets,
         )
         cleanup.callback(run.storage.remove)
         run.name_what_is_left_out()

@@ -19,14 +19,30 @@ _NAMES = {
     "application_default_credentials.json": "Google credentials",
     ".dockercfg": "Docker login",
     ".boto": "Google credentials",
+    ".pgpass": "PostgreSQL passwords",
+    ".my.cnf": "MySQL password",
+    ".mylogin.cnf": "MySQL password",
+    ".s3cfg": "S3 credentials",
+    ".htpasswd": "password file",
+    ".envrc": "environment file",
+    "id_ecdsa_sk": "private SSH key",
+    "id_ed25519_sk": "private SSH key",
+    "credentials.json": "Google credentials",
+    "client_secret.json": "Google credentials",
+    "rclone.conf": "rclone credentials",
 }
 _PATHS = {
     ".aws/credentials": "AWS credentials",
     ".docker/config.json": "Docker login",
     ".kube/config": "Kubernetes credentials",
     ".config/gcloud/credentials.db": "Google credentials",
+    ".azure/accessTokens.json": "Azure credentials",
+    ".cache/huggingface/token": "Hugging Face token",
+    ".jupyter/jupyter_server_config.json": "Jupyter password",
+    ".streamlit/secrets.toml": "Streamlit secrets",
 }
-_PATTERNS = {".env.*": "environment file", "*.p12": "key store", "*.pfx": "key store", "*.jks": "key store"}
+_PATTERNS = {".env.*": "environment file", "*.p12": "key store", "*.pfx": "key store", "*.jks": "key store",
+    "*.ppk": "private key of PuTTY", "*.keystore": "key store", "*.kdbx": "password store", "*.agekey": "private key of age"}  # fmt: skip
 _SUFFIXES = tuple(pattern[1:] for pattern in _PATTERNS if pattern.startswith("*"))
 _MARKS = (*_NAMES, *_PATHS, ".env.", *_SUFFIXES)
 """The path of every such file contains one of these texts."""

@@ -2,45 +2,122 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
+
+from .gitleaks_rules import entropy
 
 _PLACEHOLDER = re.compile(
-    r"(?i)example|placeholder|change.?me|dummy|redacted|your[_-]|insert|replace.?me|x{6}|0{8}|1234567|abcdef|\*{3}|\.{3}"
-    r"|^\W*(?:pass(?:word)?|passwd|pwd|secret|token|test)\W*$"
+    r"(?i)example|placeholder|change.?(?:me|it|this)|dummy|redacted|your[_-]|[_-]?your|insert|replace.?me|x{4}|0{8}|\*{3}|\.{3}"
+    r"|_here$|^(?:todo|tbd|fixme|none|null|nil|true|false|undefined|string|str|required|optional|default|empty|unset|hidden)$"
 )
-_REFERENCE = re.compile(r"^(?:[<{%$].*|.*[>}%]|\$\w+)$")
-_NOT_RANDOM = re.compile(r"[(){}\[\]<>,;]|://|^[./~]|/.*/.*/|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$")
+_REFERENCE = re.compile(
+    r"^(?:[<{%].*|\$[({]?\w+[)}]?|@\w+@|.*[>}%])$|\$\{|\$\(|\{\{|\{[a-z_]\w*\}|environ|getenv|process\.env|secrets?\.|vault:|arn:aws|^op://"
+)
+_CODE = re.compile(
+    r"[(){}\[\]<>;]|://|^[./~]|/.*/.*/|^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$"
+)
 """Code, URLs, paths, and hashes of passwords."""
+_WORDS = re.compile(
+    r"(?i)pass(?:word|wd|phrase|code|wort)?|passwd|pwd|secrets?|tokens?|keys?|my|the|your|user(?:name)?|login|db|database|test|api|name"
+    r"|id|some|value|env|prompt|field|file|path|type|confirm|new|old|hash(?:ed)?|admin|root|auth|access|client|app|service|default|enter"
+    r"|text|input|label|hidden|plain|strong|weak|long|random|and|or|is|no|not|set|get|a|an|here|foo|bar|baz|abc|wandb|mlflow|aws|gcp|azure"
+    r"|github|gitlab|docker|postgres(?:ql)?|mysql|redis|mongo(?:db)?|minio|airflow|grafana|rabbitmq|guest|local(?:host)?|dev|prod|staging|train(?:ing)?"
+)
+"""Words of which placeholders and names of variables are made."""
+_SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "9876543210987654321")
+_NO_SECRET_NAME = re.compile(
+    r"(?i)public|pub_?key|cache|primary|foreign|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
+    r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
+    r"|key_?word|dict_?key|state_?key|json_?key|token_?(?:url|uri|endpoint|file)|passw(?:or)?d_?(?:file|hash|field|hint|help|policy|min|max|len|reset|label)"
+    r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
+)
+"""Names whose values are no secrets, such as hashes and ids."""
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HARMLESS_HOSTS = frozenset({"localhost", "127.0.0.1", "host", ""})
 
 
 def is_placeholder(secret: str) -> bool:
     """Whether a text stands for a secret, such as `your-token` or `${TOKEN}`, and is none."""
-    return bool(_PLACEHOLDER.search(secret) or _REFERENCE.match(secret)) or len(set(secret)) < 4
+    return (
+        bool(_PLACEHOLDER.search(secret) or _REFERENCE.search(secret))
+        or len(set(secret)) < 4
+        or _in_sequence(secret.lower()) * 2 > len(secret)
+        or is_made_of_words(secret)
+    )
+
+
+def is_made_of_words(value: str) -> bool:
+    """Whether nothing is left of a text but the words of which placeholders and names are made, and a digit or two."""
+    rest = _WORDS.sub("", value)
+    return re.fullmatch(r"[\W_]*\d{0,3}[\W_]*", rest) is not None and len(value) < 40
 
 
 def is_harmless_login(text: str, password: str) -> bool:
     """Whether a URL's password is no secret.
 
-    Such as in `postgres:postgres@localhost`, which gives access to this machine alone, or `user:my-password@host`.
+    Such as in `postgres:postgres@localhost`, which gives access to this machine alone, or `user:password@host`.
     """
     before, _, after = text.partition(f":{password}@")
     user, host = before.rpartition("://")[2], re.split(r"[^\w.-]", after, maxsplit=1)[0]
-    descriptive = re.search(r"(?i)pass|secret|token|key|pwd", password) or not re.search(r"\d", password)
-    return bool(descriptive) or user == password or host in _HARMLESS_HOSTS
+    return user == password or host in _HARMLESS_HOSTS
 
 
-def is_random(value: str) -> bool:
-    """Whether a text mixes letters and digits as keys do, and words and names don't."""
-    if is_placeholder(value) or _NOT_RANDOM.search(value):
+def is_random(value: str, name: str = "") -> bool:
+    """Whether a text mixes letters and digits as keys do, and words and names don't.
+
+    Args:
+        value: The text.
+        name: What it is assigned to: a UUID is a key only where the name says so.
+    """
+    if is_placeholder(value) or _CODE.search(value) or _NO_SECRET_NAME.search(name):
         return False
+    if is_uuid(value):
+        # A UUID after `token=` alone names a file in many public addresses.
+        return bool(re.search(r"(?i)key|.[_.-]?token|secret|pass", name)) and not re.search(r"(?i)u?id$", name)
     lower, upper, digits = (any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit))
     is_hex = len(value) >= 32 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None
-    return digits and ((lower and upper) or is_hex) and _entropy(value) > 3.2
+    is_long = len(value) >= 20 and (lower or upper) and not re.search(r"[a-z]{6}|[._]", value)
+    return digits and ((lower and upper) or is_hex or is_long) and entropy(value) > 3.1 and not _is_readable(value)
 
 
-def _entropy(value: str) -> float:
-    """Shannon entropy, in bits for each character."""
-    return -sum(count / len(value) * math.log2(count / len(value)) for count in Counter(value).values())
+def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
+    """Whether a value that is assigned to a name such as `password` is one that somebody chose.
+
+    Args:
+        name: What it is assigned to.
+        value: The value.
+        quoted: Whether it is a literal; other texts are often names of variables.
+        separator: What stands between.
+    """
+    if not re.search(r"(?i)pass|pwd", name) or _NO_SECRET_NAME.search(name):
+        return False
+    if is_placeholder(value) or _CODE.search(value) or value.lower() in name.lower():
+        return False
+    letters = any(map(str.isalpha, value))
+    mixed = letters and bool(re.search(r"[0-9$#@!%&*?^+~]", value))
+    if not quoted or "," in separator:
+        return mixed and not re.fullmatch(r"[a-z_]+\d?", value) if not quoted and separator == "=" else mixed
+    return letters and value.isascii() and not re.fullmatch(r"[A-Z_]+|[a-z]+(?:[-_][a-z]+){2,}", value)
+
+
+def is_uuid(value: str) -> bool:
+    """Whether a text is a UUID."""
+    return _UUID.fullmatch(value) is not None
+
+
+def _is_readable(value: str) -> bool:
+    """Whether a text is made of words and numbers, such as `Adam_lr0.001_Batch64` or `resnet50-imagenet-2023`."""
+    parts = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", value)
+    words = sum(len(part) for part in parts if len(part) >= 4 and part.isalpha())
+    return words * 2 > len(value) and len(value) < 64
+
+
+def _in_sequence(value: str) -> int:
+    """Characters of the longest part that follows the alphabet, the digits or the keyboard."""
+    longest = 0
+    for sequence in _SEQUENCES:
+        for start in range(len(value)):
+            end = start + max(longest, 5) + 1
+            while end <= len(value) and value[start:end] in sequence:
+                longest, end = end - start, end + 1
+    return longest

@@ -61,21 +61,25 @@ class SecretScan:
         if self._binary:
             return
         text = self._tail + block if self._tail else block
+        seen = -1  # most places of a line are seen with its first one
         for start, end in self._search.suspicious_spans(text):
-            self._look_at(text, start, end)
+            if end > seen:
+                seen = self._look_at(text, start, end)
         if last:
             return
         self._tail = text[-_OVERLAP:]
         self._line += text.count(b"\n", 0, len(text) - len(self._tail))
 
-    def _look_at(self, text: bytes, start: int, end: int) -> None:
-        """Applies the exact rules around a suspicious place."""
+    def _look_at(self, text: bytes, start: int, end: int) -> int:
+        """Applies the exact rules around a suspicious place; returns where the part ends that they saw."""
         left = max(text.rfind(b"\n", 0, start) + 1, start - _AROUND)
         right = text.find(b"\n", end, end + _AROUND)
-        around = text[left : right if right >= 0 else end + _AROUND].decode("utf-8", "replace")
+        last = right if right >= 0 else end + _AROUND
+        around = text[left:last].decode("utf-8", "replace")
         if is_allowed(text[left : end + 4 * _AROUND].decode("utf-8", "replace")):
-            return
+            return end
         line = self._line + text.count(b"\n", 0, start)
         for kind, secret in self._search.secrets(around):
             digest = hashlib.sha256(f"{kind}\0{secret}".encode()).hexdigest()[:12]
             self._found[Finding(line, kind, digest)] = None
+        return last if right >= 0 else end

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
-from typing import cast
+from functools import cache, cached_property
+from heapq import merge
+from typing import Any, cast
 
+from . import gitleaks_rules
 from .detectors import BASIC_AUTH, PLUGINS, Detectors
-from .plausible import is_harmless_login, is_placeholder, is_random
-from .rules import GENERIC, OWN, PREFILTER
+from .plausible import is_harmless_login, is_password, is_placeholder, is_random, is_uuid
+from .rules import DETECTED, OWN, PASSWORDS, PREFILTERS, TOKENS
 
 Secret = tuple[str, str]
 """Kind and text of a secret."""
 
 _LOGIN = PLUGINS[BASIC_AUTH]
 _ALLOWED = re.compile(r"pragma: ?(?:allow|white)list[ -]secret")
+_RUN = 100
+"""Characters of base64 around a match in which it is a part of a picture or of a model, and chance."""
+_KEYS = "private key"
+_WEAK = frozenset({"bearer token", "token in an address", "authorization header"})
+"""Kinds of own rules whose secret has no form of its own, and so must look random."""
 
 
 def is_allowed(line: str) -> bool:
@@ -27,54 +34,113 @@ class SecretSearch:
     """The rules, ready for use. Each kind of rule is compiled or loaded when it is needed first."""
 
     def suspicious_spans(self, text: bytes) -> Iterator[tuple[int, int]]:
-        """Start and end of every place that any rule could match."""
-        return (match.span() for match in self._prefilter.finditer(text))
+        """Start and end of every place that any rule could match, by start."""
+        return merge(*((match.span() for match in pattern.finditer(text)) for pattern in self._prefilters))
 
     def secrets(self, around: str) -> list[Secret]:
         """The secrets in the text around a suspicious place; the most exact rules that find any decide."""
         text = re.sub(r"\\u00([2-7][0-9a-fA-F])", lambda code: chr(int(code[1], 16)), around)  # JSON's escapes
-        plain = re.sub(r"""\\(["'/])""", r"\1", text)
-        return self._by_own_rules(text) or self._by_detectors(plain) or self._by_assignment(plain)
+        plain = re.sub(r"""\\{1,4}(["'/])""", r"\1", text)
+        return (
+            self._by_own_rules(text)
+            or self._by_detectors(plain)
+            or self._by_gitleaks(plain)
+            or self._by_assignment(plain)
+        )
 
     def _by_own_rules(self, text: str) -> list[Secret]:
         """The secrets that the first matching rule of our own finds."""
-        for kind, pattern in self._own:
-            found = [match[match.lastindex or 0] for match in pattern.finditer(text)]
-            if secrets := [(kind, secret) for secret in found if not is_placeholder(secret)]:
+        for number in sorted(self._own_set.Match(text) or ()):
+            kind, pattern = OWN[number][0], _compiled(OWN[number][1])
+            found = [
+                match[match.lastindex or 0]
+                for match in pattern.finditer(text)
+                if _KEYS in kind or not _is_in_base64(text, *match.span(match.lastindex or 0))
+            ]
+            if secrets := [(kind, secret) for secret in found if _is_secret(kind, secret, text)]:
                 return secrets
         return []
 
     def _by_detectors(self, text: str) -> list[Secret]:
         """The secrets that detect-secrets finds."""
+        if not _compiled(DETECTED).search(text):
+            return []
         return [
             (kind, secret)
             for kind, secret, part in self._detectors.secrets(text)
-            if not is_placeholder(secret) and not (kind == _LOGIN and is_harmless_login(text, part))
+            if not is_placeholder(secret)
+            and not (kind == _LOGIN and is_harmless_login(text, part))
+            and not _is_in_base64(text, start := text.find(part), start + len(part))
+        ]
+
+    def _by_gitleaks(self, text: str) -> list[Secret]:
+        """The secrets that a rule of gitleaks finds."""
+        return [
+            (kind, secret)
+            for kind, secret, start, end in gitleaks_rules.matches(text)
+            if not is_placeholder(secret) and any(map(str.isdigit, secret)) and not _is_in_base64(text, start, end)
         ]
 
     def _by_assignment(self, text: str) -> list[Secret]:
-        """Random values that are assigned to a name such as `password`."""
-        values = (match[1] for pattern in self._generic for match in pattern.finditer(text))
-        return [("password or key", value) for value in values if is_random(value)]
+        """Values that are assigned to a name such as `token` and look random, or to one such as `password`."""
+        found = [
+            match["value"]
+            for pattern, quoted in zip(map(_compiled, PASSWORDS), (True, False, True), strict=True)
+            for match in pattern.finditer(text)
+            if is_password(match["name"], match["value"], quoted=quoted, separator=match["separator"].strip(" \t\"']"))
+        ]
+        found += [
+            match["value"]
+            for pattern in map(_compiled, TOKENS)
+            for match in pattern.finditer(text)
+            if is_random(match["value"], match["name"]) and not _is_in_base64(text, *match.span("value"))
+        ]
+        return [("password or key", value) for value in dict.fromkeys(found)]
 
     @cached_property
-    def _prefilter(self) -> re.Pattern[bytes]:
-        """All rules as one expression. RE2 searches for it in one pass, 30 times as fast as `re`."""
+    def _prefilters(self) -> list[re.Pattern[bytes]]:
+        """All rules as a few expressions. RE2 searches for each in one pass, 30 times as fast as `re`."""
         import re2
 
         options = re2.Options()
         options.encoding = re2.Options.Encoding.LATIN1
         options.max_mem = 64 << 20
-        return cast("re.Pattern[bytes]", re2.compile(PREFILTER.encode(), options))
+        return [cast("re.Pattern[bytes]", re2.compile(pattern.encode(), options)) for pattern in PREFILTERS]
 
     @cached_property
-    def _own(self) -> list[tuple[str, re.Pattern[str]]]:
-        return [(kind, re.compile(pattern)) for kind, pattern in OWN]
+    def _own_set(self) -> Any:  # noqa: ANN401 - RE2 has no types
+        """Our own rules, as RE2 searches for all of them at once."""
+        import re2
 
-    @cached_property
-    def _generic(self) -> list[re.Pattern[str]]:
-        return [re.compile(pattern) for pattern in GENERIC]
+        found = re2.Set.SearchSet()
+        for _, pattern in OWN:
+            found.Add(pattern)
+        found.Compile()
+        return found
 
     @cached_property
     def _detectors(self) -> Detectors:
         return Detectors()
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def _is_secret(kind: str, secret: str, text: str) -> bool:
+    if kind == _LOGIN and is_harmless_login(text, secret):
+        return False
+    if kind in _WEAK and (is_uuid(secret) or not any(map(str.isdigit, secret))):
+        return False  # a UUID names a file in many public addresses
+    return not is_placeholder(secret)
+
+
+def _is_in_base64(text: str, start: int, end: int) -> bool:
+    """Whether the place lies in a long run of base64, such as a picture in a notebook."""
+    left, right = start, end
+    while left > 0 and start - left < _RUN and (text[left - 1].isalnum() or text[left - 1] in "+/"):
+        left -= 1
+    while right < len(text) and right - end < _RUN and (text[right].isalnum() or text[right] in "+/="):
+        right += 1
+    return (start - left) + (right - end) >= _RUN

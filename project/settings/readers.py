@@ -14,10 +14,15 @@ from typing import Any
 
 from ...core.errors import ProjectError
 from ...core.placeholders import has_placeholder
+from ...core.security.secret_sources import SecretSource
 from .toml_lines import place_of
 
 Keys = Mapping[str, tuple[str, Callable[[object], object]]]
 """For each key a description of valid values, for messages, and the reader."""
+
+
+_UNSHOWN = frozenset({"secret-env"})
+"""Keys whose values are not repeated in messages: somebody may have written a secret there."""
 
 
 class UnknownChoice(ValueError):
@@ -57,7 +62,7 @@ def read_table(table: Mapping[str, Any], keys: Keys, name: str, file: Path) -> d
         except (TypeError, ValueError) as error:
             near = _did_you_mean(error.value, error.choices) if isinstance(error, UnknownChoice) else None
             raise ProjectError(
-                f"{key} in [{name}] must be {description}, not {value!r}",
+                f"{key} in [{name}] must be {description}" + ("" if key in _UNSHOWN else f", not {value!r}"),
                 where=place_of(file, name, key),
                 next_step=near or "Fix that value",
             ) from None
@@ -162,6 +167,11 @@ def environment(value: object) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or not isinstance(item, str) or "\0" in item:
             raise ValueError
     return dict(value)
+
+
+def secret_sources(value: object) -> dict[str, SecretSource]:
+    """A table of variables and where their secret values come from."""
+    return {name: SecretSource.parse(text) for name, text in environment(value).items()}
 
 
 def inside(value: object) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
+from ...core.security.secret_sources import FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
@@ -32,6 +33,7 @@ from .readers import (
     output_patterns,
     patterns,
     read_table,
+    secret_sources,
     text,
 )
 from .toml_lines import place_of
@@ -70,7 +72,9 @@ class Settings:
         base_python: Absolute path of the base's Python; None finds it in the base's layers.
         include: Patterns, as in .gitignore, of files that go into the image although another rule ignores them.
         exclude: Patterns of files that stay out of the image.
-        env: Environment variables of the script, here and in the cloud.
+        env: Environment variables of the script, here and in the cloud; none is in the image.
+        import_path: Variables by which the script finds the project's modules; they are in the image, too.
+        secret_env: Variables whose values are secrets, and where these come from.
         requirements: The requirements file, relative to the project; None looks for a dependency list.
         freeze: The dependency list to freeze; `auto` takes the first that exists.
         extras: Extras (optional dependencies) of the list that are installed too.
@@ -105,6 +109,8 @@ class Settings:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    import_path: Mapping[str, str] = field(default_factory=dict)
+    secret_env: Mapping[str, SecretSource] = field(default_factory=dict)
     requirements: str | None = None
     freeze: Freeze = "auto"
     extras: tuple[str, ...] = ()
@@ -150,10 +156,21 @@ def load(folder: Path) -> Settings:
     check_places(values.get("data", ()), script, root)
     python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
-    values["env"] = {**_import_path(root, script), **values.get("env", {})}
+    values["import_path"] = _import_path(root, script)
+    values["env"] = {**values["import_path"], **values.get("env", {})}
+    _refuse_two_values(values["env"], values.get("secret_env", {}), file)
     job = job_settings(values, TABLE, file)
     values["entry"] = None if entry.kind == "script" else entry
     return Settings(root=root, name=name, script=script, python=python, job=job, **values)
+
+
+def _refuse_two_values(env: Mapping[str, str], secret_env: Mapping[str, SecretSource], file: Path) -> None:
+    if both := sorted(env.keys() & secret_env.keys()):
+        raise ProjectError(
+            f"{both[0]} is set by env and by secret-env in [{TABLE}]",
+            where=place_of(file, f"{TABLE}.secret-env", both[0]),
+            next_step="Remove one of them",
+        )
 
 
 def image_name(text: str) -> str:
@@ -231,6 +248,7 @@ _KEYS: Keys = {
     "include": ("a list of patterns", patterns),
     "exclude": ("a list of patterns", patterns),
     "env": ("a table of names and texts", environment),
+    "secret-env": (f"a table of names and sources, each {FORMS}", secret_sources),
     "requirements": ("the path of a file in the project", inside),
     "freeze": (f"one of {', '.join(get_args(Freeze))}", one_of(*get_args(Freeze))),
     "extras": ("a list of names of extras", names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -117,6 +118,33 @@ def test_a_private_repository_opens_with_its_token(
     assert TOKEN not in caplog.text
 
 
+def test_the_token_is_no_argument_and_not_in_the_clone(
+    home: Home, repository: Path, git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every git command is recorded with its arguments; while the project's code runs, no file of the clone has it."""
+    real, shim, record = shutil.which("git"), tmp_path / "bin", tmp_path / "arguments"
+    shim.mkdir()
+    (shim / "git").write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {record}\nexec {real} "$@"\n')
+    (shim / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim}:{os.environ['PATH']}")
+    shutil.copytree(repository / ".git", git_server.root / "models.git")
+    seen: list[str] = []
+
+    @flow(name="look")
+    def look() -> None:
+        address = f"{git_server.address}/models.git"
+        with project_folder(address, "", "digits", Secret(value=TOKEN), home=home, steps=Steps()) as folder:
+            found = [path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()]
+            seen.append("token" if any(TOKEN.encode() in data for data in found) else "none")
+
+    look()
+
+    assert seen == ["none"]
+    assert "fetch" in record.read_text()
+    assert TOKEN not in record.read_text()
+    assert TOKEN not in "".join(os.environ.values())
+
+
 @pytest.mark.parametrize(
     ("address", "words", "said"),
     [
@@ -132,7 +160,11 @@ def test_a_private_repository_opens_with_its_token(
         ("{}", {"subfolder": "../other"}, "not a folder inside the project"),
         ("/a/folder", {"ref": "main"}, "only a git repository has a branch"),
         ("s3://bucket/x", {}, "s3:// is not the URL of a git repository"),
-        ("https://me:secret@127.0.0.1/x", {}, r"the URL holds a password.*\(127.0.0.1\).*Secret block"),
+        (
+            "https://me:secret@127.0.0.1/x",
+            {},
+            r"the URL holds a user name, password or token.*\(https://127.0.0.1/x\).*Secret block",
+        ),
         ("http://127.0.0.1:1/x", {"token": "t"}, "a token is only sent over https"),
         ("git@127.0.0.1:team/x", {"token": "t"}, "a token is only sent over https"),
     ],

@@ -100,7 +100,7 @@ def _problems(job: JobDescription, region: str, *, local: bool) -> Iterator[Prob
         yield Problem("display_name", what, "Choose another name")
     yield from _text(OUTPUT, job.output)
     yield from _arguments(job)
-    yield from _env({**path_variables(mounted_path(job.output)), **job.env})
+    yield from _env({**path_variables(mounted_path(job.output)), **job.env, **dict.fromkeys(job.secret_env, "")})
     yield from _labels(job.labels)
     yield from _pools(job)
     yield from _scheduling(job)

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...core.errors import TrainingError
+from ...core.security.masked_text import masked
 from ..client.calls import calling
 from ..client.connection import Connection
 from ..job_types import LogLine
@@ -223,7 +224,9 @@ def _mark(entry: LogEntry) -> tuple[float, str]:
 def _line(entry: LogEntry) -> LogLine:
     task = entry.resource.labels.get("task_name", "service")
     payload = _plain_struct(entry.json_payload) if entry.HasField("json_payload") else {}
-    return LogLine(_mark(entry)[0], _severity(entry.severity), _message(entry, payload), task, payload)
+    # The runtime has masked secrets already, unless the job's command took its place.
+    payload = {name: masked(value) if isinstance(value, str) else value for name, value in payload.items()}
+    return LogLine(_mark(entry)[0], _severity(entry.severity), masked(_message(entry, payload)), task, payload)
 
 
 @cache

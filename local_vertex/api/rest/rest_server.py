@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ....core.security.same_origin import foreign_page
 from ..authorization import check_token
 from ..dispatcher import V1, Dispatcher, Method
 from ..names import Caller, region_of_host
@@ -122,6 +123,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> tuple[bytes, str]:
         """The body of the response, and its type."""
+        if reason := foreign_page(
+            self.headers.get("Host"), self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site")
+        ):
+            self.close_connection = True
+            raise ApiError(Code.PERMISSION_DENIED, f"Only programs of this machine are served: {reason}")
         try:
             url = urlsplit(self.path)
         except ValueError as error:

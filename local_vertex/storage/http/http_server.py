@@ -18,6 +18,7 @@ from io import BufferedReader
 from typing import cast
 from urllib.parse import parse_qsl
 
+from ....core.security.same_origin import foreign_page
 from .http_messages import Answer, Request, StorageApiError, error_answer
 
 _MAX_LINE = 64 << 10
@@ -162,6 +163,9 @@ class _Connection(socketserver.StreamRequestHandler):
         self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _answer(self, request: Request) -> Answer:
+        headers = request.headers
+        if reason := foreign_page(headers.get("host"), headers.get("origin"), headers.get("sec-fetch-site")):
+            return error_answer(StorageApiError(403, f"Only programs of this machine are served: {reason}"))
         target, _, query = request.path.partition("?")
         if target.startswith("http://"):  # the form for proxies
             target = "/" + target.removeprefix("http://").partition("/")[2]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ....core.security.masked_text import masked
 from .peak_memory import PeakMemory
 from .process_mark import ProcessMark
 
@@ -167,6 +168,6 @@ class _Lines:
             self._rest = b""
 
     def _emit(self, raw: bytes) -> None:
-        line = raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2]
+        line = masked(raw.decode("utf-8", "replace").rstrip("\r").rpartition("\r")[2])
         self.tail.append(line)
         self._log(line)

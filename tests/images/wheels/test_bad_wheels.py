@@ -54,6 +54,40 @@ def test_names_that_lead_out(path: str, reason: str, make_wheel, tmp_path: Path)
     assert reason in message
 
 
+def test_a_nul_in_a_name_is_refused(make_wheel, tmp_path: Path) -> None:
+    """Zipfile cuts a name there, and would show another one than the bytes say."""
+    wheel = make_wheel(tmp_path, {"demo/harmless.py_evil": b"x"})
+    wheel.write_bytes(wheel.read_bytes().replace(b"harmless.py_evil", b"harmless.py\0evil"))
+
+    assert "NUL" in _fail(wheel)
+
+
+def test_files_that_run_at_every_start_are_named(make_wheel, tmp_path: Path) -> None:
+    """A `.pth` file with a line that imports, in the layer's title; one with paths alone is ordinary."""
+    files = {
+        "evil.pth": b"# a\nimport os; os.system('id')\n",
+        "paths.pth": b"../lib\n",
+        "demo/inner.pth": b"import x\n",
+    }
+    wheel = make_wheel(tmp_path, files)
+
+    title = write_wheel_layer(io.BytesIO(), wheel, wheel.name, "3.11", "demo 1.0").title
+
+    assert title == "demo 1.0 (runs evil.pth at every start of Python)"
+
+
+def test_bzip2_is_read_as_pip_does(make_wheel, member, tmp_path: Path) -> None:
+    """Any compression that zipfile reads may be in a wheel."""
+    wheel = make_wheel(tmp_path, {"demo/a.txt": b"x" * 5000})
+    packed = tmp_path / "packed" / wheel.name
+    packed.parent.mkdir()
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_BZIP2) as new:
+        for info in old.infolist():
+            new.writestr(info.filename, old.read(info))
+
+    assert write_wheel_layer(io.BytesIO(), packed, packed.name, "3.11", "demo").size > 0
+
+
 @pytest.mark.parametrize("mode", [0o120777, 0o060644, 0o010644, 0o140644])
 def test_links_and_devices(mode: int, make_wheel, member, tmp_path: Path) -> None:
     """Links, devices, pipes and sockets are refused: pip would write a link's target as text."""

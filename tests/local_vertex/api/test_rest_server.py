@@ -62,6 +62,24 @@ def rest_job() -> Job:
     }
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Host": "evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_pages_of_others_are_not_served(rest: Any, headers: dict[str, str]) -> None:
+    """Even with the token: a page in a browser could reach this port, under a name of its own too."""
+    status, answer = call(rest, "GET", BASE, headers=headers)
+
+    assert (status, answer["error"]["status"]) == (403, "PERMISSION_DENIED")
+    assert call(rest, "GET", BASE, headers={"Origin": rest.service.rest_url})[0] == 200
+
+
 def test_the_life_of_a_job(rest: Any, rest_job: Job) -> None:
     """Create, get, list, cancel, delete, operation; int64 as strings, durations with an s, enums by name."""
     status, made = call(rest, "POST", BASE, rest_job)

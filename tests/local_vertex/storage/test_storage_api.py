@@ -33,6 +33,12 @@ def session(storage: Any, name: str, **query: Any) -> str:
     return headers["location"].removeprefix(f"{storage.url}/")
 
 
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example:80"}])
+def test_pages_of_others_are_not_served(storage: Any, headers: dict[str, str]) -> None:
+    """Even with the secret, which a page could have read in an address."""
+    assert storage.raw("GET", "storage/v1/b/b", headers=headers)[0] == 403
+
+
 def test_only_those_with_the_secret_are_served(storage: Any) -> None:
     """The secret is a part of the path, because clients send no credentials to an emulator."""
     storage.url = storage.url.replace("/k-", "/k-other")

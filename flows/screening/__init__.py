@@ -1,0 +1,1 @@
+"""Checks of what the train flow is given, before Prefect stores it."""

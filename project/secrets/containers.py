@@ -1,0 +1,83 @@
+"""Texts inside binary files: the members of zip files, the strings of pickles, and private keys in DER."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import pickletools
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+_MEMBERS = 2000
+_MEMBER_BYTES = 4 << 20
+_ALL_BYTES = 32 << 20
+"""How much of a zip file is inflated: enough for every text, too little for a bomb."""
+_OPCODES = 200_000
+_ZIP = b"PK\x03\x04"
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+# An ASN.1 sequence with version 0 and the object id of RSA (PKCS #8), or of an elliptic curve's key, or RSA's modulus.
+_DER_KEY = re.compile(
+    rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...)\x02\x01"
+    rb"(?:\x00\x30[\x05-\x20]\x06[\x03-\x0b](?:\x2a\x86\x48|\x2b\x65)|\x00\x02\x82|\x00\x02\x81|\x01\x04[\x20-\x42])",
+    re.DOTALL,
+)
+
+
+def is_der_key(block: bytes) -> bool:
+    """Whether a binary file is a private key in DER: PKCS #1, PKCS #8 or SEC 1."""
+    return _DER_KEY.match(block) is not None
+
+
+def has_texts(block: bytes) -> bool:
+    """Whether a binary file, judged by its first bytes, is of a kind that `texts` reads."""
+    return block.startswith(_ZIP) or _PICKLE.match(block) is not None
+
+
+def texts(content: bytes, *, depth: int = 1) -> Iterator[bytes]:
+    """The texts in a zip file (an archive, a wheel, a model of PyTorch or NumPy) or in a pickle.
+
+    A damaged file only gives fewer. No object is made of a pickle.
+    """
+    if content.startswith(_ZIP):
+        yield from _members(content, depth)
+    elif _PICKLE.match(content):
+        yield _strings(content)
+
+
+def _members(content: bytes, depth: int) -> Iterator[bytes]:
+    left = _ALL_BYTES
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for item in archive.infolist()[:_MEMBERS]:
+                if item.is_dir() or item.file_size > _MEMBER_BYTES or item.flag_bits & 1:
+                    continue
+                with archive.open(item) as member:
+                    text = member.read(min(_MEMBER_BYTES, left))
+                left -= len(text)
+                if text.find(0, 0, 8000) < 0:
+                    yield text
+                elif depth and has_texts(text):
+                    yield from texts(text, depth=depth - 1)
+                if left <= 0:
+                    return
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, NotImplementedError, EOFError, RuntimeError):
+        return
+
+
+def _strings(content: bytes) -> bytes:
+    """The strings of a pickle, one a line, and pairs of neighbours as `first="second"`, as a dictionary has them."""
+    found: list[str] = []
+    try:
+        for number, (_, value, _) in enumerate(pickletools.genops(content)):
+            if number > _OPCODES:
+                break
+            if isinstance(value, str):
+                found.append(value)
+            elif isinstance(value, bytes) and value.isascii():
+                found.append(value.decode("ascii"))
+    except (ValueError, EOFError, IndexError, UnicodeError, OverflowError, MemoryError, AttributeError, KeyError):
+        pass
+    pairs = [f'{name}="{value}"' for name, value in itertools.pairwise(found) if "\n" not in name]
+    return "\n".join([*found, *pairs]).encode("utf-8", "replace")

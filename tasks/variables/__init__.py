@@ -1,0 +1,1 @@
+"""Variables of a job whose values are read when a run needs them."""

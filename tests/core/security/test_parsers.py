@@ -1,0 +1,146 @@
+"""Parsers of what others write: whatever they are given, they answer, or raise an error of the tree."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+from fixtures.hypothesis_profile import examples
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from prefect_vertex_training.core.errors import TrainingError
+from prefect_vertex_training.images.oci.image_types import Descriptor
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.wheels.lockfile import read_lock
+from prefect_vertex_training.local_vertex.api import filters
+from prefect_vertex_training.local_vertex.execution.process.unpack import unpack_layer
+from prefect_vertex_training.project.secrets import containers
+from prefect_vertex_training.project.secrets.scan import SecretScan
+from prefect_vertex_training.project.secrets.search import SecretSearch
+from prefect_vertex_training.project.settings import settings as project_settings
+
+LOCK = """lock-version = "1.0"
+created-by = "uv"
+requires-python = ">=3.11"
+[[packages]]
+name = "demo"
+version = "1.0"
+wheels = [{ url = "https://host/demo-1.0-py3-none-any.whl", size = 10, hashes = { sha256 = "%s" } }]
+""" % ("0" * 64)
+
+KEYS = sorted(project_settings._KEYS)
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=12)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text("ab-_=", max_size=4), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def toml(value: object) -> str:
+    """A value in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + "".join(f"\\u{ord(sign):04x}" if ord(sign) < 0xD800 else "?" for sign in value) + '"'
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def changed(text: bytes, where: float, piece: bytes, cut: int) -> bytes:
+    """The text with a piece of it replaced."""
+    place = int(where * len(text))
+    return text[:place] + piece + text[place + cut :]
+
+
+CHANGES = st.tuples(st.floats(0, 1), st.binary(max_size=6), st.integers(0, 40))
+
+
+@settings(max_examples=examples(80))
+@given(table=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=3))
+@example(table={"secret-env": {"A": "hunter2"}})
+@example(table={"pools": {"worker": {"replicas": float("nan")}}})
+def test_settings(tmp_path: Path, table: dict[str, object]) -> None:
+    """Any value of any key."""
+    (tmp_path / "train.py").write_text("")
+    lines = [f"{toml(key)} = {toml(value)}" for key, value in table.items()]
+    (tmp_path / "pyproject.toml").write_text("\n".join(["[tool.vertex-training]", *lines, ""]), encoding="utf-8")
+
+    with contextlib.suppress(TrainingError):
+        project_settings.load(tmp_path)
+
+
+@settings(max_examples=examples(60))
+@given(change=CHANGES)
+def test_locks(change: tuple[float, bytes, int]) -> None:
+    """A lock of which a piece was changed."""
+    text = changed(LOCK.encode(), *change).decode("utf-8", "replace")
+
+    with contextlib.suppress(TrainingError):
+        read_lock(text, "3.11", Path("/srv/project"))
+
+
+@settings(max_examples=examples(150))
+@given(
+    st.one_of(st.text(), st.from_regex(r'(NOT |-)?\(?[a-z.]{1,8}(=|!=|<|:)("[^"]*"|\*|[a-z0-9]+)\)?( (AND|OR) .*)?'))
+)
+def test_filters(text: str) -> None:
+    """Any text is a filter, or is refused as one."""
+    with contextlib.suppress(filters.FilterError):
+        filters.parse(text)
+
+
+def layer() -> bytes:
+    """A layer with a folder, files and links."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        for name, kind, link in (
+            ("app", tarfile.DIRTYPE, ""),
+            ("app/a", tarfile.REGTYPE, ""),
+            ("app/l", tarfile.SYMTYPE, "a"),
+            ("app/h", tarfile.LNKTYPE, "app/a"),
+            ("app/.wh.b", tarfile.REGTYPE, ""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, link
+            archive.addfile(info)
+    return out.getvalue()
+
+
+LAYER = layer()
+
+
+@settings(max_examples=examples(60))
+@given(change=CHANGES, inner=st.booleans())
+def test_layers(tmp_path_factory, change: tuple[float, bytes, int], inner: bool) -> None:
+    """A layer that was damaged, outside or inside of its compression; nothing is written outside of its folder."""
+    import gzip
+
+    folder = tmp_path_factory.mktemp("layer")
+    data = gzip.compress(changed(gzip.decompress(LAYER), *change)) if inner else changed(LAYER, *change)
+    digest = hashlib.sha256(data).hexdigest()
+    layout = OciLayout(folder / "layout", "demo")
+    blob = Descriptor("application/vnd.oci.image.layer.v1.tar+gzip", f"sha256:{digest}", len(data))
+    layout.put_blob(blob, lambda: io.BytesIO(data))
+    (folder / "root").mkdir()
+
+    with contextlib.suppress(TrainingError):
+        unpack_layer(layout, blob, folder / "root")
+    assert {path.name for path in folder.iterdir()} == {"layout", "root"}
+
+
+@settings(max_examples=examples(60))
+@given(st.one_of(st.binary(max_size=300), st.builds(changed, st.just(LAYER), st.floats(0, 1), st.binary(), st.just(3))))
+def test_the_secret_scan(data: bytes) -> None:
+    """Any bytes of any file; archives and pickles too."""
+    scan = SecretScan(SecretSearch())
+    scan.feed(data, last=True)
+    for start in (b"", b"PK\x03\x04", b"\x80\x04"):
+        list(containers.texts(start + data))

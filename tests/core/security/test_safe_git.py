@@ -1,0 +1,180 @@
+"""Git as this package runs it: what a repository's own configuration names is never started, and tokens stay hidden."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.core.security import safe_git
+from prefect_vertex_training.project.git import is_changed, revision
+
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
+
+
+def git(folder: Path, *words: str) -> str:
+    """What plain git printed, without any of the protections."""
+    return subprocess.run([*GIT, "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one commit, and a file that differs from it in its time alone, so that git reads it again."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "--quiet")
+    (folder / "train.py").write_text("print(1)\n")
+    (folder / ".gitattributes").write_text("*.py filter=evil\n*.txt filter=a=b\n")
+    (folder / "a.txt").write_text("a\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "one")
+    for name in ("train.py", "a.txt"):
+        os.utime(folder / name, (1, 1))
+    return folder
+
+
+def _config(folder: Path, text: str) -> None:
+    with (folder / ".git/config").open("a") as file:
+        file.write(text)
+
+
+def _monitor(folder: Path, run: str) -> None:
+    _config(folder, f'[core]\n\tfsmonitor = "{run}"\n')
+
+
+def _clean_filter(folder: Path, run: str) -> None:
+    _config(folder, f'[filter "evil"]\n\tclean = "{run}"\n\trequired = true\n')
+
+
+def _process_filter(folder: Path, run: str) -> None:
+    _config(folder, f'[filter "evil"]\n\tprocess = "{run}"\n\trequired = true\n')
+
+
+def _filter_with_equals_sign(folder: Path, run: str) -> None:
+    """`git -c filter.a=b.clean=` would set another key."""
+    _config(folder, f'[filter "a=b"]\n\tclean = "{run}"\n')
+
+
+def _included_filter(folder: Path, run: str) -> None:
+    (folder / "more.config").write_text(f'[filter "evil"]\n\tclean = "{run}"\n')
+    _config(folder, "[include]\n\tpath = ../more.config\n")
+
+
+def _filter_of_a_work_tree(folder: Path, run: str) -> None:
+    _config(folder, "[extensions]\n\tworktreeConfig = true\n")
+    (folder / ".git/config.worktree").write_text(f'[filter "evil"]\n\tclean = "{run}"\n')
+
+
+def _hook(folder: Path, run: str) -> None:
+    """`post-index-change` runs when status writes a refreshed index."""
+    hooks = folder / "hooks"
+    hooks.mkdir()
+    (hooks / "post-index-change").write_text(f"#!/bin/sh\n{run}\n")
+    (hooks / "post-index-change").chmod(0o755)
+    _config(folder, "[core]\n\thooksPath = hooks\n")
+
+
+def _git_file_that_leads_into_the_project(folder: Path, run: str) -> None:
+    (folder / ".git").rename(folder / "data")
+    (folder / ".git").write_text("gitdir: data\n")
+    with (folder / "data/config").open("a") as file:
+        file.write(f'[core]\n\tfsmonitor = "{run}"\n')
+
+
+ATTACKS = [
+    _monitor,
+    _clean_filter,
+    _process_filter,
+    _filter_with_equals_sign,
+    _included_filter,
+    _filter_of_a_work_tree,
+    _hook,
+    _git_file_that_leads_into_the_project,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_nothing_of_the_repository_s_configuration_is_started(
+    repository: Path, tmp_path: Path, attack: Callable[[Path, str], None]
+) -> None:
+    """Plain `git status` starts each of these programs; reading the commit and the changes doesn't."""
+    mark = tmp_path / "started"
+    attack(repository, f"touch {mark}; cat")
+
+    assert len(revision(repository)) == 40
+    is_changed(repository)
+    safe_git.read(repository, "ls-files", "--stage")
+    assert not mark.exists()
+    subprocess.run([*GIT, "-C", str(repository), "status"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    assert mark.exists()
+
+
+def test_a_folder_that_looks_like_a_bare_repository_is_none(tmp_path: Path) -> None:
+    """Plain git would read its configuration: https://github.com/git/git/blob/master/Documentation/config/safe.txt."""
+    bare = tmp_path / "project"
+    git(tmp_path, "init", "--quiet", "--bare", str(bare))
+    mark = tmp_path / "started"
+    with (bare / "config").open("a") as file:
+        file.write(f'[core]\n\tbare = false\n\tworktree = {tmp_path}\n\tfsmonitor = "touch {mark}"\n')
+
+    assert revision(bare) == ""
+    assert not is_changed(bare)
+    assert not mark.exists()
+    git(bare, "status")
+    assert mark.exists()
+
+
+def test_a_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> None:
+    """Its configuration names the program by which missing files come."""
+    mark = tmp_path / "started"
+    blob = git(repository, "rev-parse", "HEAD:train.py").strip()
+    (repository / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    _config(
+        repository,
+        '[core]\n\trepositoryformatversion = 1\n[extensions]\n\tpartialClone = origin\n[remote "origin"]\n'
+        f'\turl = {repository}\n\tpromisor = true\n\tuploadpack = "touch {mark};git-upload-pack"\n',
+    )
+
+    assert safe_git.read(repository, "show", "HEAD:train.py").returncode != 0
+    assert not mark.exists()
+    subprocess.run([*GIT, "-C", str(repository), "show", "HEAD:train.py"], capture_output=True, check=False)
+    assert mark.exists()
+
+
+def test_filters_of_the_user_still_count(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as Git LFS, without which every large file would look changed; a repository can't replace it."""
+    mark = tmp_path / "started"
+    (tmp_path / "gitconfig").write_text('[filter "evil"]\n\tclean = cat\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    _clean_filter(repository, f"touch {mark}; tr 1 2")
+
+    assert not is_changed(repository)
+    assert not mark.exists()
+    (tmp_path / "gitconfig").write_text('[filter "evil"]\n\tclean = tr 1 2\n')
+    assert is_changed(repository)
+
+
+def test_variables_of_another_repository_do_not_count(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is started from a git hook has them."""
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+
+    assert len(revision(repository)) == 40
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("https://user:tok%40en@host/x.git", ("https://host/x.git", "user:tok@en")),
+        ("https://host/@scope/x.git", ("https://host/@scope/x.git", "")),
+        ("https://me@host/x.git", ("https://me@host/x.git", "")),
+        ("https://ghp_0123456789abcdefghij@host/x", ("https://host/x", "ghp_0123456789abcdefghij")),
+        ("ssh://git@host/x", ("ssh://git@host/x", "")),
+    ],
+)
+def test_user_info_is_taken_out_of_an_address(address: str, expected: tuple[str, str]) -> None:
+    """A token would show in the list of processes; a name alone is for git's own helpers."""
+    assert safe_git.without_user_info(address) == expected
