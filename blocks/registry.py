@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect.blocks.core import Block
@@ -178,21 +177,14 @@ def _google(block: GcpCredentials | None, impersonate: str) -> Credentials:
 
 
 def _account_of(block: GcpCredentials | None) -> Any:  # noqa: ANN401 - google.auth has no common typed interface
-    """The block's account, or this machine's; a key file may be of any kind that google.auth knows.
-
-    prefect-gcp reads service accounts' keys only: workload identity federation and impersonation have other files.
-    """
+    """The account of the block's key, or this machine's login: of a person, a service account, or workload identity."""
     import google.auth
     from google.auth.credentials import with_scopes_if_required
 
-    info: Any = block.service_account_info.get_secret_value() if block and block.service_account_info else None
-    if info is None and block and block.service_account_file:
-        info = json.loads(block.service_account_file.expanduser().read_text("utf-8"))
-    if info is None:
-        return google.auth.default(scopes=[_SCOPE])[0]
-    if info.get("type") == "service_account" and block:
-        return with_scopes_if_required(block.get_credentials_from_service_account(), [_SCOPE])
-    return google.auth.load_credentials_from_dict(info, scopes=[_SCOPE])[0]
+    has_key = block and (block.service_account_info or block.service_account_file)
+    # Without scopes at first: with them, google.auth would ask the cloud for the name of the project.
+    source = block.get_credentials_from_service_account() if block and has_key else google.auth.default()[0]
+    return with_scopes_if_required(source, [_SCOPE])
 
 
 def _machines_google_login() -> Credentials | None:
