@@ -43,6 +43,7 @@ from ..core.job_fields import (
 from ..core.job_options import Machine, Pool
 from ..core.output_folders import bucket_folder_uri
 from ..prefect_private import async_dispatch, call_synchronously
+from ..run_history import run_scope
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
 from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State
@@ -55,7 +56,6 @@ from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
-from .run_history import run_scope
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")

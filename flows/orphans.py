@@ -9,8 +9,8 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-from ..blocks.run_history import outer_runs
 from ..core.errors import ProjectError, TrainingError
+from ..run_history import outer_runs
 from ..vertex.client.connection import Connection
 from ..vertex.labels import RUN_LABEL
 from ..vertex.submit.cancellation import cancel

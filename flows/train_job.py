@@ -12,13 +12,13 @@ from dataclasses import asdict
 
 from prefect.runtime import flow_run as current_run
 
-from ..blocks.run_history import run_scope
 from ..core.errors import JobFailed
 from ..core.retry import backoff
 from ..datasets.data_record import DataRecord, data_facts
 from ..project.dependencies.freeze import Lock
 from ..project.git import revision
 from ..project.snapshot import Project
+from ..run_history import run_scope
 from ..tasks.receipt import receipt_step, storage_page
 from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log

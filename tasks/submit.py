@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ..blocks.run_history import run_scope
 from ..core.errors import VertexError
 from ..core.home import Home
+from ..run_history import run_scope
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, SubmittedJob
 from ..vertex.labels import REQUEST_LABEL

@@ -20,8 +20,8 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from prefect.logging.handlers import APILogHandler
 from prefect.runtime import flow_run as current_run
-from prefect_vertex_training.blocks.run_history import run_scope
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.run_history import run_scope
 from prefect_vertex_training.tasks.reporting.logged_lines import lines_of_run
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from prefect.client.schemas.objects import State, StateType
-from prefect_vertex_training.blocks.run_history import retries_by_person
+from prefect_vertex_training.run_history import retries_by_person
 
 FIRST = ["SCHEDULED/Scheduled", "PENDING", "RUNNING"]
 HISTORIES = {
