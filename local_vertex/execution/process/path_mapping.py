@@ -1,6 +1,8 @@
 """Maps paths of an image to this machine, for a replica that runs without a container.
 
-Paths below /gcs stay where the process has a namespace in which they lead to the buckets.
+Paths below /gcs and gs:// URIs stay where the process has a namespace in which /gcs leads to the buckets. Elsewhere, as
+in most containers, both become folders of this machine: a script that turns the URI of its model's folder into a path
+below /gcs would write into the machine's own root, where nobody finds it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from .rootfs import Rootfs
 
 # A path starts a word, or follows a separator of options and lists: --data=/app/data, PATH=/a:/b.
 _PATH = re.compile(r"""(?P<before>^|[=:,;\s'"\[(])(?P<path>/[^/\s:,;'"\])\\][^\s:,;'"\])\\]*)""")
+
+_URI = re.compile(r"""gs://(?P<bucket>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)(?P<rest>/[^\s:,;'"\])\\]*)?""")
 
 
 class PathMapper:
@@ -34,6 +38,8 @@ class PathMapper:
 
     def text(self, text: str) -> str:
         """Maps every path in an argument or a variable that the image or a bucket contains; keeps all other text."""
+        if not self._mounted:
+            text = _URI.sub(lambda uri: self.path(f"/gcs/{uri['bucket']}{uri['rest'] or ''}"), text)
         return _PATH.sub(lambda match: match["before"] + self.path(match["path"]), text)
 
     def path(self, path: str) -> str:

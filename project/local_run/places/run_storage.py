@@ -24,7 +24,7 @@ class RunStorage:
     Attributes:
         outputs: The folder with what it writes.
         path: The same as a path for the script: below /gcs, as in a job, where this machine can show it there.
-        uri: The same as a gs:// URI; the path where the script reaches the real buckets.
+        uri: The same as a gs:// URI; the path where the script reaches the real buckets, or can't have /gcs.
         variables: Variables that lead clients of Cloud Storage to this machine.
         buckets: The folder with all buckets; None where the script reaches the real ones.
         root: An empty folder for the script's own root folder.
@@ -93,5 +93,6 @@ def bucket_storage(folder: Path, vertex: Path, env: Mapping[str, str]) -> RunSto
         "BOTO_CONFIG": "/dev/null",
     }
     place = f"{_BUCKET}/{folder.name}"
-    path = f"/gcs/{place}" if can_mount() else str(outputs)
-    return RunStorage(outputs, path, f"gs://{place}", variables, vertex / "buckets", folder / "root")
+    # Without /gcs, a script that turns the URI into a path below it would write into the machine's own root.
+    path, uri = (f"/gcs/{place}", f"gs://{place}") if can_mount() else (str(outputs), str(outputs))
+    return RunStorage(outputs, path, uri, variables, vertex / "buckets", folder / "root")

@@ -48,7 +48,7 @@ def test_text_without_a_dollar_is_left_alone(text: str) -> None:
 @pytest.fixture
 def mapper(tmp_path: Path) -> PathMapper:
     """An image with /app and /opt/vertex-training/venv."""
-    (tmp_path / "tree" / "opt" / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "tree" / "opt" / "vertex-training" / "venv" / "bin").mkdir(parents=True)
     return PathMapper(Rootfs(tmp_path / "tree", "/app", tmp_path / "code"), tmp_path / "buckets", mounted=False)
 
 
@@ -60,7 +60,9 @@ def mapper(tmp_path: Path) -> PathMapper:
         ("/apple", "/apple"),
         ("--data=/app/d", "--data=T/code/d"),
         ("/opt/vertex-training/venv/bin:/usr/bin", "T/tree/opt/vertex-training/venv/bin:/usr/bin"),
-        ("gs://b/x/", "gs://b/x/"),  # Cloud Storage itself is on this machine
+        ("gs://b/x/", "T/buckets/b/x/"),
+        ("--out=gs://b", "--out=T/buckets/b"),
+        ("gs://b/../../etc", "T/buckets/b/etc"),
         ("/gcs/b/x/", "T/buckets/b/x/"),
         ("/gcs/b", "T/buckets/b"),
         ("/gcs/b/../../etc", "T/buckets/b/etc"),
