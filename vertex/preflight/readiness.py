@@ -31,8 +31,8 @@ def require_ready(findings: Sequence[Finding], project: str) -> None:
 def summary(findings: Sequence[Finding]) -> str:
     """For example "14 checks passed, 1 failed, 2 unknown"."""
     counts = {status: sum(finding.status == status for finding in findings) for status in ("PASS", "FAIL", "UNKNOWN")}
-    words = {"PASS": "passed", "FAIL": "failed", "UNKNOWN": "unknown"}
-    parts = [f"{count} {words[status]}" for status, count in counts.items() if count or status == "PASS"]
+    words = ("passed", "failed", "unknown")
+    parts = [f"{count} {word}" for word, count in zip(words, counts.values(), strict=True) if count or word == "passed"]
     return f"preflight: {', '.join(parts)}"
 
 

@@ -23,7 +23,7 @@ def spec_document(
 
     Args:
         job: The job.
-        image: The image by digest; None if it must be built first.
+        image: Its image, named by digest; None if it must be built first.
         unbuilt: What is shown for an image that must be built first.
         local: True for a job in local_vertex.
         mask: Returns the text that is shown for a variable's name and value.

@@ -232,5 +232,4 @@ def _xml(text: str, headers: dict[str, str] | None = None) -> Answer:
 def _xml_error(error: StorageApiError) -> Answer:
     code = _CODES.get(error.status, "InternalError")
     answer = _xml(f"<Error><Code>{code}</Code><Message>{escape(error.message)}</Message></Error>")
-    answer.status = error.status
-    return answer
+    return Answer(error.status, answer.body, answer.headers)

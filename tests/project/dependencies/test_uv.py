@@ -15,7 +15,7 @@ def told(variables: dict[str, str], *files: Path) -> dict[str, str]:
     ("variables", "expected"),
     [
         ({}, {}),
-        ({"PIP_FIND_LINKS": "/tmp /usr /nowhere"}, {"UV_FIND_LINKS": "/tmp,/usr"}),
+        ({"PIP_FIND_LINKS": "/tmp /usr /proc/nowhere"}, {"UV_FIND_LINKS": "/tmp,/usr"}),
         ({"PIP_EXTRA_INDEX_URL": "https://a https://b"}, {"UV_INDEX": "https://a https://b"}),
         ({"PIP_INDEX_URL": "https://a"}, {"UV_DEFAULT_INDEX": "https://a"}),
         ({"PIP_INDEX_URL": "https://a", "UV_INDEX_URL": "https://b"}, {}),
