@@ -74,6 +74,15 @@ def global_settings() -> Iterator[None]:
         yield
 
 
+def load_saved(block_class: type[B], name: str) -> B:
+    """Loads a saved block by its name, also where an event loop runs in this thread.
+
+    Raises:
+        ValueError: There is no such block.
+    """
+    return block_class.load(name, _sync=True)  # pyright: ignore[reportCallIssue]
+
+
 def store_of_step(context: FlowRunContext, step: Task[..., Any]) -> ResultStore:
     """The result store that a task has in this flow run."""
     # Without `_sync` Prefect returns a coroutine when an event loop runs in this thread.

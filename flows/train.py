@@ -134,9 +134,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                place = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+                startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
-                steps.run(check, snapshot, arguments, ImageInEngine(plan, built), place)
+                steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
             image = steps.run(push, plan, built)
             if registry and vertex is None and (login := registry.get_credentials()):
                 from ..vertex.client.lent_login import lend_login

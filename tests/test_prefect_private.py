@@ -22,6 +22,7 @@ from prefect_vertex_training.prefect_private import (
     document_id_in,
     document_name,
     load_document,
+    load_saved,
     store_of_step,
 )
 
@@ -78,7 +79,7 @@ def test_a_saved_block_is_known_by_its_document(prefect_server: str) -> None:
     assert document_id_in({"_block_document_id": saved, "text": "kept"}) == str(saved)
     assert document_id_in({"text": "kept"}) is None
     assert document_id_in("kept") is None
-    assert load_document(Saved, str(saved)).text == "kept"
+    assert load_document(Saved, str(saved)).text == load_saved(Saved, "mine").text == "kept"
 
     @flow
     def by_reference(block: Saved) -> tuple[str, object]:

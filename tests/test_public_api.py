@@ -53,7 +53,7 @@ def test_the_public_names() -> None:
     kinds = json.loads(fresh(code))
 
     assert sorted(kinds) == sorted([*BLOCKS, *TASKS, *TYPES, "atrain", "job_key", "plan_image", "train"])
-    assert {name for name, kind in kinds.items() if kind.endswith("Flow")} == {"train"}
+    assert {name for name, kind in kinds.items() if kind == "CheckedFlow"} == {"train"}
     assert {name for name, kind in kinds.items() if kind.endswith("Task")} == set(TASKS)
     assert not {name for name, kind in kinds.items() if kind == "module"}
 

@@ -53,7 +53,7 @@ OWN: tuple[tuple[str, str], ...] = (
     ("Docker registry password", rf"""{_QUOTE}auth{_QUOTE}\s*:\s*{_QUOTE}[A-Za-z0-9+/]{{12,}}={{0,2}}{_QUOTE}"""),
     ("Docker Hub token", r"""\bdckr_(?:[po]at|oat)_[A-Za-z0-9_-]{27,}"""),
     ("Databricks token", r"""\bdapi[0-9a-f]{32}(?:-\d)?\b"""),
-    ("Anthropic key", r"""\bsk-ant-[a-z0-9]{2,8}-[A-Za-z0-9_-]{40,}"""),
+    ("sk-ant key", r"""\bsk-ant-[a-z0-9]{2,8}-[A-Za-z0-9_-]{40,}"""),
     ("OpenAI key", r"""\bsk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{40,}"""),
     ("OpenAI key", r"""\bsk-[A-Za-z0-9]{48}\b"""),
     ("OpenRouter key", r"""\bsk-or-v\d-[0-9a-f]{64}"""),

@@ -13,6 +13,7 @@ from prefect.blocks.system import Secret
 from ...core.errors import ProjectError
 from ...core.security.masked_text import mask_from_now_on
 from ...core.security.secret_sources import SecretSource
+from ...prefect_private import load_saved
 from ...runtime import secret_variables
 from ...vertex.job_types import JobRequest
 from ..reporting.step_log import LogFunction
@@ -90,7 +91,7 @@ def _value(name: str, source: SecretSource, *, local: bool) -> str:
 
 def _block_value(name: str, block: str) -> str:
     try:
-        found: Any = Secret.load(block, _sync=True)  # pyright: ignore[reportCallIssue]
+        found: Any = load_saved(Secret, block)
     except ValueError as error:
         raise ProjectError(
             f"{name} needs the Secret block {block}, which Prefect doesn't have",

@@ -140,7 +140,7 @@ def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: 
     assert caught.value.kind == "user_code"
     page = artifact("tiny-failure")
     assert "| kind | user\\_code |" in page
-    assert f"`vertex-training local logs {(caught.value.where or '').rpartition('/')[2]}`" in page
+    assert f"| log here | vertex-training local logs {(caught.value.where or '').rpartition('/')[2]} |" in page
     assert "ValueError: no such data" in page
 
 

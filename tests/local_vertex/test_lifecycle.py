@@ -127,14 +127,17 @@ def test_a_second_service_on_the_same_store_is_refused(home: Home) -> None:
     assert set_faults(running, {})["stock_out"] == 0
 
 
-def test_an_invalid_store_is_reported(home: Home) -> None:
-    """The error of the started process has one line and names the file."""
-    endpoint.store_path(home).write_text("no database " * 100)
-    with pytest.raises(LocalServiceError, match=r"store\.db") as failure:
-        lifecycle.ensure_running(home)
+def test_an_invalid_store_is_set_aside(home: Home) -> None:
+    """The service starts with an empty store; the damaged file and the folders of its jobs are kept."""
+    text = "no database " * 100
+    endpoint.store_path(home).write_text(text)
+    (home.vertex / "runs" / "7").mkdir(parents=True)
 
-    assert "\n" not in str(failure.value)
-    assert lifecycle.find(home) is None
+    running = lifecycle.ensure_running(home)
+
+    assert lifecycle.find(home) == running
+    assert endpoint.store_path(home).with_name("store.db.damaged").read_text() == text
+    assert (home.vertex / "runs" / "7").is_dir()
 
 
 def test_only_the_owner_gets_in(home: Home) -> None:

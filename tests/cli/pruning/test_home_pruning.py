@@ -62,10 +62,10 @@ def test_what_is_removed_by_age(home: Home, capsys: pytest.CaptureFixture[str]) 
         store.transition(number, state)
         (gone if number == "2" else kept).append(old(put(home.root / f"vertex/runs/{number}/out").parent))
     store.close()
-    used = old(put(home.root / "vertex/trees/used/root/file").parents[1])
+    used = old(put(home.root / "vertex/trees/used/files/file").parents[1])
     link = home.root / "vertex/runs/1/1-a/code.tree"
     link.parent.mkdir()
-    link.symlink_to(used / "root")
+    link.symlink_to(used / "files")
     kept += [used]
 
     prune("--dry-run")

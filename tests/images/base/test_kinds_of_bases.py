@@ -68,20 +68,20 @@ FOUND = {
     ),
     "pyenv, behind its shims": (
         Kind([tar({
-            "root/.pyenv/shims/python3.11": b"#!/usr/bin/env bash\nexec pyenv exec",
-            "root/.pyenv/version": b"3.11.4\n",
-            "root/.pyenv/versions/3.11.4/bin/python3.11": PYTHON,
-            "root/.pyenv/versions/3.11.9/bin/python3.11": PYTHON,
-        })], {"Env": ["PATH=/root/.pyenv/shims:/usr/bin"]}),
-        "/root/.pyenv/versions/3.11.4/bin/python3.11",
+            "home/app/.pyenv/shims/python3.11": b"#!/usr/bin/env bash\nexec pyenv exec",
+            "home/app/.pyenv/version": b"3.11.4\n",
+            "home/app/.pyenv/versions/3.11.4/bin/python3.11": PYTHON,
+            "home/app/.pyenv/versions/3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/home/app/.pyenv/shims:/usr/bin"]}),
+        "/home/app/.pyenv/versions/3.11.4/bin/python3.11",
     ),
     "uv's python, through links": (
         Kind([tar({
-            "root/.local/bin/python3.11": "../share/uv/python/cpython-3.11/bin/python3.11",
-            "root/.local/share/uv/python/cpython-3.11": "cpython-3.11.9",
-            "root/.local/share/uv/python/cpython-3.11.9/bin/python3.11": PYTHON,
-        })], {"Env": ["PATH=/root/.local/bin:/usr/bin"]}),
-        "/root/.local/share/uv/python/cpython-3.11.9/bin/python3.11",
+            "home/app/.local/bin/python3.11": "../share/uv/python/cpython-3.11/bin/python3.11",
+            "home/app/.local/share/uv/python/cpython-3.11": "cpython-3.11.9",
+            "home/app/.local/share/uv/python/cpython-3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/home/app/.local/bin:/usr/bin"]}),
+        "/home/app/.local/share/uv/python/cpython-3.11.9/bin/python3.11",
     ),
     "alternatives": (
         Kind([tar({"usr/bin/python3": "/etc/alternatives/python3", "etc/alternatives/python3": "/usr/bin/python3.11",

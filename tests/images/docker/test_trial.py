@@ -37,9 +37,9 @@ def image(docker_engine: DockerClient, docker_base: str) -> Iterator[str]:
     """An image whose user may write in its working directory, and whose CMD is an argument."""
     lines = [
         f"FROM {docker_base}",
-        "RUN mkdir /work && echo kept > /work/kept.txt && chmod -R 777 /work",
+        "RUN mkdir /job && echo kept > /job/kept.txt && chmod -R 777 /job",
         "USER 1001",
-        "WORKDIR /work",
+        "WORKDIR /job",
         f"ENTRYPOINT {json.dumps(['python3', '-c', SCRIPT])}",
         'CMD ["default"]',
     ]

@@ -27,7 +27,7 @@ def test_a_process_finds_no_program_of_this_machine(
         "import shutil; print(*(str(bool(shutil.which(n))) for n in ('pip', 'git', 'planted', 'sh', 'ls', 'python')))"
     )
     image = images.script(code)
-    here = {"PATH": f"{planted.parent}:/opt/venv/bin:/usr/bin:/usr/local/bin"}
+    here = {"PATH": f"{planted.parent}:/opt/vertex-training/venv/bin:/usr/bin:/usr/local/bin"}
     records = [harness.run(pool(image)), harness.run(pool(image, env=here))]
     missing = harness.run(pool(image, command=["pip", "--version"]))
 
@@ -42,11 +42,11 @@ def test_registries_out_of_reach_hold_up_no_other_job(
     """A good job behind forty whose registries don't answer, one or many, runs at once; they can be cancelled."""
     read, answers = job_images._read, threading.Event()
 
-    def hanging(uri: str) -> Any:
+    def hanging(uri: str, logins: Any) -> Any:
         if "invalid" in uri:
             answers.wait(60)
             raise RegistryUnavailable("no answer", where=uri)
-        return read(uri)
+        return read(uri, logins)
 
     monkeypatch.setattr(job_images, "_read", hanging)
     dead = [harness.submit(pool(f"{host}.invalid/a:{n}")) for n in range(20) for host in ("same", f"other{n}")]
