@@ -12,13 +12,13 @@ _QUOTE = r"""\\{0,4}["']"""
 _TO = rf"""(?P<separator>(?:{_QUOTE})?\]?[ \t]{{0,8}}(?::=|==?|!=|=>|:|,)[ \t]{{0,8}})"""
 """What stands between a name and its value, in Python, JSON, YAML, shells and others."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_PRIVATE_KEY_64 = "LS0tLS1CRUdJTi|0tLS0tQkVHSU4|tLS0tLUJFR0lO|InByaXZhdGVfa2V5|Jwcml2YXRlX2tleS|icHJpdmF0ZV9rZX"
+_PEM_64 = "LS0tLS1CRUdJTi|0tLS0tQkVHSU4|tLS0tLUJFR0lO|InByaXZhdGVfa2V5|Jwcml2YXRlX2tleS|icHJpdmF0ZV9rZX"
 """`-----BEGIN` and `"private_key"` in base64, at each of the three places in a group."""
 
 OWN: tuple[tuple[str, str], ...] = (
     ("service account key", rf"""{_QUOTE}private_key{_QUOTE}\s*:\s*{_QUOTE}-----BEGIN PRIVATE KEY-----{_KEY_TEXT}"""),
     ("private key", rf"""-----BEGIN [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----{_KEY_TEXT}"""),
-    ("private key in base64", rf"""(?:{_PRIVATE_KEY_64})[A-Za-z0-9+/\\\s]{{100}}"""),
+    ("private key in base64", rf"""(?:{_PEM_64})[A-Za-z0-9+/\\\s]{{100}}"""),
     ("private key of PuTTY", r"""PuTTY-User-Key-File-\d: [\w-]+"""),
     ("private key of age", r"""AGE-SECRET-KEY-1[A-Z0-9]{50}"""),
     ("private key of WireGuard", r"""(?:PrivateKey|PresharedKey)[ \t]{0,4}=[ \t]{0,4}[A-Za-z0-9+/]{43}="""),
@@ -164,7 +164,7 @@ _RANDOM = rf"""(?:{_QUOTED}[^\s"'\\0-9]*[0-9][^\s"'\\]{{6}}|[A-Za-z+/=_~-]*[0-9]
 TOKEN_ANCHORS: tuple[str, ...] = (
     # Beginnings of tokens.
     rf"""-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----{_KEY_TEXT}""",
-    rf"""(?:{_PRIVATE_KEY_64})[A-Za-z0-9+/]""",
+    rf"""(?:{_PEM_64})[A-Za-z0-9+/]""",
     r"""PuTTY-User-Key-File-|AGE-SECRET-KEY-1|\b1//0[A-Za-z0-9_-]{30}|\bya29\.[A-Za-z0-9_-]{12}|\bAIza[A-Za-z0-9_-]{30}|\bGOCSPX-""",
     r"""(?:PrivateKey|PresharedKey)[ \t]*=|client-key-data|token-data|\bamzn\.mws\.|\bda2-[a-z0-9]{20}|[?&]sig=[A-Za-z0-9%/+]{20}""",
     r"""refresh_token|private_key\\*["']|\bmachine\s+[\w.-]+\s+login\s|Unseal Key \d""",

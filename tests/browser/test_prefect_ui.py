@@ -75,6 +75,14 @@ PLANTED = """() => [
 ]"""
 """What a training planted in the page: a script's mark, links, pictures."""
 
+DISGUISED = """() => [
+    window.__pwn,
+    ...[...document.querySelectorAll("a, img")].filter(found =>
+        found.src || found.innerText.trim().replace(/[)\\]"',.]+$/, "") !== found.getAttribute("href")
+    ).map(found => found.href || found.src).filter(address => /evil|9.track|javascript:|\\/x$/.test(address)),
+]"""
+"""The same without links whose words are their address: Prefect's log page makes those of every bare address."""
+
 
 @pytest.fixture
 def ui(prefect_server: str) -> str:
@@ -321,7 +329,7 @@ def test_retry_helps_where_the_cause_was_outside_of_the_code(
     def look(page: Page) -> list[object]:
         page.goto(f"{ui}/runs/flow-run/{run}?tab=Logs")
         scroll_to(page, page.get_by_text("http://evil.example/login"))
-        found = page.evaluate(PLANTED)
+        found = page.evaluate(DISGUISED)
         for key, shown in (("tiny-failure", "no data set"), ("tiny-metrics", "track.png"), ("tiny-summary", "watch")):
             open_artifact(page, ui, run, key, shown)
             found += page.evaluate(PLANTED)
@@ -332,7 +340,7 @@ def test_retry_helps_where_the_cause_was_outside_of_the_code(
     data.write_text("slow")
     browser.do(lambda page: choose(page, ui, run, "Retry"))
     until(lambda: job_states(home) == ["RUNNING", "FAILED"], 300)
-    assert any("retried by a person: a new job, after 1 failed" in line for line in log(run))
+    until(lambda: any("retried by a person: a new job, after 1 failed" in line for line in log(run)))
 
     browser.do(lambda page: choose(page, ui, run, "Cancel"))
     until(lambda: job_states(home) == ["CANCELLED", "FAILED"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -140,7 +141,8 @@ def test_a_job_that_fails_ends_the_run_with_its_last_lines(home: Home, project: 
     assert caught.value.kind == "user_code"
     page = artifact("tiny-failure")
     assert "| kind | user\\_code |" in page
-    assert f"| log here | vertex-training local logs {(caught.value.where or '').rpartition('/')[2]} |" in page
+    command = f"vertex-training local logs {(caught.value.where or '').rpartition('/')[2]}"
+    assert f"| log here | <code>{command}</code> |" in re.sub(r"<wbr>|\\", "", page)
     assert "ValueError: no such data" in page
 
 
