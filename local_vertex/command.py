@@ -64,6 +64,8 @@ def start(
 def start_as_cloud(home: Home, projects: Sequence[str], regions: Sequence[str], **cloud: Any) -> LocalService:  # noqa: ANN401
     """The service with Google's hosts; started if none runs.
 
+    One that a run started for itself, which listens on its socket alone, is started again; its jobs go on.
+
     Args:
         home: The home folder.
         projects: The projects' ids, the default one first; empty for "local", or what the running service has.
@@ -73,7 +75,11 @@ def start_as_cloud(home: Home, projects: Sequence[str], regions: Sequence[str], 
     Raises:
         LocalServiceError: It can't be started, or runs with other options.
     """
-    chosen = places(projects, regions, as_cloud=lifecycle.find(home) is None)
+    running = lifecycle.find(home)
+    if running is not None and running.tcp_target is None:
+        lifecycle.stop(home)
+        running = None
+    chosen = places(projects, regions, as_cloud=running is None)
     return lifecycle.ensure_running(home, tcp=True, **chosen, **cloud)
 
 

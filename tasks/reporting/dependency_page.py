@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from ...project.dependencies.freeze import Lock
 from .markdown import plain, table
+
+if TYPE_CHECKING:
+    from ...project.dependencies.freeze import Lock
 
 _TITLES = {
     "replaced": "Replaced",

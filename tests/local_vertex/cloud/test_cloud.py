@@ -17,6 +17,8 @@ import grpc
 import pytest
 import urllib3
 from prefect_vertex_training.core.errors import LocalServiceError
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import command, lifecycle
 from prefect_vertex_training.local_vertex.cloud import certificates, client_variables, hosts, peers
 
 JOBS = "v1/projects/local/locations/{}/customJobs"
@@ -206,3 +208,21 @@ def test_without_as_cloud_there_is_no_environment(start_local: Callable[..., Any
     """The error says how to start it."""
     with pytest.raises(LocalServiceError, match="without --as-cloud"):
         client_variables.variables(start_local(tcp=True).service)
+
+
+def test_a_service_that_a_run_started_is_started_again(local_home: Home) -> None:
+    """A program needs Google's hosts; one with clients of its own, which have its token, is left alone."""
+    before = lifecycle.ensure_running(local_home)
+    try:
+        found = command.start_as_cloud(local_home, (), (), as_cloud=True)
+
+        assert before.proxy is None
+        assert found.proxy
+        assert found.pid != before.pid
+        assert lifecycle.find(local_home) == found
+        lifecycle.stop(local_home)
+        lifecycle.ensure_running(local_home, tcp=True)
+        with pytest.raises(LocalServiceError, match="started without --as-cloud"):
+            command.start_as_cloud(local_home, (), (), as_cloud=True)
+    finally:
+        lifecycle.stop(local_home)
