@@ -54,6 +54,7 @@ def plan(
         from ...flows.job_request import RunName
         from ...flows.planning.plan_page import PlanPage
         from ...flows.planning.training_plan import Place, plan_training, refuse_unreachable_image
+        from ...flows.screening.checked_flow import check_parameters
         from ...images.forecast import forecast
         from ...local_vertex.endpoint import BUCKET, DEFAULT_PROJECT, DEFAULT_REGION
         from ...project.dependencies.freeze import freeze as resolve
@@ -62,6 +63,7 @@ def plan(
 
         place_block, image_block = load_vertex(vertex), load_registry(registry)
         refuse_unreachable_image(place_block, image_block)
+        check_parameters({"project": project, "ref": ref, "subfolder": subfolder, "args": list(script_args)})
         snapshot = Snapshot.open(
             folder,
             home,

@@ -60,6 +60,10 @@ class PlanPage:
                 "changes": [str(entry) for entry in self.lock.changes],
                 "notes": list(self.lock.notes),
             },
+            "data": [
+                {"name": each.name, "from": each.path or each.uri, "mode": each.mode or "auto"}
+                for each in settings.data
+            ],
             "image": self._image(),
             "job": {
                 "region": plan.place.region,
@@ -123,6 +127,8 @@ class PlanPage:
         yield "dependencies", self._dependencies()
         for entry in (*self.lock.changes, *self.lock.notes):
             yield "", str(entry)
+        for each in settings.data:
+            yield "data", f"{each.name}: {each.path or each.uri}, mode {each.mode or 'by its sizes'}"
         base = f" on {self.image.request.base}" if self.image.request.base else ""
         yield "image", f"{self.image.builder}{base}, {self.forecast}"
         yield "job", self._job()

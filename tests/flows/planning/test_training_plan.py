@@ -88,8 +88,12 @@ def test_the_run_does_what_the_plan_says(home: Home, project: Path) -> None:
 @pytest.mark.prefect
 def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) -> None:
     """Start, arguments, files, dependencies, image, job, cost, and no secret."""
-    (project / "pyproject.toml").write_text(SETTINGS)
+    data = '[tool.vertex-training.data]\ntrain = "data/"\nval = { path = "val", mode = "mount" }\n'
+    (project / "pyproject.toml").write_text(SETTINGS + data)
     (project / "requirements.txt").write_text("six==1.16.0\n")
+    for name in ("data", "val"):
+        (project / name).mkdir()
+        (project / name / "x.csv").write_text("1")
 
     page = program(str(project), "--", "--model dir", "x")
 
@@ -98,12 +102,28 @@ def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) ->
     assert rows["arguments"] == "--epochs=2 '--model dir' x"
     assert rows["files"].startswith("3 files with")
     assert rows["dependencies"] == "1 package of requirements.txt for Python 3.11"
+    assert [line[13:] for line in page.splitlines() if line.startswith("data  ")] == [
+        "train: data, mode by its sizes",
+        "val: val, mode mount",
+    ]
     assert rows["image"].startswith("direct, would be built: 0 of 1 packages ready, 1 to download")
     assert rows["job"] == "n1-standard-8, STANDARD, this machine, at most 24 h, 2 attempts"
     assert rows["cost"] == "nothing: the job runs on this machine"
     assert "t0k3n" not in page
     spec = page.partition("as job.yaml:\n")[2].partition("The same by hand:")[0]
     assert yaml.safe_load(spec)["workerPoolSpecs"][0]["machineSpec"] == {"machineType": "n1-standard-8"}
+
+
+def test_a_secret_among_the_arguments_is_refused_as_by_a_run(home: Home, project: Path) -> None:
+    """It is neither printed nor sent."""
+    token = "hf" + "_" + "qWzRkTmPxLvBnHsJdFgYcUeOiAoKlMwEbX"
+    command = [str(Path(sys.executable).with_name("vertex-training")), "plan", str(project), "--", f"--token={token}"]
+
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert token not in done.stdout + done.stderr
+    assert "secret-env" in done.stderr
 
 
 def test_a_job_in_the_cloud_has_a_price(home: Home, project: Path) -> None:
