@@ -165,7 +165,16 @@ def test_a_multipart_body_with_its_boundary_in_the_data(storage: Any, line: byte
     """Only the boundary on a line of its own ends the object, whatever pieces arrive."""
     data = os.urandom(600_000) + b"--cut\r\n--cu\r\n" + b"\r\n-\r"
     metadata = b'{"name":"x","metadata":{"a":"b"}}'
-    parts = [b"--cut", b"Content-Type: application/json", b"", metadata, b"--cut", b"Content-Type: image/png", b"", data]
+    parts = [
+        b"--cut",
+        b"Content-Type: application/json",
+        b"",
+        metadata,
+        b"--cut",
+        b"Content-Type: image/png",
+        b"",
+        data,
+    ]
     body = line.join([*parts, b"--cut--", b""])
     headers = {"Content-Type": f"multipart/related; boundary={quote}cut{quote}"}
     status, _, answer = storage.raw("POST", "upload/storage/v1/b/b/o?uploadType=multipart", body, headers)
