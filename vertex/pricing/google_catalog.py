@@ -17,10 +17,10 @@ TIMEOUT = 20.0
 
 def current_prices(
     cache: Path,
-    credentials: Any = None,
+    credentials: Any = None,  # noqa: ANN401 - google-auth's credentials have no common type
     *,
     address: str = ADDRESS,
-    clock: Callable[[], float] = time.time,  # noqa: ANN401 - google-auth has no common type
+    clock: Callable[[], float] = time.time,
 ) -> tuple[list[PriceList], str]:
     """The catalog's prices of today, and why there are none: prices are a help, and never stop a run.
 

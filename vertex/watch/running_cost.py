@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...core.errors import TrainingError
-from ..client.calls import seconds
+from ..client.calls import seconds, state_of
 from ..client.connection import Connection
-from ..job_types import Diagnosis, LogLine
+from ..job_types import TERMINAL, Diagnosis, LogLine
 from ..pricing.cost_cap import BilledJob, capped_seconds, spent
 from ..pricing.cost_labels import max_cost_of, rate_of
 from ..submit.spending import billed, jobs_of_run
@@ -66,7 +66,8 @@ class RunningCost:
         """Takes over what the service says of the job."""
         self._cap, self._created = max_cost_of(job.labels), seconds(job.create_time)
         found = billed(job)
-        self._job = found if found.started else replace(found, started=self._announced)
+        ended = found.ended or (self._clock() if state_of(job) in TERMINAL else 0.0)
+        self._job = replace(found, started=found.started or self._announced, ended=ended)
         if self._earlier is None and found.rate is not None:
             self._earlier = self._cost_before(job)
 

@@ -162,7 +162,7 @@ class _Watch:
         poll = self.connection.poll
         longer = min(max(poll, (self.clock() - self.since) / 40), 4 * poll)
         wait = max(self.poller.wait, poll) if self.poller.shared else longer
-        return min(wait, max(self.cost.seconds_left(), poll / 10)) if not self.cost.stopped else wait
+        return poll if self.cost.stopped else min(wait, max(self.cost.seconds_left(), poll / 10))
 
     def _older_duplicate(self, job: CustomJob) -> CustomJob | None:
         """The older job of the same request that counts instead of this one, if there is one.

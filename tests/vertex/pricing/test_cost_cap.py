@@ -24,12 +24,12 @@ def test_a_job_that_nobody_watches_stays_below_its_cap(
     usd: float, limit: float, cap: float, used: float, starts: int
 ) -> None:
     """All starts to the time limit cost no more than what is left; a job for which nothing is left is refused."""
-    try:
-        seconds = capped_time_limit(usd, limit, cap=cap, used=used, starts=starts)
-    except VertexError as error:
-        assert error.kind == "cost_cap"
-        assert (cap - used) / usd * 3600 / starts < 1
+    if (cap - used) / usd * 3600 / starts < 1:
+        with pytest.raises(VertexError, match="max-cost is used up"):
+            capped_time_limit(usd, limit + 1, cap=cap, used=used, starts=starts)
         return
+
+    seconds = capped_time_limit(usd, limit, cap=cap, used=used, starts=starts)
 
     assert 1 <= seconds <= limit
     if seconds < limit:
