@@ -74,7 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
     "local_vertex/cloud": {
-        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
+        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/faults", "local_vertex/location"),
+        "local_vertex/storage",
     },
     "local_vertex": {"core"},
     # Engine of data sets.

@@ -2,12 +2,12 @@
 
     python benchmarks/vertex/cap_kills.py [--rounds 50] [--seed 1]
 
-Uses a real Prefect server, a real local_vertex, and a process for each flow run. Time is scaled: an hour costs 3,600 USD,
-a second 1 USD, and each run may cost 4 USD; its script would go on for minutes. In each round the flow's process, or
-that and the one above it, is killed up to three times at random moments. After each kill the run is taken up again as
-by Prefect, retried as by a person, or left dead. Some answers of creates are lost, and some jobs are taken away. When no
-job runs any more, all jobs of the run together must have cost 4 USD at most, and one poll more (5 s of the real
-service, which is 0.25 s at this scale of 20).
+Uses a real Prefect server, a real local_vertex, and a process for each flow run. Time is scaled: an hour costs
+3,600 USD, a second 1 USD, and each run may cost 4 USD; its script would go on for minutes. In each round the flow's
+process, or that and the one above it, is killed up to three times at random moments. After each kill the run is taken
+up again as by Prefect, retried as by a person, or left dead. Some answers of creates are lost, and some jobs are taken
+away. When no job runs any more, all jobs of the run together must have cost 4 USD at most, and one poll more (5 s of
+the real service, which is 0.25 s at this scale of 20).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from flow_kills import HERE, Starter
@@ -31,6 +31,9 @@ from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import admin
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.submit.spending import billed
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
 
 RATE, CAP, POLL = 3600.0, 4.0, 0.25
 SCRIPT = "import time; time.sleep(300)"
@@ -103,7 +106,7 @@ class Killed:
             return "flow and worker"
         return "flow" if int(self._starter.wait_for("end")) == -signal.SIGKILL else ""
 
-    def _goes_on(self, client: Any, run: UUID, kills: list[str]) -> bool:
+    def _goes_on(self, client: SyncPrefectClient, run: UUID, kills: list[str]) -> bool:
         from prefect.states import AwaitingRetry, Crashed, Scheduled
 
         how = self._moments.choice(("retried by Prefect", "retried by a person", "left dead"))
