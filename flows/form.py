@@ -13,6 +13,7 @@ from ..core.job_fields import (
     ACCELERATOR_COUNT,
     ACCELERATOR_TYPE,
     MACHINE_TYPE,
+    MAX_COST,
     REPLICAS,
     STRATEGY,
     TIMEOUT,
@@ -92,6 +93,7 @@ class RunMachine(BaseModel):
         default=0.0,
         **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
+    max_cost: float = Field(default=0.0, **_card_field(MAX_COST, 6, "0: project setting.", ge=0))
 
     def applied_to(self, job: JobSettings) -> JobSettings:
         """The project's job with what was chosen here in place of its own settings."""
@@ -101,6 +103,7 @@ class RunMachine(BaseModel):
             replicas=self.replicas or job.replicas,
             strategy=job.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or job.timeout,
+            max_cost=self.max_cost or job.max_cost,
         )
 
     def _machine(self, machine: Machine) -> Machine:

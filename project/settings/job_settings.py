@@ -16,6 +16,7 @@ from ...core.job_fields import (
     IMAGE,
     LABELS,
     MACHINE_TYPE,
+    MAX_COST,
     MAX_WAIT,
     NETWORK,
     OUTPUT,
@@ -34,7 +35,7 @@ from ...core.job_fields import (
     Role,
 )
 from ...core.job_options import JobOptions, Machine, Pool
-from .readers import Keys, UnknownChoice, count, duration, flag, matching, read_table
+from .readers import Keys, UnknownChoice, count, duration, flag, matching, number, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,12 @@ class JobSettings(JobOptions):
     VertexAI block.
 
     Attributes:
+        max_cost: The most that all jobs of a run may cost, in USD; None for no limit.
         output: The folder in a bucket in which each run gets a folder of its own.
     """
 
     attempts: int = ATTEMPTS.default
+    max_cost: float | None = MAX_COST.default
     output: str | None = OUTPUT.default
 
 
@@ -143,6 +146,7 @@ JOB_KEYS: Keys = {
             _text(STRATEGY),
             _number(MAX_WAIT, duration),
             _number(ATTEMPTS, count),
+            _number(MAX_COST, number),
             _text(RESTARTS),
             _entry(LABELS, _labels),
             _text(SERVICE_ACCOUNT),

@@ -67,6 +67,7 @@ class Settings:
             sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
         preflight: Whether a run in the cloud first checks its Google Cloud project, and stops if a check fails.
+        prices: A file with prices of machines, which comes before all others; relative to the project.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
         base_python: Absolute path of the base's Python; None finds it in the base's layers.
@@ -103,6 +104,7 @@ class Settings:
     verify: Verify = "here"
     verify_timeout: float = 600.0
     preflight: Preflight = "on"
+    prices: str | None = None
     directories: tuple[str, ...] = ()
     base: str | None = None
     base_python: str | None = None
@@ -241,6 +243,7 @@ _KEYS: Keys = {
     "verify-args": ("a list of arguments", arguments),
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
     "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
+    "prices": ("the path of a CSV file with prices", text),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
