@@ -12,11 +12,14 @@ from pydantic_core import CoreSchema
 from ..core.job_fields import (
     ACCELERATOR_COUNT,
     ACCELERATOR_TYPE,
+    LAUNCHER,
     MACHINE_TYPE,
+    PROCESSES,
     REPLICAS,
     STRATEGY,
     TIMEOUT,
     JobField,
+    Launcher,
     Strategy,
 )
 from ..core.job_options import Machine
@@ -30,6 +33,7 @@ PROJECTS = "project setting"
 
 Accelerator = Literal["project setting", "none", AcceleratorType]
 FormStrategy = Literal["project setting", Strategy]
+FormLauncher = Literal["project setting", Launcher]
 
 
 def titled(title: str, *, pattern: str = "") -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -92,6 +96,8 @@ class RunMachine(BaseModel):
         default=0.0,
         **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
+    launcher: FormLauncher = Field(default=PROJECTS, **_card_field(LAUNCHER, 6))
+    processes: int = Field(default=0, **_card_field(PROCESSES, 7, "0: project setting.", ge=0, le=64))
 
     def applied_to(self, job: JobSettings) -> JobSettings:
         """The project's job with what was chosen here in place of its own settings."""
@@ -101,6 +107,8 @@ class RunMachine(BaseModel):
             replicas=self.replicas or job.replicas,
             strategy=job.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or job.timeout,
+            launcher=job.launcher if self.launcher == PROJECTS else self.launcher,
+            processes=self.processes or job.processes,
         )
 
     def _machine(self, machine: Machine) -> Machine:

@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
@@ -32,7 +32,7 @@ from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
-from .image_startup import place_arguments
+from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, describe_job, variables_key
 from .planning.training_plan import Place, plan_training, refuse_unreachable_image
 from .result import TrainingResult
@@ -134,7 +134,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+                startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
             image = steps.run(push, plan, built)

@@ -16,6 +16,7 @@ from ..settings.notebook import read_notebook
 from ..settings.settings import Settings
 from . import failure_cause
 from .asked_files import AskedFiles
+from .rehearsal.job_nodes import rehearsed, world_of_one
 from .own_place import files_in
 from .own_sources import own_sources
 from .places import data_links
@@ -97,7 +98,7 @@ class ScriptRun:
         vertex: Path | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
-        self._in_image = in_image
+        self._in_image, self._chosen = in_image, chosen
         given = {} if in_image else _machine_variables(os.environ, chosen)
         here = vertex if settings.local_storage == "here" and not in_image else None
         self.storage: RunStorage = bucket_storage(folder, here, given) if here else folder_storage(folder)
@@ -169,6 +170,7 @@ class ScriptRun:
             timeout=self._settings.verify_timeout,
             log=lambda line: self._log(failure_cause.shown_path(line, self._copy)),
             reminder=None if limited else (_LONG, self._remind),
+            rehearse=self._settings.job.launcher != "none",
         )
 
     def _start(
@@ -179,14 +181,19 @@ class ScriptRun:
         timeout: float,
         log: Callable[[str], None],
         reminder: tuple[float, Callable[[], None]] | None = None,
+        rehearse: bool = False,
     ) -> process.Ended:
         if self._in_image:
             (self._outputs / output_folders.MODEL).mkdir(parents=True, exist_ok=True)
-            work = Workload(tuple(arguments), dict(self._env), self._outputs, self._copy, timeout, reminder)
+            env = {**world_of_one(self._settings.job), **self._env}
+            work = Workload(tuple(arguments), env, self._outputs, self._copy, timeout, reminder)
             return self._in_image(work, log)
         texts = (text for source in self.sources for text in texts_of(source))
         self.storage.make_buckets([*arguments, *self._env.values(), *texts])
-        command = self.storage.command([*self.program, *arguments])
+        words = [*self.program, *arguments]
+        if rehearse:
+            words, env = rehearsed(words, env, self._settings.job, self._chosen.path, self._log)
+        command = self.storage.command(words)
         return process.run(
             command, cwd=self._copy, env=env, timeout=timeout, log=log, clock=self._clock, reminder=reminder
         )

@@ -24,6 +24,7 @@ from ..settings.settings import Settings
 from . import asked_files, failure_cause, virtualenv
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
+from .rehearsal.job_nodes import nodes
 from .own_place import no_model, written_in
 from .places.data_links import link_data
 from .processes import process
@@ -187,6 +188,8 @@ def request_key(root: Path, settings: Settings, args: Sequence[str], listed: Req
     facts += [settings.verify_args, settings.model_dir_argument]
     if settings.data:
         facts.append([[each.name, each.path, each.uri] for each in settings.data])
+    if settings.job.launcher != "none":
+        facts.append([settings.job.launcher, str(settings.job.processes), nodes(settings.job)])
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
