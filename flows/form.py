@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from ..core.errors import ProjectError
 from ..core.job_fields import (
     ACCELERATOR_COUNT,
     ACCELERATOR_TYPE,
@@ -131,6 +132,7 @@ def with_choices(
     freeze: Freeze,
     translate: bool,
     data: Sequence[str] = (),
+    verify_resume: bool = False,
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -140,18 +142,27 @@ def with_choices(
         verify: How the script is run here; auto leaves the project's own choice.
         freeze: Which list of dependencies is used; auto leaves the project's own choice.
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
+        verify_resume: Whether the local run rehearses a second start, even if the project's own choice is not to.
         data: Data sets beside those of the project, or in their place, as NAME=PATH.
 
     Raises:
-        ProjectError: A data set has another form, or would hold the script.
+        ProjectError: A data set has another form, or would hold the script; or a choice excludes another one.
     """
+    resumes, local_run = own.verify_resume or verify_resume, own.verify if verify == "auto" else verify
+    if resumes and local_run in {"off", "image"}:
+        raise ProjectError(
+            f'verify-resume starts the script on this machine, and verify = "{local_run}" doesn\'t',
+            where=own.root,
+            next_step='Set verify = "here" or "locked", or leave verify-resume out',
+        )
     named = {each.name: each for each in (*own.data, *flagged(data))}
     check_places(named.values(), own.script, own.root)
     return replace(
         own,
         data=tuple(named.values()),
-        verify=own.verify if verify == "auto" else verify,
+        verify=local_run,
         freeze=own.freeze if freeze == "auto" else freeze,
         translate=own.translate or translate,
+        verify_resume=resumes,
         job=machine.applied_to(own.job),
     )

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
     from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
+    from ..vertex.resume.earlier_run import EarlierRun
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -75,6 +76,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
+    resume: Annotated[str, titled("Resume: earlier run")] = "",
+    verify_resume: Annotated[bool, titled("Resume: rehearse")] = False,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -95,6 +98,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
+        resume: An earlier run of the project, whose checkpoints the job finds: its id, its job, or its output's place.
+        verify_resume: The local run is stopped after its first checkpoint, and must continue there when started again.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -105,6 +110,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        choices = partial(choices, verify_resume=verify_resume)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -113,6 +119,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         # A secret that can't be had is reported before anything is built.
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         place = Place(connection.region, connection.bucket, vertex)
+        earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
         planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
         for warning in planned.warnings:
             step_log("machine")(f"warning: {warning}")
@@ -151,8 +158,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
             request = job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
+            key += [f"resume={earlier.output}"] if earlier else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
+                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records, earlier=earlier
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -189,6 +197,17 @@ def data_in_bucket(
     if ahead is not None:
         ahead.wait()
     return steps.run(data_step, project, connection).sets
+
+
+def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRun":
+    """The run whose checkpoints this one takes up."""
+    from ..vertex.resume.earlier_run import find_earlier_run
+
+    found = find_earlier_run(connection, text.strip(), project, cloud=not connection.endpoint.local)
+    step_log("resume")(f"from {found.run or found.output}: {found.checkpoints}")
+    if found.live:
+        step_log("resume")("warning: that run's job is still live; what it saves from now on may not be copied")
+    return found
 
 
 def check_places(connection: "Connection", host: str) -> None:

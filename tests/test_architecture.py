@@ -98,6 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex/spec",
     },
     "vertex/watch": {"core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/submit"},
+    "vertex/resume": {"core", "vertex/job_types", "vertex/client", "vertex/receipt"},
     "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
     "vertex": {"core"},
     # Prefect around the engines.

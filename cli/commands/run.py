@@ -80,6 +80,19 @@ def run(
             "and comes before one of that name in the project's settings."
         ),
     ] = (),
+    resume: Annotated[
+        str,
+        Parameter(
+            help="An earlier run of the project whose checkpoints the job finds and continues from: its id or the "
+            "beginning of it, its job, or its output's place. The earlier run's own checkpoints stay as they are."
+        ),
+    ] = "",
+    verify_resume: Annotated[
+        bool,
+        Parameter(
+            help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
+        ),
+    ] = False,
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -123,6 +136,8 @@ def run(
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
                 data=list(data),
+                resume=resume,
+                verify_resume=verify_resume,
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

@@ -17,6 +17,7 @@ from ..settings.settings import Settings
 from . import failure_cause
 from .asked_files import AskedFiles
 from .rehearsal.job_nodes import rehearsed, world_of_one
+from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .own_place import files_in
 from .own_sources import own_sources
 from .places import data_links
@@ -104,6 +105,8 @@ class ScriptRun:
         self.storage: RunStorage = bucket_storage(folder, here, given) if here else folder_storage(folder)
         self._copy, self._outputs = folder / "project", self.storage.outputs
         self._log, self._clock = log, clock
+        self._stop: process.Stop | None = None
+        self._heard: Callable[[str], None] = str
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
         self.values = {
             **folder_values(self.storage.path, self.storage.uri),
@@ -145,6 +148,56 @@ class ScriptRun:
             ended = self._run(smoke, smoke.own)
         return ended, smoke
 
+    def twice(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments, str]:
+        """Runs the script with a small workload, stops it after its first checkpoint, and starts it again.
+
+        Returns:
+            How the second start ended; or the first one, if it failed by itself. And how the second one went on.
+
+        Raises:
+            VerifyError: It saved no checkpoint, or didn't continue from it.
+        """
+        folder = self._outputs / output_folders.CHECKPOINTS
+        watch = CheckpointWatch(folder)
+        first, second = [], []
+
+        def tell() -> None:
+            self._log(f"first checkpoint {watch.names()[0]}: sent SIGTERM; the script may take {GRACE:.0f} s to end")
+
+        self._stop, self._heard = process.Stop(watch, GRACE, tell), first.append
+        ended, smoke = self.with_small_workload(args)
+        self._stop, self._heard = None, second.append
+        if not watch.seen and ended.code != 0:
+            return ended, smoke, ""
+        names = watch.names()
+        if not names:
+            raise no_checkpoint(self._settings, f"{self.storage.uri}/{output_folders.CHECKPOINTS}")
+        how = "its end" if ended.code == 0 else "it was killed" if ended.code == -9 else f"its end ({ended.code})"
+        self._log(f"starting it again after {how}, with {len(names)} file{'s' * (len(names) > 1)} in the checkpoint folder")
+        check = ReadCheck(folder)
+        noted = check.is_possible()
+        again = self._again(smoke)
+        if again.code != 0:
+            return again, smoke, ""
+        read = check.was_read() if noted else None
+        went_on = check_continued(self._settings, first, second, read=read, newest=names[0])
+        self._log(f"second start: {went_on}")
+        return again, smoke, went_on
+
+    def _again(self, smoke: SmokeArguments) -> process.Ended:
+        """Starts the script once more, beside what it has saved."""
+        return self._start(
+            smoke.all,
+            self.asked.variables(self._env),
+            timeout=self._settings.verify_timeout,
+            log=self._shown,
+            rehearse=self._settings.job.launcher != "none",
+        )
+
+    def _shown(self, line: str) -> None:
+        self._heard(line)
+        self._log(failure_cause.shown_path(line, self._copy))
+
     def _find_options(self, args: Sequence[str]) -> Options:
         """The options that the sources declare, or if those can't limit the work, those in its `--help`."""
         declared = declared_options(self.sources[:1])
@@ -168,7 +221,7 @@ class ScriptRun:
             arguments,
             self.asked.variables(self._env),
             timeout=self._settings.verify_timeout,
-            log=lambda line: self._log(failure_cause.shown_path(line, self._copy)),
+            log=self._shown,
             reminder=None if limited else (_LONG, self._remind),
             rehearse=self._settings.job.launcher != "none",
         )
@@ -195,7 +248,14 @@ class ScriptRun:
             words, env = rehearsed(words, env, self._settings.job, self._chosen.path, self._log)
         command = self.storage.command(words)
         return process.run(
-            command, cwd=self._copy, env=env, timeout=timeout, log=log, clock=self._clock, reminder=reminder
+            command,
+            cwd=self._copy,
+            env=env,
+            timeout=timeout,
+            log=log,
+            clock=self._clock,
+            reminder=reminder,
+            stop=self._stop,
         )
 
     def _remind(self) -> None:

@@ -26,6 +26,7 @@ from ..client.storage import ModelStore
 from ..job_types import Origin, Receipt
 from ..labels import ATTEMPT_LABEL
 from .model_files import locate_model, read_model
+from .resumed_variable import decode
 from .timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def document(
     """The content of the receipt. It has the names of variables only: values may be secret."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
     spec = job.job_spec
+    resumed = decode({variable.name: variable.value for variable in primary.env})
     return {
         "version": VERSION,
         "image": primary.image_uri,
@@ -131,6 +133,7 @@ def document(
             "ended": _time(job.end_time),
         },
         "flow_run": origin.flow_run or None,
+        **({"resumed": dict(resumed)} if resumed else {}),
         **({} if origin.verified else {"verified": False}),
         **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,

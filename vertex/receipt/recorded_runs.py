@@ -125,7 +125,7 @@ def _of_job(job: CustomJob) -> RecordedRun:
     ended = seconds(job.end_time)
     return RecordedRun(
         run=job.labels[RUN_LABEL],
-        project=_project(output, job.display_name),
+        project=project_of(output, job.display_name),
         title=job.display_name,
         state=state_of(job),
         created=seconds(job.create_time),
@@ -144,7 +144,7 @@ def _of_receipt(connection: Connection, output: str) -> RecordedRun | None:
         return None
     return RecordedRun(
         run=model.run or _name(output),
-        project=_project(output, model.title),
+        project=project_of(output, model.title),
         title=model.title,
         state="JOB_STATE_SUCCEEDED",
         created=model.created,
@@ -184,7 +184,7 @@ def _outputs(connection: Connection, project: str, listed: Sequence[RecordedRun]
     ]
 
 
-def _project(output: str, title: str) -> str:
+def project_of(output: str, title: str) -> str:
     """The project's name: the folder above the run's output, or the first word of the job's name."""
     folder = _name(posixpath.dirname(output))
     return folder if folder and title.startswith(folder) else title.partition(" ")[0]
