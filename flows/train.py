@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
@@ -32,7 +32,7 @@ from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
-from .image_startup import place_arguments
+from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, variables_key
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
     from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
+    from ..vertex.resume.earlier_run import EarlierRun
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -78,6 +79,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
     dry_run: Annotated[bool, titled("Checks: plan only")] = False,
+    resume: Annotated[str, titled("Resume: earlier run")] = "",
+    verify_resume: Annotated[bool, titled("Resume: rehearse")] = False,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -99,6 +102,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
         dry_run: Only say what the run would do and cost; nothing is run, built, sent or started.
+        resume: An earlier run of the project, whose checkpoints the job finds: its id, its job, or its output's place.
+        verify_resume: The local run is stopped after its first checkpoint, and must continue there when started again.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -109,6 +114,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        choices = partial(choices, verify_resume=verify_resume)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -120,6 +126,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         facts = CostFacts(snapshot.settings, vertex, connection, home) if vertex else None
         planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
         planned = planning()
+        earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
         for warning in planned.warnings:
             step_log("machine")(f"warning: {warning}")
         if dry_run:
@@ -145,7 +152,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+                startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
             image = steps.run(push, plan, built)
@@ -159,8 +166,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             planned = planning(data=records)  # with the data's variables, and the newest prices
             request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
+            key += [f"resume={earlier.output}"] if earlier else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
+                steps,
+                connection,
+                request,
+                snapshot,
+                lock,
+                key=key,
+                allowed=planned.allowed,
+                data=records,
+                earlier=earlier,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -197,6 +213,17 @@ def data_in_bucket(
     if ahead is not None:
         ahead.wait()
     return steps.run(data_step, project, connection).sets
+
+
+def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRun":
+    """The run whose checkpoints this one takes up."""
+    from ..vertex.resume.earlier_run import find_earlier_run
+
+    found = find_earlier_run(connection, text.strip(), project, cloud=not connection.endpoint.local)
+    step_log("resume")(f"from {found.run or found.output}: {found.checkpoints}")
+    if found.live:
+        step_log("resume")("warning: that run's job is still live; what it saves from now on may not be copied")
+    return found
 
 
 def check_places(connection: "Connection", host: str) -> None:

@@ -106,6 +106,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/receipt": {
         *("core", "vertex/job_types", "vertex/labels", "vertex/client", "vertex/pricing", "vertex/submit"),
     },
+    "vertex/resume": {"core", "vertex/job_types", "vertex/client", "vertex/receipt"},
     "vertex": {"core"},
     # Prefect around the engines.
     "prefect_private": set(),

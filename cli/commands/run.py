@@ -82,6 +82,19 @@ def run(
         ),
     ] = (),
     max_cost: MaxCost = 0,
+    resume: Annotated[
+        str,
+        Parameter(
+            help="An earlier run of the project whose checkpoints the job finds and continues from: its id or the "
+            "beginning of it, its job, or its output's place. The earlier run's own checkpoints stay as they are."
+        ),
+    ] = "",
+    verify_resume: Annotated[
+        bool,
+        Parameter(
+            help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
+        ),
+    ] = False,
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -127,6 +140,8 @@ def run(
                 size_limit_mb=size_limit_mb,
                 data=list(data),
                 machine=RunMachine(max_cost=max_cost),
+                resume=resume,
+                verify_resume=verify_resume,
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)
