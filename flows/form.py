@@ -22,6 +22,7 @@ from ..core.job_fields import (
 from ..core.job_options import Machine
 from ..core.machine_types import AcceleratorType
 from ..project.settings.data_settings import check_places, flagged
+from ..project.settings.fallback_settings import with_given
 from ..project.settings.job_settings import JobSettings
 from ..project.settings.settings import Freeze, Settings, Verify
 
@@ -123,6 +124,8 @@ def with_choices(
     freeze: Freeze,
     translate: bool,
     data: Sequence[str] = (),
+    fallback: Sequence[str] = (),
+    allowed_regions: Sequence[str] = (),
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -133,6 +136,8 @@ def with_choices(
         freeze: Which list of dependencies is used; auto leaves the project's own choice.
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
         data: Data sets beside those of the project, or in their place, as NAME=PATH.
+        fallback: The fall-back list in place of the project's; empty leaves that.
+        allowed_regions: Regions to which data may go, in place of the project's; empty leaves those.
 
     Raises:
         ProjectError: A data set has another form, or would hold the script.
@@ -146,4 +151,5 @@ def with_choices(
         freeze=own.freeze if freeze == "auto" else freeze,
         translate=own.translate or translate,
         job=machine.applied_to(own.job),
+        fallback=with_given(own.fallback, fallback, allowed_regions),
     )

@@ -31,10 +31,12 @@ from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
+from .fallback_inputs import image_in
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
 from .job_request import current_run_name, describe_job, variables_key
-from .planning.training_plan import Place, plan_training, refuse_unreachable_image
+from .planned_places import plan_places
+from .planning.training_plan import Place, TrainingPlan, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
@@ -72,6 +74,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
     data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    fallback: Annotated[list[str], titled("Fall-back list")] = [],  # noqa: B006 - as for `args`
+    allowed_regions: Annotated[list[str], titled("Fall-back: allowed regions")] = [],  # noqa: B006 - likewise
+    ignore_regions: Annotated[list[str], titled("Fall-back: ignored regions")] = [],  # noqa: B006 - likewise
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
@@ -91,6 +96,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        fallback: Places to try when the job's own has no machines, one a line, as region=europe-west4,strategy=SPOT; or
+            auto, for the allowed regions, the cheapest first. Empty: project setting.
+        allowed_regions: Regions to which data may go, one a line; empty: project setting.
+        ignore_regions: Regions that are neither asked nor used, because they don't answer and surely have no job.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
@@ -104,7 +113,16 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        choices = partial(
+            with_choices,
+            machine=machine,
+            verify=verify,
+            freeze=freeze,
+            translate=translate,
+            data=data,
+            fallback=fallback,
+            allowed_regions=allowed_regions,
+        )
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -114,11 +132,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         place = Place(connection.region, connection.bucket, vertex)
         planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
-        for warning in planned.warnings:
-            step_log("machine")(f"warning: {warning}")
-        if planned.cost:
-            step_log("cost")(str(planned.cost))
+        log_plan(planned)
         arguments = list(planned.arguments)
+        places = plan_places(snapshot, arguments, place, connection, ignored=ignore_regions, builder=builder)
         if vertex and registry:
             check_places(connection, registry.host)
             if snapshot.settings.preflight != "off" and not connection.endpoint.local:
@@ -151,8 +167,19 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
             request = job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
+            bring = image_in(registry, snapshot.settings.name, image.reference, image.digest)
+            listed = places.with_inputs(bring, records) if places else None
+            key += [places.key] if places else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
+                steps,
+                connection,
+                request,
+                snapshot,
+                lock,
+                key=key,
+                allowed=planned.allowed,
+                data=records,
+                fallback=listed,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -167,6 +194,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         metrics=dict(outcome.metrics),
         links=steps.links,
     )
+
+
+def log_plan(planned: TrainingPlan) -> None:
+    """Says what may go wrong, and what the job may cost."""
+    for warning in planned.warnings:
+        step_log("machine")(f"warning: {warning}")
+    if planned.cost:
+        step_log("cost")(str(planned.cost))
 
 
 def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":

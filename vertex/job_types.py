@@ -134,9 +134,11 @@ Kind = Literal[
     "cancelled",
     "internal",
     "invalid_request",
+    "waited",
+    "superseded",
     "unknown",
 ]
-"""Kinds of failure, of a job or of an API call for one."""
+"""Kinds of failure, of a job or of an API call for one; `waited` and `superseded` are of jobs with a fall-back list."""
 
 
 @dataclass(frozen=True, slots=True)

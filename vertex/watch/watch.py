@@ -12,7 +12,7 @@ from ..client.calls import error_of, listed, patiently, seconds, state_of
 from ..client.connection import Connection
 from ..client.console_links import log_command
 from ..diagnosis import diagnose
-from ..job_types import TERMINAL, LogLine, Outcome, State
+from ..job_types import TERMINAL, Diagnosis, LogLine, Outcome, State
 from ..labels import KEY_LABEL, REQUEST_LABEL, request_of
 from ..submit.submission import CREATES, keep_one
 from .job_poller import JobPoller, JobPollers, job_id
@@ -20,6 +20,8 @@ from .log_reader import Cursor
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
+
+    Leave = Callable[[CustomJob], Diagnosis | None]
 
 T = TypeVar("T")
 
@@ -47,6 +49,7 @@ def watch(
     on_lines: Callable[[Sequence[LogLine]], None],
     created: float = 0.0,
     cursor: Cursor | None = None,
+    leave: Leave | None = None,
     pollers: JobPollers = PROCESS_POLLERS,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -65,18 +68,19 @@ def watch(
         on_lines: Called with the new lines of the log after each read that found some; once with every line.
         created: When the job was created, seconds since 1970; saves a read where many jobs are watched. 0: unknown.
         cursor: Position of an earlier watch in the same log; its lines are not passed on again. Default: the start.
+        leave: Asked after each read of a live job; a diagnosis ends the watch, and the job goes on.
         pollers: The pollers that watches share. Default: those of this process.
         clock: Seconds since 1970.
         sleep: Waits for a number of seconds.
 
     Returns:
-        How the job ended; a failed job is an outcome too, not an exception.
+        How the job ended; a failed job is an outcome too, not an exception. Of a job that was left, its live state.
 
     Raises:
         VertexError: There is no such job, or it may not be read.
         VertexUnavailable, LocalServiceError: No answer for longer than the pace's `patience`.
     """
-    return _Watch(connection, name, on_state, on_lines, clock, sleep, pollers, created, cursor or Cursor()).run()
+    return _Watch(connection, name, on_state, on_lines, clock, sleep, pollers, created, cursor or Cursor(), leave).run()
 
 
 @dataclass
@@ -90,6 +94,7 @@ class _Watch:
     pollers: JobPollers
     created: float
     cursor: Cursor
+    leave: Leave | None = None
     state: State | None = None
     poller: JobPoller = field(init=False)
 
@@ -117,6 +122,8 @@ class _Watch:
                 if state_of(job) in TERMINAL:
                     return self._ended(job)
                 self._report_state(state_of(job))
+                if self.leave is not None and (why := self.leave(job)):
+                    return Outcome(name=job.name, state=state_of(job), diagnosis=why)
                 self.poller.logs.read_if_due()
                 self._pass_on_lines()
             self.sleep(self._interval())
