@@ -31,11 +31,11 @@ from ..tasks.verify import leave_out as leave_out_verify
 from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
-from .fallback_inputs import image_in
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
 from .job_request import current_run_name, describe_job, variables_key
-from .planned_places import plan_places
+from .places.planned_places import plan_places
+from .places.region_inputs import image_in
 from .planning.training_plan import Place, TrainingPlan, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run

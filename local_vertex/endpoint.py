@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.errors import LocalServiceError, storage_errors
 from ..core.home import Home
-from ..core.regions import REGIONS
+from ..core.regional.regions import REGIONS
 from .location import Locations, project_number
 
 BUCKET = "local"

@@ -25,9 +25,9 @@ from typing import cast
 
 from prefect_vertex_training.core.errors import JobFailed, TrainingError, VertexError, VertexUnavailable
 from prefect_vertex_training.core.retry import backoff
-from prefect_vertex_training.vertex.fallback import rules
+from prefect_vertex_training.vertex.fallback import list_rules as rules
 from prefect_vertex_training.vertex.fallback.driver import Driver, Memory, NoAnswer, NoCapacity, Pace, Rules
-from prefect_vertex_training.vertex.fallback.history import (
+from prefect_vertex_training.vertex.fallback.request_view import (
     Create,
     Ending,
     Limits,
@@ -593,7 +593,7 @@ MUTANTS: Sequence[tuple[str, str, str]] = (
     ("forgets refusals", "view.refusals.get(position)) is not None", "None) is not None"),
     ("doesn't number attempts", "attempt=position.attempt + 1", "attempt=position.attempt"),
 )
-"""Changes of the rules: a name, a text of `rules.py`, and what takes its place."""
+"""Changes of the rules: a name, a text of `list_rules.py`, and what takes its place."""
 
 
 def mutated(old: str, new: str) -> Rules:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
-from ...core.fallback_entry import FallbackEntry
-from ...core.regions import REGIONS
+from ...core.regional.fallback_entry import FallbackEntry
+from ...core.regional.regions import REGIONS
 from .job_settings import JOB_KEYS
 from .readers import Keys, count, duration, matching, read_table, text
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.atomic_files import write_atomic
-from .history import Create
+from .request_view import Create
 
 
 class CreateRecord(Protocol):

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from ...core.errors import TrainingError, VertexError, VertexUnavailable
 from ...core.retry import backoff
-from . import rules
+from . import list_rules as rules
 from .create_record import CreateRecord
-from .history import Create, Limits, Position, Refusal, TryJob, View
 from .moves import AwaitEnd, CancelJobs, CreateJob, Exhausted, Follow, GiveUp, Hold, Move, Pause
+from .request_view import Create, Limits, Position, Refusal, TryJob, View
 
 CREATES = 3
 """How often one call of `place` sends a create of one position whose answers are lost."""

@@ -22,8 +22,8 @@ from ..spec.custom_job import to_custom_job
 from ..submit.cancellation import cancel_quietly
 from ..submit.submission import job_key, submitted
 from .driver import NoAnswer, NoCapacity
-from .history import Ending, Phase, Position, Refusal, TryJob
 from .moves import Follow
+from .request_view import Ending, Phase, Position, Refusal, TryJob
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ...core.errors import TrainingError
 from ..job_types import Diagnosis
-from . import rules
+from . import list_rules as rules
 from .driver import Driver
-from .history import Limits
 from .job_regions import try_job
+from .request_view import Limits
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .history import Position, View
+from .request_view import Position, View
 
 
 @dataclass(frozen=True, slots=True)

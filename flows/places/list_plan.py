@@ -14,7 +14,7 @@ from ...vertex.fallback.tries import Place as ShownPlace
 from ...vertex.preflight.resource_places import accelerator_regions
 from ...vertex.pricing.hourly_rate import hourly_rate
 from ...vertex.pricing.price_list import PriceList, built_in_prices
-from .training_plan import Place
+from ..planning.training_plan import Place
 
 STANDARD_WAIT = 15 * 60.0
 """Seconds in which a job must get machines where nobody has said how many."""

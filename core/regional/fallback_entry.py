@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .job_fields import Strategy
-from .job_options import Machine
-from .machine_types import built_in_accelerator
+from ..job_fields import Strategy
+from ..job_options import Machine
+from ..machine_types import built_in_accelerator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class FallbackEntry:
         region: As "europe-west4".
         bucket: Name of the bucket for output there.
         machine_type: With it, the job's accelerator doesn't count: it is that of the machine type, or the entry's.
-        accelerator_type: GPU of each replica.
+        accelerator_type: As "NVIDIA_L4".
         accelerator_count: How many.
         reservation: A reservation's full name.
         strategy: How the machines are found.

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..core.errors import RegistryError
-from ..images.copy_image import copy_image
-from ..project.snapshot import Project
-from ..tasks.reporting.step_log import step_log
-from ..vertex.submit.region_check import far_registry
+from ...core.errors import RegistryError
+from ...images.copy_image import copy_image
+from ...project.snapshot import Project
+from ...tasks.reporting.step_log import step_log
+from ...vertex.submit.region_check import far_registry
 
 if TYPE_CHECKING:
-    from ..blocks.registry import ContainerRegistry
-    from ..datasets.data_record import DataRecord
-    from ..vertex.client.connection import Connection
+    from ...blocks.registry import ContainerRegistry
+    from ...datasets.data_record import DataRecord
+    from ...vertex.client.connection import Connection
 
 
 def image_in(registry: ContainerRegistry | None, name: str, reference: str, digest: str) -> Callable[[str], str]:
@@ -27,7 +27,7 @@ def image_in(registry: ContainerRegistry | None, name: str, reference: str, dige
     Args:
         registry: The run's registry; None for this machine.
         name: The image's name.
-        reference: The image by digest.
+        reference: Its reference.
         digest: Its digest.
     """
 
@@ -65,6 +65,6 @@ def data_in(project: Project, connection: Connection) -> Sequence[DataRecord]:
     """
     if not project.settings.data:
         return ()
-    from ..tasks.data import data as data_step
+    from ...tasks.data import data as data_step
 
     return data_step.fn(project, connection).sets

@@ -11,29 +11,29 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
-from ..core.errors import VertexError
-from ..core.home import Home
-from ..vertex.client.connection import Connection
-from ..vertex.fallback.create_record import CreateFile
-from ..vertex.fallback.driver import Driver, Memory, Pace
-from ..vertex.fallback.history import Limits
-from ..vertex.fallback.job_regions import JobRegions
-from ..vertex.fallback.tries import Place, rows
-from ..vertex.job_types import SubmittedJob
-from ..vertex.labels import REQUEST_LABEL
-from ..vertex.submit.cancellation import cancel_by_key
-from ..vertex.submit.intent import intent_text
-from .reporting.artifacts import artifact_key, optional_display
-from .reporting.events import SUBMITTED, job_event
-from .reporting.failure_page import report_refusal
-from .reporting.job_page import report_job
-from .reporting.step_log import step_log
-from .retry_policy import STEP
-from .step_results import step_result
-from .stopping import run_end
-from .stopping.open_jobs import OpenJobs
-from .stopping.run_places import note_places
-from .stopping.stop_job import is_stopped, stop
+from ...core.errors import VertexError
+from ...core.home import Home
+from ...vertex.client.connection import Connection
+from ...vertex.fallback.create_record import CreateFile
+from ...vertex.fallback.driver import Driver, Memory, Pace
+from ...vertex.fallback.job_regions import JobRegions
+from ...vertex.fallback.request_view import Limits
+from ...vertex.fallback.tries import Place, rows
+from ...vertex.job_types import SubmittedJob
+from ...vertex.labels import REQUEST_LABEL
+from ...vertex.submit.cancellation import cancel_by_key
+from ...vertex.submit.intent import intent_text
+from ..reporting.artifacts import artifact_key, optional_display
+from ..reporting.events import SUBMITTED, job_event
+from ..reporting.failure_page import report_refusal
+from ..reporting.job_page import report_job
+from ..reporting.step_log import step_log
+from ..retry_policy import STEP
+from ..step_results import step_result
+from ..stopping import run_end
+from ..stopping.open_jobs import OpenJobs
+from ..stopping.run_places import note_places
+from ..stopping.stop_job import is_stopped, stop
 
 
 class ListedRequest:

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .history import Limits, Position, TryJob, View
 from .moves import AwaitEnd, CancelJobs, CreateJob, Exhausted, Follow, GiveUp, Hold, Move, Pause
+from .request_view import Limits, Position, TryJob, View
 
 LATE = 3
 """Settle windows after which, at a request's end, a create without an answer is taken not to have been carried out."""

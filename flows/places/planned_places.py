@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..images.plan import Builder
-from ..project.snapshot import Project
-from .job_request import RunName, current_run_name, describe_job
-from .planning.training_plan import Place
+from ...images.plan import Builder
+from ...project.snapshot import Project
+from ..job_request import RunName, current_run_name, describe_job
+from ..planning.training_plan import Place
 
 if TYPE_CHECKING:
-    from ..datasets.data_record import DataRecord
-    from ..vertex.client.connection import Connection
-    from ..vertex.job_types import JobDescription
-    from .fallback_job import FallbackRun, PlaceInputs
+    from ...datasets.data_record import DataRecord
+    from ...vertex.client.connection import Connection
+    from ...vertex.job_types import JobDescription
+    from .listed_run import FallbackRun, PlaceInputs
 
 
 class PlannedPlaces:
@@ -52,8 +52,8 @@ class PlannedPlaces:
             image: Brings the image to a region; returns its reference there.
             records: The run's data sets in the bucket of its own place.
         """
-        from .fallback_inputs import data_in
-        from .fallback_job import FallbackRun
+        from .listed_run import FallbackRun
+        from .region_inputs import data_in
 
         own = self._inputs[0].place.bucket if self._inputs[0].place.own else ""
 
@@ -89,8 +89,8 @@ def plan_places(
     """
     if not project.settings.fallback.is_set:
         return None
-    from .fallback_job import check_places_of, inputs_of
-    from .planning.fallback_plan import list_places
+    from .list_plan import list_places
+    from .listed_run import check_places_of, inputs_of
 
     listed = list_places(project.settings, place, ignored=ignored)
     inputs = inputs_of(project, listed, connection, place)

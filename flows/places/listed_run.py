@@ -7,30 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.errors import TrainingError, VertexError
-from ..core.home import Home
-from ..core.retry import backoff
-from ..project.snapshot import Project
-from ..tasks.fallback_submit import ListedRequest, submit_listed
-from ..tasks.reporting.step_log import step_log
-from ..tasks.stopping import run_end
-from ..tasks.variables.secret_values import with_secret_values
-from ..tasks.watch import WatchProgress, watch
-from ..vertex.client.connection import Connection, region_of
-from ..vertex.fallback.history import Limits, Spot
-from ..vertex.fallback.job_regions import JobRegions
-from ..vertex.fallback.run_list import run_list
-from ..vertex.fallback.supervision import Supervision
-from ..vertex.job_types import JobDescription, JobRequest, Outcome, SubmittedJob
-from ..vertex.spec.request_limits import check_description
-from ..vertex.submit.region_check import check_bucket
-from .planning.fallback_plan import ListedPlace
-from .planning.training_plan import Place
-from .step_runner import Steps
+from ...core.errors import VertexError
+from ...core.retry import backoff
+from ...project.snapshot import Project
+from ...tasks.placing.listed_submit import ListedRequest, submit_listed
+from ...tasks.reporting.step_log import step_log
+from ...tasks.stopping import run_end
+from ...tasks.variables.secret_values import with_secret_values
+from ...tasks.watch import WatchProgress, watch
+from ...vertex.client.connection import Connection, region_of
+from ...vertex.fallback.job_regions import JobRegions
+from ...vertex.fallback.request_view import Limits, Spot
+from ...vertex.fallback.run_list import run_list
+from ...vertex.fallback.supervision import Supervision
+from ...vertex.job_types import JobDescription, JobRequest, Outcome, SubmittedJob
+from ...vertex.spec.request_limits import check_description
+from ...vertex.submit.region_check import check_bucket
+from ..block_parameters import block_in, connect_in
+from ..planning.training_plan import Place
+from ..step_runner import Steps
+from .list_plan import ListedPlace
 
 if TYPE_CHECKING:
-    from ..blocks.vertex_ai import VertexAI
-    from ..datasets.data_record import DataRecord
+    from ...blocks.vertex_ai import VertexAI
+    from ...datasets.data_record import DataRecord
 
 FIRST_PAUSE, LONGEST_PAUSE = 300.0, 1800.0
 """Seconds before the second round through the list, and at most before a later one."""
@@ -84,21 +84,8 @@ def inputs_of(project: Project, places: Sequence[ListedPlace], own: Connection, 
 def _connect(each: ListedPlace, own: Connection, place: Place) -> tuple[Connection, VertexAI | None]:
     if each.own and each.bucket == place.bucket:
         return own, place.block
-    if place.block is None:
-        return Connection.local(Home.default(), region=each.region, bucket=each.bucket), None
-    endpoint = place.block.endpoint
-    if endpoint and not own.endpoint.local and not each.own:
-        if place.region not in endpoint:
-            raise VertexError(
-                f"the block's endpoint serves {place.region} alone, and the fall-back list goes to {each.region}",
-                where=endpoint,
-                next_step="Remove the endpoint from the VertexAI block, or the place from the list",
-            )
-        endpoint = endpoint.replace(place.region, each.region)
-    block = place.block.model_copy(update={"region": each.region, "bucket": each.bucket, "endpoint": endpoint})
-    if not each.own:
-        block = block.model_copy(update={"tensorboard": None, "persistent_resource": None})
-    return block.connection(), block
+    block = block_in(place.block, each.region, each.bucket) if place.block else None
+    return connect_in(place.block, each.region, each.bucket), block
 
 
 def check_places_of(inputs: Sequence[PlaceInputs], describe: Callable[[PlaceInputs], JobDescription]) -> None:
@@ -221,15 +208,3 @@ class FallbackRun:
             sleep=run_end.sleep,
         )
         return connections[region_of(outcome.name or job.name)], listed.regions.request_of(listed.entry), outcome
-
-
-def quota_of(check: Callable[[str], bool | None]) -> Callable[[str], bool | None]:
-    """As `check`, with None where the quota can't be asked: that never stops a run."""
-
-    def asked(region: str) -> bool | None:
-        try:
-            return check(region)
-        except TrainingError:
-            return None
-
-    return asked
