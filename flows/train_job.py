@@ -97,6 +97,7 @@ def run_job(
     *,
     allowed: int,
     retry: int = 0,
+    watching: Callable[[], WatchProgress] = WatchProgress,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
@@ -108,6 +109,7 @@ def run_job(
         key: The request's key.
         allowed: How many jobs may be created, from `jobs_allowed`.
         retry: How often a person has retried the run: each retry may create at least one more.
+        watching: Makes what follows a job, and may end it early.
         sleep: Waits that many seconds.
 
     Raises:
@@ -120,7 +122,7 @@ def run_job(
         submission_turn(connection)
         job = steps.run(submit, connection, request, key, allowed=allowed, least=least, retry=retry)
         try:
-            return steps.run(watch, connection, job, WatchProgress())
+            return steps.run(watch, connection, job, watching())
         except JobFailed as error:
             if not error.retryable:
                 raise

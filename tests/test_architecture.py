@@ -100,6 +100,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/watch": {"core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/submit"},
     "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
     "vertex": {"core"},
+    # Engine of sweeps.
+    "sweeps": {"core", "datasets", "project/settings", "vertex/job_types"},
     # Prefect around the engines.
     "prefect_private": set(),
     "run_history": set(),
@@ -116,6 +118,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex",
         "blocks",
         "tasks",
+        "sweeps",
         "prefect_private",
         "run_history",
     },
@@ -127,7 +130,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
 }
 
-ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "sweeps", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15
@@ -152,6 +155,7 @@ SHARED_NAMES = {
     "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
     "data": "data sets: the step and its command",
+    "sweep": "many trainings of one project: the flow and its command",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",

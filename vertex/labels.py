@@ -27,6 +27,12 @@ RETRY_LABEL = "vertex_training_retry"
 RUN_LABEL = "prefect_flow_run"
 """Label with the id of the Prefect flow run; by it a hook or a command finds the jobs of a run."""
 
+SWEEP_LABEL = "vertex_training_sweep"
+"""Label with the id of the sweep that a trial's job belongs to; by it all of its jobs are found at once."""
+
+TRIAL_LABEL = "vertex_training_trial"
+"""Label with the number of the trial."""
+
 SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL)
 """The labels that a submission adds to those of the request."""
 
