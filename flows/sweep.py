@@ -24,7 +24,7 @@ from ..project.settings.sweep_settings import SweepSettings
 from ..project.snapshot import Project
 from ..run_history import RunScope, run_scope
 from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
-from ..sweeps.search import Search, import_optuna
+from ..sweeps.study_search import Search, import_optuna
 from ..sweeps.stop_rules import refuse_nothing_found
 from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
@@ -124,7 +124,7 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         run = _SweepRun(snapshot, settings, connection, vertex, registry, steps, records, scope, args, builder)
         run.check()
-        with summarized(f"{snapshot.settings.name} sweep", steps):
+        with summarized(snapshot.settings.name, steps):
             return run.result(plan, known, refresh=refresh, begin=begin)
 
 
@@ -138,7 +138,7 @@ def _sweep_id(project: str, scope: RunScope, *, add: int, earlier: str) -> str:
 class _SweepRun:
     """One execution of a sweep."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - it is made in one place
         self,
         project: Project,
         settings: SweepSettings,
@@ -217,7 +217,10 @@ class _SweepRun:
         )
 
     def _plan(self, plan: SweepPlan | None, known: Sequence[TrialRecord], *, refresh: bool) -> tuple[SweepPlan, bool]:
-        """The sweep's record, and whether it is new. One in which a trial has completed goes on with its image: nothing is built again."""
+        """The sweep's record, and whether it is new.
+
+        One in which a trial has completed goes on with its image: nothing is built again.
+        """
         search = json.dumps(_search_facts(self.settings), sort_keys=True)
         if plan is not None and plan.search != search:
             raise ProjectError(

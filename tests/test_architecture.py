@@ -76,6 +76,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "local_vertex/cloud": {
         *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
     },
+    "local_vertex/tuning": {
+        *("core", "sweeps", "project/settings", "local_vertex/api", "local_vertex/endpoint"),
+        *("local_vertex/location", "local_vertex/store"),
+    },
     "local_vertex": {"core"},
     # Engine of data sets.
     "datasets": {"core", "runtime"},

@@ -32,7 +32,7 @@ def stop_sweep(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
         ended, live = _stop_jobs(connection, _running_trials(flow_run.id))
     except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook
         text = f"jobs of this sweep's trials may still run and cost, because they can't be cancelled: {error}. "
-        logger.error("%sEnd them: vertex-training orphans --cancel", text, extra={"step": "stop"})
+        logger.log(logging.ERROR, "%sEnd them: vertex-training orphans --cancel", text, extra={"step": "stop"})
         return
     if ended or live:
         level = logging.WARNING if live else logging.INFO

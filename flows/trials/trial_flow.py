@@ -81,7 +81,7 @@ def trial(
     retry = run_scope().retries
     with artifacts_of(plan.project):
         try:
-            end = _run(steps, connection, plan, record.plan, run, retry)
+            end = _run(steps, connection, plan, record.plan, run=run, retry=retry)
         except TrainingError as error:
             if _is_final(error):
                 ended = record.plan
@@ -94,7 +94,7 @@ def trial(
     return _state(end)
 
 
-def _run(steps: Steps, connection: Connection, plan: SweepPlan, own: TrialPlan, run: str, retry: int) -> TrialEnd:
+def _run(steps: Steps, connection: Connection, plan: SweepPlan, own: TrialPlan, *, run: str, retry: int) -> TrialEnd:
     judge = TrialJudge(connection, own.request.output, plan.metric, REPORTS.get((plan.id, own.number)))
     followed: list[WatchProgress] = []
 

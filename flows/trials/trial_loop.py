@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import TrainingError
 from ...project.settings.sweep_settings import SweepSettings
-from ...sweeps.search import Search
+from ...sweeps.study_search import Search
 from ...sweeps.stop_rules import refuse_failures, refuse_missing_metric, without_progress
 from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialPlan, TrialRecord, best_of
 from ...tasks.reporting.progress import followed
@@ -199,7 +199,7 @@ class TrialLoop:
 
 def _has_stopped(future: Future[Any]) -> bool:
     error = None if future.cancelled() else future.exception()
-    return error is None or isinstance(error, run_end.RunEnded) or isinstance(error, TrainingError)
+    return error is None or isinstance(error, (run_end.RunEnded, TrainingError))
 
 
 def restored(search: Search, records: Sequence[TrialRecord]) -> None:
