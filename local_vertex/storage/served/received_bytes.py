@@ -39,6 +39,8 @@ def receive(body: Body, file: BinaryIO, sums: Checksums, *, skip: int = 0) -> in
 class MultipartUpload:
     """A body of two parts: the metadata as JSON, and the object's bytes, which are a body themselves.
 
+    Its lines end with CR LF, as RFC 2046 says, or with LF, as gcloud's do.
+
     Args:
         body: The request's body.
         content_type: The request's, with the boundary.
@@ -49,6 +51,8 @@ class MultipartUpload:
 
     def __init__(self, body: Body, content_type: str) -> None:
         boundary = header_parameter(content_type, "boundary")
+        if boundary.startswith("'") and boundary.endswith("'"):
+            boundary = boundary[1:-1]  # gcloud writes it so, and Cloud Storage takes it
         if not boundary:
             raise StorageApiError(400, "Failed to parse the multipart body: no boundary", "badRequest")
         self._end = b"\r\n--" + boundary.encode("latin-1")
@@ -56,19 +60,20 @@ class MultipartUpload:
         self._held = bytearray(b"\r\n")
         self._ended = False
         self._until(self._end)
-        self.metadata = self._part()[1]
+        self._line = b"\r\n" if self._until(b"\n").endswith(b"\r") else b"\n"
+        self._end = self._end.replace(b"\r\n", self._line)
+        self._headers()
+        self.metadata = self._until(self._end)
+        self._until(self._line)
         self.headers = self._headers()
 
-    def _part(self) -> tuple[Mapping[str, str], bytes]:
-        headers = self._headers()
-        return headers, self._until(self._end)
-
     def _headers(self) -> Mapping[str, str]:
-        self._until(b"\r\n")
-        if self._held.startswith(b"\r\n"):
-            del self._held[:2]
+        while len(self._held) < len(self._line) and self._fill():
+            pass
+        if self._held.startswith(self._line):
+            del self._held[: len(self._line)]
             return {}
-        lines = self._until(b"\r\n\r\n").decode("latin-1").splitlines()
+        lines = self._until(self._line * 2).decode("latin-1").splitlines()
         return {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     def _until(self, mark: bytes) -> bytes:

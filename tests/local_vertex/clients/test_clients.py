@@ -79,7 +79,7 @@ def test_prefect_gcps_worker(cloud: Any) -> None:
 
 
 def test_gcloud(cloud: Any, gcloud: str) -> None:
-    """Gcloud creates a job, streams its log to the end, lists and reads it."""
+    """Gcloud creates a job, streams its log to the end, lists and reads it; it stores a file and reads it back."""
     said = cloud.run("bash", str(PROGRAMS / "gcloud.sh"), PATH=f"{Path(gcloud).parent}{os.pathsep}{os.environ['PATH']}")
     lines = said.splitlines()
 
@@ -87,6 +87,7 @@ def test_gcloud(cloud: Any, gcloud: str) -> None:
     assert [line for line in lines if line.endswith("Job completed successfully.")]
     assert lines.count("JOB_STATE_SUCCEEDED") == 1
     assert "trained" in lines
+    assert "copied" in lines
 
 
 def test_kubeflows_launcher(cloud: Any, launcher: subprocess.Popen[str]) -> None:

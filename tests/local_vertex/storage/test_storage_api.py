@@ -160,12 +160,23 @@ def test_a_chunked_body_ends_the_object(storage: Any) -> None:
     assert storage.read("x") == b"abcde"
 
 
-def test_a_multipart_body_with_its_boundary_in_the_data(storage: Any) -> None:
+@pytest.mark.parametrize(("line", "quote"), [(b"\r\n", '"'), (b"\n", "'")], ids=["rfc2046", "gcloud"])
+def test_a_multipart_body_with_its_boundary_in_the_data(storage: Any, line: bytes, quote: str) -> None:
     """Only the boundary on a line of its own ends the object, whatever pieces arrive."""
-    data = os.urandom(600_000) + b"--cut\r\n--cu\r\n" + b"\r\n-"
-    body = b'--cut\r\nContent-Type: application/json\r\n\r\n{"name":"x","metadata":{"a":"b"}}\r\n'
-    body += b"--cut\r\nContent-Type: image/png\r\n\r\n" + data + b"\r\n--cut--\r\n"
-    headers = {"Content-Type": 'multipart/related; boundary="cut"'}
+    data = os.urandom(600_000) + b"--cut\r\n--cu\r\n" + b"\r\n-\r"
+    metadata = b'{"name":"x","metadata":{"a":"b"}}'
+    parts = [
+        b"--cut",
+        b"Content-Type: application/json",
+        b"",
+        metadata,
+        b"--cut",
+        b"Content-Type: image/png",
+        b"",
+        data,
+    ]
+    body = line.join([*parts, b"--cut--", b""])
+    headers = {"Content-Type": f"multipart/related; boundary={quote}cut{quote}"}
     status, _, answer = storage.raw("POST", "upload/storage/v1/b/b/o?uploadType=multipart", body, headers)
 
     assert status == 200
