@@ -24,8 +24,8 @@ from ..project.settings.sweep_settings import SweepSettings
 from ..project.snapshot import Project
 from ..run_history import RunScope, run_scope
 from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
-from ..sweeps.study_search import Search, import_optuna
 from ..sweeps.stop_rules import refuse_nothing_found
+from ..sweeps.study_search import import_optuna
 from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
 from ..tasks.preflight import ProjectAccess, check_project
@@ -35,6 +35,7 @@ from ..tasks.step_results import keep_results_private
 from ..tasks.variables.secret_values import job_variables
 from ..vertex.labels import SWEEP_LABEL, TRIAL_LABEL
 from ..vertex.submit.submission import job_key
+from ..vertex.tuning.study_spec import to_tuning_job
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
@@ -47,12 +48,11 @@ from .summary_page import summarized
 from .train import NO_USER_INFO, Source, check_places
 from .trials.preparation import prepare
 from .trials.record_store import SweepRecords, last_sweep
-from .trials.script_values import script_values
 from .trials.stop_sweep import stop_sweep
 from .trials.sweep_form import SweepChoices, searched
 from .trials.sweep_page import SweepPage
 from .trials.sweep_result import SweepResult, trial_result
-from .trials.trial_loop import TrialLoop, restored
+from .trials.tuning_run import run_tuning
 
 if TYPE_CHECKING:
     from ..vertex.client.connection import Connection
@@ -167,6 +167,8 @@ class _SweepRun:
 
     def check(self) -> None:
         """What can be refused before anything is built."""
+        if self.settings.engine == "vertex":
+            to_tuning_job(self.settings)
         for warning in self.planned.warnings:
             step_log("machine")(f"warning: {warning}")
         if self.vertex and self.registry:
@@ -184,24 +186,18 @@ class _SweepRun:
         rate = self.planned.cost.rate.usd if self.planned.cost else None
         logarithmic = frozenset(each.name for each in self.settings.space if each.kind == "log" or each.log)
         page = SweepPage(plan, rate, logarithmic, self.connection.console)
-        search = Search(self.settings, script_values(self.project, self.arguments))
-        restored(search, known)
-        loop = TrialLoop(
-            known,
-            plan=plan,
-            settings=self.settings,
-            store=self.records,
-            search=search,
-            describe=partial(self._trial, plan),
-            page=page,
-            vertex=self.vertex,
-        )
         self.log(f"sweep {plan.id}: {plan.metric}, goal {plan.goal}, {self.settings.trials} trials")
-        loop.run()
-        best = refuse_nothing_found(loop.records, plan)
-        self.log(f"ended: {loop.ended}; the best is trial {best.number}")
-        trials = [trial_result(each, rate, plan.arguments) for each in loop.records]
-        found = trials[best.number]
+        if self.settings.engine == "vertex":
+            ended = ""
+            records = run_tuning(
+                self.steps, self.connection, plan, settings=self.settings, first=self._tuning(plan), page=page
+            )
+        else:
+            records, ended = self._own_trials(plan, known, page)
+        best = refuse_nothing_found(records, plan)
+        self.log(f"ended{f': {ended}' if ended else ''}; the best is trial {best.number}")
+        trials = [trial_result(each, rate, plan.arguments) for each in records]
+        found = next(each for each in trials if each.number == best.number)
         pages = {"run": run_page(str(current_run.id)), "best": run_page(found.run) if found.run else ""}
         return SweepResult(
             sweep=plan.id,
@@ -210,7 +206,7 @@ class _SweepRun:
             image=plan.image,
             best=found,
             trials=trials,
-            ended=loop.ended,
+            ended=ended or f"{len(trials)} trials",
             steps=self.steps.reports,
             seconds=time.monotonic() - begin,
             links={what: address for what, address in pages.items() if address},

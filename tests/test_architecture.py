@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex/spec",
     },
     "vertex/watch": {"core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/submit"},
+    "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
     "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
     "vertex": {"core"},
     # Engine of sweeps.
@@ -112,6 +113,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "blocks": {"core", "images", "vertex", "prefect_private", "run_history"},
     "tasks/reporting": {"core", "project", "vertex"},
     "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
+    "tasks/tuning": {"core", "vertex", "tasks"},
     "tasks": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "prefect_private", "run_history"},
     "flows": {
         "core",
@@ -160,6 +162,7 @@ SHARED_NAMES = {
     "orphans": "jobs whose flow run is over: the search and its command",
     "data": "data sets: the step and its command",
     "sweep": "many trainings of one project: the flow and its command",
+    "tuning": "hyperparameter tuning jobs: the client's side, the step, and local_vertex",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",

@@ -29,7 +29,8 @@ def stop_sweep(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     logger = flow_run_logger(flow_run, flow).getChild("stop")
     try:
         connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
-        ended, live = _stop_jobs(connection, _running_trials(flow_run.id))
+        stopped = [_stop_jobs(connection, _running_trials(flow_run.id)), _stop_tuning(connection, flow_run.id)]
+        ended, live = (sum(counts) for counts in zip(*stopped, strict=True))
     except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook
         text = f"jobs of this sweep's trials may still run and cost, because they can't be cancelled: {error}. "
         logger.log(logging.ERROR, "%sEnd them: vertex-training orphans --cancel", text, extra={"step": "stop"})
@@ -48,6 +49,15 @@ def _running_trials(run: UUID) -> list[UUID]:
     )
     with get_client(sync_client=True) as client:
         return [found.id for found in client.read_flow_runs(flow_run_filter=wanted)]
+
+
+def _stop_tuning(connection: Any, run: UUID) -> tuple[int, int]:  # noqa: ANN401 - a Connection
+    """The same for the tuning job of a sweep whose trials Vertex AI makes, which ends them."""
+    from google.cloud.aiplatform_v1.types import HyperparameterTuningJob
+
+    from ...vertex.tuning.tuning_connection import TuningConnection
+
+    return _stop_jobs(TuningConnection(connection, HyperparameterTuningJob()), [run])
 
 
 def _stop_jobs(connection: Any, runs: list[UUID]) -> tuple[int, int]:  # noqa: ANN401 - a Connection

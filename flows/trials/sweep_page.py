@@ -73,7 +73,7 @@ class SweepPage:
             self._artifact = made if isinstance(made, UUID) else None
         else:
             with get_client(sync_client=True) as client:
-                client.update_artifact(self._artifact, ArtifactUpdate(data=text))  # pyright: ignore[reportCallIssue]
+                client.update_artifact(self._artifact, ArtifactUpdate(data=text))
 
     def markdown(self, records: Sequence[TrialRecord]) -> str:
         """The artifact's Markdown."""

@@ -162,7 +162,7 @@ def _state(end: TrialEnd) -> TrialEnd | State[TrialEnd]:
     if end.state == "completed":
         return end
     name = "Pruned" if end.state == "pruned" else "Unusable"
-    return Completed(name=name, message=end.reason, data=end)  # pyright: ignore[reportReturnType]
+    return Completed(name=name, message=end.reason, data=end)
 
 
 def _is_final(error: TrainingError) -> bool:

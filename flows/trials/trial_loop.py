@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import TrainingError
 from ...project.settings.sweep_settings import SweepSettings
-from ...sweeps.study_search import Search
 from ...sweeps.stop_rules import refuse_failures, refuse_missing_metric, without_progress
+from ...sweeps.study_search import Search
 from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialPlan, TrialRecord, best_of
 from ...tasks.reporting.progress import followed
 from ...tasks.reporting.step_log import off_terminal, step_log

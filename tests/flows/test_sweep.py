@@ -176,3 +176,33 @@ def test_an_ended_sweep_cancels_its_trials_and_a_new_run_takes_them_up(
     assert first.count("JOB_STATE_SUCCEEDED") == 2
     assert [each.state for each in result.trials] == ["completed"] * 4
     assert jobs_of(home) == len(first) + 4 - 2
+
+
+HYPERTUNE = """\
+if in_job:
+    report = pathlib.Path(os.environ["CLOUD_ML_HP_METRIC_FILE"])
+    report.parent.mkdir(parents=True, exist_ok=True)
+    line = {"timestamp": 0.0, "trial": "1", "score": str(score), "global_step": "1", "checkpoint_path": ""}
+    report.write_text(json.dumps(line) + chr(10))
+"""
+
+
+def test_vertex_ai_makes_the_trials_of_a_sweep_alike(home: Home, searched: Path) -> None:
+    """One tuning job, submitted once; its trials are shown as others, and the best one's model has a receipt."""
+    (searched / "train.py").write_text(SCRIPT + HYPERTUNE)
+
+    result = sweep(searched, search=choices(LR, trials=3, parallel=2, engine="vertex"), verify="off")
+
+    assert [(each.number, each.state) for each in result.trials] == [
+        (1, "completed"),
+        (2, "completed"),
+        (3, "completed"),
+    ]
+    assert json.loads((Path(result.best.model) / "model.json").read_text())["lr"] == result.best.parameters["lr"]
+    assert result.best.metric == pytest.approx(1 - abs(result.best.parameters["lr"] - 0.1))
+    assert json.loads(Path(result.best.receipt).read_text())["job"]["name"] == result.best.job
+    assert [step.name for step in result.steps][-2:] == ["submit", "tune"]
+    with pytest.raises(ProjectError, match="has templates of its own"):
+        sweep(
+            searched, search=choices("lr = { float = [0.1, 0.2], argument = '{value}' }", engine="vertex"), verify="off"
+        )

@@ -1,4 +1,4 @@
-"""What Google's unmodified SDK must be able to do with tuning jobs: run as a program, with arguments as sdk_conformance.
+"""What Google's unmodified SDK must be able to do with tuning jobs; a program with the arguments of sdk_conformance.
 
 The program of a trial reports in the file that CLOUD_ML_HP_METRIC_FILE names, as the package cloudml-hypertune does.
 """
