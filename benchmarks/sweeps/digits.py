@@ -42,7 +42,7 @@ def plain_optuna(python: str, folder: Path, trials: int, parallel: int) -> tuple
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
 
-    def objective(trial: Any) -> float:
+    def objective(trial: optuna.Trial) -> float:
         rate = trial.suggest_float("learning-rate", 1e-4, 1e-1, log=True)
         hidden = trial.suggest_int("hidden", 16, 256)
         return own_run(python, folder / str(trial.number), [f"--learning-rate={rate}", f"--hidden={hidden}"])[1]

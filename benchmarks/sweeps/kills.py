@@ -64,7 +64,7 @@ def newest_sweep(results: Path) -> str:
         return ""
 
 
-def main() -> None:
+def main() -> None:  # noqa: PLR0915 - one campaign from begin to end
     """Prints a line a kill, and the totals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=15)

@@ -10,7 +10,7 @@ import sys
 import uuid
 
 import pytest
-from google.api_core.exceptions import FailedPrecondition, InvalidArgument, NotFound
+from google.api_core.exceptions import BadRequest, NotFound
 from google.cloud import aiplatform
 from google.cloud.aiplatform import hyperparameter_tuning as tuning
 from google.cloud.aiplatform_v1.types import JobState, Trial
@@ -80,7 +80,7 @@ def a_cancelled_one_ends_with_its_trials(image: str) -> None:
     job = make(image, HANG)
     job.run(sync=False)
     job.wait_for_resource_creation()
-    with pytest.raises(FailedPrecondition):
+    with pytest.raises(BadRequest):
         job.api_client.delete_hyperparameter_tuning_job(name=job.resource_name)
     job.cancel()
     with pytest.raises(RuntimeError):
@@ -108,7 +108,7 @@ def wrong_studies_are_refused(image: str) -> None:
         ({"lr": tuning.DoubleParameterSpec(min=0, max=1, scale="log")}, {}),
         ({"lr": tuning.DoubleParameterSpec(min=0, max=1, scale="linear")}, {"search_algorithm": "grid"}),
     ):
-        with pytest.raises(InvalidArgument):
+        with pytest.raises(BadRequest):
             make(image, REPORTING, parameter_spec=spec, **options).run()
 
 
