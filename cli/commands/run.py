@@ -97,16 +97,20 @@ def run(
     ] = False,
     fallback: Annotated[
         tuple[str, ...],
+        Parameter(
             help="A place to try when the one before has no machines, as region=europe-west4,strategy=SPOT,wait=10m; "
             "may be given several times. auto takes the allowed regions, the cheapest that has quota first."
+        ),
     ] = (),
     allowed_region: Annotated[
         tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
     ] = (),
     ignore_region: Annotated[
         tuple[str, ...],
+        Parameter(
             help="A region of the fall-back list that is neither asked nor used, because it doesn't answer and surely "
             "has no job of this run; may be given several times."
+        ),
     ] = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
