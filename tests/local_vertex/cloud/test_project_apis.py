@@ -130,33 +130,33 @@ def busy(project: Project) -> None:
 SERVICES = f"v1/projects/{PROJECT}/services"
 DELETING = {"cleanupPolicies": {"old": {"id": "old", "action": "DELETE", "condition": {"tagState": "UNTAGGED"}}}}
 WRONG: list[tuple[str, Change, str, str]] = [
-    ("vertex off", sent("POST", "serviceusage", f"{SERVICES}/aiplatform.googleapis.com:disable"), "not enabled", "gcloud services enable aiplatform.googleapis.com"),
-    ("storage off", sent("POST", "serviceusage", f"{SERVICES}/storage.googleapis.com:disable"), "not enabled", "gcloud services enable storage.googleapis.com"),
+    ("vertex off", sent("POST", "serviceusage", f"{SERVICES}/aiplatform.googleapis.com:disable"), "not enabled", "gcloud services enable aiplatform.googleapis.com"),  # noqa: E501 - a table
+    ("storage off", sent("POST", "serviceusage", f"{SERVICES}/storage.googleapis.com:disable"), "not enabled", "gcloud services enable storage.googleapis.com"),  # noqa: E501 - a table
     ("logging off", fault(disabled_services="logging"), "not enabled", "gcloud services enable logging.googleapis.com"),
-    ("registry off", fault(disabled_services="storage,artifactregistry"), "not enabled", "gcloud services enable artifactregistry"),
+    ("registry off", fault(disabled_services="storage,artifactregistry"), "not enabled", "gcloud services enable artifactregistry"),  # noqa: E501 - a table
     *(
         (name, lacking(name), f"lacks {name}", "--role=roles/aiplatform.user")
-        for name in ("aiplatform.customJobs.create", "aiplatform.customJobs.get", "aiplatform.customJobs.list", "aiplatform.customJobs.cancel")
+        for name in ("aiplatform.customJobs.create", "aiplatform.customJobs.get", "aiplatform.customJobs.list", "aiplatform.customJobs.cancel")  # noqa: E501 - a table
     ),
     ("logs", lacking("logging.logEntries.list"), "lacks logging.logEntries.list", "roles/logging.viewer"),
     ("push", lacking("artifactregistry.repositories.uploadArtifacts"), "uploadArtifacts", "artifactregistry.writer"),
-    ("pull", lacking("artifactregistry.repositories.downloadArtifacts"), "downloadArtifacts", "artifactregistry.writer"),
+    ("pull", lacking("artifactregistry.repositories.downloadArtifacts"), "downloadArtifacts", "artifactregistry.writer"),  # noqa: E501 - a table
     ("objects.create", lacking("storage.objects.create"), "lacks storage.objects.create", "roles/storage.objectUser"),
     ("objects.get", lacking("storage.objects.get"), "lacks storage.objects.get", f"add-iam-policy-binding gs://{BUCKET}"),
     ("objects.list", lacking("storage.objects.list"), "lacks storage.objects.list", "roles/storage.objectUser"),
     ("act as", lacking("iam.serviceAccounts.actAs"), "lacks iam.serviceAccounts.actAs", "iam.serviceAccountUser"),
-    ("no GPU", fault(quota_limits="custom_model_training_nvidia_t4_gpus=0"), "2 needed, 0 allowed", "--quota-id=CustomModelTrainingNvidiaT4GpusPerProjectPerRegion"),
-    ("one GPU", fault(**{f"quota_limits@{REGION}": "custom_model_training_nvidia_t4_gpus=1"}), "2 needed, 1 allowed", "--preferred-value=2"),
-    ("few CPUs", fault(quota_limits="custom_model_training_cpus=4"), "8 needed, 4 allowed", f"--dimensions=region={REGION}"),
+    ("no GPU", fault(quota_limits="custom_model_training_nvidia_t4_gpus=0"), "2 needed, 0 allowed", "--quota-id=CustomModelTrainingNvidiaT4GpusPerProjectPerRegion"),  # noqa: E501 - a table
+    ("one GPU", fault(**{f"quota_limits@{REGION}": "custom_model_training_nvidia_t4_gpus=1"}), "2 needed, 1 allowed", "--preferred-value=2"),  # noqa: E501 - a table
+    ("few CPUs", fault(quota_limits="custom_model_training_cpus=4"), "8 needed, 4 allowed", f"--dimensions=region={REGION}"),  # noqa: E501 - a table
     ("all in use", busy, "2 needed beside 4 in use, 4 allowed", "--preferred-value=6"),
     ("no bucket", sent("DELETE", "storage", f"storage/v1/b/{BUCKET}"), "doesn't exist", f"gcloud storage buckets create gs://{BUCKET}"),
     ("far bucket", moved("europe-west4"), "in europe-west4", f"--location={REGION}"),
     ("multi-region", moved("US"), "in us, and the job", "buckets create"),
-    ("locked bucket", sent("PATCH", "storage", f"storage/v1/b/{BUCKET}", {"retentionPolicy": {"retentionPeriod": "9"}}), "retention", "--clear-ret"),
-    ("no repository", sent("DELETE", "artifactregistry", f"v1/{REPOSITORY.path}"), "doesn't exist in us-central1", "repositories create training"),
+    ("locked bucket", sent("PATCH", "storage", f"storage/v1/b/{BUCKET}", {"retentionPolicy": {"retentionPeriod": "9"}}), "retention", "--clear-ret"),  # noqa: E501 - a table
+    ("no repository", sent("DELETE", "artifactregistry", f"v1/{REPOSITORY.path}"), "doesn't exist in us-central1", "repositories create training"),  # noqa: E501 - a table
     ("maven", recreated(format="MAVEN"), "holds MAVEN", "--repository-format=docker"),
     ("remote", recreated(mode="REMOTE_REPOSITORY"), "can be pushed", "repositories create"),
-    ("cleanup", sent("PATCH", "artifactregistry", f"v1/{REPOSITORY.path}", DELETING, updateMask="cleanup_policies"), "cleanup policy", "--policynames=old"),
+    ("cleanup", sent("PATCH", "artifactregistry", f"v1/{REPOSITORY.path}", DELETING, updateMask="cleanup_policies"), "cleanup policy", "--policynames=old"),  # noqa: E501 - a table
 ]  # fmt: skip
 
 
