@@ -47,7 +47,7 @@ class Project:
         self.call("POST", "storage", "storage/v1/b", {"name": BUCKET, **place}, project=PROJECT)
         self.call("PUT", "storage", f"storage/v1/b/{BUCKET}/iam", {"bindings": [WRITER]})
         parent = REPOSITORY.path.rpartition("/")[0]
-        self.call("POST", "artifactregistry", f"v1/{parent}", {"format": "DOCKER"}, repositoryId="training")
+        self.call("POST", "artifactregistry", f"v1/{parent}", {"mode": "MODE_UNSPECIFIED"}, repositoryId="training")
         self.call("POST", "iam", f"v1/projects/{PROJECT}/serviceAccounts", {"accountId": "trainer"})
 
     def call(self, method: str, api: str, path: str, body: Any = None, **query: str) -> Any:
