@@ -21,6 +21,9 @@ Restarts = Literal["none", "replica", "job"]
 Role = Literal["worker", "server", "evaluator"]
 """What a further pool does; `server` is a parameter server or a reduction server."""
 
+Launcher = Literal["none", "torchrun", "accelerate"]
+"""What starts several processes of the script on each machine."""
+
 DAY = 24 * 3600.0
 """Seconds."""
 
@@ -180,6 +183,24 @@ POOLS: JobField[None] = JobField(
     expected=f"a table of the tables {', '.join(get_args(Role))}",
 )
 
+LAUNCHER: JobField[Launcher] = JobField(
+    "launcher",
+    "Launcher",
+    "What starts several processes of the script on each machine, with their ranks",
+    "none",
+    details="none leaves that to the script or its framework, as TensorFlow and JAX do.",
+    **_one_of(get_args(Launcher)),
+)
+PROCESSES: JobField[str | int] = JobField(
+    "processes",
+    "Processes per machine",
+    "How many processes the launcher starts on each machine",
+    "gpu",
+    expected='a whole number, 1 or more, or "gpu" for one on each GPU',
+    pattern=r"gpu|\d+",
+    minimum=1,
+)
+
 # How the job is scheduled.
 
 TIMEOUT: JobField[float] = JobField(
@@ -324,6 +345,8 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     *MACHINE_FIELDS,
     REPLICAS,
     POOLS,
+    LAUNCHER,
+    PROCESSES,
     TIMEOUT,
     STRATEGY,
     MAX_WAIT,

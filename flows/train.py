@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
@@ -32,11 +32,13 @@ from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
-from .image_startup import place_arguments
+from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, variables_key
+from .places.planned_places import plan_places
+from .places.region_inputs import image_in
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
-from .planning.training_plan import Place, plan_in_place, refuse_unreachable_image
+from .planning.training_plan import Place, TrainingPlan, plan_in_place, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
     from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
+    from ..vertex.resume.earlier_run import EarlierRun
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -74,10 +77,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
     data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    fallback: Annotated[list[str], titled("Fall-back list")] = [],  # noqa: B006 - as for `args`
+    allowed_regions: Annotated[list[str], titled("Fall-back: allowed regions")] = [],  # noqa: B006 - likewise
+    ignore_regions: Annotated[list[str], titled("Fall-back: ignored regions")] = [],  # noqa: B006 - likewise
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
     dry_run: Annotated[bool, titled("Checks: plan only")] = False,
+    resume: Annotated[str, titled("Resume: earlier run")] = "",
+    verify_resume: Annotated[bool, titled("Resume: rehearse")] = False,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -94,11 +102,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        fallback: Places to try when the job's own has no machines, one a line, as region=europe-west4,strategy=SPOT; or
+            auto, for the allowed regions, the cheapest first. Empty: project setting.
+        allowed_regions: Regions to which data may go, one a line; empty: project setting.
+        ignore_regions: Regions that are neither asked nor used, because they don't answer and surely have no job.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
         dry_run: Only say what the run would do and cost; nothing is run, built, sent or started.
+        resume: An earlier run of the project, whose checkpoints the job finds: its id, its job, or its output's place.
+        verify_resume: The local run is stopped after its first checkpoint, and must continue there when started again.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -108,7 +122,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        choices = partial(
+            with_choices,
+            machine=machine,
+            verify=verify,
+            freeze=freeze,
+            translate=translate,
+            data=data,
+            verify_resume=verify_resume,
+            fallback=fallback,
+            allowed_regions=allowed_regions,
+        )
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -120,14 +144,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         facts = CostFacts(snapshot.settings, vertex, connection, home) if vertex else None
         planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
         planned = planning()
-        for warning in planned.warnings:
-            step_log("machine")(f"warning: {warning}")
+        earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
+        log_warnings(planned)
         if dry_run:
             run = current_run_name()
             return show_plan(
                 page_of(planned, args, run, registry, connection.project, builder=builder, home=home, facts=facts)
             )
         arguments = list(planned.arguments)
+        places = plan_places(snapshot, arguments, place, connection, ignored=ignore_regions, builder=builder)
         if vertex and registry:
             check_places(connection, registry.host)
             if snapshot.settings.preflight != "off" and not connection.endpoint.local:
@@ -145,7 +170,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+                startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
             image = steps.run(push, plan, built)
@@ -159,8 +184,21 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             planned = planning(data=records)  # with the data's variables, and the newest prices
             request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
+            key += [f"resume={earlier.output}"] if earlier else []
+            bring = image_in(registry, snapshot.settings.name, image.reference, image.digest)
+            listed = places.with_inputs(bring, records) if places else None
+            key += [places.key] if places else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
+                steps,
+                connection,
+                request,
+                snapshot,
+                lock,
+                key=key,
+                allowed=planned.allowed,
+                data=records,
+                earlier=earlier,
+                fallback=listed,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -175,6 +213,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         metrics=dict(outcome.metrics),
         links=steps.links,
     )
+
+
+def log_warnings(planned: TrainingPlan) -> None:
+    """Says what may go wrong."""
+    for warning in planned.warnings:
+        step_log("machine")(f"warning: {warning}")
 
 
 def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":
@@ -197,6 +241,17 @@ def data_in_bucket(
     if ahead is not None:
         ahead.wait()
     return steps.run(data_step, project, connection).sets
+
+
+def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRun":
+    """The run whose checkpoints this one takes up."""
+    from ..vertex.resume.earlier_run import find_earlier_run
+
+    found = find_earlier_run(connection, text.strip(), project, cloud=not connection.endpoint.local)
+    step_log("resume")(f"from {found.run or found.output}: {found.checkpoints}")
+    if found.live:
+        step_log("resume")("warning: that run's job is still live; what it saves from now on may not be copied")
+    return found
 
 
 def check_places(connection: "Connection", host: str) -> None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as current_run
 
@@ -27,9 +28,14 @@ from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
 from ..vertex.client.console_links import log_link
 from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
+from ..vertex.resume.earlier_run import EarlierRun
+from ..vertex.resume.resume_point import with_resume_point
 from ..vertex.submit.submission import job_key
 from .concurrency import submission_turn, turn
 from .step_runner import Steps
+
+if TYPE_CHECKING:
+    from .places.listed_run import FallbackRun
 
 LONGEST_WAIT = 900.0
 """Longest wait before another attempt, seconds: machines that are short now may be free in a quarter of an hour."""
@@ -45,6 +51,8 @@ def run_and_record(
     key: list[str],
     allowed: int,
     data: Sequence[DataRecord] = (),
+    earlier: EarlierRun | None = None,
+    fallback: FallbackRun | None = None,
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -57,6 +65,8 @@ def run_and_record(
         key: Parts of the job's key, besides the run: what makes the request different from others of this run.
         allowed: How many jobs may be created, from `jobs_allowed`.
         data: The data sets that the job reads.
+        earlier: The run whose checkpoints this one takes up.
+        fallback: The run's fall-back list; None for a run without one.
 
     Raises:
         JobFailed: The job ended without success.
@@ -68,7 +78,10 @@ def run_and_record(
     scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in settings.items() if name != "max_cost"))
     name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
-        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries)
+        if fallback is not None:
+            connection, request, outcome = fallback.run(steps, name, allowed=allowed, retry=scope.retries)
+        else:
+            outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)
         origin = Origin(
             project.fingerprint,
             revision(project.root),
@@ -99,6 +112,7 @@ def run_job(
     *,
     allowed: int,
     retry: int = 0,
+    earlier: EarlierRun | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
@@ -110,6 +124,7 @@ def run_job(
         key: The request's key.
         allowed: How many jobs may be created, from `jobs_allowed`.
         retry: How often a person has retried the run: each retry may create at least one more.
+        earlier: The run whose checkpoints this one takes up.
         sleep: Waits that many seconds.
 
     Raises:
@@ -120,6 +135,7 @@ def run_job(
     steps.progress.expect_machine("" if connection.endpoint.local else str(request.machine), request.max_wait)
     for wait in backoff(base=connection.settle, limit=LONGEST_WAIT):
         submission_turn(connection)
+        request = with_resume_point(connection, request, earlier, step_log("resume"))
         job = steps.run(submit, connection, request, key, allowed=allowed, least=least, retry=retry)
         try:
             return steps.run(watch, connection, job, WatchProgress())

@@ -82,6 +82,32 @@ def run(
         ),
     ] = (),
     max_cost: MaxCost = 0,
+    resume: Annotated[
+        str,
+        Parameter(
+            help="An earlier run of the project whose checkpoints the job finds and continues from: its id or the "
+            "beginning of it, its job, or its output's place. The earlier run's own checkpoints stay as they are."
+        ),
+    ] = "",
+    verify_resume: Annotated[
+        bool,
+        Parameter(
+            help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
+        ),
+    ] = False,
+    fallback: Annotated[
+        tuple[str, ...],
+            help="A place to try when the one before has no machines, as region=europe-west4,strategy=SPOT,wait=10m; "
+            "may be given several times. auto takes the allowed regions, the cheapest that has quota first."
+    ] = (),
+    allowed_region: Annotated[
+        tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
+    ] = (),
+    ignore_region: Annotated[
+        tuple[str, ...],
+            help="A region of the fall-back list that is neither asked nor used, because it doesn't answer and surely "
+            "has no job of this run; may be given several times."
+    ] = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -127,6 +153,11 @@ def run(
                 size_limit_mb=size_limit_mb,
                 data=list(data),
                 machine=RunMachine(max_cost=max_cost),
+                resume=resume,
+                verify_resume=verify_resume,
+                fallback=list(fallback),
+                allowed_regions=list(allowed_region),
+                ignore_regions=list(ignore_region),
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

@@ -16,6 +16,7 @@ from ...core.security.secret_sources import FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
+from .fallback_settings import FALLBACK_KEYS, FallbackSettings, fallback_settings
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
 from .readers import (
@@ -66,6 +67,7 @@ class Settings:
             clean environment of the frozen dependencies; `image` in the image of the project's own Dockerfile; `off`
             sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
+        verify_resume: Whether the local run is stopped after its first checkpoint and started again, and must continue.
         preflight: Whether a run in the cloud first checks its Google Cloud project, and stops if a check fails.
         prices: A file with prices of machines, which comes before all others; relative to the project.
         directories: Empty folders to create in the working directory.
@@ -92,6 +94,7 @@ class Settings:
         data_limit_gb: Gigabytes (10^9 bytes) that all data sets of this machine together may have.
         local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
         job: The settings of the job.
+        fallback: Where else the job may run.
         entry: How the training is started; None runs `script` by its path.
     """
 
@@ -103,6 +106,7 @@ class Settings:
     verify_args: tuple[str, ...] | None = None
     verify: Verify = "here"
     verify_timeout: float = 600.0
+    verify_resume: bool = False
     preflight: Preflight = "on"
     prices: str | None = None
     directories: tuple[str, ...] = ()
@@ -129,6 +133,7 @@ class Settings:
     data_limit_gb: float = 100.0
     local_storage: LocalStorage = "here"
     job: JobSettings = field(default_factory=JobSettings)
+    fallback: FallbackSettings = field(default_factory=FallbackSettings)
     entry: Entry | None = None
 
     @property
@@ -161,9 +166,10 @@ def load(folder: Path) -> Settings:
     values["import_path"] = _import_path(root, script)
     values["env"] = {**values["import_path"], **values.get("env", {})}
     _refuse_two_values(values["env"], values.get("secret_env", {}), file)
+    fallback = fallback_settings(values, TABLE, file)
     job = job_settings(values, TABLE, file)
     values["entry"] = None if entry.kind == "script" else entry
-    return Settings(root=root, name=name, script=script, python=python, job=job, **values)
+    return Settings(root=root, name=name, script=script, python=python, job=job, fallback=fallback, **values)
 
 
 def _refuse_two_values(env: Mapping[str, str], secret_env: Mapping[str, SecretSource], file: Path) -> None:
@@ -231,6 +237,7 @@ def _table(document: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 _KEYS: Keys = {
     **JOB_KEYS,
+    **FALLBACK_KEYS,
     "name": (
         "an image name (lowercase letters, digits, single '-', '_' or '.')",
         matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),
@@ -244,6 +251,7 @@ _KEYS: Keys = {
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
     "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
     "prices": ("the path of a CSV file with prices", text),
+    "verify-resume": ("true or false", flag),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),

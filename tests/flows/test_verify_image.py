@@ -23,7 +23,9 @@ import only_in_the_image
 os.makedirs("out", exist_ok=True)
 open("out/last.pt", "w").write(" ".join(sys.argv[1:]) + open("data/rows.csv").read())
 """
-SETTINGS = '[tool.vertex-training]\nverify = "image"\noutputs = ["out/*.pt"]\nattempts = 1\ndata = { train = "data/" }\n'
+SETTINGS = (
+    '[tool.vertex-training]\nverify = "image"\noutputs = ["out/*.pt"]\nattempts = 1\ndata = { train = "data/" }\n'
+)
 
 
 @pytest.fixture

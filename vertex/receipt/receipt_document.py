@@ -28,6 +28,7 @@ from ..labels import ATTEMPT_LABEL
 from ..pricing.cost_cap import HOUR
 from ..pricing.cost_labels import max_cost_of, prices_of, rate_of
 from .model_files import locate_model, read_model
+from .resumed_variable import decode
 from .timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def document(
     """The content of the receipt. It has the names of variables only: values may be secret."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
     spec = job.job_spec
+    resumed = decode({variable.name: variable.value for variable in primary.env})
     return {
         "version": VERSION,
         "image": primary.image_uri,
@@ -133,6 +135,7 @@ def document(
             "ended": _time(job.end_time),
         },
         "flow_run": origin.flow_run or None,
+        **({"resumed": dict(resumed)} if resumed else {}),
         **({} if origin.verified else {"verified": False}),
         **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,
