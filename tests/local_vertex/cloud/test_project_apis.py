@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -70,9 +70,11 @@ class Project:
 
 
 @pytest.fixture
-def project(start_local: Callable[..., Any]) -> Project:
+def project(start_local: Callable[..., Any]) -> Iterator[Project]:
     """On a service of its own, with Google's hosts."""
-    return Project(start_local(tcp=True, as_cloud=True, projects=(PROJECT,), regions=("all",)))
+    made = Project(start_local(tcp=True, as_cloud=True, projects=(PROJECT,), regions=("all",)))
+    yield made
+    made.session.close()
 
 
 Change = Callable[[Project], object]
