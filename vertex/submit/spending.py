@@ -1,4 +1,4 @@
-"""What the jobs of a run have cost, by the service's own list: a crash forgets nothing."""
+"""What the jobs of a run have spent, by the service's own list: a crash forgets nothing."""
 
 from __future__ import annotations
 
