@@ -92,11 +92,17 @@ def plan_places(
     from .list_plan import list_places
     from .listed_run import check_places_of, inputs_of
 
-    listed = list_places(project.settings, place, ignored=ignored)
+    own, quotas = project.settings.fallback, {}
+    if own.automatic and place.block is not None and not connection.endpoint.local:
+        from .region_quotas import regions_with_quota
+
+        job = describe_job(project, arguments, place.bucket, place.block, current_run_name(), builder=builder)
+        quotas = regions_with_quota(place.block, job, own.allowed_regions)
+    listed = list_places(project.settings, place, ignored=ignored, has_quota=quotas.get)
     inputs = inputs_of(project, listed, connection, place)
     describe = partial(_describe, arguments, current_run_name(), builder)
     check_places_of(inputs, lambda each: describe(each, ()))
-    return PlannedPlaces(inputs, describe, project.settings.fallback.rounds, ignored)
+    return PlannedPlaces(inputs, describe, own.rounds, ignored)
 
 
 def _describe(
