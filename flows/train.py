@@ -34,8 +34,8 @@ from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments
 from .job_request import current_run_name, describe_job, variables_key
-from .places.planned_places import plan_places
-from .places.region_inputs import image_in
+from .listed_places.planned_places import plan_places
+from .listed_places.region_inputs import image_in
 from .planning.training_plan import Place, TrainingPlan, plan_training, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run

@@ -22,10 +22,10 @@ from ..dependencies.verified import users_interpreter
 from ..files.project_file import ProjectFile
 from ..settings.settings import Settings
 from . import asked_files, failure_cause, virtualenv
+from .listed_places.data_links import link_data
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
-from .places.data_links import link_data
 from .processes import process
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.errors import TrainingError
-from prefect_vertex_training.flows.places.list_plan import FLEX_START_WAIT, STANDARD_WAIT, ListedPlace, list_places
+from prefect_vertex_training.flows.listed_places.list_plan import (
+    FLEX_START_WAIT,
+    STANDARD_WAIT,
+    ListedPlace,
+    list_places,
+)
 from prefect_vertex_training.flows.planning.training_plan import Place
 from prefect_vertex_training.project.settings.settings import Settings, load
 
