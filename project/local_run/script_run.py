@@ -16,10 +16,10 @@ from ..settings.notebook import read_notebook
 from ..settings.settings import Settings
 from . import failure_cause
 from .asked_files import AskedFiles
-from .listed_places.run_storage import RunStorage, bucket_storage, folder_storage
 from .own_place import files_in
 from .own_sources import own_sources
 from .places import data_links
+from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
 from .script_interpreter import Chosen
 from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of

@@ -9,8 +9,8 @@ from pathlib import Path
 from ...core.output_folders import LiteralOutput, literal_outputs, model_folder, variable_outputs
 from ...core.placeholders import expand, fill, folder_values
 from ..settings.settings import Settings
-from .listed_places.data_links import placeholders
-from .listed_places.run_storage import RunStorage
+from .places.data_links import placeholders
+from .places.run_storage import RunStorage
 from .script_options import Options
 
 _EPOCHS = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "epoch", "nepochs", "nb_epochs",

@@ -193,9 +193,8 @@ def _ending(job: CustomJob, *, started: bool) -> tuple[Ending, str]:
     found = diagnose(state, *error_of(job), [])
     if found is None or not found.retryable:
         return "final", found.sentence if found else ""
-    if found.kind in {"stock_out", "quota"}:
-        return found.kind, found.sentence
-    return "platform", found.sentence
+    kinds: Mapping[str, Ending] = {"stock_out": "stock_out", "quota": "quota"}
+    return kinds.get(found.kind, "platform"), found.sentence
 
 
 def _position(job: CustomJob) -> Position:
