@@ -134,6 +134,7 @@ Kind = Literal[
     "cancelled",
     "internal",
     "invalid_request",
+    "cost_cap",
     "waited",
     "superseded",
     "unknown",
