@@ -116,10 +116,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
-    home = Home.default()
+    home, steps = Home.default(), Steps()
     keep_results_private()
     refuse_unreachable_image(vertex, registry)
-    steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(
             with_choices,

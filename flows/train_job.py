@@ -113,6 +113,7 @@ def run_job(
     allowed: int,
     retry: int = 0,
     earlier: EarlierRun | None = None,
+    watching: Callable[[], WatchProgress] = WatchProgress,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
@@ -125,6 +126,7 @@ def run_job(
         allowed: How many jobs may be created, from `jobs_allowed`.
         retry: How often a person has retried the run: each retry may create at least one more.
         earlier: The run whose checkpoints this one takes up.
+        watching: Makes what follows a job, and may end it early.
         sleep: Waits that many seconds.
 
     Raises:
@@ -138,7 +140,7 @@ def run_job(
         request = with_resume_point(connection, request, earlier, step_log("resume"))
         job = steps.run(submit, connection, request, key, allowed=allowed, least=least, retry=retry)
         try:
-            return steps.run(watch, connection, job, WatchProgress())
+            return steps.run(watch, connection, job, watching())
         except JobFailed as error:
             if not error.retryable:
                 raise

@@ -42,6 +42,12 @@ PRICES_LABEL = "vertex_training_prices"
 MAX_COST_LABEL = "vertex_training_max_cost"
 """Label with the most that all jobs of the run may cost, in millionths of a USD."""
 
+SWEEP_LABEL = "vertex_training_sweep"
+"""Label with the id of the sweep that a trial's job belongs to; by it all of its jobs are found at once."""
+
+TRIAL_LABEL = "vertex_training_trial"
+"""Label with the number of the trial."""
+
 SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL, ENTRY_LABEL, ROUND_LABEL)
 """The labels that a submission adds to those of the request."""
 

@@ -35,8 +35,10 @@ from .readers import (
     patterns,
     read_table,
     secret_sources,
+    table,
     text,
 )
+from .sweep_settings import SweepSettings, sweep_settings
 from .toml_lines import place_of
 
 TABLE = "tool.vertex-training"
@@ -93,6 +95,7 @@ class Settings:
         data: The data sets that the script reads and that don't go into the image.
         data_limit_gb: Gigabytes (10^9 bytes) that all data sets of this machine together may have.
         local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
+        sweep: How the script's parameters are searched.
         job: The settings of the job.
         fallback: Where else the job may run.
         entry: How the training is started; None runs `script` by its path.
@@ -132,6 +135,7 @@ class Settings:
     data: tuple[DataSetting, ...] = ()
     data_limit_gb: float = 100.0
     local_storage: LocalStorage = "here"
+    sweep: SweepSettings = field(default_factory=SweepSettings)
     job: JobSettings = field(default_factory=JobSettings)
     fallback: FallbackSettings = field(default_factory=FallbackSettings)
     entry: Entry | None = None
@@ -157,6 +161,7 @@ def load(folder: Path) -> Settings:
     document = _document(root)
     file = root / "pyproject.toml"
     values = read_table(_table(document, root), _KEYS, TABLE, file)
+    sweep = sweep_settings(values.pop("sweep", {}), file)
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
@@ -169,7 +174,9 @@ def load(folder: Path) -> Settings:
     fallback = fallback_settings(values, TABLE, file)
     job = job_settings(values, TABLE, file)
     values["entry"] = None if entry.kind == "script" else entry
-    return Settings(root=root, name=name, script=script, python=python, job=job, fallback=fallback, **values)
+    return Settings(
+        root=root, name=name, script=script, python=python, sweep=sweep, job=job, fallback=fallback, **values
+    )
 
 
 def _refuse_two_values(env: Mapping[str, str], secret_env: Mapping[str, SecretSource], file: Path) -> None:
@@ -277,5 +284,6 @@ _KEYS: Keys = {
         data_sets,
     ),
     "data-limit-gb": ("a number of gigabytes above 0", number),
+    "sweep": ("a table, as [tool.vertex-training.sweep]", table),
     "local-storage": ('"here" or "real"', one_of(*get_args(LocalStorage))),
 }
