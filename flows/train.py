@@ -160,7 +160,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
             key += [f"resume={earlier.output}"] if earlier else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records, earlier=earlier
+                steps,
+                connection,
+                request,
+                snapshot,
+                lock,
+                key=key,
+                allowed=planned.allowed,
+                data=records,
+                earlier=earlier,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(

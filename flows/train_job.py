@@ -70,9 +70,7 @@ def run_and_record(
     scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in asdict(project.settings.job).items()))
     name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
-        outcome = run_job(
-            steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier
-        )
+        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)
         origin = Origin(
             project.fingerprint,
             revision(project.root),

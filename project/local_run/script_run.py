@@ -16,13 +16,13 @@ from ..settings.notebook import read_notebook
 from ..settings.settings import Settings
 from . import failure_cause
 from .asked_files import AskedFiles
-from .rehearsal.job_nodes import rehearsed, world_of_one
-from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .own_place import files_in
 from .own_sources import own_sources
 from .places import data_links
 from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
+from .rehearsal.job_nodes import rehearsed, world_of_one
+from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .script_interpreter import Chosen
 from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
@@ -173,8 +173,10 @@ class ScriptRun:
         if not names:
             raise no_checkpoint(self._settings, f"{self.storage.uri}/{output_folders.CHECKPOINTS}")
         how = "its end" if ended.code == 0 else "it was killed" if ended.code == -9 else f"its end ({ended.code})"
-        self._log(f"starting it again after {how}, with {len(names)} file{'s' * (len(names) > 1)} in the checkpoint folder")
-        check = ReadCheck(folder)
+        self._log(
+            f"starting it again after {how}, with {len(names)} file{'s' * (len(names) > 1)} in the checkpoint folder"
+        )
+        check = ReadCheck(folder, self._outputs / ".read")
         noted = check.is_possible()
         again = self._again(smoke)
         if again.code != 0:

@@ -24,10 +24,10 @@ from ..settings.settings import Settings
 from . import asked_files, failure_cause, virtualenv
 from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
-from .rehearsal.job_nodes import nodes
 from .own_place import no_model, written_in
 from .places.data_links import link_data
 from .processes import process
+from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
 from .script_run import InImage, ScriptRun
@@ -167,7 +167,7 @@ def verify(
             written=written,
         )
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
-        report = replace(report, interpreter=chosen.title, warnings=warnings)
+        report = replace(report, interpreter=chosen.title, warnings=warnings, resumed=resumed)
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report

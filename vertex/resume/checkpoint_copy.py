@@ -53,7 +53,7 @@ def checkpoints_of(store: ModelStore, output: str) -> Checkpoints:
 def copy_checkpoints(
     store: ModelStore, source: str, target: str, *, log: Callable[[str], None] | None = None
 ) -> Checkpoints:
-    """Copies the checkpoints of one output to another, which may be in another region's bucket; the target's are returned.
+    """Copies the checkpoints of one output to another, perhaps in another region's bucket; returns the target's.
 
     Args:
         store: The object storage, which copies on its side.

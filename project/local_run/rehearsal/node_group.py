@@ -1,7 +1,7 @@
 """Runs one command several times at once, each with further variables: a job's machines, in the local run.
 
-Started as a program by its path: `PYTHON node_group.py VARIABLES COMMAND...`, where VARIABLES is a JSON list of objects.
-It ends with the first command that fails, or when all have ended, and passes signals on.
+Started as a program by its path: `PYTHON node_group.py VARIABLES COMMAND...`; VARIABLES is a JSON list of objects. It
+ends with the first command that fails, or when all have ended, and passes signals on.
 """
 
 from __future__ import annotations

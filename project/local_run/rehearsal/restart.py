@@ -15,8 +15,8 @@ from ....core.errors import VerifyError
 from ...settings.settings import Settings
 
 GRACE = 30.0
-"""Seconds that a script has from SIGTERM to SIGKILL. Vertex AI names no time; a Spot machine of Compute Engine has up to
-30 seconds: https://cloud.google.com/compute/docs/instances/spot#preemption."""
+"""Seconds that a script has from SIGTERM to SIGKILL. Vertex AI names no time; a Spot machine of Compute Engine has up
+to 30 seconds: https://cloud.google.com/compute/docs/instances/spot#preemption."""
 
 _OLD = 86400.0
 """A time of access long ago: the system notes the next one."""
@@ -55,18 +55,20 @@ class ReadCheck:
 
     Args:
         folder: The folder.
+        links: A new folder on the same disk for links to the files: a script may replace a file that it has read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._paths = [path for path, _ in _files(folder)]
-        for path in self._paths:
-            place = folder / path
-            os.utime(place, ns=(int(_OLD * 1e9), place.stat().st_mtime_ns))
+    def __init__(self, folder: Path, links: Path) -> None:
+        links.mkdir()
+        self._folder = links
+        for number, (path, (_, changed)) in enumerate(_files(folder)):
+            link = links / str(number)
+            os.link(folder / path, link)
+            os.utime(link, ns=(int(_OLD * 1e9), changed))
 
     def is_possible(self) -> bool:
         """Whether the file system notes accesses."""
-        probe = self._folder / ".vertex-training-probe"
+        probe = self._folder / "probe"
         probe.write_text("x")
         os.utime(probe, (_OLD, _OLD))
         probe.read_text()
@@ -75,10 +77,8 @@ class ReadCheck:
         return noted
 
     def was_read(self) -> bool:
-        """Whether one of the files was; one that is gone was replaced, which tells nothing."""
-        return any(
-            (self._folder / path).stat().st_atime > _OLD for path in self._paths if (self._folder / path).exists()
-        )
+        """Whether one of the files was."""
+        return any(link.stat().st_atime > _OLD for link in self._folder.iterdir())
 
 
 def no_checkpoint(settings: Settings, folder: str) -> VerifyError:
@@ -154,7 +154,9 @@ def _began_again(first: Sequence[str], second: Sequence[str]) -> str:
 
     A word whose number never changes is a setting, not a count.
     """
-    counts = {word for word in dict(_numbers(first)) if len({n for w, n in _numbers([*first, *second]) if w == word}) > 1}
+    counts = {
+        word for word in dict(_numbers(first)) if len({n for w, n in _numbers([*first, *second]) if w == word}) > 1
+    }
     before, after = _first_numbers(first), _first_numbers(second)
     compared = [word for word in before if word in counts and word in after]
     if not compared or any(after[word] > before[word] for word in compared):
