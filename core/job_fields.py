@@ -242,6 +242,18 @@ ATTEMPTS: JobField[int] = JobField(
     **_whole_number(1),
 )
 
+MAX_COST: JobField[float | None] = JobField(
+    "max_cost",
+    "Largest cost",
+    "All jobs of the run together may cost this much, by list prices; at that point the job is cancelled",
+    None,
+    expected="a number of USD, 0.01 or more",
+    unit="USD",
+    details="A job whose price is not known is refused before the build. A job on this machine costs nothing.",
+    minimum=0.01,
+    maximum=10_000_000,
+)
+
 # The job's surroundings in the cloud.
 
 SERVICE_ACCOUNT: JobField[str | None] = JobField(
@@ -340,6 +352,7 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     MAX_WAIT,
     RESTARTS,
     ATTEMPTS,
+    MAX_COST,
     SERVICE_ACCOUNT,
     NETWORK,
     TENSORBOARD,

@@ -15,6 +15,7 @@ from ..core.job_fields import (
     ACCELERATOR_TYPE,
     LAUNCHER,
     MACHINE_TYPE,
+    MAX_COST,
     PROCESSES,
     REPLICAS,
     STRATEGY,
@@ -97,8 +98,9 @@ class RunMachine(BaseModel):
         default=0.0,
         **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
-    launcher: FormLauncher = Field(default=PROJECTS, **_card_field(LAUNCHER, 6))
-    processes: int = Field(default=0, **_card_field(PROCESSES, 7, "0: project setting.", ge=0, le=64))
+    launcher: FormLauncher = Field(default=PROJECTS, **_card_field(LAUNCHER, 7))
+    processes: int = Field(default=0, **_card_field(PROCESSES, 8, "0: project setting.", ge=0, le=64))
+    max_cost: float = Field(default=0.0, **_card_field(MAX_COST, 6, "0: project setting.", ge=0))
 
     def applied_to(self, job: JobSettings) -> JobSettings:
         """The project's job with what was chosen here in place of its own settings."""
@@ -110,6 +112,7 @@ class RunMachine(BaseModel):
             timeout=self.time_limit * 3600 or job.timeout,
             launcher=job.launcher if self.launcher == PROJECTS else self.launcher,
             processes=self.processes or job.processes,
+            max_cost=self.max_cost or job.max_cost,
         )
 
     def _machine(self, machine: Machine) -> Machine:

@@ -33,8 +33,10 @@ from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments, without_runtime
-from .job_request import current_run_name, describe_job, variables_key
-from .planning.training_plan import Place, plan_training, refuse_unreachable_image
+from .job_request import current_run_name, variables_key
+from .planning.cost_facts import CostFacts
+from .planning.dry_run import page_of, show_estimate, show_plan
+from .planning.training_plan import Place, plan_in_place, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
@@ -76,6 +78,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
+    dry_run: Annotated[bool, titled("Checks: plan only")] = False,
     resume: Annotated[str, titled("Resume: earlier run")] = "",
     verify_resume: Annotated[bool, titled("Resume: rehearse")] = False,
 ) -> TrainingResult:
@@ -98,6 +101,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
+        dry_run: Only say what the run would do and cost; nothing is run, built, sent or started.
         resume: An earlier run of the project, whose checkpoints the job finds: its id, its job, or its output's place.
         verify_resume: The local run is stopped after its first checkpoint, and must continue there when started again.
 
@@ -109,8 +113,15 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
-        choices = partial(choices, verify_resume=verify_resume)
+        choices = partial(
+            with_choices,
+            machine=machine,
+            verify=verify,
+            verify_resume=verify_resume,
+            freeze=freeze,
+            translate=translate,
+            data=data,
+        )
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -120,11 +131,16 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         place = Place(connection.region, connection.bucket, vertex)
         earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
-        planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
+        facts = CostFacts(snapshot.settings, vertex, connection, home) if vertex else None
+        planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
+        planned = planning()
         for warning in planned.warnings:
             step_log("machine")(f"warning: {warning}")
-        if planned.cost:
-            step_log("cost")(str(planned.cost))
+        if dry_run:
+            run = current_run_name()
+            return show_plan(
+                page_of(planned, args, run, registry, connection.project, builder=builder, home=home, facts=facts)
+            )
         arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
@@ -132,6 +148,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 access = ProjectAccess(vertex, registry, planned.job, snapshot.settings.name)
                 steps.run(check_project, access, snapshot.settings.preflight == "on")
         with summarized(snapshot.settings.name, steps):
+            if planned.cost and facts:
+                show_estimate(planned.cost, facts)
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
             # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
@@ -152,11 +170,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             records = data_in_bucket(steps, snapshot, connection, ahead)
             from .train_job import pages_of, run_and_record
 
-            job = planned.job
-            if records:
-                run = current_run_name()
-                job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
-            request = job.with_image(image.reference)
+            planned = planning(data=records)  # with the data's variables, and the newest prices
+            request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
             key += [f"resume={earlier.output}"] if earlier else []
             outcome, model = run_and_record(

@@ -67,7 +67,9 @@ def run_and_record(
         VertexError: The job could not be submitted or watched, or saved no model.
     """
     run = str(current_run.id)
-    scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in asdict(project.settings.job).items()))
+    # With another cap it is still the same request, whose jobs have used up a part of it.
+    settings = asdict(project.settings.job)
+    scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in settings.items() if name != "max_cost"))
     name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
         outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)

@@ -52,6 +52,11 @@ class Faults:
         refused_service_account: A service account that jobs may not use.
         cancel_of_ended_fails: Whether cancelling an ended job returns FAILED_PRECONDITION instead of OK. It is unknown
             which one the real service does.
+        disabled_services: APIs that count as not enabled, as "aiplatform,storage".
+        denied_permissions: Rights that the caller lacks, as "aiplatform.customJobs.create".
+        forbidden_apis: APIs about a project that answer PERMISSION_DENIED, as "cloudquotas,artifactregistry".
+        quota_limits: Training quotas that differ from 1000, as "custom_model_training_nvidia_t4_gpus=0".
+        api_delay_seconds: How long each answer of the APIs about a project takes.
     """
 
     pending_seconds: float = 0.0
@@ -82,6 +87,11 @@ class Faults:
     bucket_location: str = ""
     refused_service_account: str = ""
     cancel_of_ended_fails: bool = False
+    disabled_services: str = ""
+    denied_permissions: str = ""
+    forbidden_apis: str = ""
+    quota_limits: str = ""
+    api_delay_seconds: float = 0.0
     _regional: dict[str, Any] = field(default_factory=dict, repr=False)
     _set_at: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)

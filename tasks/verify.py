@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
@@ -150,11 +151,13 @@ def verify_image(project: Project, args: list[str], built: ImageInEngine, place:
     """
     from ..images.docker.trial import OUTPUTS, Trial, run_trial
     from ..project.local_run import verify as local_run
+    from ..project.local_run.places import data_links
     from ..project.local_run.processes.process import Ended
 
     log = step_log("verify")
     engine = docker_engine()
     image = built.find(engine, log)
+    working_directory = str(engine.images.get(image).attrs["Config"]["WorkingDir"] or "/")
 
     values = folder_values(OUTPUTS, OUTPUTS)
 
@@ -164,7 +167,9 @@ def verify_image(project: Project, args: list[str], built: ImageInEngine, place:
 
         command, words = (fill_all(part, values) for part in place([there(text) for text in work.args]))
         env = {name: there(text) for name, text in work.env.items()}
-        trial = Trial(image, command, words, env, work.outputs, work.changed, work.timeout, work.reminder)
+        env.update(data_links.variables(project.settings.data, Path(working_directory)))
+        data = {each.path: each.root(project.root) for each in project.settings.data if each.path}
+        trial = Trial(image, command, words, env, work.outputs, work.changed, work.timeout, work.reminder, data)
         end = run_trial(engine, trial, lambda text: line(masked(text)))
         return Ended(end.code, end.seconds, tuple(map(masked, end.tail)))
 

@@ -18,6 +18,7 @@ from ..vertex.submit.cancellation import cancel
 from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
 from ..vertex.watch.log_reader import Cursor
+from .reporting.cost_page import ShownCost
 from .reporting.failure_page import report_failure
 from .reporting.log_records import LogRecords
 from .reporting.logged_lines import LEFT_OUT, logged_before
@@ -37,11 +38,13 @@ class WatchProgress:
     Attributes:
         cursor: The place in the job's log.
         log: Where the lines go; None until `watch` has begun.
+        cost: Shows what the run has cost so far.
     """
 
     def __init__(self) -> None:
         self.cursor = Cursor()
         self.log: TrainingLog | None = None
+        self.cost = ShownCost(step_log("cost"))
 
 
 @task(name="watch", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.Outcome", 2), **STEP)
@@ -76,6 +79,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
             job.name,
             on_state=show,
             on_lines=progress.log.lines,
+            on_cost=progress.cost.show,
             created=job.created,
             cursor=progress.cursor,
             sleep=run_end.sleep,
@@ -89,6 +93,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
             OpenJobs.of_this_run().stopped(job.name)
         raise
     OpenJobs.of_this_run().ended(job.name)
+    progress.cost.close()
     outcome = progress.log.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
         report_failure(connection, outcome)

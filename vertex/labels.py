@@ -27,6 +27,15 @@ RETRY_LABEL = "vertex_training_retry"
 RUN_LABEL = "prefect_flow_run"
 """Label with the id of the Prefect flow run; by it a hook or a command finds the jobs of a run."""
 
+RATE_LABEL = "vertex_training_rate"
+"""Label with the job's price, in millionths of a USD an hour, as it was known when the job was described."""
+
+PRICES_LABEL = "vertex_training_prices"
+"""Label with the price lists that the rate was computed from."""
+
+MAX_COST_LABEL = "vertex_training_max_cost"
+"""Label with the most that all jobs of the run may cost, in millionths of a USD."""
+
 SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL)
 """The labels that a submission adds to those of the request."""
 

@@ -17,6 +17,7 @@ from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
     GitToken,
     Json,
+    MaxCost,
     Project,
     Ref,
     RegistryBlock,
@@ -93,6 +94,7 @@ def run(
             help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
         ),
     ] = False,
+    max_cost: MaxCost = 0,
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -118,6 +120,7 @@ def run(
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
         session = prefect_session(temporary=temporary_server, heartbeats=False)
         with session as kept, page_announced(kept), _shown_progress():
+            from ...flows.form import RunMachine
             from ...flows.train import train
 
             import_ahead()
@@ -138,6 +141,7 @@ def run(
                 data=list(data),
                 resume=resume,
                 verify_resume=verify_resume,
+                machine=RunMachine(max_cost=max_cost),
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

@@ -65,6 +65,8 @@ class Trial:
         changed: An empty folder of this machine: gets what the container wrote in its working directory.
         timeout: Time limit, in seconds.
         reminder: A number of seconds, and what to call once when the container still runs after them.
+        data: Files and folders of this machine that are copied into the container, by their path there; a relative
+            path begins at its working directory.
     """
 
     image: str
@@ -75,6 +77,7 @@ class Trial:
     changed: Path
     timeout: float
     reminder: tuple[float, Callable[[], None]] | None = None
+    data: Mapping[str, Path] = field(default_factory=dict)
     clock: Callable[[], float] = field(default=time.monotonic)
 
 
@@ -95,6 +98,7 @@ def run_trial(engine: DockerClient, trial: Trial, log: Callable[[str], None]) ->
         )["Id"]
         try:
             api.put_archive(container, "/", _folders(trial.outputs))
+            _copy_data(api, container, trial.data)
             begin = trial.clock()
             api.start(container)
             tail: deque[str] = deque(maxlen=_KEPT)
@@ -119,6 +123,23 @@ def _folders(outputs: Path) -> bytes:
             member.type, member.mode = tarfile.DIRTYPE, 0o777
             archive.addfile(member)
     return buffer.getvalue()
+
+
+def _copy_data(api: Any, container: str, data: Mapping[str, Path]) -> None:  # noqa: ANN401
+    """Copies the data into the container, where every user can read it."""
+    top = api.inspect_container(container)["Config"]["WorkingDir"] or "/"
+
+    def readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.mode |= 0o555 if member.isdir() else 0o444
+        member.uid = member.gid = 0
+        return member
+
+    for place, source in data.items():
+        with tempfile.TemporaryFile() as file:
+            with tarfile.open(fileobj=file, mode="w", dereference=True) as archive:
+                archive.add(source, posixpath.normpath(posixpath.join(top, place)).lstrip("/"), filter=readable)
+            file.seek(0)
+            api.put_archive(container, "/", file)
 
 
 def _follow(api: Any, container: str, trial: Trial, begin: float, log: Callable[[str], object]) -> bool:  # noqa: ANN401

@@ -17,6 +17,7 @@ from ...core.job_fields import (
     LABELS,
     LAUNCHER,
     MACHINE_TYPE,
+    MAX_COST,
     MAX_WAIT,
     NETWORK,
     OUTPUT,
@@ -37,7 +38,7 @@ from ...core.job_fields import (
     Role,
 )
 from ...core.job_options import JobOptions, Machine, Pool
-from .readers import Keys, UnknownChoice, count, duration, flag, matching, read_table
+from .readers import Keys, UnknownChoice, count, duration, flag, matching, number, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,14 @@ class JobSettings(JobOptions):
     Attributes:
         launcher: What starts several processes of the script on each machine.
         processes: How many; "gpu" for one on each GPU.
+        max_cost: The most that all jobs of a run may cost, in USD; None for no limit.
         output: The folder in a bucket in which each run gets a folder of its own.
     """
 
     attempts: int = ATTEMPTS.default
     launcher: Launcher = LAUNCHER.default
     processes: str | int = PROCESSES.default
+    max_cost: float | None = MAX_COST.default
     output: str | None = OUTPUT.default
 
 
@@ -157,6 +160,7 @@ JOB_KEYS: Keys = {
             _text(STRATEGY),
             _number(MAX_WAIT, duration),
             _number(ATTEMPTS, count),
+            _number(MAX_COST, number),
             _text(RESTARTS),
             _entry(LABELS, _labels),
             _text(SERVICE_ACCOUNT),

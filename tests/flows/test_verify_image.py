@@ -21,17 +21,21 @@ SCRIPT = """\
 import os, sys
 import only_in_the_image
 os.makedirs("out", exist_ok=True)
-open("out/last.pt", "w").write(" ".join(sys.argv[1:]))
+open("out/last.pt", "w").write(" ".join(sys.argv[1:]) + open("data/rows.csv").read())
 """
-SETTINGS = '[tool.vertex-training]\nverify = "image"\noutputs = ["out/*.pt"]\nattempts = 1\n'
+SETTINGS = (
+    '[tool.vertex-training]\nverify = "image"\noutputs = ["out/*.pt"]\nattempts = 1\ndata = { train = "data/" }\n'
+)
 
 
 @pytest.fixture
 def own(project: Path, docker_base: str, docker_engine) -> Iterator[Path]:
-    """A project that needs what its Dockerfile makes; the arguments' place is CMD."""
+    """A project that needs what its Dockerfile makes and a data set, which is not in the image; arguments are CMD."""
     named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
     (named / "train.py").write_text(SCRIPT)
     (named / "pyproject.toml").write_text(SETTINGS)
+    (named / "data").mkdir()
+    (named / "data" / "rows.csv").write_text(" 1,2")
     (named / "Dockerfile").write_text(
         f'FROM {docker_base}\nWORKDIR /work\nCOPY . .\nRUN echo "x = 1" > only_in_the_image.py\n'
         'CMD ["python3", "train.py"]\n'
@@ -53,6 +57,6 @@ def test_it_runs_in_the_image_and_then_in_the_job(
     second = train(own, args=["--epochs", "2"], registry=registry)
 
     assert [step.name for step in first.steps][:4] == ["freeze", "build", "verify", "push"]
-    assert Path(first.model, "out/last.pt").read_text() == "--epochs 2"
+    assert Path(first.model, "out/last.pt").read_text() == "--epochs 2 1,2"
     assert first.image.startswith(f"{docker_registry.host}/team/{own.name}@sha256:")
     assert {step.name: step.state for step in second.steps}["verify"] == "Cached"

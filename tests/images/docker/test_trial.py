@@ -100,3 +100,17 @@ def test_a_program_that_the_image_lacks(docker_engine: DockerClient, image: str,
     with pytest.raises(DockerError, match=r"refused to run the image.*no-such-program"):
         run_trial(docker_engine, trial(image, tmp_path, command=("no-such-program",)), print)
     assert containers(docker_engine, image) == []
+
+
+def test_data_is_where_the_script_opens_it(image: str, docker_engine: DockerClient, tmp_path: Path) -> None:
+    """A file beside the script and a folder at an absolute path, which another user reads; links are followed."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "1.png").write_text("one")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "images" / "1.png")
+    data = {"data/train.csv": tmp_path / "link.csv", "/mnt/images": tmp_path / "images"}
+    said: list[str] = []
+    command = ("sh", "-c", "cat data/train.csv /mnt/images/1.png")
+    end = run_trial(docker_engine, trial(image, tmp_path, command=command, data=data), said.append)
+
+    assert end.code == 0, said
+    assert said == ["oneone"]
