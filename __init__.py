@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from .core.errors import TrainingError
     from .core.version import __version__ as __version__
     from .flows.result import StepReport, TrainingResult
+    from .flows.sweep import sweep
     from .flows.train import atrain, train
+    from .flows.trials.sweep_form import SweepChoices
+    from .flows.trials.sweep_result import SweepResult
     from .images.oci.image_types import BuiltImage
     from .project.dependencies.freeze import Lock
     from .project.local_run.verify import VerifyReport
@@ -42,6 +45,8 @@ __all__ = [
     "Receipt",
     "StepReport",
     "SubmittedJob",
+    "SweepChoices",
+    "SweepResult",
     "TrainingError",
     "TrainingResult",
     "VerifyReport",
@@ -57,6 +62,7 @@ __all__ = [
     "push",
     "receipt",
     "submit",
+    "sweep",
     "train",
     "verify",
     "watch",
@@ -71,6 +77,9 @@ lazy_names(
         **dict.fromkeys(["StepReport", "TrainingResult"], ".flows.result"),
         "atrain": ".flows.train",
         "train": ".flows.train",
+        "sweep": ".flows.sweep",
+        "SweepChoices": ".flows.trials.sweep_form",
+        "SweepResult": ".flows.trials.sweep_result",
         "BuiltImage": ".images.oci.image_types",
         "Lock": ".project.dependencies.freeze",
         "VerifyReport": ".project.local_run.verify",

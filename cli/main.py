@@ -17,7 +17,7 @@ from .output import print_error, print_message
 
 COMMANDS = (
     *("check", "completion", "data", "deploy", "dockerfile", "download", "local", "models", "orphans", "plan", "run"),
-    *("runs", "setup"),
+    *("runs", "setup", "sweep"),
 )
 """Each is a module of `commands` that defines a function, or a cyclopts App, of the same name."""
 

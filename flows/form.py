@@ -27,6 +27,7 @@ from ..core.job_fields import (
 from ..core.job_options import Machine
 from ..core.machine_types import AcceleratorType
 from ..project.settings.data_settings import check_places, flagged
+from ..project.settings.fallback_settings import with_given
 from ..project.settings.job_settings import JobSettings
 from ..project.settings.settings import Freeze, Settings, Verify
 
@@ -98,9 +99,9 @@ class RunMachine(BaseModel):
         default=0.0,
         **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
+    max_cost: float = Field(default=0.0, **_card_field(MAX_COST, 6, "0: project setting.", ge=0))
     launcher: FormLauncher = Field(default=PROJECTS, **_card_field(LAUNCHER, 7))
     processes: int = Field(default=0, **_card_field(PROCESSES, 8, "0: project setting.", ge=0, le=64))
-    max_cost: float = Field(default=0.0, **_card_field(MAX_COST, 6, "0: project setting.", ge=0))
 
     def applied_to(self, job: JobSettings) -> JobSettings:
         """The project's job with what was chosen here in place of its own settings."""
@@ -110,9 +111,9 @@ class RunMachine(BaseModel):
             replicas=self.replicas or job.replicas,
             strategy=job.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or job.timeout,
+            max_cost=self.max_cost or job.max_cost,
             launcher=job.launcher if self.launcher == PROJECTS else self.launcher,
             processes=self.processes or job.processes,
-            max_cost=self.max_cost or job.max_cost,
         )
 
     def _machine(self, machine: Machine) -> Machine:
@@ -136,6 +137,8 @@ def with_choices(
     translate: bool,
     data: Sequence[str] = (),
     verify_resume: bool = False,
+    fallback: Sequence[str] = (),
+    allowed_regions: Sequence[str] = (),
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -147,6 +150,8 @@ def with_choices(
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
         verify_resume: Whether the local run rehearses a second start, even if the project's own choice is not to.
         data: Data sets beside those of the project, or in their place, as NAME=PATH.
+        fallback: The fall-back list in place of the project's; empty leaves that.
+        allowed_regions: Regions to which data may go, in place of the project's; empty leaves those.
 
     Raises:
         ProjectError: A data set has another form, or would hold the script; or a choice excludes another one.
@@ -168,4 +173,5 @@ def with_choices(
         translate=own.translate or translate,
         verify_resume=resumes,
         job=machine.applied_to(own.job),
+        fallback=with_given(own.fallback, fallback, allowed_regions),
     )

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,6 +27,7 @@ from .api.collections.listed_locations import LocationsApi
 from .api.collections.operations import OperationsApi
 from .api.collections.persistent_resources import PersistentResourcesApi
 from .api.collections.training_pipelines import TrainingPipelinesApi
+from .api.collections.tuning_jobs import TuningJobsApi
 from .api.collections.written_entries import WrittenEntriesApi
 from .api.dispatcher import Apis, Dispatcher, methods
 from .api.grpc_server import GrpcServer
@@ -52,6 +54,7 @@ from .location import Location
 from .storage.objects.bucket_store import DENIED
 from .storage.storage_service import storage_folder
 from .store.store import Store
+from .tuning.tuner import StoredTuner
 
 if TYPE_CHECKING:
     from .cloud.cloud_server import CloudServer
@@ -193,8 +196,16 @@ class Service:
             operations=operations,
             schema=schema,
         )
+        self._tuner = StoredTuner(
+            store=store,
+            jobs=jobs,
+            schema=schema,
+            locations=self._locations,
+            read_file=partial(_read_file, buckets_path(self._home)),
+        )
         return Apis(
             jobs=jobs,
+            tuning=TuningJobsApi(store=store, tuner=self._tuner, operations=operations, names=names, schema=schema),
             pipelines=TrainingPipelinesApi(store=store, jobs=jobs, operations=operations, names=names, schema=schema),
             persistent=PersistentResourcesApi(store=store, operations=operations, names=names, schema=schema),
             operations=operations,
@@ -218,11 +229,13 @@ class Service:
             runner.start()
             self._started_runner = runner
             self._runner.set_result(runner)
+            self._tuner.start()
         except Exception as error:  # noqa: BLE001 - reported by every method that changes a job
             traceback.print_exception(error)
             self._runner.set_exception(error)
 
     def _stop_runner(self) -> None:
+        self._tuner.stop()
         if self._started_runner is not None:
             self._started_runner.stop()
 
@@ -273,3 +286,11 @@ def _executor() -> Callable[..., JobRunner]:
     from .execution.executor import Executor
 
     return Executor
+
+
+def _read_file(buckets: Path, uri: str) -> str:
+    """The text of a file in a bucket; empty where there is none."""
+    try:
+        return (buckets / uri.removeprefix("gs://")).read_text("utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Vertex AI on this machine.
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
-    "local_vertex/location": set(),
+    "local_vertex/location": {"core"},
     "local_vertex/lent_logins": set(),
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
@@ -77,6 +77,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/faults", "local_vertex/location"),
         "local_vertex/storage",
     },
+    "local_vertex/tuning": {
+        *("core", "sweeps", "project/settings", "local_vertex/api", "local_vertex/endpoint"),
+        *("local_vertex/location", "local_vertex/store"),
+    },
     "local_vertex": {"core"},
     # Engine of data sets.
     "datasets": {"core", "runtime"},
@@ -99,6 +103,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex/pricing",
         "vertex/spec",
     },
+    "vertex/fallback": {
+        *("core", "vertex/job_types", "vertex/labels", "vertex/diagnosis"),
+        *("vertex/client", "vertex/spec", "vertex/submit"),
+    },
     "vertex/watch": {
         *("core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/pricing"),
         "vertex/submit",
@@ -107,13 +115,17 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("core", "vertex/job_types", "vertex/labels", "vertex/client", "vertex/pricing", "vertex/submit"),
     },
     "vertex/resume": {"core", "vertex/job_types", "vertex/client", "vertex/receipt"},
+    "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
     "vertex": {"core"},
+    # Engine of sweeps.
+    "sweeps": {"core", "datasets", "project/settings", "vertex/job_types"},
     # Prefect around the engines.
     "prefect_private": set(),
     "run_history": set(),
     "blocks": {"core", "images", "vertex", "prefect_private", "run_history"},
     "tasks/reporting": {"core", "project", "vertex"},
     "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
+    "tasks/tuning": {"core", "vertex", "tasks"},
     "tasks": {"core", "datasets", "runtime", "project", "images", "vertex", "blocks", "prefect_private", "run_history"},
     "flows": {
         "core",
@@ -124,6 +136,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex",
         "blocks",
         "tasks",
+        "sweeps",
         "prefect_private",
         "run_history",
     },
@@ -135,7 +148,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
 }
 
-ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "local_vertex")
+ENGINES = ("core", "runtime", "project", "datasets", "images", "vertex", "sweeps", "local_vertex")
 """These folders know no Prefect."""
 
 MOST_MODULES = 15
@@ -160,6 +173,8 @@ SHARED_NAMES = {
     "download": "fetches files that are checked by their SHA-256: wheels, and a model",
     "orphans": "jobs whose flow run is over: the search and its command",
     "data": "data sets: the step and its command",
+    "sweep": "many trainings of one project: the flow and its command",
+    "tuning": "hyperparameter tuning jobs: the client's side, the step, and local_vertex",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",

@@ -16,7 +16,7 @@ from ..output import print_json, print_message
 from ..prefect_session import prefect_session
 
 if TYPE_CHECKING:
-    from ...flows.orphans import Orphan
+    from ...flows.history.orphans import Orphan
 
 _LEFT = "left"
 _CANCELLED = "cancelled"
@@ -38,7 +38,7 @@ def orphans(
     """List the jobs that still run although their flow run is over; with `--cancel`, end them."""
     with prefect_session(temporary=temporary_server):
         from ...flows.block_parameters import connect
-        from ...flows.orphans import end_orphan, find_orphans
+        from ...flows.history.orphans import end_orphan, find_orphans
 
         connection = connect(load_vertex(vertex))
         found = find_orphans(connection)

@@ -13,6 +13,7 @@ from .collections.listed_locations import LocationsApi
 from .collections.operations import OperationsApi
 from .collections.persistent_resources import PersistentResourcesApi
 from .collections.training_pipelines import TrainingPipelinesApi
+from .collections.tuning_jobs import TuningJobsApi
 from .collections.written_entries import WrittenEntriesApi
 from .fields import ranges
 from .jobs import JobsApi
@@ -59,6 +60,7 @@ class Apis:
     """What implements the methods."""
 
     jobs: JobsApi
+    tuning: TuningJobsApi
     pipelines: TrainingPipelinesApi
     persistent: PersistentResourcesApi
     operations: OperationsApi
@@ -69,7 +71,14 @@ class Apis:
 
 def methods(apis: Apis) -> Sequence[Method]:
     """All methods with one response; TailLogEntries, which streams, is served by `GrpcServer`."""
-    return (*_jobs(apis.jobs), *_pipelines(apis.pipelines), *_persistent(apis.persistent), *_shared(apis), *_logs(apis))
+    return (
+        *_jobs(apis.jobs),
+        *_tuning(apis.tuning),
+        *_pipelines(apis.pipelines),
+        *_persistent(apis.persistent),
+        *_shared(apis),
+        *_logs(apis),
+    )
 
 
 _LOCATION = "projects/*/locations/*"
@@ -84,6 +93,19 @@ def _jobs(jobs: JobsApi) -> Sequence[Method]:
         ("ListCustomJobs", jobs.list, "reads", "GET", many, ""),
         ("CancelCustomJob", jobs.cancel, "", "POST", f"{one}:cancel", "*"),
         ("DeleteCustomJob", jobs.delete, "submissions", "DELETE", one, ""),
+    )
+    return _table(JOBS, V1, rows)
+
+
+def _tuning(tuning: TuningJobsApi) -> Sequence[Method]:
+    many, one = f"{_PARENT}/hyperparameterTuningJobs", f"/v1/{{name={_LOCATION}/hyperparameterTuningJobs/*}}"
+    field = "hyperparameter_tuning_job"
+    rows = (
+        ("CreateHyperparameterTuningJob", tuning.create, "submissions", "POST", many, field),
+        ("GetHyperparameterTuningJob", tuning.get, "reads", "GET", one, ""),
+        ("ListHyperparameterTuningJobs", tuning.list, "reads", "GET", many, ""),
+        ("CancelHyperparameterTuningJob", tuning.cancel, "", "POST", f"{one}:cancel", "*"),
+        ("DeleteHyperparameterTuningJob", tuning.delete, "submissions", "DELETE", one, ""),
     )
     return _table(JOBS, V1, rows)
 

@@ -27,6 +27,12 @@ _ROOTS = {
         "ListCustomJobsResponse",
         "DeleteCustomJobRequest",
         "CancelCustomJobRequest",
+        "CreateHyperparameterTuningJobRequest",
+        "GetHyperparameterTuningJobRequest",
+        "ListHyperparameterTuningJobsRequest",
+        "ListHyperparameterTuningJobsResponse",
+        "DeleteHyperparameterTuningJobRequest",
+        "CancelHyperparameterTuningJobRequest",
     ),
     "google.cloud.aiplatform_v1.types.pipeline_service": (
         "CreateTrainingPipelineRequest",

@@ -15,6 +15,7 @@ _NUMBER = r"[0-9]{1,19}"
 
 KINDS = {
     "customJobs": ("CustomJob", _NUMBER),
+    "hyperparameterTuningJobs": ("HyperparameterTuningJob", _NUMBER),
     "trainingPipelines": ("TrainingPipeline", _NUMBER),
     "persistentResources": ("PersistentResource", r"[^/]+"),
 }

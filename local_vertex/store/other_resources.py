@@ -46,6 +46,15 @@ class Resources:
             sql = f"INSERT OR IGNORE INTO resources ({', '.join(columns)}) VALUES ({marks})"
             return db.execute(sql, values).rowcount == 1
 
+    def save(self, record: ResourceRecord) -> None:
+        """Stores what has changed of a resource: its state, times, error and message; nothing for one that is gone."""
+        names = ["state", "message", "start_time", "end_time", "update_time", "error_code", "error_message"]
+        values = {name: getattr(record, name) for name in (*names, "kind", "project", "region", "id")}
+        sets = ", ".join(f"{name} = :{name}" for name in names)
+        where = "kind = :kind AND project = :project AND region = :region AND id = :id"
+        with self._database.write() as db:
+            db.execute(f"UPDATE resources SET {sets} WHERE {where}", values)
+
     def get(self, kind: str, project: str, region: str, id: str) -> ResourceRecord | None:  # noqa: A002
         """The resource of a name, or None."""
         where = "kind = ? AND project = ? AND region = ? AND id = ?"

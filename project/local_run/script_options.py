@@ -77,6 +77,18 @@ def declared_options(sources: Iterable[Path]) -> Options:
     return Options(flags, tuple(positional), defaults)
 
 
+def declared_values(sources: Iterable[Path]) -> dict[str, str | int | float | bool]:
+    """The default values of options that sources declare, numbers as numbers, by the option's name without dashes."""
+    found: dict[str, str | int | float | bool] = {}
+    for source in sources:
+        for call in (node for node in _nodes(source) if isinstance(node, ast.Call)):
+            default = _keyword(call, "default")
+            if isinstance(default, (str, int, float)):
+                for flag, _ in _flags(call):
+                    found.setdefault(flag.lstrip("-"), default)
+    return found
+
+
 def help_options(lines: Iterable[str]) -> Options:
     """The options in the output of a script's `--help`, and the keys of the configuration that Hydra's shows."""
     lines = list(lines)

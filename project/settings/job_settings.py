@@ -49,16 +49,16 @@ class JobSettings(JobOptions):
     VertexAI block.
 
     Attributes:
+        max_cost: The most that all jobs of a run may cost, in USD; None for no limit.
         launcher: What starts several processes of the script on each machine.
         processes: How many; "gpu" for one on each GPU.
-        max_cost: The most that all jobs of a run may cost, in USD; None for no limit.
         output: The folder in a bucket in which each run gets a folder of its own.
     """
 
     attempts: int = ATTEMPTS.default
+    max_cost: float | None = MAX_COST.default
     launcher: Launcher = LAUNCHER.default
     processes: str | int = PROCESSES.default
-    max_cost: float | None = MAX_COST.default
     output: str | None = OUTPUT.default
 
 

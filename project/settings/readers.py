@@ -213,3 +213,10 @@ def duration(value: object) -> float:
             raise ValueError
         return float(found[1]) * _UNITS[found[2]]
     return 0.0 if value == 0 and not isinstance(value, bool) else number(value)
+
+
+def table(value: object) -> dict[str, Any]:
+    """A table, whose keys are checked later."""
+    if not isinstance(value, dict):
+        raise TypeError
+    return value

@@ -16,6 +16,7 @@ from ...core.security.secret_sources import FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
+from .fallback_settings import FALLBACK_KEYS, FallbackSettings, fallback_settings
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
 from .readers import (
@@ -34,8 +35,10 @@ from .readers import (
     patterns,
     read_table,
     secret_sources,
+    table,
     text,
 )
+from .sweep_settings import SweepSettings, sweep_settings
 from .toml_lines import place_of
 
 TABLE = "tool.vertex-training"
@@ -92,7 +95,9 @@ class Settings:
         data: The data sets that the script reads and that don't go into the image.
         data_limit_gb: Gigabytes (10^9 bytes) that all data sets of this machine together may have.
         local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
+        sweep: How the script's parameters are searched.
         job: The settings of the job.
+        fallback: Where else the job may run.
         entry: How the training is started; None runs `script` by its path.
     """
 
@@ -130,7 +135,9 @@ class Settings:
     data: tuple[DataSetting, ...] = ()
     data_limit_gb: float = 100.0
     local_storage: LocalStorage = "here"
+    sweep: SweepSettings = field(default_factory=SweepSettings)
     job: JobSettings = field(default_factory=JobSettings)
+    fallback: FallbackSettings = field(default_factory=FallbackSettings)
     entry: Entry | None = None
 
     @property
@@ -154,6 +161,7 @@ def load(folder: Path) -> Settings:
     document = _document(root)
     file = root / "pyproject.toml"
     values = read_table(_table(document, root), _KEYS, TABLE, file)
+    sweep = sweep_settings(values.pop("sweep", {}), file)
     asked = {key: values.pop(key) for key in ("script", "module", "command") if key in values}
     entry = choose_entry(root, document, **asked)
     script = entry.source
@@ -163,9 +171,12 @@ def load(folder: Path) -> Settings:
     values["import_path"] = _import_path(root, script)
     values["env"] = {**values["import_path"], **values.get("env", {})}
     _refuse_two_values(values["env"], values.get("secret_env", {}), file)
+    fallback = fallback_settings(values, TABLE, file)
     job = job_settings(values, TABLE, file)
     values["entry"] = None if entry.kind == "script" else entry
-    return Settings(root=root, name=name, script=script, python=python, job=job, **values)
+    return Settings(
+        root=root, name=name, script=script, python=python, sweep=sweep, job=job, fallback=fallback, **values
+    )
 
 
 def _refuse_two_values(env: Mapping[str, str], secret_env: Mapping[str, SecretSource], file: Path) -> None:
@@ -233,6 +244,7 @@ def _table(document: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 _KEYS: Keys = {
     **JOB_KEYS,
+    **FALLBACK_KEYS,
     "name": (
         "an image name (lowercase letters, digits, single '-', '_' or '.')",
         matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),
@@ -245,8 +257,8 @@ _KEYS: Keys = {
     "verify-args": ("a list of arguments", arguments),
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
     "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
-    "verify-resume": ("true or false", flag),
     "prices": ("the path of a CSV file with prices", text),
+    "verify-resume": ("true or false", flag),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),
@@ -272,5 +284,6 @@ _KEYS: Keys = {
         data_sets,
     ),
     "data-limit-gb": ("a number of gigabytes above 0", number),
+    "sweep": ("a table, as [tool.vertex-training.sweep]", table),
     "local-storage": ('"here" or "real"', one_of(*get_args(LocalStorage))),
 }

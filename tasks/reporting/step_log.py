@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import cast
 from weakref import finalize
 
@@ -14,6 +16,18 @@ from prefect.logging.loggers import PrefectLogAdapter
 from ...core.errors import TrainingError
 
 LogFunction = Callable[[str], None]
+
+_ON_TERMINAL = ContextVar("on_terminal", default=True)
+
+
+@contextmanager
+def off_terminal() -> Iterator[None]:
+    """Keeps the lines of functions that `step_log` returns inside out of a terminal; the run's log has them."""
+    token = _ON_TERMINAL.set(False)
+    try:
+        yield
+    finally:
+        _ON_TERMINAL.reset(token)
 
 
 def step_log(step: str, *, level: int = logging.INFO, name: str = "") -> LogFunction:
@@ -31,7 +45,8 @@ def step_log(step: str, *, level: int = logging.INFO, name: str = "") -> LogFunc
     except MissingContextError:
         logger = logging.getLogger(__name__)
     logger = logger.getChild(f"{step}.{name}" if name else step)
-    return lambda line: logger.log(level, "%s", line, extra={"step": step})
+    extra = {"step": step} if _ON_TERMINAL.get() else {}
+    return lambda line: logger.log(level, "%s", line, extra=extra)
 
 
 class PlainErrors(logging.Filter):

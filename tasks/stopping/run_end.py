@@ -57,6 +57,17 @@ def sleep(seconds: float) -> None:
         event.wait(min(left, _LOOK_EVERY))
 
 
+def called_until(event: threading.Event, work: Callable[[], T]) -> T:
+    """Calls `work` in this thread and context; its steps end when the event is set.
+
+    Args:
+        event: Set when the run is being ended.
+        work: Waits with `sleep`, and looks with `check`.
+    """
+    _ENDED.set(event)
+    return work()
+
+
 async def in_thread(work: Callable[[], T], *, patience: float) -> T:
     """Calls `work` in a thread of its own, without blocking the event loop; a cancellation ends its steps.
 

@@ -17,7 +17,7 @@ from prefect_vertex_training.cli.commands.orphans import age
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.flows.orphans import end_orphan, find_orphans
+from prefect_vertex_training.flows.history.orphans import end_orphan, find_orphans
 from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout

@@ -11,7 +11,7 @@ from ...core.job_options import JobOptions, Machine
 from ..client.calls import seconds, state_of
 from ..client.connection import Connection
 from ..labels import RUN_LABEL
-from .recorded_runs import jobs_with_label, project_of
+from .recorded_runs import jobs_with_label, project_of_job
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
@@ -34,7 +34,7 @@ def last_duration(connection: Connection, project: str, job: JobOptions) -> floa
     wanted = f'labels.{RUN_LABEL}:* AND state="JOB_STATE_SUCCEEDED"'
     try:
         for found in islice(jobs_with_label(connection.within(_PATIENCE), wanted), _JOBS):
-            if _succeeded(found) and project_of(found) == project and _pools(found) == _pools_of(job):
+            if _succeeded(found) and project_of_job(found) == project and _pools(found) == _pools_of(job):
                 return max(0.0, seconds(found.end_time) - seconds(found.start_time))
     except TrainingError:
         return None

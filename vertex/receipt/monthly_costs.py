@@ -12,7 +12,7 @@ from ..client.calls import seconds
 from ..client.connection import Connection
 from ..labels import RUN_LABEL
 from ..submit.spending import billed
-from .recorded_runs import jobs_with_label, project_of
+from .recorded_runs import jobs_with_label, project_of_job
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
@@ -56,7 +56,7 @@ def monthly_costs(
     now = clock()
     sums: dict[tuple[str, str], MonthlyCost] = {}
     for job in _recent(connection, now):
-        name = project_of(job)
+        name = project_of_job(job)
         if project not in {"", name}:
             continue
         month = datetime.fromtimestamp(seconds(job.create_time), UTC).strftime("%Y-%m")

@@ -139,7 +139,7 @@ def _of_job(job: CustomJob) -> RecordedRun:
     ended = seconds(job.end_time)
     return RecordedRun(
         run=job.labels[RUN_LABEL],
-        project=project_of_output(output, job.display_name),
+        project=project_of(output, job.display_name),
         title=job.display_name,
         state=state_of(job),
         created=seconds(job.create_time),
@@ -159,7 +159,7 @@ def _of_receipt(connection: Connection, output: str) -> RecordedRun | None:
         return None
     return RecordedRun(
         run=model.run or _name(output),
-        project=project_of_output(output, model.title),
+        project=project_of(output, model.title),
         title=model.title,
         state="JOB_STATE_SUCCEEDED",
         created=model.created,
@@ -200,12 +200,12 @@ def _outputs(connection: Connection, project: str, listed: Sequence[RecordedRun]
     ]
 
 
-def project_of(job: CustomJob) -> str:
+def project_of_job(job: CustomJob) -> str:
     """The name of the project that a job trained."""
-    return project_of_output(job.job_spec.base_output_directory.output_uri_prefix.rstrip("/"), job.display_name)
+    return project_of(job.job_spec.base_output_directory.output_uri_prefix.rstrip("/"), job.display_name)
 
 
-def project_of_output(output: str, title: str) -> str:
+def project_of(output: str, title: str) -> str:
     """The project's name: the folder above the run's output, or the first word of the job's name."""
     folder = _name(posixpath.dirname(output))
     return folder if folder and title.startswith(folder) else title.partition(" ")[0]

@@ -11,7 +11,7 @@ from ..client.storage import split_uri
 from ..job_types import TERMINAL
 from ..receipt.find_model import find_run, named_place
 from ..receipt.recorded_model import recorded_model
-from ..receipt.recorded_runs import RUN_ID, project_of_output, run_of
+from ..receipt.recorded_runs import RUN_ID, project_of, run_of
 from .checkpoint_copy import Checkpoints, checkpoints_of
 
 
@@ -78,4 +78,4 @@ def _found(connection: Connection, text: str, *, cloud: bool) -> tuple[str, str,
         found = recorded_model(connection.models, output)
     except VertexError:  # a damaged receipt says nothing about the checkpoints
         found = None
-    return (found.run, output, project_of_output(output, found.title), False) if found else ("", output, "", False)
+    return (found.run, output, project_of(output, found.title), False) if found else ("", output, "", False)

@@ -13,7 +13,7 @@ _VERSIONS = r"/(?P<api_version>v1beta1|v1|ui)/"
 
 # Collections of the real API (https://cloud.google.com/vertex-ai/docs/reference/rest); of those that are served only
 # the verbs in the table of methods exist there.
-_SERVED = "customJobs|trainingPipelines|persistentResources|operations"
+_SERVED = "customJobs|hyperparameterTuningJobs|trainingPipelines|persistentResources|operations"
 _KNOWN = (
     "artifacts|batchPredictionJobs|cachedContents|customJobs|dataLabelingJobs|datasets|deploymentResourcePools|endpoints"
     "|evaluationRuns|exampleStores|extensions|featureGroups|featureOnlineStores|featurestores|hyperparameterTuningJobs"

@@ -9,12 +9,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-from ..core.errors import ProjectError, TrainingError
-from ..run_history import outer_runs
-from ..vertex.client.connection import Connection
-from ..vertex.labels import RUN_LABEL
-from ..vertex.submit.cancellation import cancel
-from ..vertex.submit.live_jobs import LabelledJob, live_jobs
+from ...core.errors import ProjectError, TrainingError
+from ...run_history import outer_runs
+from ...vertex.client.connection import Connection
+from ...vertex.labels import RUN_LABEL
+from ...vertex.submit.cancellation import cancel
+from ...vertex.submit.live_jobs import LabelledJob, live_jobs
 
 UNKNOWN = "unknown"
 """State of a run that this Prefect server does not know; it may be on another server."""

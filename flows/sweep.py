@@ -1,0 +1,308 @@
+"""The sweep flow: verify, freeze, build and push once, then trials of the script's parameters, and the best model."""
+
+# No `from __future__ import annotations` here, for the reason given in train.py.
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from prefect.blocks.system import Secret
+from prefect.runtime import flow_run as current_run
+from pydantic import Field
+
+from ..core.errors import ProjectError
+from ..core.home import Home
+from ..core.output_folders import mounted_path
+from ..images.plan import Builder
+from ..project.settings.search_space import middle_of
+from ..project.settings.settings import Freeze, Verify
+from ..project.settings.sweep_settings import SweepSettings
+from ..project.snapshot import Project
+from ..run_history import RunScope, run_scope
+from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
+from ..sweeps.stop_rules import refuse_nothing_found
+from ..sweeps.study_search import import_optuna
+from ..sweeps.trial_arguments import trial_arguments
+from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
+from ..tasks.preflight import ProjectAccess, check_project
+from ..tasks.reporting.links import run_page
+from ..tasks.reporting.step_log import step_log
+from ..tasks.step_results import keep_results_private
+from ..tasks.variables.secret_values import job_variables
+from ..vertex.labels import SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.submit.submission import job_key
+from ..vertex.tuning.study_spec import to_tuning_job
+from .block_parameters import RegistryParameter, VertexParameter, connect
+from .checkout import project_folder
+from .form import Picker, RunMachine, titled, with_choices
+from .job_request import RunName, current_run_name, describe_job, variables_key
+from .planning.training_plan import Place, TrainingPlan, plan_training, refuse_unreachable_image
+from .run_name import name_run
+from .screening.checked_flow import checked_flow
+from .step_runner import Steps
+from .summary_page import summarized
+from .train import NO_USER_INFO, Source, check_places
+from .trials.preparation import prepare
+from .trials.record_store import SweepRecords, last_sweep
+from .trials.stop_sweep import stop_sweep
+from .trials.sweep_form import SweepChoices, searched
+from .trials.sweep_page import SweepPage
+from .trials.sweep_result import SweepResult, trial_result
+from .trials.tuning_run import run_tuning
+
+if TYPE_CHECKING:
+    from ..vertex.client.connection import Connection
+
+
+@checked_flow(name="sweep", on_cancellation=[stop_sweep], on_crashed=[stop_sweep])
+def sweep(  # noqa: PLR0917 - Prefect names every parameter
+    project: Annotated[Source, titled("Project", pattern=NO_USER_INFO)],
+    args: Annotated[list[str], titled("Arguments")] = [],  # noqa: B006 - never changed, and shown as the default
+    search: Annotated[SweepChoices, titled("Search")] = SweepChoices(),  # noqa: B008 - likewise
+    machine: Annotated[RunMachine, titled("Machine of each trial")] = RunMachine(),  # noqa: B008 - likewise
+    registry: Annotated[RegistryParameter | None, Picker(), titled("Registry")] = None,
+    vertex: Annotated[VertexParameter | None, Picker(), titled("Vertex AI")] = None,
+    add: Annotated[int, Field(ge=0), titled("Add trials to an earlier sweep")] = 0,
+    earlier: Annotated[str, titled("The earlier sweep's id")] = "",
+    ref: Annotated[str, titled("Git: branch, tag or commit")] = "",
+    subfolder: Annotated[str, titled("Git: subfolder")] = "",
+    git_token: Annotated[Secret | None, Picker(), titled("Git: token")] = None,
+    builder: Annotated[Builder, titled("Image: builder")] = "auto",
+    freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
+    translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
+    data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
+    refresh: Annotated[bool, titled("Checks: refresh")] = False,
+    size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
+) -> SweepResult:
+    """Searches the parameters of a project's script, and finds the best model.
+
+    Args:
+        project: A folder on the machine that runs this flow, or a git repository's address.
+        args: The training script's arguments, one word a line, before those of each trial.
+        search: What is searched, where it differs from the project's own settings.
+        machine: The machine of each trial's job, where it differs from the project's own settings.
+        registry: Where the image is pushed; without one it stays on the machine that runs this flow.
+        vertex: Where the jobs run; without one on the machine that runs this flow.
+        add: How many trials to add to an earlier sweep of this project; 0 begins a new one.
+        earlier: The sweep to go on with; empty for the project's newest one.
+        ref: Branch, tag or whole commit hash to train; empty for the default branch.
+        subfolder: The project's folder inside the repository; empty for the repository itself.
+        git_token: A Secret block with the access token of a private repository.
+        builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
+        freeze: Which list of dependencies is used; auto: project setting, else what is there.
+        translate: Translate a conda list into one for pip, with a report of what has no counterpart.
+        data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        verify: As for a training; the script runs here with a trial's arguments.
+        refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
+        size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
+
+    Raises:
+        TrainingError: One line: what was wrong, where, and the next step.
+    """
+    begin = time.monotonic()
+    keep_results_private()
+    refuse_unreachable_image(vertex, registry)
+    import_optuna()
+    steps = Steps()
+    with project_folder(project, ref, subfolder, git_token, home=Home.default(), steps=steps) as folder:
+        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        snapshot = Project.open(folder, Home.default(), size_limit_mb=size_limit_mb or None, adjust=choices)
+        for line in snapshot.lines():
+            step_log("files")(line)
+        name_run(snapshot, vertex.region if vertex else None)
+        scope = run_scope("sweep", snapshot.settings.name, *args)
+        records = SweepRecords(_sweep_id(snapshot.settings.name, scope, add=add, earlier=earlier))
+        known, plan = records.trials(), records.plan()
+        settings = searched(snapshot.settings, search, add, len(known))
+        snapshot.settings = replace(snapshot.settings, sweep=settings)
+        connection = connect(vertex)
+        job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
+        run = _SweepRun(snapshot, settings, connection, vertex, registry, steps, records, scope, args, builder)
+        run.check()
+        with summarized(snapshot.settings.name, steps):
+            return run.result(plan, known, refresh=refresh, begin=begin)
+
+
+def _sweep_id(project: str, scope: RunScope, *, add: int, earlier: str) -> str:
+    """The id of the sweep: that of an earlier one, or one that stays the same whenever this run is executed again."""
+    if earlier or add:
+        return earlier or last_sweep(project)
+    return f"s{hashlib.sha256(scope.key.encode()).hexdigest()[:15]}"
+
+
+class _SweepRun:
+    """One execution of a sweep."""
+
+    def __init__(  # noqa: PLR0917 - it is made in one place
+        self,
+        project: Project,
+        settings: SweepSettings,
+        connection: "Connection",
+        vertex: Any,  # noqa: ANN401 - a VertexAI block
+        registry: Any,  # noqa: ANN401 - a ContainerRegistry block
+        steps: Steps,
+        records: SweepRecords,
+        scope: RunScope,
+        args: list[str],
+        builder: Builder,
+    ) -> None:
+        self.project = project
+        self.settings = settings
+        self.connection = connection
+        self.vertex = vertex
+        self.registry = registry
+        self.steps = steps
+        self.records = records
+        self.scope = scope
+        self.builder: Builder = builder
+        place = Place(connection.region, connection.bucket, vertex)
+        self.planned: TrainingPlan = plan_training(project, args, place, current_run_name(), builder=builder)
+        self.arguments = list(self.planned.arguments)
+        self.log = step_log("sweep")
+
+    def check(self) -> None:
+        """What can be refused before anything is built."""
+        if self.settings.engine == "vertex":
+            to_tuning_job(self.settings)
+        for warning in self.planned.warnings:
+            step_log("machine")(f"warning: {warning}")
+        if self.vertex and self.registry:
+            check_places(self.connection, self.registry.host)
+            if self.project.settings.preflight != "off" and not self.connection.endpoint.local:
+                # The quota has to hold all machines that run at once.
+                job = replace(self.planned.job, replicas=self.planned.job.replicas * self.settings.parallel)
+                access = ProjectAccess(self.vertex, self.registry, job, self.project.settings.name)
+                self.steps.run(check_project, access, self.project.settings.preflight == "on")
+
+    def result(self, plan: SweepPlan | None, known: list[TrialRecord], *, refresh: bool, begin: float) -> SweepResult:
+        """Runs the trials that are missing."""
+        plan, new = self._plan(plan, known, refresh=refresh)
+        known = self._taken_up(known, plan, new=new)
+        rate = self.planned.cost.rate.usd if self.planned.cost else None
+        logarithmic = frozenset(each.name for each in self.settings.space if each.kind == "log" or each.log)
+        page = SweepPage(plan, rate, logarithmic, self.connection.console)
+        self.log(f"sweep {plan.id}: {plan.metric}, goal {plan.goal}, {self.settings.trials} trials")
+        if self.settings.engine == "vertex":
+            ended = ""
+            records = run_tuning(
+                self.steps, self.connection, plan, settings=self.settings, first=self._tuning(plan), page=page
+            )
+        else:
+            records, ended = self._own_trials(plan, known, page)
+        best = refuse_nothing_found(records, plan)
+        self.log(f"ended{f': {ended}' if ended else ''}; the best is trial {best.number}")
+        trials = [trial_result(each, rate, plan.arguments) for each in records]
+        found = next(each for each in trials if each.number == best.number)
+        pages = {"run": run_page(str(current_run.id)), "best": run_page(found.run) if found.run else ""}
+        return SweepResult(
+            sweep=plan.id,
+            metric=plan.metric,
+            goal=plan.goal,
+            image=plan.image,
+            best=found,
+            trials=trials,
+            ended=ended or f"{len(trials)} trials",
+            steps=self.steps.reports,
+            seconds=time.monotonic() - begin,
+            links={what: address for what, address in pages.items() if address},
+        )
+
+    def _plan(self, plan: SweepPlan | None, known: Sequence[TrialRecord], *, refresh: bool) -> tuple[SweepPlan, bool]:
+        """The sweep's record, and whether it is new.
+
+        One in which a trial has completed goes on with its image: nothing is built again.
+        """
+        search = json.dumps(_search_facts(self.settings), sort_keys=True)
+        if plan is not None and plan.search != search:
+            raise ProjectError(
+                f"the search has changed since the sweep {plan.id} began",
+                where="metric, goal or space",
+                next_step="Put it back to add trials, or begin a new sweep without --add",
+            )
+        if plan is not None and any(each.end and each.end.state == "completed" for each in known):
+            self.arguments = list(plan.arguments)
+            self.log(f"going on with {plan.id}: {len(known)} trials are recorded, and its image is {plan.image}")
+            return plan, False
+        sample = trial_arguments(self.settings, middle_of(self.settings.space))
+        prepared = prepare(
+            self.steps,
+            self.project,
+            self.connection,
+            [*self.arguments, *sample],
+            registry=self.registry,
+            builder=self.builder,
+            refresh=refresh,
+        )
+        made = SweepPlan(
+            id=self.records.sweep,
+            project=self.project.settings.name,
+            search=search,
+            metric=self.settings.metric,
+            goal=self.settings.goal,
+            measurement=self.settings.measurement,
+            image=prepared.image,
+            arguments=self.arguments,
+            origin=prepared.origin,
+            data=prepared.data,
+            allowed=self.planned.allowed,
+        )
+        self.records.write_plan(made)
+        self.records.remember_as_last(made.project)
+        return made, True
+
+    def _taken_up(self, known: list[TrialRecord], plan: SweepPlan, *, new: bool) -> list[TrialRecord]:
+        """The recorded trials; after a person's retry, those that failed are to run again."""
+        found = []
+        for each in known:
+            retried = each.end is not None and each.end.state == "failed" and each.end.retry < self.scope.retries
+            if new and (each.end is None or retried):
+                made = self._trial(plan, each.number, each.plan.values)
+                if made.key != each.plan.key:
+                    self._forget(each.plan.key)
+                    self.records.write_trial(made)
+                    each = TrialRecord(made)  # noqa: PLW2901
+            found.append(TrialRecord(each.plan) if retried else each)
+        return found
+
+    def _forget(self, key: str) -> None:
+        """Ends what may run of a trial whose code has changed."""
+        from ..vertex.labels import REQUEST_LABEL
+        from ..vertex.submit.cancellation import cancel_by_key
+
+        cancel_by_key(self.connection, key, label=REQUEST_LABEL)
+
+    def _trial(self, plan: SweepPlan, number: int, values: Mapping[str, Any]) -> TrialPlan:
+        """The plan of one trial: its arguments and its job."""
+        own = trial_arguments(self.settings, values)
+        arguments = [*self.arguments, *own]
+        name = RunName(f"{plan.id}-t{number:03}", f"{self.project.settings.name} trial {number}")
+        job = describe_job(
+            self.project,
+            arguments,
+            self.connection.bucket,
+            self.vertex,
+            name,
+            builder=self.builder,
+            data=plan.data,
+        )
+        file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
+        job = replace(
+            job,
+            env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
+            labels={**job.labels, SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
+        )
+        facts = [plan.image, *arguments, *variables_key(self.project.settings)]
+        machine = sorted(f"{name}={value}" for name, value in asdict(self.project.settings.job).items())
+        key = job_key(plan.id, str(number), *facts, *machine)
+        return TrialPlan(number, dict(values), own, key, job.with_image(plan.image), self.scope.retries)
+
+
+def _search_facts(settings: SweepSettings) -> dict[str, Any]:
+    """What decides whether trials can be compared."""
+    names = ("metric", "goal", "measurement", "argument", "template", "space")
+    return {name: value for name, value in asdict(settings).items() if name in names}

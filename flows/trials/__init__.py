@@ -1,0 +1,1 @@
+"""The trials of a sweep: their records, each one's own flow run, the loop that runs them, and what it shows."""

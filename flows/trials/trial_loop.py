@@ -1,0 +1,213 @@
+"""Runs the trials of a sweep, several at once, each as a flow run of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from ...core.errors import TrainingError
+from ...project.settings.sweep_settings import SweepSettings
+from ...sweeps.stop_rules import refuse_failures, refuse_missing_metric, without_progress
+from ...sweeps.study_search import Search
+from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialPlan, TrialRecord, best_of
+from ...tasks.reporting.progress import followed
+from ...tasks.reporting.step_log import off_terminal, step_log
+from ...tasks.stopping import run_end
+from ...tasks.stopping.stop_job import WINDOW
+from .record_store import SweepRecords
+from .sweep_page import SweepPage
+from .sweep_result import shown_values
+from .trial_flow import BEGUN, REPORTS, trial
+
+if TYPE_CHECKING:
+    from ...blocks.vertex_ai import VertexAI
+
+_LOOK_EVERY = 0.5
+"""Seconds between looks for the end of the run."""
+
+Describe = Callable[[int, Mapping[str, Any]], TrialPlan]
+"""Makes a trial's plan from its number and its parameters."""
+
+
+class TrialLoop:
+    """The trials of one sweep, as far as they are known, and those that run now.
+
+    Attributes:
+        records: All trials, in the order of their numbers.
+        ended: Why no further trial is begun; empty while further ones are.
+
+    Args:
+        records: What is recorded already.
+        plan: The sweep.
+        settings: Its settings.
+        store: Where it is recorded.
+        search: Proposes trials; it knows the recorded ones.
+        describe: Makes the plans of new trials.
+        page: Shows the trials.
+        vertex: Where the jobs run; None for this machine.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[TrialRecord],
+        *,
+        plan: SweepPlan,
+        settings: SweepSettings,
+        store: SweepRecords,
+        search: Search,
+        describe: Describe,
+        page: SweepPage,
+        vertex: VertexAI | None,
+    ) -> None:
+        self.records = list(records)
+        self.ended = ""
+        self._plan = plan
+        self._settings = settings
+        self._store = store
+        self._search = search
+        self._describe = describe
+        self._page = page
+        self._vertex = vertex
+        self._left = iter([each for each in self.records if each.end is None])
+        self._running: dict[Future[TrialEnd | None], TrialRecord] = {}
+        self._unsettled: TrainingError | None = None
+        self._end = threading.Event()
+        self._log = step_log("sweep")
+
+    def run(self) -> None:
+        """Runs trials until there are enough, or one of the rules ends the sweep.
+
+        When this raises, the jobs of the trials that ran have been asked to end.
+
+        Raises:
+            VertexError: Too many trials failed, or the metric never appears.
+            TrainingError: A trial's job could not be followed to its end.
+        """
+        pool = ThreadPoolExecutor(self._settings.parallel, thread_name_prefix="trial")
+        try:
+            while self._fill(pool) or self._running:
+                run_end.check()
+                done, _ = wait(self._running, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
+                for future in done:
+                    self._take(future)
+                self._page.show(self.records)
+            if self._unsettled:
+                raise self._unsettled
+        except BaseException:
+            self._stop_running()
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._page.show(self.records, now=True)
+
+    def _fill(self, pool: ThreadPoolExecutor) -> bool:
+        """Begins trials while there is room; returns whether one was begun."""
+        begun = False
+        while len(self._running) < self._settings.parallel:
+            record = self._next()
+            if record is None:
+                break
+            self._begin(pool, record)
+            begun = True
+        return begun
+
+    def _next(self) -> TrialRecord | None:
+        if self._unsettled is not None:
+            return None
+        record = next(self._left, None)
+        if record is not None:
+            return record
+        self.ended = self.ended or without_progress(self.records, self._settings)
+        if not self.ended and len(self.records) >= self._settings.trials:
+            self.ended = f"{self._settings.trials} trials"
+        if self.ended:
+            return None
+        number = len(self.records)
+        values = self._search.propose(number)
+        if values is None:
+            self.ended = f"every combination has been tried, with {number} trials"
+            return None
+        plan = self._describe(number, values)
+        self._store.write_trial(plan)
+        self.records.append(TrialRecord(plan))
+        return self.records[-1]
+
+    def _begin(self, pool: ThreadPoolExecutor, record: TrialRecord) -> None:
+        key = self._plan.id, record.number
+        REPORTS[key] = lambda step, value: self._search.report(record.number, step, value)
+        BEGUN[key] = lambda run: setattr(record, "run", run)
+        context = copy_context()
+        future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(record.number))
+        self._running[future] = record
+
+    def _one(self, number: int) -> TrialEnd | None:
+        """Runs one trial in this thread; None where its end is recorded, and its run has failed."""
+        run = trial.with_options(flow_run_name=f"{self._plan.project} trial {number}")
+        with off_terminal(), followed(lambda _: None):
+            state = run(self._plan.id, number, self._vertex, return_state=True)
+        if state.is_failed() or state.is_crashed() or state.is_cancelled():
+            recorded = self._store.trial(number)
+            if recorded is not None and recorded.end is not None:
+                return recorded.end
+            state.result()  # raises what ended it
+            return None
+        return state.result()
+
+    def _take(self, future: Future[TrialEnd | None]) -> None:
+        """Takes a trial that has ended."""
+        record = self._running.pop(future)
+        REPORTS.pop((self._plan.id, record.number), None)
+        BEGUN.pop((self._plan.id, record.number), None)
+        try:
+            end = future.result()
+        except TrainingError as error:
+            # Its job may go on: the sweep doesn't, and a retry finds it.
+            self._unsettled = self._unsettled or error
+            return
+        if end is None:
+            return
+        record.end = end
+        self._search.tell(end)
+        self._say(record)
+        refuse_missing_metric(self.records, self._plan)
+        refuse_failures(self.records, self._settings)
+
+    def _say(self, record: TrialRecord) -> None:
+        end = record.end
+        assert end is not None
+        value = f"{self._plan.metric} {end.value:.6g}" if end.value is not None else end.state
+        best = best_of(self.records, self._plan.goal)
+        remark = "  the best so far" if best is record else f"  {end.state}: {end.reason}" if end.reason else ""
+        words = f"trial {record.number}: {shown_values(record.plan.values)}  {value}  {end.seconds:.1f} s{remark}"
+        (step_log("sweep", level=logging.WARNING) if end.state == "failed" else self._log)(words)
+
+    def _stop_running(self) -> None:
+        """Ends the trials that run, whose steps cancel their jobs, and says how many have confirmed it."""
+        if not self._running:
+            return
+        self._end.set()
+        self._log(f"ending {len(self._running)} running trials")
+        done, left = wait(self._running, timeout=WINDOW)
+        stopped = sum(_has_stopped(future) for future in done)
+        words = f"{stopped} of {len(done) + len(left)} running trials have confirmed their end"
+        step_log("sweep", level=logging.INFO if not left else logging.ERROR)(words)
+
+
+def _has_stopped(future: Future[Any]) -> bool:
+    error = None if future.cancelled() else future.exception()
+    return error is None or isinstance(error, (run_end.RunEnded, TrainingError))
+
+
+def restored(search: Search, records: Sequence[TrialRecord]) -> None:
+    """Makes a search know the trials that are recorded; running ones after those that have ended."""
+    for record in _ended_first(records):
+        search.restore(record.number, record.plan.values, record.end)
+
+
+def _ended_first(records: Sequence[TrialRecord]) -> Iterator[TrialRecord]:
+    yield from (each for each in records if each.end is not None)
+    yield from (each for each in records if each.end is None)

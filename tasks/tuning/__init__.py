@@ -1,0 +1,1 @@
+"""The step that follows a tuning job of Vertex AI."""

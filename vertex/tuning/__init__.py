@@ -1,0 +1,1 @@
+"""Vertex AI's tuning service: a HyperparameterTuningJob in place of one job for each trial."""
