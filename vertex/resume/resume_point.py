@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ...core.errors import VertexError
@@ -18,12 +18,7 @@ _MARK = "resume.json"
 
 
 def with_resume_point(
-    connection: Connection,
-    request: JobRequest,
-    earlier: EarlierRun | None,
-    log: Callable[[str], None],
-    *,
-    elsewhere: Iterable[str] = (),
+    connection: Connection, request: JobRequest, earlier: EarlierRun | None, log: Callable[[str], None]
 ) -> JobRequest:
     """The request with what its next job resumes from, if there is anything.
 
@@ -35,14 +30,11 @@ def with_resume_point(
         request: The job; its output has the checkpoints of all of its attempts.
         earlier: The run whose checkpoints this one takes up.
         log: Called with lines for the run's log.
-        elsewhere: Outputs of the request's jobs in other regions: what these have saved later is copied first.
 
     Raises:
         VertexError: The checkpoints can't be listed or copied.
     """
     origin = _taken_up(connection, request.output, earlier, log) if earlier else {}
-    for output in elsewhere:
-        copy_checkpoints(connection.models, output, request.output, log=log)
     found = checkpoints_of(connection.models, request.output)
     if not found.files:
         return request

@@ -11,7 +11,7 @@ from prefect_vertex_training.vertex.resume.checkpoint_copy import checkpoints_of
 from prefect_vertex_training.vertex.resume.earlier_run import EarlierRun
 from prefect_vertex_training.vertex.resume.resume_point import with_resume_point
 
-OLD, OTHER_REGION = "gs://bucket/tiny/old", "gs://bucket-elsewhere/tiny/run"
+OLD = "gs://bucket/tiny/old"
 
 
 def save(connection: Connection, output: str, path: str, text: str = "1") -> Path:
@@ -57,15 +57,3 @@ def test_another_run_is_copied_once(connection: Connection, request_: JobRequest
     save(connection, OLD, "c.pt")
     told = decode(with_resume_point(connection, request_, earlier, print).env)
     assert (told["files"], told["newest"]) == (1, "b.pt")
-
-
-def test_another_region_is_copied_first(connection: Connection, request_: JobRequest) -> None:
-    """Each time the job moves, what it saved later elsewhere arrives."""
-    save(connection, request_.output, "last.pt", "1")
-    save(connection, OTHER_REGION, "last.pt", "22")
-    told = decode(with_resume_point(connection, request_, None, print, elsewhere=[OTHER_REGION]).env)
-    assert (told["files"], told["bytes"]) == (1, 2)
-
-    save(connection, request_.output, "last.pt", "333")
-    told = decode(with_resume_point(connection, request_, None, print, elsewhere=[OTHER_REGION]).env)
-    assert told["bytes"] == 3
