@@ -10,6 +10,8 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter, validators
 
+from ..core.job_fields import MAX_COST
+
 Project: TypeAlias = Annotated[
     str | Path, Parameter(help="The project's folder, or the address of its git repository.")
 ]
@@ -34,6 +36,14 @@ RegistryBlock: TypeAlias = Annotated[
 
 VertexBlock: TypeAlias = Annotated[
     str | None, Parameter(help="A saved VertexAI block. Default: local_vertex, on this machine.")
+]
+
+MaxCost: TypeAlias = Annotated[
+    float,
+    Parameter(
+        help=f"{MAX_COST.description} In USD; 0: as the project's settings say.",
+        validator=validators.Number(gte=0, lte=MAX_COST.maximum),
+    ),
 ]
 
 TemporaryServer: TypeAlias = Annotated[

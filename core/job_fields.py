@@ -21,6 +21,9 @@ Restarts = Literal["none", "replica", "job"]
 Role = Literal["worker", "server", "evaluator"]
 """What a further pool does; `server` is a parameter server or a reduction server."""
 
+Launcher = Literal["none", "torchrun", "accelerate"]
+"""What starts several processes of the script on each machine."""
+
 DAY = 24 * 3600.0
 """Seconds."""
 
@@ -180,6 +183,24 @@ POOLS: JobField[None] = JobField(
     expected=f"a table of the tables {', '.join(get_args(Role))}",
 )
 
+LAUNCHER: JobField[Launcher] = JobField(
+    "launcher",
+    "Launcher",
+    "What starts several processes of the script on each machine, with their ranks",
+    "none",
+    details="none leaves that to the script or its framework, as TensorFlow and JAX do.",
+    **_one_of(get_args(Launcher)),
+)
+PROCESSES: JobField[str | int] = JobField(
+    "processes",
+    "Processes per machine",
+    "How many processes the launcher starts on each machine",
+    "gpu",
+    expected='a whole number, 1 or more, or "gpu" for one on each GPU',
+    pattern=r"gpu|\d+",
+    minimum=1,
+)
+
 # How the job is scheduled.
 
 TIMEOUT: JobField[float] = JobField(
@@ -219,6 +240,18 @@ ATTEMPTS: JobField[int] = JobField(
     "How often the training script may be started, counting every retry by Prefect and by Vertex AI",
     3,
     **_whole_number(1),
+)
+
+MAX_COST: JobField[float | None] = JobField(
+    "max_cost",
+    "Largest cost",
+    "All jobs of the run together may cost this much, by list prices; at that point the job is cancelled",
+    None,
+    expected="a number of USD, 0.01 or more",
+    unit="USD",
+    details="A job whose price is not known is refused before the build. A job on this machine costs nothing.",
+    minimum=0.01,
+    maximum=10_000_000,
 )
 
 # The job's surroundings in the cloud.
@@ -312,11 +345,14 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     *MACHINE_FIELDS,
     REPLICAS,
     POOLS,
+    LAUNCHER,
+    PROCESSES,
     TIMEOUT,
     STRATEGY,
     MAX_WAIT,
     RESTARTS,
     ATTEMPTS,
+    MAX_COST,
     SERVICE_ACCOUNT,
     NETWORK,
     TENSORBOARD,

@@ -58,6 +58,11 @@ def model_folder(output: str) -> str:
     return _below(output, MODEL)
 
 
+def checkpoint_folder(output: str) -> str:
+    """The folder in a job's output for its checkpoints, the same for all attempts at a request."""
+    return _below(output, CHECKPOINTS)
+
+
 def receipt_file(output: str) -> str:
     """The file in a job's output that holds its receipt."""
     return _below(output, RECEIPT)

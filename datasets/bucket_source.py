@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from ..core.errors import DataError
 from .bucket_objects import BucketObjects
@@ -23,7 +24,7 @@ def describe_source(name: str, uri: str, objects: BucketObjects, region: str) ->
     Raises:
         DataError: There is nothing, the account may not list it, or the bucket lies in another region.
     """
-    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    prefix = uri.removeprefix("gs://").partition("/")[2]
     check_region(objects, region, uri)
     digest, files, size = hashlib.sha256(), 0, 0
     for found in objects.list(prefix):
@@ -38,8 +39,19 @@ def describe_source(name: str, uri: str, objects: BucketObjects, region: str) ->
         raise DataError(
             f"the data set {name} has no object", where=uri, next_step="Check the address, or upload the data there"
         )
+    return replace(in_bucket(name, uri), id=digest.hexdigest(), files=files, size=size)
+
+
+def in_bucket(name: str, uri: str) -> DataRecord:
+    """What is known of such data without asking the bucket: where it is.
+
+    Args:
+        name: The data set's name.
+        uri: `gs://BUCKET/PREFIX`.
+    """
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     mounted = f"/gcs/{bucket}/{prefix}".rstrip("/")
-    return DataRecord(name, digest.hexdigest(), "mount", files, size, bucket=bucket, mounted=mounted, uri=uri)
+    return DataRecord(name, "", "mount", 0, 0, bucket=bucket, mounted=mounted, uri=uri)
 
 
 def check_region(objects: BucketObjects, region: str, uri: str) -> None:

@@ -59,7 +59,7 @@ def upload(prepared: Prepared, bucket: BucketObjects, progress: Progress = lambd
         DataError: A file can't be read or changes meanwhile, or the bucket can't be written.
     """
     facts = hash_files(prepared)
-    triples = [(file.path, file.size, known[3]) for file, known in zip(prepared.files, facts, strict=True)]
+    triples = _triples(prepared, facts)
     dataset = dataset_id(triples)
     name = manifest_object(dataset, prepared.mode)
     sent = _Sent(bucket, progress)
@@ -75,6 +75,19 @@ def upload(prepared: Prepared, bucket: BucketObjects, progress: Progress = lambd
         sent.put(name, manifest.encode())
     _remember(prepared, facts, dataset)
     return Uploaded(dataset, len(triples), sum(size for _, size, _ in triples), sent.objects, sent.bytes)
+
+
+def content_id(prepared: Prepared) -> str:
+    """The ID that the data set has by its content; files that changed since the last time are read.
+
+    Raises:
+        DataError: A file can't be read, or changes meanwhile.
+    """
+    return dataset_id(_triples(prepared, hash_files(prepared)))
+
+
+def _triples(prepared: Prepared, facts: list[Known]) -> list[tuple[str, int, str]]:
+    return [(file.path, file.size, known[3]) for file, known in zip(prepared.files, facts, strict=True)]
 
 
 def _adopt(prepared: Prepared, facts: list[Known], stored: bytes | None, name: str) -> None:

@@ -22,6 +22,7 @@ def parameters_of(
     git_token: Block | None = None,
     registry: Block | None = None,
     vertex: Block | None = None,
+    max_cost: float = 0,
 ) -> dict[str, Any]:
     """Parameters of `train` as Prefect stores them: folders as absolute paths, blocks as references.
 
@@ -33,6 +34,7 @@ def parameters_of(
         git_token: A saved Secret block.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
+        max_cost: The most that each run may cost, in USD; 0 leaves it to the project's settings.
 
     Raises:
         ProjectError: A parameter holds what looks like a secret.
@@ -44,6 +46,7 @@ def parameters_of(
         "project": place,
         "args": args,
         **{name: text for name, text in (("ref", ref), ("subfolder", subfolder)) if text},
+        **({"machine": {"max_cost": max_cost}} if max_cost else {}),
         **{name: _reference(block) for name, block in blocks.items() if block is not None},
     }
 

@@ -9,14 +9,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from ..core.errors import ProjectError
 from ..core.job_fields import (
     ACCELERATOR_COUNT,
     ACCELERATOR_TYPE,
+    LAUNCHER,
     MACHINE_TYPE,
+    MAX_COST,
+    PROCESSES,
     REPLICAS,
     STRATEGY,
     TIMEOUT,
     JobField,
+    Launcher,
     Strategy,
 )
 from ..core.job_options import Machine
@@ -30,6 +35,7 @@ PROJECTS = "project setting"
 
 Accelerator = Literal["project setting", "none", AcceleratorType]
 FormStrategy = Literal["project setting", Strategy]
+FormLauncher = Literal["project setting", Launcher]
 
 
 def titled(title: str, *, pattern: str = "") -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -92,6 +98,9 @@ class RunMachine(BaseModel):
         default=0.0,
         **_card_field(TIMEOUT, 5, "0: project setting.", title=f"{TIMEOUT.title}, hours", ge=0, le=7 * 24),
     )
+    max_cost: float = Field(default=0.0, **_card_field(MAX_COST, 6, "0: project setting.", ge=0))
+    launcher: FormLauncher = Field(default=PROJECTS, **_card_field(LAUNCHER, 7))
+    processes: int = Field(default=0, **_card_field(PROCESSES, 8, "0: project setting.", ge=0, le=64))
 
     def applied_to(self, job: JobSettings) -> JobSettings:
         """The project's job with what was chosen here in place of its own settings."""
@@ -101,6 +110,9 @@ class RunMachine(BaseModel):
             replicas=self.replicas or job.replicas,
             strategy=job.strategy if self.strategy == PROJECTS else self.strategy,
             timeout=self.time_limit * 3600 or job.timeout,
+            max_cost=self.max_cost or job.max_cost,
+            launcher=job.launcher if self.launcher == PROJECTS else self.launcher,
+            processes=self.processes or job.processes,
         )
 
     def _machine(self, machine: Machine) -> Machine:
@@ -123,6 +135,7 @@ def with_choices(
     freeze: Freeze,
     translate: bool,
     data: Sequence[str] = (),
+    verify_resume: bool = False,
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -132,18 +145,27 @@ def with_choices(
         verify: How the script is run here; auto leaves the project's own choice.
         freeze: Which list of dependencies is used; auto leaves the project's own choice.
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
+        verify_resume: Whether the local run rehearses a second start, even if the project's own choice is not to.
         data: Data sets beside those of the project, or in their place, as NAME=PATH.
 
     Raises:
-        ProjectError: A data set has another form, or would hold the script.
+        ProjectError: A data set has another form, or would hold the script; or a choice excludes another one.
     """
+    resumes, local_run = own.verify_resume or verify_resume, own.verify if verify == "auto" else verify
+    if resumes and local_run in {"off", "image"}:
+        raise ProjectError(
+            f'verify-resume starts the script on this machine, and verify = "{local_run}" doesn\'t',
+            where=own.root,
+            next_step='Set verify = "here" or "locked", or leave verify-resume out',
+        )
     named = {each.name: each for each in (*own.data, *flagged(data))}
     check_places(named.values(), own.script, own.root)
     return replace(
         own,
         data=tuple(named.values()),
-        verify=own.verify if verify == "auto" else verify,
+        verify=local_run,
         freeze=own.freeze if freeze == "auto" else freeze,
         translate=own.translate or translate,
+        verify_resume=resumes,
         job=machine.applied_to(own.job),
     )

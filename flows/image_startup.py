@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class Placed(NamedTuple):
     args: list[str]
 
 
+def without_runtime(settings: Settings) -> Settings:
+    """The settings for an image as Docker built it, before the runtime is added."""
+    return replace(settings, outputs=(), secret_env={}, job=replace(settings.job, launcher="none"))
+
+
 def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) -> Placed:
     """The job's command and arguments.
 
@@ -46,8 +52,9 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     dockerfile = settings.root / "Dockerfile"
     if not docker:
         return Placed((), rest)
+    in_image = settings.outputs or settings.secret_env or settings.job.launcher != "none"
     if entry.kind == "command":  # with the runtime, its words are in the image: a job's command would skip it
-        return Placed(() if settings.outputs or settings.secret_env else entry.image_words(), rest)
+        return Placed(() if in_image else entry.image_words(), rest)
     try:
         text = dockerfile.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

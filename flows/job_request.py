@@ -18,6 +18,7 @@ from ..vertex.job_types import JobDescription
 from ..vertex.labels import RUN_LABEL
 from ..vertex.spec.request_limits import DISPLAY_NAME_LIMIT
 from .image_startup import place_arguments
+from .planning.launcher_setting import launcher_variables
 
 if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
@@ -59,6 +60,7 @@ def describe_job(
 
     Raises:
         DockerError: The project's Dockerfile can't take the arguments.
+        ProjectError: The launcher doesn't go with another setting.
     """
     settings, job = project.settings, project.settings.job
     output = run_output(job.output or bucket_folder_uri(bucket, settings.name), run.id)
@@ -76,6 +78,7 @@ def describe_job(
         env={
             **{name: fill(text, values) for name, text in settings.env.items()},
             **outputs_variable.encode(settings.outputs),
+            **launcher_variables(job, local=vertex is None),
             **job_variables(data),
         },
         secret_env=settings.secret_env,

@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
@@ -32,9 +32,11 @@ from ..tasks.verify import verify as verify_step
 from .block_parameters import RegistryParameter, VertexParameter, connect
 from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
-from .image_startup import place_arguments
-from .job_request import current_run_name, describe_job, variables_key
-from .planning.training_plan import Place, plan_training, refuse_unreachable_image
+from .image_startup import place_arguments, without_runtime
+from .job_request import current_run_name, variables_key
+from .planning.cost_facts import CostFacts
+from .planning.dry_run import page_of, show_estimate, show_plan
+from .planning.training_plan import Place, plan_in_place, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from ..project.dependencies.freeze import Lock
     from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
+    from ..vertex.resume.earlier_run import EarlierRun
 
 Source = Annotated[
     str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
@@ -75,6 +78,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
+    dry_run: Annotated[bool, titled("Checks: plan only")] = False,
+    resume: Annotated[str, titled("Resume: earlier run")] = "",
+    verify_resume: Annotated[bool, titled("Resume: rehearse")] = False,
 ) -> TrainingResult:
     """Takes a project from its folder or git repository to a finished training job and its model.
 
@@ -95,6 +101,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
+        dry_run: Only say what the run would do and cost; nothing is run, built, sent or started.
+        resume: An earlier run of the project, whose checkpoints the job finds: its id, its job, or its output's place.
+        verify_resume: The local run is stopped after its first checkpoint, and must continue there when started again.
 
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
@@ -105,6 +114,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+        choices = partial(choices, verify_resume=verify_resume)
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -113,11 +123,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         # A secret that can't be had is reported before anything is built.
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
         place = Place(connection.region, connection.bucket, vertex)
-        planned = plan_training(snapshot, args, place, current_run_name(), builder=builder)
+        facts = CostFacts(snapshot.settings, vertex, connection, home) if vertex else None
+        planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
+        planned = planning()
+        earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
         for warning in planned.warnings:
             step_log("machine")(f"warning: {warning}")
-        if planned.cost:
-            step_log("cost")(str(planned.cost))
+        if dry_run:
+            run = current_run_name()
+            return show_plan(
+                page_of(planned, args, run, registry, connection.project, builder=builder, home=home, facts=facts)
+            )
         arguments = list(planned.arguments)
         if vertex and registry:
             check_places(connection, registry.host)
@@ -125,6 +141,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 access = ProjectAccess(vertex, registry, planned.job, snapshot.settings.name)
                 steps.run(check_project, access, snapshot.settings.preflight == "on")
         with summarized(snapshot.settings.name, steps):
+            if planned.cost and facts:
+                show_estimate(planned.cost, facts)
             lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
             age = 0.0 if refresh else 3600.0
             # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
@@ -134,7 +152,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             ahead = upload_ahead(snapshot, connection)
             built = steps.run(build, plan)
             if snapshot.settings.verify == "image":
-                startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+                startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
                 check = verify_image.with_options(refresh_cache=refresh)
                 steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
             image = steps.run(push, plan, built)
@@ -145,14 +163,20 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             records = data_in_bucket(steps, snapshot, connection, ahead)
             from .train_job import pages_of, run_and_record
 
-            job = planned.job
-            if records:
-                run = current_run_name()
-                job = describe_job(snapshot, arguments, connection.bucket, vertex, run, builder=builder, data=records)
-            request = job.with_image(image.reference)
+            planned = planning(data=records)  # with the data's variables, and the newest prices
+            request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
+            key += [f"resume={earlier.output}"] if earlier else []
             outcome, model = run_and_record(
-                steps, connection, request, snapshot, lock, key=key, allowed=planned.allowed, data=records
+                steps,
+                connection,
+                request,
+                snapshot,
+                lock,
+                key=key,
+                allowed=planned.allowed,
+                data=records,
+                earlier=earlier,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -189,6 +213,17 @@ def data_in_bucket(
     if ahead is not None:
         ahead.wait()
     return steps.run(data_step, project, connection).sets
+
+
+def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRun":
+    """The run whose checkpoints this one takes up."""
+    from ..vertex.resume.earlier_run import find_earlier_run
+
+    found = find_earlier_run(connection, text.strip(), project, cloud=not connection.endpoint.local)
+    step_log("resume")(f"from {found.run or found.output}: {found.checkpoints}")
+    if found.live:
+        step_log("resume")("warning: that run's job is still live; what it saves from now on may not be copied")
+    return found
 
 
 def check_places(connection: "Connection", host: str) -> None:

@@ -27,6 +27,8 @@ from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
 from ..vertex.client.console_links import log_link
 from ..vertex.job_types import JobRequest, Origin, Outcome, Receipt
+from ..vertex.resume.earlier_run import EarlierRun
+from ..vertex.resume.resume_point import with_resume_point
 from ..vertex.submit.submission import job_key
 from .concurrency import submission_turn, turn
 from .step_runner import Steps
@@ -45,6 +47,7 @@ def run_and_record(
     key: list[str],
     allowed: int,
     data: Sequence[DataRecord] = (),
+    earlier: EarlierRun | None = None,
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -57,16 +60,19 @@ def run_and_record(
         key: Parts of the job's key, besides the run: what makes the request different from others of this run.
         allowed: How many jobs may be created, from `jobs_allowed`.
         data: The data sets that the job reads.
+        earlier: The run whose checkpoints this one takes up.
 
     Raises:
         JobFailed: The job ended without success.
         VertexError: The job could not be submitted or watched, or saved no model.
     """
     run = str(current_run.id)
-    scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in asdict(project.settings.job).items()))
+    # With another cap it is still the same request, whose jobs have used up a part of it.
+    settings = asdict(project.settings.job)
+    scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in settings.items() if name != "max_cost"))
     name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
-        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries)
+        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)
         origin = Origin(
             project.fingerprint,
             revision(project.root),
@@ -98,6 +104,7 @@ def run_job(
     allowed: int,
     retry: int = 0,
     watching: Callable[[], WatchProgress] = WatchProgress,
+    earlier: EarlierRun | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
@@ -110,6 +117,7 @@ def run_job(
         allowed: How many jobs may be created, from `jobs_allowed`.
         retry: How often a person has retried the run: each retry may create at least one more.
         watching: Makes what follows a job, and may end it early.
+        earlier: The run whose checkpoints this one takes up.
         sleep: Waits that many seconds.
 
     Raises:
@@ -120,6 +128,7 @@ def run_job(
     steps.progress.expect_machine("" if connection.endpoint.local else str(request.machine), request.max_wait)
     for wait in backoff(base=connection.settle, limit=LONGEST_WAIT):
         submission_turn(connection)
+        request = with_resume_point(connection, request, earlier, step_log("resume"))
         job = steps.run(submit, connection, request, key, allowed=allowed, least=least, retry=retry)
         try:
             return steps.run(watch, connection, job, watching())

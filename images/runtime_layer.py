@@ -35,9 +35,10 @@ def write_runtime(out: BinaryIO) -> Layer:
     """Writes the layer with the runtime's sources, in the order of their names."""
     writer = LayerWriter(out)
     folder = image_paths.RUNTIME.lstrip("/")
-    for path in sorted(Path(runtime.__file__).parent.glob("*.py")):
+    root = Path(runtime.__file__).parent
+    for path in sorted(root.rglob("*.py")):
         data = path.read_bytes()
-        writer.add_file(f"{folder}/{path.name}", len(data), [data], executable=False)
+        writer.add_file(f"{folder}/{path.relative_to(root).as_posix()}", len(data), [data], executable=False)
     return writer.finish(_TITLE)
 
 

@@ -7,6 +7,7 @@ setting can have another value in one region: `stock_out@europe-west4`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -39,14 +40,23 @@ class Faults:
         unavailable: The next N calls do nothing and return UNAVAILABLE.
         resource_exhausted: The next N CreateCustomJob calls create nothing and return RESOURCE_EXHAUSTED.
         fault_method: The only method that `unavailable` affects, for example "CreateCustomJob"; empty for all.
-        stock_out: The next N attempts find no machines.
+        stock_out: The next N attempts find no machines. FLEX_START, which waits for machines, isn't concerned.
+        stock_out_seconds: For so long from when this is set there are no machines: attempts fail at once, and
+            FLEX_START waits.
+        flex_start_seconds: How long FLEX_START waits for machines at least.
         preempt: The next N attempts that reach RUNNING are preempted.
+        preempt_after_seconds: How long these attempts run before that.
         out_of_memory: The next N attempts that reach RUNNING run out of memory.
         endpoint_region: The only region that the endpoint serves; empty for the service's own.
         bucket_location: The location that all buckets pretend to have; empty for the service's own region.
         refused_service_account: A service account that jobs may not use.
         cancel_of_ended_fails: Whether cancelling an ended job returns FAILED_PRECONDITION instead of OK. It is unknown
             which one the real service does.
+        disabled_services: APIs that count as not enabled, as "aiplatform,storage".
+        denied_permissions: Rights that the caller lacks, as "aiplatform.customJobs.create".
+        forbidden_apis: APIs about a project that answer PERMISSION_DENIED, as "cloudquotas,artifactregistry".
+        quota_limits: Training quotas that differ from 1000, as "custom_model_training_nvidia_t4_gpus=0".
+        api_delay_seconds: How long each answer of the APIs about a project takes.
     """
 
     pending_seconds: float = 0.0
@@ -68,13 +78,22 @@ class Faults:
     resource_exhausted: int = 0
     fault_method: str = ""
     stock_out: int = 0
+    stock_out_seconds: float = 0.0
+    flex_start_seconds: float = 0.0
     preempt: int = 0
+    preempt_after_seconds: float = 0.0
     out_of_memory: int = 0
     endpoint_region: str = ""
     bucket_location: str = ""
     refused_service_account: str = ""
     cancel_of_ended_fails: bool = False
+    disabled_services: str = ""
+    denied_permissions: str = ""
+    forbidden_apis: str = ""
+    quota_limits: str = ""
+    api_delay_seconds: float = 0.0
     _regional: dict[str, Any] = field(default_factory=dict, repr=False)
+    _set_at: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def value(self, name: str, region: str) -> Any:  # noqa: ANN401 - each setting has its own type
@@ -96,6 +115,19 @@ class Faults:
                 setattr(self, name, left - 1)
             return left > 0
 
+    def is_stocked_out(self, region: str, now: float | None = None) -> bool:
+        """Whether a region has no machines now, by `stock_out_seconds`.
+
+        Args:
+            region: The region.
+            now: Seconds since 1970. Default: the present time.
+        """
+        with self._lock:
+            scoped = f"stock_out_seconds@{region}"
+            name = scoped if scoped in self._regional else "stock_out_seconds"
+            end = self._set_at.get(name, 0.0) + self.value("stock_out_seconds", region)
+        return (time.time() if now is None else now) < end
+
     def update(self, changes: Mapping[str, Any]) -> None:
         """Changes settings: all of them, or none.
 
@@ -108,6 +140,7 @@ class Faults:
         checked = {name: _checked(name, value) for name, value in changes.items()}
         with self._lock:
             for name, value in checked.items():
+                self._set_at[name] = time.time()
                 if "@" in name:
                     self._regional[name] = value
                 else:

@@ -24,6 +24,8 @@ _NOT_FOUND = 127
 _SHOWN = 5
 _SECRETS = "VERTEX_TRAINING_SECRET_ENV"
 """As in `secret_variables`, which is imported only where a job has secrets."""
+_LAUNCHER = "VERTEX_TRAINING_LAUNCHER"
+"""As in `launcher`, likewise."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -43,9 +45,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return _fail("secret-env: %s" % error if known else "%s can't be read: %s" % (outputs_variable.NAME, error))
     if environ.get(data_variable.NAME) and not _provide_data(environ):
         return _FAILED
+    if environ.get(_LAUNCHER):
+        words = _launched(words)
+    return _start(words, wanted, environ, secrets) if words else _FAILED
+
+
+def _start(words: List[str], wanted: OutputPatterns, environ: Mapping[str, str], secrets: Mapping[str, str]) -> int:
+    """Starts the command; where nothing is left to do after it, it replaces this process."""
     try:
         script = ScriptProcess(secrets)
-        if patterns and _is_primary(environ):
+        if wanted and _is_primary(environ):
             return _run(words, wanted, environ, script)
         if secrets:
             return script.run(words)
@@ -55,6 +64,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except OSError as error:
         status = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         return _fail("can't start %s: %s" % (words[0], error.strerror), status)
+
+
+def _launched(words: List[str]) -> List[str]:
+    """The launcher's command around the script's; empty if it can't be started, which has been said then."""
+    from .launcher import launch, launcher_variable  # noqa: PLC0415 - few jobs need it
+
+    try:
+        chosen = launcher_variable.decode(os.environ)
+        return launch.launched(words, chosen, os.environ, _say) if chosen else words
+    except (launch.LaunchFailed, ValueError) as error:
+        _say("launcher: %s" % error)
+        return []
 
 
 class _NoSecrets(Exception):

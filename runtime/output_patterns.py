@@ -23,6 +23,10 @@ class OutputPatterns:
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = [_parts(pattern) for pattern in patterns]
 
+    def __bool__(self) -> bool:
+        """Whether there is any pattern."""
+        return bool(self._patterns)
+
     def match(self, path: str) -> bool:
         """Whether a file is an output; `path` is relative, with slashes."""
         parts = path.split("/")

@@ -12,11 +12,11 @@ from prefect.cache_policies import NO_CACHE
 
 from ..core.home import Home
 from ..datasets.bucket_objects import BucketObjects
-from ..datasets.bucket_source import describe_source
+from ..datasets.bucket_source import describe_source, in_bucket
 from ..datasets.data_files import DataFile
 from ..datasets.data_plan import check_disk, lines, shown
 from ..datasets.data_record import DataRecord, DataRecords
-from ..datasets.data_upload import upload
+from ..datasets.data_upload import content_id, upload
 from ..datasets.manifest import manifest_object, tree_object
 from ..datasets.prepare import LocalData, Prepared, check_limit, prepare
 from ..project.secret_policy import refuse_secrets_in_data
@@ -46,7 +46,7 @@ def data(project: Project, connection: Connection) -> DataRecords:
         ProjectError: A file of it looks like a secret.
     """
     log = step_log("data")
-    sent = {each.data.name: _sent(each, open_bucket(connection)) for each in _checked(project, connection)}
+    sent = {each.data.name: _sent(each, open_bucket(connection)) for each in _checked(project, connection.bucket)}
     records: list[DataRecord] = []
     for setting in project.settings.data:
         if setting.path:
@@ -81,7 +81,7 @@ class UploadAhead:
 
     def __init__(self, project: Project, connection: Connection) -> None:
         self._log = step_log("data")
-        prepared = _checked(project, connection)
+        prepared = _checked(project, connection.bucket)
         local = connection.endpoint.local
         for line in lines(prepared, connection.bucket, connection.region, local=local):
             self._log(line)
@@ -104,11 +104,11 @@ class UploadAhead:
             self._log(f"data: {name}: {objects:,} objects with {shown(size)} sent")
 
 
-def _checked(project: Project, connection: Connection) -> list[Prepared]:
+def _checked(project: Project, bucket: str) -> list[Prepared]:
     """The data sets of this machine, after all that can be checked without reading or sending them."""
     settings, cache = project.settings, Home.default().cache
     here = [_local(each, project) for each in settings.data if each.path]
-    prepared = [prepare(each, connection.bucket, cache) for each in here]
+    prepared = [prepare(each, bucket, cache) for each in here]
     for each in prepared:
         _refuse_secrets(each, project)
     check_limit(prepared, settings.data_limit_gb)
@@ -139,23 +139,43 @@ def _refuse_secrets(prepared: Prepared, project: Project) -> None:
 
 
 def _sent(prepared: Prepared, objects: BucketObjects) -> DataRecord:
-    done = upload(prepared, objects)
-    manifest = manifest_object(done.dataset, prepared.mode)
+    return _record(prepared, upload(prepared, objects).dataset, objects.bucket)
+
+
+def _record(prepared: Prepared, dataset: str, bucket: str) -> DataRecord:
+    manifest = manifest_object(dataset, prepared.mode)
     single = prepared.files[0].path == ""
-    tree = tree_object(done.dataset, "").removesuffix("" if single else "/file")
+    tree = tree_object(dataset, "").removesuffix("" if single else "/file")
     place = tree if prepared.mode == "mount" else manifest
     return DataRecord(
         name=prepared.data.name,
-        id=done.dataset,
+        id=dataset,
         mode=prepared.mode,
-        files=done.files,
-        size=done.size,
+        files=len(prepared.files),
+        size=sum(file.size for file in prepared.files),
         path=prepared.data.path,
-        bucket=objects.bucket,
+        bucket=bucket,
         manifest=manifest,
-        mounted=f"/gcs/{objects.bucket}/{place}",
-        uri=f"gs://{objects.bucket}/{place}",
+        mounted=f"/gcs/{bucket}/{place}",
+        uri=f"gs://{bucket}/{place}",
     )
+
+
+def planned_records(project: Project, bucket: str) -> list[DataRecord]:
+    """The records that the step will make, as far as they are known without the bucket; nothing is sent.
+
+    Of data that lies in a bucket already, the number of files and their size are left out.
+
+    Args:
+        project: The project.
+        bucket: The bucket of the job.
+
+    Raises:
+        DataError: A data set can't be read, is too large, or has no room on the job's disk.
+        ProjectError: A file of it looks like a secret.
+    """
+    here = {each.data.name: _record(each, content_id(each), bucket) for each in _checked(project, bucket)}
+    return [here[each.name] if each.path else in_bucket(each.name, each.uri) for each in project.settings.data]
 
 
 def _table(records: list[DataRecord]) -> str:

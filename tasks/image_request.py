@@ -50,6 +50,7 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
                 "outputs": settings.outputs,
                 "data": settings.data,
                 "secret-env": settings.secret_env,
+                "launcher": settings.job.launcher != "none",
             }.items()
             if wanted
         ),

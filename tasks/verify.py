@@ -231,5 +231,6 @@ def page(report: VerifyReport) -> str:
         "seconds": f"{report.seconds:.1f}",
         "peak memory": report.memory,
         "model": ", ".join(report.model_files),
+        **({"second start": plain(report.resumed)} if report.resumed else {}),
     }
     return "\n".join([table(["", ""], rows.items()), "", *(f"- warning: {plain(line)}" for line in report.warnings)])

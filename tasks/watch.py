@@ -21,6 +21,7 @@ from ..vertex.submit.cancellation import cancel
 from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
 from ..vertex.watch.log_reader import Cursor
+from .reporting.cost_page import ShownCost
 from .reporting.failure_page import report_failure
 from .reporting.log_records import LogRecords
 from .reporting.logged_lines import LEFT_OUT, logged_before
@@ -52,6 +53,7 @@ class WatchProgress:
     Attributes:
         cursor: The place in the job's log.
         log: Where the lines go; None until `watch` has begun.
+        cost: Shows what the run has cost so far.
         ended_early: Why the job was ended before its own end; empty if it was not.
 
     Args:
@@ -61,6 +63,7 @@ class WatchProgress:
     def __init__(self, judge: Judge | None = None) -> None:
         self.cursor = Cursor()
         self.log: TrainingLog | None = None
+        self.cost = ShownCost(step_log("cost"))
         self.ended_early = ""
         self._judge = judge
 
@@ -121,6 +124,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
             job.name,
             on_state=show,
             on_lines=progress.lines,
+            on_cost=progress.cost.show,
             created=job.created,
             cursor=progress.cursor,
             sleep=partial(_pause, progress),
@@ -130,6 +134,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
         outcome = _ended_early(connection, job, str(early))
         OpenJobs.of_this_run().ended(job.name)
         log(f"{outcome.state}: {job.name}")
+        progress.cost.close()
         progress.ended_early = "" if outcome.state == "JOB_STATE_SUCCEEDED" else progress.ended_early
         return progress.log.end(outcome)
     except Exception:
@@ -141,6 +146,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
             OpenJobs.of_this_run().stopped(job.name)
         raise
     OpenJobs.of_this_run().ended(job.name)
+    progress.cost.close()
     outcome = progress.log.end(outcome)
     if outcome.state != "JOB_STATE_SUCCEEDED":
         report_failure(connection, outcome)

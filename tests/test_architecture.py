@@ -74,7 +74,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("local_vertex/execution/replica", "local_vertex/execution/process", "local_vertex/execution/container"),
     },
     "local_vertex/cloud": {
-        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/location", "local_vertex/storage"),
+        *("core", "local_vertex/api", "local_vertex/endpoint", "local_vertex/faults", "local_vertex/location"),
+        "local_vertex/storage",
     },
     "local_vertex/tuning": {
         *("core", "sweeps", "project/settings", "local_vertex/api", "local_vertex/endpoint"),
@@ -92,18 +93,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/client": {"core", "datasets", "local_vertex", "vertex/job_types", "vertex/labels", "vertex/diagnosis"},
     "vertex/spec": {"core", "vertex/job_types", "vertex/labels"},
     "vertex/preflight": {"core", "vertex/job_types"},
-    "vertex/pricing": {"core"},
+    "vertex/pricing": {"core", "vertex/labels"},
     "vertex/submit": {
         "core",
         "vertex/job_types",
         "vertex/labels",
         "vertex/diagnosis",
         "vertex/client",
+        "vertex/pricing",
         "vertex/spec",
     },
-    "vertex/watch": {"core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/submit"},
+    "vertex/watch": {
+        *("core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/pricing"),
+        "vertex/submit",
+    },
+    "vertex/receipt": {
+        *("core", "vertex/job_types", "vertex/labels", "vertex/client", "vertex/pricing", "vertex/submit"),
+    },
     "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
-    "vertex/receipt": {"core", "vertex/job_types", "vertex/labels", "vertex/client"},
+    "vertex/resume": {"core", "vertex/job_types", "vertex/client", "vertex/receipt"},
     "vertex": {"core"},
     # Engine of sweeps.
     "sweeps": {"core", "datasets", "project/settings", "vertex/job_types"},

@@ -129,6 +129,13 @@ _GPU_MEMORY = (
     r"|CUBLAS_STATUS_ALLOC_FAILED|HIP out of memory|ResourceExhaustedError|RESOURCE_EXHAUSTED: Out of memory"
 )
 _HOST_MEMORY = r"^(\w+\.)*\w*MemoryError\b|std::bad_alloc|[Cc]annot allocate memory|DefaultCPUAllocator"
+_OTHER_MODEL = (
+    r"Error\(s\) in loading state_dict|size mismatch for |(Missing|Unexpected) key\(s\) in state_dict"
+    r"|doesn't match the size of optimizer's group|different number of parameter groups"
+    r"|[Cc]heckpoint\b.{0,80}\b(shape|incompatible|does(n't| not) match)|Shapes? .{0,60}\b(checkpoint|incompatible)"
+    r"|Layer count mismatch when loading weights"
+)
+"""What frameworks say when weights of another model are loaded."""
 _NO_ACCESS = r"^(\w+\.)*(Forbidden|PermissionDenied|Unauthenticated|DefaultCredentialsError|RefreshError)\b"
 _BAD_IMAGE = (
     r"pull.{0,20} image|image.{0,40}(not found|pull|doesn't exist|does not exist)|no such image|manifest unknown"
@@ -257,6 +264,13 @@ RULES: Sequence[Rule] = (
         "Give the job's service account the role that is named",
         exited=True,
         program=_NO_ACCESS,
+    ),
+    Rule(
+        "user_code",
+        "the checkpoint is of another model: {exception}",
+        "Start a new run without --resume, or with the code that wrote the checkpoint",
+        exited=True,
+        program=_OTHER_MODEL,
     ),
     Rule(
         "user_code",

@@ -134,6 +134,7 @@ Kind = Literal[
     "cancelled",
     "internal",
     "invalid_request",
+    "cost_cap",
     "unknown",
 ]
 """Kinds of failure, of a job or of an API call for one."""

@@ -33,6 +33,15 @@ SWEEP_LABEL = "vertex_training_sweep"
 TRIAL_LABEL = "vertex_training_trial"
 """Label with the number of the trial."""
 
+RATE_LABEL = "vertex_training_rate"
+"""Label with the job's price, in millionths of a USD an hour, as it was known when the job was described."""
+
+PRICES_LABEL = "vertex_training_prices"
+"""Label with the price lists that the rate was computed from."""
+
+MAX_COST_LABEL = "vertex_training_max_cost"
+"""Label with the most that all jobs of the run may cost, in millionths of a USD."""
+
 SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL)
 """The labels that a submission adds to those of the request."""
 

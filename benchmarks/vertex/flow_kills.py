@@ -93,6 +93,11 @@ class Starter:
         )
         self.wait_for("ready")
 
+    @property
+    def pid(self) -> int:
+        """The program's process id."""
+        return self._process.pid
+
     def start(self, run: UUID) -> int:
         """Starts a flow run; returns its process id when the flow begins."""
         assert self._process.stdin is not None

@@ -15,13 +15,18 @@ from prefect.client.orchestration import get_client
 from prefect.flow_engine import run_flow
 from prefect.runtime import flow_run as current_run
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.flows.step_runner import Steps
 from prefect_vertex_training.flows.stop_hook import stop_job
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.flows.train_job import run_job
+from prefect_vertex_training.run_history import run_scope
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest
 from prefect_vertex_training.vertex.labels import RUN_LABEL
+from prefect_vertex_training.vertex.pricing.cost_labels import cost_labels
+from prefect_vertex_training.vertex.pricing.hourly_rate import HourlyRate
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 
@@ -42,7 +47,24 @@ def short(image: str, script: str, args: list[str]) -> str:
     return watch(connection, job).name
 
 
-FLOWS = {found.name: found for found in (short, train)}
+@flow(name="capped", on_crashed=[stop_job])
+def capped(image: str, script: str, rate: float, cap: float) -> str:
+    """Step 5 of the train flow, for jobs whose cost is capped."""
+    connection = Connection.local(Home.default())
+    run = str(current_run.id)
+    request = JobRequest(
+        display_name="capped",
+        image=image,
+        output=f"gs://{connection.bucket}/capped/{run}",
+        command=["python3", "-c", script],
+        labels={RUN_LABEL: run, **cost_labels(HourlyRate(rate, (), "benchmark"), cap)},
+    )
+    scope = run_scope()
+    key = job_key(scope.key, "submit")
+    return run_job(Steps(), connection, request, key, allowed=3, retry=scope.retries).name
+
+
+FLOWS = {found.name: found for found in (short, capped, train)}
 
 
 def execute(run_id: str) -> int:

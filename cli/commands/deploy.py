@@ -9,7 +9,17 @@ from cyclopts import Parameter
 
 from ...core.errors import ProjectError
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, TemporaryServer, VertexBlock
+from ..options import (
+    GitToken,
+    MaxCost,
+    Project,
+    Ref,
+    RegistryBlock,
+    ScriptArgs,
+    Subfolder,
+    TemporaryServer,
+    VertexBlock,
+)
 from ..output import print_message
 from ..prefect_session import prefect_server
 
@@ -39,6 +49,7 @@ def deploy(
     git_token: GitToken = None,
     registry: RegistryBlock = None,
     vertex: VertexBlock = None,
+    max_cost: MaxCost = 0,
     overwrite: Annotated[
         bool, Parameter(help="Replace a deployment of another project that has the same name.")
     ] = False,
@@ -74,6 +85,7 @@ def deploy(
             git_token=load_git_token(git_token),
             registry=load_registry(registry),
             vertex=load_vertex(vertex),
+            max_cost=max_cost,
         )
         _show_changes(name, parameters, cron=cron, pool=work_pool, image=image, overwrite=overwrite)
         if kept is not None:

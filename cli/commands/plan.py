@@ -12,15 +12,12 @@ from cyclopts import Parameter
 
 from ...project.settings.settings import Freeze
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Json, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
+from ..options import GitToken, Json, MaxCost, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
 from ..output import print_json, print_message
 from ..prefect_session import prefect_session
 
 if TYPE_CHECKING:
     from prefect.blocks.system import Secret
-
-    from ...core.home import Home
-    from ...vertex.pricing.price_list import PriceList
 
 
 def plan(
@@ -37,6 +34,7 @@ def plan(
     ] = "auto",
     freeze: Annotated[Freeze, Parameter(help="Which list of dependencies would be frozen, as for `run`.")] = "auto",
     translate: Annotated[bool, Parameter(help="Translate a conda list for pip.")] = False,
+    max_cost: MaxCost = 0,
     as_json: Json = False,
     script_args: ScriptArgs = (),
 ) -> int:
@@ -52,34 +50,35 @@ def plan(
     with session, _folder(str(project), ref, subfolder, git_token) as folder:
         from ...flows.form import RunMachine, with_choices
         from ...flows.job_request import RunName
-        from ...flows.planning.plan_page import PlanPage
-        from ...flows.planning.training_plan import Place, plan_training, refuse_unreachable_image
+        from ...flows.planning.cost_facts import CostFacts
+        from ...flows.planning.dry_run import page_of
+        from ...flows.planning.training_plan import Place, plan_in_place, refuse_unreachable_image
         from ...flows.screening.checked_flow import check_parameters
-        from ...images.forecast import forecast
         from ...local_vertex.endpoint import BUCKET, DEFAULT_PROJECT, DEFAULT_REGION
-        from ...project.dependencies.freeze import freeze as resolve
         from ...project.snapshot import Project as Snapshot
-        from ...tasks.image_plan import plan_image
 
         place_block, image_block = load_vertex(vertex), load_registry(registry)
         refuse_unreachable_image(place_block, image_block)
         check_parameters({"project": project, "ref": ref, "subfolder": subfolder, "args": list(script_args)})
+        machine = RunMachine(max_cost=max_cost)
         snapshot = Snapshot.open(
             folder,
             home,
-            adjust=lambda own: with_choices(own, RunMachine(), verify="auto", freeze=freeze, translate=translate),
+            adjust=lambda own: with_choices(own, machine, verify="auto", freeze=freeze, translate=translate),
         )
         place = Place(
             place_block.region if place_block else DEFAULT_REGION,
             place_block.bucket if place_block else BUCKET,
             place_block,
         )
-        prices = _prices(home) if place_block else []
-        planned = plan_training(snapshot, script_args, place, RunName("run-id", "run"), builder=builder, prices=prices)
-        lock = resolve(snapshot.root, snapshot.settings, cache=home.cache, listed=snapshot.dependencies)
-        image = plan_image(snapshot, lock, registry=image_block, builder=builder, home=home)
-        project_id = place_block.connection().endpoint.project if place_block else DEFAULT_PROJECT
-        page = PlanPage(planned, lock, image, forecast(image, cache=home.cache), project_id)
+        run = RunName("run-id", "run")
+        connection = place_block.connection() if place_block else None
+        facts = CostFacts(snapshot.settings, place_block, connection, home) if place_block and connection else None
+        planned = plan_in_place(snapshot, script_args, place, run, builder=builder, facts=facts)
+        project_id = connection.project if connection else DEFAULT_PROJECT
+        page = page_of(planned, script_args, run, image_block, project_id, builder=builder, home=home, facts=facts)
+        if facts and (trouble := facts.trouble()):
+            print_message(f"warning: the billing catalog can't be read, so prices are the built-in ones: {trouble}")
     if as_json:
         print_json(page.to_dict())
     else:
@@ -103,13 +102,3 @@ def _folder(project: str, ref: str, subfolder: str, git_token: str | None) -> It
         clone = Path(parent) / repository_name(project)
         pull(project, ref, token, clone)
         yield clone / subfolder
-
-
-def _prices(home: Home) -> list[PriceList]:
-    """The billing catalog's prices, fetched at most once a day; without it the built-in table alone is used."""
-    from ...vertex.pricing.google_catalog import current_prices
-
-    prices, trouble = current_prices(home.cache)
-    if trouble:
-        print_message(f"warning: the billing catalog can't be read, so prices are the built-in ones: {trouble}")
-    return prices

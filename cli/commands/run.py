@@ -17,6 +17,7 @@ from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
     GitToken,
     Json,
+    MaxCost,
     Project,
     Ref,
     RegistryBlock,
@@ -80,6 +81,20 @@ def run(
             "and comes before one of that name in the project's settings."
         ),
     ] = (),
+    max_cost: MaxCost = 0,
+    resume: Annotated[
+        str,
+        Parameter(
+            help="An earlier run of the project whose checkpoints the job finds and continues from: its id or the "
+            "beginning of it, its job, or its output's place. The earlier run's own checkpoints stay as they are."
+        ),
+    ] = "",
+    verify_resume: Annotated[
+        bool,
+        Parameter(
+            help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
+        ),
+    ] = False,
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -105,6 +120,7 @@ def run(
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
         session = prefect_session(temporary=temporary_server, heartbeats=False)
         with session as kept, page_announced(kept), _shown_progress():
+            from ...flows.form import RunMachine
             from ...flows.train import train
 
             import_ahead()
@@ -123,6 +139,9 @@ def run(
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
                 data=list(data),
+                machine=RunMachine(max_cost=max_cost),
+                resume=resume,
+                verify_resume=verify_resume,
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

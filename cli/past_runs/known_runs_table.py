@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ...flows.history.known_run import KnownRun
+    from ...vertex.receipt.monthly_costs import MonthlyCost
 
 _SHORTEST = 8
 """Characters of a run's id that are shown at least."""
@@ -25,12 +26,12 @@ _UNLIMITED = 1000
 
 def print_runs(runs: Sequence[KnownRun]) -> None:
     """Prints a line for each run: its id, project, state, start, duration, size of the model, metrics."""
-    table = _table("run", "project", "state", "started", ">took", ">model", "metrics")
+    table = _table("run", "project", "state", "started", ">took", ">cost", ">model", "metrics")
     for run, shown in zip(runs, short_ids(runs), strict=True):
         took = duration(run.seconds) if run.seconds else ""
         size = amount(run.size) if run.model else ""
         metrics = run.problem or metrics_text(run.metrics)
-        table.add_row(shown, run.project, run.state, moment_text(run.started), took, size, metrics)
+        table.add_row(shown, run.project, run.state, moment_text(run.started), took, cost_text(run), size, metrics)
     _print(table)
 
 
@@ -66,6 +67,36 @@ def short_ids(runs: Sequence[KnownRun]) -> list[str]:
 def metrics_text(metrics: Mapping[str, Mapping[str, float]]) -> str:
     """The last value of each metric."""
     return ", ".join(f"{name} {values['last']:.4g}" for name, values in metrics.items() if "last" in values)
+
+
+def cost_text(run: KnownRun) -> str:
+    """What a run cost, in USD; empty on this machine, and for a run that has no job."""
+    if run.cost is not None:
+        return f"{run.cost:.2f}"
+    from ...flows.history.known_run import HERE
+
+    return "unknown" if run.job and run.place != HERE else ""
+
+
+def print_costs(costs: Sequence[MonthlyCost]) -> None:
+    """Prints a line for each month and project, then the sum."""
+    table = _table("month", "project", ">jobs", ">USD")
+    for cost in costs:
+        table.add_row(cost.month, cost.project, str(cost.jobs), usd_text(cost.usd, cost.unknown))
+    table.add_row("all", "", str(sum(cost.jobs for cost in costs)), usd_text(*in_all(costs)))
+    _print(table)
+
+
+def in_all(costs: Sequence[MonthlyCost]) -> tuple[float, int]:
+    """The sum in USD, and the number of jobs whose cost is not in it."""
+    return sum(cost.usd for cost in costs), sum(cost.unknown for cost in costs)
+
+
+def usd_text(usd: float, unknown: int) -> str:
+    """An amount, and how many jobs have none: "12.30", "12.30 and 2 unknown", "unknown"."""
+    if not unknown:
+        return f"{usd:.2f}"
+    return f"{usd:.2f} and {unknown} unknown" if usd else f"{unknown} unknown"
 
 
 def moment_text(seconds: float) -> str:

@@ -40,6 +40,7 @@ class Pools:
         self._block = block
         self._trust = trust
         self._managers: dict[tuple[str, bool], urllib3.PoolManager] = {}
+        self._of_origins: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
 
     def request(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:  # noqa: ANN401 - urllib3's
@@ -52,11 +53,14 @@ class Pools:
         return self._manager(url).request(method, url, **options)
 
     def _manager(self, url: str) -> urllib3.PoolManager:
-        key = proxy_for(url) or "", urlsplit(url).scheme == "https"
+        origin = urlsplit(url)[:2]
         with self._lock:
-            if key not in self._managers:
-                self._managers[key] = self._create(*key)
-            return self._managers[key]
+            if origin not in self._of_origins:  # reading the environment for each request would take a fifth of it
+                key = proxy_for(url) or "", origin[0] == "https"
+                if key not in self._managers:
+                    self._managers[key] = self._create(*key)
+                self._of_origins[origin] = self._managers[key]
+            return self._of_origins[origin]
 
     def _create(self, proxy: str, secure: bool) -> urllib3.PoolManager:
         options: dict[str, Any] = {"maxsize": self._connections, "block": False, "blocksize": self._block}

@@ -44,6 +44,7 @@ class KnownRun:
         size: Size of the model in bytes.
         metrics: By the metric's name: its `last`, `lowest` and `highest` value.
         problem: Why its receipt can't be read; empty if nothing is wrong.
+        cost: What its jobs have cost, in USD, by list prices; None when unknown, and for jobs of this machine.
     """
 
     run: str
@@ -60,6 +61,7 @@ class KnownRun:
     size: int = 0
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     problem: str = ""
+    cost: float | None = None
 
 
 def newest(runs: Iterable[KnownRun], limit: int) -> list[KnownRun]:
@@ -96,4 +98,5 @@ def of_recorded(run: RecordedRun, connection: Connection) -> KnownRun:
         size=model.size if model else 0,
         metrics=model.metrics if model else {},
         problem=run.problem,
+        cost=run.cost if place_of(connection) != HERE or run.cost else None,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...images.forecast import BuildForecast
+from ...vertex.preflight.check_result import Finding
+from ...vertex.preflight.readiness import as_table, summary
 from ...vertex.pricing.estimate import duration_text
 from ...vertex.spec.gcloud_command import AFTER_BUILD, create_command, spec_document, to_yaml
 from .training_plan import TrainingPlan
@@ -31,6 +33,7 @@ class PlanPage:
         image: How the image is made, and where it goes.
         forecast: What of the image is there already.
         project: The Google Cloud project of the job; "local" for this machine.
+        findings: Of the checks of that project; empty where nothing was checked.
     """
 
     plan: TrainingPlan
@@ -38,6 +41,7 @@ class PlanPage:
     image: ImagePlan
     forecast: BuildForecast
     project: str
+    findings: Sequence[Finding] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The page as one JSON object; sizes in bytes, times in seconds, money in USD."""
@@ -76,8 +80,11 @@ class PlanPage:
                 "usd_per_hour": cost and cost.rate.usd,
                 "about_usd": cost and cost.about,
                 "at_most_usd": cost and cost.most,
+                "max_cost_usd": cost and cost.cap,
+                "prices": cost.rate.source if cost else None,
                 "text": str(cost) if cost else "nothing: the job runs on this machine",
             },
+            "checks": as_table(self.findings),
             "warnings": list(plan.warnings),
         }
 
@@ -110,11 +117,19 @@ class PlanPage:
         """The page, line by line."""
         for name, text in self._rows():
             yield f"{name:<13}{text}"
+        if self.findings:
+            yield f"{'checks':<13}{summary(self.findings).partition(': ')[2]}"
+            yield from (f"    {line}" for line in self._unmet())
         yield ""
         yield "The job, as job.yaml:"
         yield from (f"    {line}" for line in to_yaml(self.spec()).splitlines())
         yield "The same by hand:"
         yield f"    {self.command()}"
+
+    def _unmet(self) -> Iterator[str]:
+        for finding in self.findings:
+            if finding.status != "PASS":
+                yield from str(finding).splitlines()
 
     def _rows(self) -> Iterator[tuple[str, str]]:
         plan, settings = self.plan, self.plan.project.settings
@@ -133,6 +148,8 @@ class PlanPage:
         yield "image", f"{self.image.builder}{base}, {self.forecast}"
         yield "job", self._job()
         yield "cost", str(plan.cost) if plan.cost else "nothing: the job runs on this machine"
+        if plan.cost and plan.cost.rate.usd is not None:
+            yield "rate", str(plan.cost.rate)
         for warning in plan.warnings:
             yield "warning", warning
 

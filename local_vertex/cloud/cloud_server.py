@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.atomic_files import write_atomic
+from ..faults import Faults
 from ..storage import storage_service
 from .certificates import ensure
 from .hosts import Address, Hosts
 from .identity import Identity
 from .identity_servers import IdentityServers
+from .project_apis import ProjectApis
+from .project_resources import ProjectResources
 from .proxy import Proxy, Targets
 
 _STOP_SECONDS = 5.0
@@ -43,14 +46,19 @@ class CloudServer:
         folder: For certificates and token; only its owner may enter it.
         socket: The unix socket of the identity hosts.
         identity: The account that programs run as.
+        faults: The fault injection.
         hosts: The hosts that are served.
         passes: Whether connections to other hosts are passed on.
     """
 
-    def __init__(self, folder: Path, socket: Path, identity: Identity, hosts: Hosts, *, passes: bool) -> None:
+    def __init__(
+        self, folder: Path, socket: Path, identity: Identity, faults: Faults, hosts: Hosts, *, passes: bool
+    ) -> None:
         self._folder = folder
         self._socket = socket
         self._identity = identity
+        resources = ProjectResources(folder / "project_resources.json")
+        self._apis = ProjectApis(resources, faults, identity.locations)
         self._hosts = hosts
         self._passes = passes
         self._loop = asyncio.new_event_loop()
@@ -75,7 +83,7 @@ class CloudServer:
         certificates = ensure(self._folder, self._hosts.names)
         token_file = self._folder / "token"
         write_atomic(token_file, self._identity.token)
-        self._identity_servers = IdentityServers(self._identity, self._socket)
+        self._identity_servers = IdentityServers(self._identity, self._apis, self._socket)
         self._identity_servers.start()
         targets = Targets(grpc, rest, str(self._socket), self._storage)
         upstream = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY") or ""

@@ -11,13 +11,14 @@ from ...core.errors import LocalServiceError
 from ..location import REGIONS
 
 API, IDENTITY, STORAGE = "api", "identity", "storage"
-"""What serves a host: Vertex AI's and Cloud Logging's API; tokens and projects; objects in buckets."""
+"""What serves a host: Vertex AI's and Cloud Logging's API; tokens and what a project has; objects in buckets."""
 
 _HOSTS = {
     r"[a-z0-9-]+-aiplatform\.googleapis\.com": API,
     r"aiplatform(\.[a-z0-9-]+\.rep)?\.googleapis\.com": API,
     r"logging\.googleapis\.com": API,
     r"(oauth2|iamcredentials|sts|cloudresourcemanager)\.googleapis\.com": IDENTITY,
+    r"(serviceusage|iam|artifactregistry|cloudquotas|cloudbilling)\.googleapis\.com": IDENTITY,
     r"([a-z0-9._-]+\.)?storage\.googleapis\.com": STORAGE,
 }
 CERTIFIED = (

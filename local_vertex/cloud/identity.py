@@ -62,7 +62,7 @@ class Identity:
         if value is None:
             return _missing()
         if name == "instance/service-accounts/" and query.get("recursive") == "true":
-            return _json({"default": self._described(), self.email: self._described()})
+            return json_answer({"default": self._described(), self.email: self._described()})
         return Answer(200, _TEXT, value.encode())
 
     def host(self, method: str, host: str, path: str, body: bytes) -> Answer:
@@ -79,7 +79,7 @@ class Identity:
             found = re.fullmatch(pattern, f"{method} {host.partition(':')[0].lower()}{where}")
             if found:
                 return answer(found, body)
-        return _error(501, "UNIMPLEMENTED", f"{method} https://{host}{where} is not served on this machine")
+        return error_answer(501, "UNIMPLEMENTED", f"{method} https://{host}{where} is not served on this machine")
 
     # The metadata server
 
@@ -103,14 +103,14 @@ class Identity:
 
     def _account(self, name: str, query: Mapping[str, str]) -> Answer:
         if name == "token":
-            return _json({"access_token": self.token, "expires_in": _TOKEN_SECONDS, "token_type": "Bearer"})
+            return json_answer({"access_token": self.token, "expires_in": _TOKEN_SECONDS, "token_type": "Bearer"})
         if name == "identity":
             return Answer(200, _TEXT, self._id_token(query.get("audience", "")).encode())
         texts = {"email": self.email, "scopes": "\n".join(_SCOPES), "aliases": "default"}
         if name in texts:
             return Answer(200, _TEXT, texts[name].encode())
         if name == "" and query.get("recursive") == "true":
-            return _json(self._described())
+            return json_answer(self._described())
         return Answer(200, _TEXT, b"aliases\nemail\nidentity\nscopes\ntoken\n") if name == "" else _missing()
 
     def _described(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Identity:
         return {
             r"POST (oauth2\.googleapis\.com/token|sts\.googleapis\.com/v1/token)": self._token,
             r"(GET|POST) oauth2\.googleapis\.com/tokeninfo": self._token_info,
-            r"POST oauth2\.googleapis\.com/revoke": lambda *_: _json({}),
+            r"POST oauth2\.googleapis\.com/revoke": lambda *_: json_answer({}),
             rf"POST {account}:generateAccessToken": self._access_token,
             rf"POST {account}:generateIdToken": self._identity_token,
             r"GET cloudresourcemanager\.googleapis\.com/v[13]/projects/(?P<project>[^/:]+)": self._project,
@@ -139,32 +139,33 @@ class Identity:
 
     def _token(self, _: re.Match[str], __: bytes) -> Answer:
         answer = {"access_token": self.token, "expires_in": _TOKEN_SECONDS, "token_type": "Bearer"}
-        return _json(answer | {"scope": " ".join(_SCOPES), "id_token": self._id_token("local")})
+        return json_answer(answer | {"scope": " ".join(_SCOPES), "id_token": self._id_token("local")})
 
     def _token_info(self, _: re.Match[str], __: bytes) -> Answer:
-        return _json({"email": self.email, "scope": " ".join(_SCOPES), "expires_in": str(_TOKEN_SECONDS)})
+        return json_answer({"email": self.email, "scope": " ".join(_SCOPES), "expires_in": str(_TOKEN_SECONDS)})
 
     def _access_token(self, _: re.Match[str], __: bytes) -> Answer:
         end = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + _TOKEN_SECONDS))
-        return _json({"accessToken": self.token, "expireTime": end})
+        return json_answer({"accessToken": self.token, "expireTime": end})
 
     def _identity_token(self, _: re.Match[str], body: bytes) -> Answer:
         try:
             audience = str(json.loads(body or b"{}").get("audience", ""))
         except (ValueError, AttributeError):
-            return _error(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
-        return _json({"token": self._id_token(audience)})
+            return error_answer(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
+        return json_answer({"token": self._id_token(audience)})
 
     def _project(self, found: re.Match[str], _: bytes) -> Answer:
         project = self.locations.project(found["project"])
         if project is None:
-            return _error(403, "PERMISSION_DENIED", "The caller does not have permission")
+            return error_answer(403, "PERMISSION_DENIED", "The caller does not have permission")
         number = self.locations.projects.get(project, project_number(project))
         described = {"projectId": project, "projectNumber": number, "lifecycleState": "ACTIVE", "state": "ACTIVE"}
-        return _json(described | {"name": f"projects/{number}", "displayName": project})
+        return json_answer(described | {"name": f"projects/{number}", "displayName": project})
 
 
-def _json(value: object) -> Answer:
+def json_answer(value: object) -> Answer:
+    """A JSON document."""
     return Answer(200, _JSON, json.dumps(value).encode())
 
 
@@ -172,5 +173,6 @@ def _missing() -> Answer:
     return Answer(404, "text/html", b"Not Found")
 
 
-def _error(status: int, name: str, text: str) -> Answer:
+def error_answer(status: int, name: str, text: str) -> Answer:
+    """An error as Google's APIs write it."""
     return Answer(status, _JSON, json.dumps({"error": {"code": status, "message": text, "status": name}}).encode())

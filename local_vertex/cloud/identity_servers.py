@@ -11,6 +11,7 @@ from typing import Any
 
 from .identity import Answer, Identity
 from .peers import is_own
+from .project_apis import ProjectApis
 
 _MAX_BODY = 1 << 20
 _IDLE_SECONDS = 60.0
@@ -21,14 +22,15 @@ class IdentityServers:
 
     Args:
         identity: What they answer.
+        apis: What the other hosts on the socket answer.
         path: The unix socket, in a folder that only its owner can enter.
     """
 
-    def __init__(self, identity: Identity, path: Path) -> None:
+    def __init__(self, identity: Identity, apis: ProjectApis, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._path = path
         self._metadata = _TcpServer(("127.0.0.1", 0), partial(_Metadata, identity))
-        self._hosts = _UnixServer(str(path), partial(_Hosts, identity))  # pyright: ignore[reportArgumentType] - a path
+        self._hosts = _UnixServer(str(path), partial(_Hosts, identity, apis))  # pyright: ignore[reportArgumentType] - a path
 
     @property
     def metadata(self) -> str:
@@ -109,6 +111,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._respond()
 
+    def do_PATCH(self) -> None:
+        self._respond()
+
+    def do_DELETE(self) -> None:
+        self._respond()
+
     def address_string(self) -> str:
         """The client, for the log of the base class."""
         return "local"
@@ -127,5 +135,11 @@ class _Metadata(_Handler):
 
 
 class _Hosts(_Handler):
+    def __init__(self, identity: Identity, apis: ProjectApis, *arguments: Any) -> None:  # noqa: ANN401
+        self._apis = apis
+        super().__init__(identity, *arguments)
+
     def _answer(self, body: bytes) -> Answer:
-        return self._identity.host(self.command, self.headers.get("Host") or "", self.path, body)
+        host = self.headers.get("Host") or ""
+        found = self._apis.answer(self.command, host, self.path, body)
+        return found or self._identity.host(self.command, host, self.path, body)

@@ -31,6 +31,7 @@ from .replica.runner import ReplicaRuntime
 from .replica_set import ReplicaSet
 
 _RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 0.1  # between looks for machines
 T = TypeVar("T")
 
 _CANCELLED_START_SECONDS = 0.1
@@ -46,6 +47,7 @@ _TORN_DOWN = "Finished tearing down training program."
 _ENDINGS = {
     "succeeded": ("JOB_STATE_SUCCEEDED", _TORN_DOWN, "Job completed successfully."),
     "cancelled": ("JOB_STATE_CANCELLED", "Job cancelled."),
+    "expired": ("JOB_STATE_EXPIRED", "Job expired."),
 }
 """The terminal state and the last lines by kind of outcome."""
 _FAILURE = ("JOB_STATE_FAILED", _TORN_DOWN, "Job failed.")
@@ -107,9 +109,8 @@ class Job:
         try:
             if not self._is_cancelled:
                 self._log("begin", *_BEGINNING)
-            await self._capacity.take(region, wait=not (self._is_planned or self._is_cancelled))
-            has_place = True
-            outcome = await self._attempts()
+            has_place = await self._place_in_queue(region)
+            outcome = await self._attempts() if has_place else outcomes.expired(self._spec.max_wait)
             await self._tear_down(outcome)
             self._is_finishing = True
         except asyncio.CancelledError:
@@ -122,6 +123,22 @@ class Job:
             if has_place:
                 self._capacity.give_back(region)
         await self._finish(outcome)
+
+    async def _place_in_queue(self, region: str) -> bool:
+        """Waits until the region has room for this job; False if that took longer than FLEX_START may wait."""
+        waits = not (self._is_planned or self._is_cancelled)
+        try:
+            async with asyncio.timeout(self._wait_left() if waits else None):
+                await self._capacity.take(region, wait=waits)
+        except TimeoutError:
+            return False
+        return True
+
+    def _wait_left(self) -> float | None:
+        """Seconds for which this job may still wait for machines; None for ever."""
+        if self._spec.strategy != "FLEX_START" or not self._spec.max_wait:
+            return None
+        return max(0.0, (self._record.create_time or 0.0) + self._spec.max_wait - time.time())
 
     async def _tear_down(self, outcome: Outcome) -> None:
         """Waits as long as the platform takes to end a job."""
@@ -175,10 +192,22 @@ class Job:
             if self._attempt == 1 and not self._spec.persistent_resource:
                 waited = time.time() - (self._record.create_time or 0.0)
                 await asyncio.sleep(max(0.0, self._fault("pending_seconds") - waited))
-            if self._take("stock_out"):
-                return outcomes.stock_out(self._location.region)
+            if (missing := await self._without_machines()) is not None:
+                return missing
         self._replicas = await self._replica_set()
         return await self._run_replicas(self._replicas)
+
+    async def _without_machines(self) -> Outcome | None:
+        """How an attempt ends that gets no machines; None for one that gets them, after waiting with FLEX_START."""
+        region, faults = self._location.region, self._context.faults
+        if self._spec.strategy != "FLEX_START":
+            return outcomes.stock_out(region) if faults.is_stocked_out(region) or self._take("stock_out") else None
+        begin = self._record.create_time or 0.0
+        while faults.is_stocked_out(region) or time.time() < begin + self._fault("flex_start_seconds"):
+            if self._wait_left() == 0.0:
+                return outcomes.expired(self._spec.max_wait)
+            await asyncio.sleep(_LOOK_SECONDS)
+        return None
 
     async def _run_replicas(self, replicas: ReplicaSet) -> Outcome:
         outcome = await replicas.start()
@@ -187,15 +216,16 @@ class Job:
         await self._set_running()
         if outcome is not None:
             return outcome
-        if self._take("preempt"):
-            return outcomes.preempted(self._spec.primary)
+        preempted = self._fault("preempt_after_seconds") if self._take("preempt") else None
         if self._take("out_of_memory"):
             return outcomes.low_memory(self._spec.pools[0].name)
-        left = (self._record.start_time or time.time()) + self._spec.timeout - time.time()
+        left = max(0.0, (self._record.start_time or time.time()) + self._spec.timeout - time.time())
         try:
-            async with asyncio.timeout(max(0.0, left)):
+            async with asyncio.timeout(left if preempted is None else min(left, preempted)):
                 return await replicas.wait()
         except TimeoutError:
+            if preempted is not None and preempted <= left:
+                return outcomes.preempted(self._spec.primary)
             return outcomes.timed_out(self._spec.timeout)
 
     async def _store_outcome(self, outcome: Outcome) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from .replica.runner import Exit
 
-Kind = Literal["succeeded", "failed", "stock_out", "preempted", "internal", "crashed", "cancelled"]
+Kind = Literal["succeeded", "failed", "stock_out", "preempted", "internal", "crashed", "cancelled", "expired"]
 
 MAX_RESTARTS = {"stock_out": 3, "preempted": 6, "internal": 2, "crashed": 3}
 """Number of restarts after each kind of outcome; after an internal error there are 3 attempts in total."""
@@ -67,6 +67,12 @@ def stock_out(region: str) -> Outcome:
         f"Resources are insufficient in region: {region}. Please try a different region or use a different accelerator."
     )
     return Outcome("stock_out", RESOURCE_EXHAUSTED, text)
+
+
+def expired(seconds: float) -> Outcome:
+    """FLEX_START found no machine within `max_wait_duration`; the real service's text is unknown [?]."""
+    text = f"The job expired: no resources were found within the max wait duration of {seconds:g} seconds."
+    return Outcome("expired", DEADLINE_EXCEEDED, text)
 
 
 def low_memory(pool: str) -> Outcome:

@@ -21,6 +21,8 @@ from .own_sources import own_sources
 from .places import data_links
 from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
+from .rehearsal.job_nodes import rehearsed, world_of_one
+from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .script_interpreter import Chosen
 from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
@@ -97,12 +99,14 @@ class ScriptRun:
         vertex: Path | None = None,
     ) -> None:
         self._settings, self._files, self._folder = settings, files, folder
-        self._in_image = in_image
+        self._in_image, self._chosen = in_image, chosen
         given = {} if in_image else _machine_variables(os.environ, chosen)
         here = vertex if settings.local_storage == "here" and not in_image else None
         self.storage: RunStorage = bucket_storage(folder, here, given) if here else folder_storage(folder)
         self._copy, self._outputs = folder / "project", self.storage.outputs
         self._log, self._clock = log, clock
+        self._stop: process.Stop | None = None
+        self._heard: Callable[[str], None] = str
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
         self.values = {
             **folder_values(self.storage.path, self.storage.uri),
@@ -144,6 +148,58 @@ class ScriptRun:
             ended = self._run(smoke, smoke.own)
         return ended, smoke
 
+    def twice(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments, str]:
+        """Runs the script with a small workload, stops it after its first checkpoint, and starts it again.
+
+        Returns:
+            How the second start ended; or the first one, if it failed by itself. And how the second one went on.
+
+        Raises:
+            VerifyError: It saved no checkpoint, or didn't continue from it.
+        """
+        folder = self._outputs / output_folders.CHECKPOINTS
+        watch = CheckpointWatch(folder)
+        first, second = [], []
+
+        def tell() -> None:
+            self._log(f"first checkpoint {watch.names()[0]}: sent SIGTERM; the script may take {GRACE:.0f} s to end")
+
+        self._stop, self._heard = process.Stop(watch, GRACE, tell), first.append
+        ended, smoke = self.with_small_workload(args)
+        self._stop, self._heard = None, second.append
+        if not watch.seen and ended.code != 0:
+            return ended, smoke, ""
+        names = watch.names()
+        if not names:
+            raise no_checkpoint(self._settings, f"{self.storage.uri}/{output_folders.CHECKPOINTS}")
+        how = "its end" if ended.code == 0 else "it was killed" if ended.code == -9 else f"its end ({ended.code})"
+        self._log(
+            f"starting it again after {how}, with {len(names)} file{'s' * (len(names) > 1)} in the checkpoint folder"
+        )
+        check = ReadCheck(folder, self._outputs / ".read")
+        noted = check.is_possible()
+        again = self._again(smoke)
+        if again.code != 0:
+            return again, smoke, ""
+        read = check.was_read() if noted else None
+        went_on = check_continued(self._settings, first, second, read=read, newest=names[0])
+        self._log(f"second start: {went_on}")
+        return again, smoke, went_on
+
+    def _again(self, smoke: SmokeArguments) -> process.Ended:
+        """Starts the script once more, beside what it has saved."""
+        return self._start(
+            smoke.all,
+            self.asked.variables(self._env),
+            timeout=self._settings.verify_timeout,
+            log=self._shown,
+            rehearse=self._settings.job.launcher != "none",
+        )
+
+    def _shown(self, line: str) -> None:
+        self._heard(line)
+        self._log(failure_cause.shown_path(line, self._copy))
+
     def _find_options(self, args: Sequence[str]) -> Options:
         """The options that the sources declare, or if those can't limit the work, those in its `--help`."""
         declared = declared_options(self.sources[:1])
@@ -167,8 +223,9 @@ class ScriptRun:
             arguments,
             self.asked.variables(self._env),
             timeout=self._settings.verify_timeout,
-            log=lambda line: self._log(failure_cause.shown_path(line, self._copy)),
+            log=self._shown,
             reminder=None if limited else (_LONG, self._remind),
+            rehearse=self._settings.job.launcher != "none",
         )
 
     def _start(
@@ -179,16 +236,28 @@ class ScriptRun:
         timeout: float,
         log: Callable[[str], None],
         reminder: tuple[float, Callable[[], None]] | None = None,
+        rehearse: bool = False,
     ) -> process.Ended:
         if self._in_image:
             (self._outputs / output_folders.MODEL).mkdir(parents=True, exist_ok=True)
-            work = Workload(tuple(arguments), dict(self._env), self._outputs, self._copy, timeout, reminder)
+            env = {**world_of_one(self._settings.job), **self._env}
+            work = Workload(tuple(arguments), env, self._outputs, self._copy, timeout, reminder)
             return self._in_image(work, log)
         texts = (text for source in self.sources for text in texts_of(source))
         self.storage.make_buckets([*arguments, *self._env.values(), *texts])
-        command = self.storage.command([*self.program, *arguments])
+        words = [*self.program, *arguments]
+        if rehearse:
+            words, env = rehearsed(words, env, self._settings.job, self._chosen.path, self._log)
+        command = self.storage.command(words)
         return process.run(
-            command, cwd=self._copy, env=env, timeout=timeout, log=log, clock=self._clock, reminder=reminder
+            command,
+            cwd=self._copy,
+            env=env,
+            timeout=timeout,
+            log=log,
+            clock=self._clock,
+            reminder=reminder,
+            stop=self._stop,
         )
 
     def _remind(self) -> None:

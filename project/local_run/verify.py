@@ -27,6 +27,7 @@ from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
 from .places.data_links import link_data
 from .processes import process
+from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import texts_of
 from .script_run import InImage, ScriptRun
@@ -56,6 +57,7 @@ class VerifyReport:
         peak_memory: Peak memory of the script and its child processes, in bytes; None if it can't be measured.
         interpreter: The Python that ran it: the path of the user's own, or "a clean environment".
         written: What the script wrote in its working directory; an empty folder ends in "/".
+        resumed: How a second start went on from the first one's checkpoint; empty if it wasn't tried.
     """
 
     seconds: float
@@ -66,6 +68,7 @@ class VerifyReport:
     peak_memory: int | None = None
     interpreter: str = ""
     written: tuple[str, ...] = ()
+    resumed: str = ""
 
     @property
     def memory(self) -> str:
@@ -132,7 +135,10 @@ def verify(
         run.name_what_is_left_out()
         outputs = LocalOutputs(settings.outputs, folder / "project")
         started = time.time()
-        ended, smoke = run.with_small_workload(args)
+        if settings.verify_resume:
+            ended, smoke, resumed = run.twice(args)
+        else:
+            (ended, smoke), resumed = run.with_small_workload(args), ""
         if chosen.is_clean:
             virtualenv.was_used(chosen.path)
         if ended.code == 0:
@@ -161,7 +167,7 @@ def verify(
             written=written,
         )
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
-        report = replace(report, interpreter=chosen.title, warnings=warnings)
+        report = replace(report, interpreter=chosen.title, warnings=warnings, resumed=resumed)
         for warning in report.warnings:
             log(f"warning: {warning}")
         return report
@@ -187,6 +193,10 @@ def request_key(root: Path, settings: Settings, args: Sequence[str], listed: Req
     facts += [settings.verify_args, settings.model_dir_argument]
     if settings.data:
         facts.append([[each.name, each.path, each.uri] for each in settings.data])
+    if settings.verify_resume:
+        facts.append("verify-resume")
+    if settings.job.launcher != "none":
+        facts.append([settings.job.launcher, str(settings.job.processes), nodes(settings.job)])
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

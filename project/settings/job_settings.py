@@ -15,12 +15,15 @@ from ...core.job_fields import (
     BOOT_DISK_TYPE,
     IMAGE,
     LABELS,
+    LAUNCHER,
     MACHINE_TYPE,
+    MAX_COST,
     MAX_WAIT,
     NETWORK,
     OUTPUT,
     PERSISTENT_RESOURCE,
     POOLS,
+    PROCESSES,
     REPLICAS,
     RESERVATION,
     RESTARTS,
@@ -31,10 +34,11 @@ from ...core.job_fields import (
     TPU_TOPOLOGY,
     WEB_ACCESS,
     JobField,
+    Launcher,
     Role,
 )
 from ...core.job_options import JobOptions, Machine, Pool
-from .readers import Keys, UnknownChoice, count, duration, flag, matching, read_table
+from .readers import Keys, UnknownChoice, count, duration, flag, matching, number, read_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +49,16 @@ class JobSettings(JobOptions):
     VertexAI block.
 
     Attributes:
+        max_cost: The most that all jobs of a run may cost, in USD; None for no limit.
+        launcher: What starts several processes of the script on each machine.
+        processes: How many; "gpu" for one on each GPU.
         output: The folder in a bucket in which each run gets a folder of its own.
     """
 
     attempts: int = ATTEMPTS.default
+    max_cost: float | None = MAX_COST.default
+    launcher: Launcher = LAUNCHER.default
+    processes: str | int = PROCESSES.default
     output: str | None = OUTPUT.default
 
 
@@ -97,6 +107,11 @@ def _labels(value: object) -> Mapping[str, str]:
     return value
 
 
+def _processes(value: object) -> str | int:
+    """`gpu`, or a number."""
+    return "gpu" if value == "gpu" else count(value)
+
+
 Entry = tuple[str, tuple[str, Callable[[object], object]]]
 
 
@@ -139,10 +154,13 @@ JOB_KEYS: Keys = {
         (
             _number(REPLICAS, count),
             _entry(POOLS, _pools),
+            _text(LAUNCHER),
+            _entry(PROCESSES, _processes),
             _number(TIMEOUT, duration),
             _text(STRATEGY),
             _number(MAX_WAIT, duration),
             _number(ATTEMPTS, count),
+            _number(MAX_COST, number),
             _text(RESTARTS),
             _entry(LABELS, _labels),
             _text(SERVICE_ACCOUNT),

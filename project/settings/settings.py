@@ -68,7 +68,9 @@ class Settings:
             clean environment of the frozen dependencies; `image` in the image of the project's own Dockerfile; `off`
             sends it without a local run.
         verify_timeout: Time limit of the local run, in seconds.
+        verify_resume: Whether the local run is stopped after its first checkpoint and started again, and must continue.
         preflight: Whether a run in the cloud first checks its Google Cloud project, and stops if a check fails.
+        prices: A file with prices of machines, which comes before all others; relative to the project.
         directories: Empty folders to create in the working directory.
         base: Base image; None lets the builder choose.
         base_python: Absolute path of the base's Python; None finds it in the base's layers.
@@ -105,7 +107,9 @@ class Settings:
     verify_args: tuple[str, ...] | None = None
     verify: Verify = "here"
     verify_timeout: float = 600.0
+    verify_resume: bool = False
     preflight: Preflight = "on"
+    prices: str | None = None
     directories: tuple[str, ...] = ()
     base: str | None = None
     base_python: str | None = None
@@ -246,6 +250,8 @@ _KEYS: Keys = {
     "verify-args": ("a list of arguments", arguments),
     "verify": ('"here", "locked", "image" or "off"', one_of(*get_args(Verify))),
     "preflight": ('"on", "warn" or "off"', one_of(*get_args(Preflight))),
+    "prices": ("the path of a CSV file with prices", text),
+    "verify-resume": ("true or false", flag),
     "verify-timeout": ("a number of seconds above 0", number),
     "directories": ("a list of folders inside the project", insides),
     "base": ("an image reference", text),

@@ -10,7 +10,7 @@ import pytest
 from fixtures.module_graph import ROOT
 from prefect_vertex_training.runtime import outputs_variable
 
-SOURCES = sorted((ROOT / "runtime").glob("*.py"))
+SOURCES = sorted((ROOT / "runtime").rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

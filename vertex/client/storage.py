@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ...core.atomic_files import write_atomic
+from ...core.atomic_files import atomic_file, write_atomic
 from ...core.errors import VertexError
 from .call_context import CallContext
 from .errors import mapped
@@ -94,6 +95,14 @@ class ModelStore(Protocol):
         """
         ...
 
+    def copy(self, source: str, target: str) -> None:
+        """Copies one object, whole or not at all, in place of one that is there.
+
+        Raises:
+            VertexError: As `objects`; or there is no such object.
+        """
+        ...
+
     def region(self, bucket: str) -> str:
         """The bucket's location, as Cloud Storage writes it ("EUROPE-WEST4", "US"); empty when unknown.
 
@@ -150,6 +159,15 @@ class FolderStore:
         """See `ModelStore.read`."""
         for piece in _pieces(self._folder(uri), start):
             sink.write(piece)
+
+    def copy(self, source: str, target: str) -> None:
+        """See `ModelStore.copy`."""
+        place = self._folder(target)
+        try:
+            with atomic_file(place) as out, self._folder(source).open("rb") as file:
+                shutil.copyfileobj(file, out)
+        except OSError as error:
+            raise VertexError(f"can't copy {source}: {error.strerror}", where=place) from error
 
     def region(self, bucket: str) -> str:  # noqa: ARG002 - the protocol's
         """See `ModelStore.region`; folders have no region."""
@@ -239,6 +257,15 @@ class CloudStore:
         bucket, name = split_uri(uri)
         with mapped(self._context("read a file of the model", uri)):
             self._client.bucket(bucket).blob(name).download_to_file(sink, start=start or None)
+
+    def copy(self, source: str, target: str) -> None:
+        """See `ModelStore.copy`; Cloud Storage copies on its side, across locations in several calls."""
+        (from_bucket, from_name), (to_bucket, to_name) = split_uri(source), split_uri(target)
+        with mapped(self._context("copy a file", target)):
+            blob = self._client.bucket(to_bucket).blob(to_name)
+            original, token = self._client.bucket(from_bucket).blob(from_name), None
+            while (token := blob.rewrite(original, token=token)[0]) is not None:
+                pass
 
     def region(self, bucket: str) -> str:
         """See `ModelStore.region`; accounts that may write objects are often not allowed to read this."""

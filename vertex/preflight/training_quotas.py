@@ -12,6 +12,7 @@ from typing import Any
 
 from ...core.job_options import Machine
 from ...core.machine_types import MACHINE_SHAPES
+from ...core.quota_names import accelerator_quota, cpu_quota
 from ..job_types import JobDescription
 from .check_result import Finding
 from .google_api import GoogleApi, NotMade
@@ -19,11 +20,7 @@ from .subject import Subject
 
 _HOST = "cloudquotas.googleapis.com"
 _METRIC = "aiplatform.googleapis.com/"
-_TRAINING = "custom_model_training_"
-_PREEMPTIBLE = f"{_TRAINING}preemptible_"
 _RUNNING = 'state="JOB_STATE_RUNNING" OR state="JOB_STATE_PENDING" OR state="JOB_STATE_QUEUED"'
-_OWN_CPUS = frozenset({"n2", "n4", "c2", "m1", "a2", "a3", "g2", "g4", "a4"})
-"""Series whose CPUs have a quota of their own; N1 and E2 share one."""
 
 
 def needed(job: JobDescription) -> Counter[str]:
@@ -40,25 +37,11 @@ def needed(job: JobDescription) -> Counter[str]:
 
 
 def _of_machine(machine: Machine, *, preemptible: bool) -> Iterator[tuple[str, int]]:
-    prefix = _PREEMPTIBLE if preemptible else _TRAINING
     if machine.accelerator_type:
-        yield f"{prefix}{_accelerator_metric(machine.accelerator_type)}", machine.accelerator_count
+        yield accelerator_quota(machine.accelerator_type, preemptible=preemptible), machine.accelerator_count
     shape = MACHINE_SHAPES.get(machine.machine_type)
     if shape and shape.vcpus:
-        series = machine.machine_type.partition("-")[0]
-        own = f"{series}_cpus" if series in _OWN_CPUS and not preemptible else "cpus"
-        yield f"{prefix}{own}", shape.vcpus
-
-
-def _accelerator_metric(accelerator: str) -> str:
-    """As `nvidia_t4_gpus` for NVIDIA_TESLA_T4."""
-    name = accelerator.lower().replace("nvidia_tesla_", "nvidia_")
-    renamed = {
-        "nvidia_h100_80gb": "nvidia_h100",
-        "nvidia_h100_mega_80gb": "nvidia_h100_mega",
-        "nvidia_h200_141gb": "nvidia_h200",
-    }
-    return f"{renamed.get(name, name)}_gpus" if name.startswith("nvidia") else name
+        yield cpu_quota(machine.machine_type, preemptible=preemptible), shape.vcpus
 
 
 def check_quotas(subject: Subject, api: GoogleApi) -> Iterator[Finding]:

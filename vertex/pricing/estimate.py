@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...core.errors import VertexError
+from .cost_cap import HOUR, capped_seconds
 from .hourly_rate import HourlyRate
-
-HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,14 @@ class CostEstimate:
         time_limit: The job's own time limit: no start of it runs for longer.
         starts: How often the job may be started at most.
         last_seconds: How long the last succeeded run of this project on this machine took; None for a first one.
+        cap: The most that all jobs of the run may cost; None for no limit.
     """
 
     rate: HourlyRate
     time_limit: float
     starts: int = 1
     last_seconds: float | None = None
+    cap: float | None = None
 
     @property
     def about(self) -> float | None:
@@ -33,9 +35,28 @@ class CostEstimate:
         return self.rate.usd * self.last_seconds / HOUR
 
     @property
-    def most(self) -> float | None:
+    def uncapped(self) -> float | None:
         """If every start runs to the time limit; None if the price is not known."""
         return None if self.rate.usd is None else self.rate.usd * self.time_limit / HOUR * self.starts
+
+    @property
+    def most(self) -> float | None:
+        """As `uncapped`, or the cap where that is less."""
+        return self.uncapped if self.uncapped is None or self.cap is None else min(self.uncapped, self.cap)
+
+    def require_price(self) -> None:
+        """Refuses a cap that can't be kept, because the price isn't known.
+
+        Raises:
+            VertexError: There is a cap, and no price.
+        """
+        if self.cap is not None and self.rate.usd is None:
+            raise VertexError(
+                f"max-cost is {self.cap:.2f} USD, and the price of the job is {self.rate}",
+                where="max-cost",
+                next_step="Name a file that has the price (prices under [tool.vertex-training]), or remove max-cost",
+                kind="cost_cap",
+            )
 
     def __str__(self) -> str:
         """For example "about 1.90 USD as last time (27 min); at most 100.80 USD for 24 h"."""
@@ -44,6 +65,9 @@ class CostEstimate:
         limit = duration_text(self.time_limit)
         starts = f" x {self.starts} starts" if self.starts > 1 else ""
         most = f"at most {self.most:.2f} USD for {limit}{starts}"
+        if self.cap is not None and self.most != self.uncapped:
+            reached = duration_text(capped_seconds(self.rate.usd, cap=self.cap, used=0.0, starts=1))
+            most = f"at most {self.cap:.2f} USD by max-cost, which is reached after {reached}"
         if self.about is None or self.last_seconds is None:
             return most
         return f"about {self.about:.2f} USD as last time ({duration_text(self.last_seconds)}); {most}"
@@ -56,26 +80,3 @@ def duration_text(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / HOUR:.3g} h"
-
-
-def capped_time_limit(rate: HourlyRate, time_limit: float, *, cap: float, spent: float, starts: int) -> float:
-    """The time limit that keeps a job below a cap even when nobody watches it, in seconds.
-
-    What is left of the cap is shared by all starts that Vertex AI itself may make of this job, as it restarts a job
-    that was taken away or failed, and each may run to the limit.
-
-    Args:
-        rate: The price of an hour, which must be known.
-        time_limit: The limit without a cap, in seconds.
-        cap: The most that all attempts together may cost, in USD.
-        spent: What earlier attempts cost, in USD.
-        starts: How often Vertex AI may start the job.
-
-    Raises:
-        ValueError: The price is not known.
-    """
-    if rate.usd is None:
-        raise ValueError(str(rate))
-    if rate.usd <= 0:
-        return time_limit
-    return min(time_limit, max(0.0, cap - spent) / rate.usd * HOUR / max(1, starts))

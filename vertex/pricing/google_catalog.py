@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .billing_catalog import catalog_prices
+from .billing_catalog import Get, catalog_prices
 from .price_list import PriceList
 
 ADDRESS = "https://cloudbilling.googleapis.com"
@@ -16,27 +16,33 @@ TIMEOUT = 20.0
 
 
 def current_prices(
-    cache: Path, *, address: str = ADDRESS, clock: Callable[[], float] = time.time
+    cache: Path,
+    credentials: Any = None,  # noqa: ANN401 - google-auth's credentials have no common type
+    *,
+    address: str = ADDRESS,
+    clock: Callable[[], float] = time.time,
 ) -> tuple[list[PriceList], str]:
     """The catalog's prices of today, and why there are none: prices are a help, and never stop a run.
 
     Args:
         cache: The folder that keeps them for a day.
+        credentials: Google credentials. Default: application default credentials.
         address: Where the catalog is.
         clock: The time, in seconds since 1970.
     """
     try:
-        return [catalog_prices(cache, _getter(address), now=clock())], ""
+        return [catalog_prices(cache, _getter(address, credentials), now=clock())], ""
     except Exception as error:  # noqa: BLE001 - whatever keeps the catalog away, the built-in table is there
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return [], first
 
 
-def _getter(address: str) -> Callable[[str, Mapping[str, str]], Mapping[str, Any]]:
+def _getter(address: str, credentials: Any) -> Get:  # noqa: ANN401
     import google.auth
     from google.auth.transport.requests import AuthorizedSession
 
-    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-billing.readonly"])
+    if credentials is None:
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-billing.readonly"])
     session = AuthorizedSession(credentials)
 
     def get(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:

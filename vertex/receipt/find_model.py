@@ -33,9 +33,9 @@ def find_model(connection: Connection | None, text: str, *, cloud: bool) -> Reco
     """
     if connection is None:
         raise _unknown(text, cloud=False)
-    if place := _place(connection, text):
+    if place := named_place(connection, text):
         return _at(connection, place, text, cloud=cloud)
-    run = _run(connection, text, cloud=cloud)
+    run = find_run(connection, text, cloud=cloud)
     if run.model is not None:
         return run.model
     if run.problem:
@@ -49,7 +49,7 @@ def find_model(connection: Connection | None, text: str, *, cloud: bool) -> Reco
     raise _no_receipt(connection.models.location(run.output))
 
 
-def _place(connection: Connection, text: str) -> str:
+def named_place(connection: Connection, text: str) -> str:
     """The `gs://` URI that the text names; empty for a text that is no place."""
     if text.startswith("gs://"):
         return text
@@ -79,8 +79,17 @@ def _at(connection: Connection, uri: str, text: str, *, cloud: bool) -> Recorded
     raise _no_receipt(text)
 
 
-def _run(connection: Connection, text: str, *, cloud: bool) -> RecordedRun:
-    """The run with this id, beginning of an id, or job."""
+def find_run(connection: Connection, text: str, *, cloud: bool) -> RecordedRun:
+    """The run with this id, beginning of an id, or job.
+
+    Args:
+        connection: Where to look.
+        text: The run's id or its beginning, or the job's id or full name.
+        cloud: Whether the connection is to the cloud, for the next step of messages.
+
+    Raises:
+        VertexError: There is none, or there are several.
+    """
     if RUN_ID.fullmatch(text) and (found := run_of(connection, text)):
         return found
     runs = recorded_runs(connection, limit=_LOOKED_AT) if len(text) >= _SHORTEST else []

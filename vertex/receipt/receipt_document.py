@@ -25,7 +25,10 @@ from ..client.connection import Connection
 from ..client.storage import ModelStore
 from ..job_types import Origin, Receipt
 from ..labels import ATTEMPT_LABEL
+from ..pricing.cost_cap import HOUR
+from ..pricing.cost_labels import max_cost_of, prices_of, rate_of
 from .model_files import locate_model, read_model
+from .resumed_variable import decode
 from .timestamps import timestamp
 
 if TYPE_CHECKING:
@@ -109,6 +112,7 @@ def document(
     """The content of the receipt. It has the names of variables only: values may be secret."""
     primary = job.job_spec.worker_pool_specs[0].container_spec
     spec = job.job_spec
+    resumed = decode({variable.name: variable.value for variable in primary.env})
     return {
         "version": VERSION,
         "image": primary.image_uri,
@@ -131,15 +135,30 @@ def document(
             "ended": _time(job.end_time),
         },
         "flow_run": origin.flow_run or None,
+        **({"resumed": dict(resumed)} if resumed else {}),
         **({} if origin.verified else {"verified": False}),
         **({"data": [dict(each) for each in origin.data]} if origin.data else {}),
         "output": spec.base_output_directory.output_uri_prefix,
+        **({} if connection.endpoint.local and rate_of(job.labels) is None else {"cost": _cost(job)}),
         **({"metrics": metrics} if metrics else {}),
         "model": folder,
         "files": [
             {"path": file.path, "bytes": file.size, "sha256": file.sha256, "updated": timestamp(file.updated)}
             for file in receipt.files
         ],
+    }
+
+
+def _cost(job: CustomJob) -> Mapping[str, Any]:
+    """What the job cost, by the list price of an hour as it was known when it was submitted."""
+    rate, seconds_billed = rate_of(job.labels), max(0.0, seconds(job.end_time) - seconds(job.start_time))
+    return {
+        "currency": "USD",
+        "amount": None if rate is None else round(rate * seconds_billed / HOUR, 6),
+        "seconds": round(seconds_billed, 3),
+        "an_hour": rate,
+        "prices": prices_of(job.labels) or None,
+        "max_cost": max_cost_of(job.labels),
     }
 
 

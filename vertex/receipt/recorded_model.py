@@ -32,6 +32,7 @@ class RecordedModel:
         created: When the job was created, seconds since 1970; 0 when unknown.
         seconds: Time from the job's start to its end; 0 when unknown.
         metrics: By the metric's name: its `last`, `lowest` and `highest` value. Empty in receipts of earlier versions.
+        cost: What the job cost, in USD; None when unknown.
     """
 
     receipt: str
@@ -43,6 +44,7 @@ class RecordedModel:
     created: float = 0.0
     seconds: float = 0.0
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cost: float | None = None
 
     @property
     def size(self) -> int:
@@ -111,6 +113,7 @@ def _model(document: Mapping[str, Any], uri: str) -> RecordedModel:
         created=moment(job.get("created")),
         seconds=max(ended - started, 0.0) if started and ended else 0.0,
         metrics=_metrics(document.get("metrics")),
+        cost=_cost(document.get("cost")),
     )
 
 
@@ -123,6 +126,12 @@ def _file(entry: Mapping[str, Any]) -> ModelFile:
     if type(size) is not int or size < 0 or not _SHA256.fullmatch(str(sha256)):
         raise ValueError(f"it gives no size or checksum for {path!r}")
     return ModelFile(path, size, sha256, moment(entry.get("updated")))
+
+
+def _cost(found: object) -> float | None:
+    """The cost in USD; whatever is no number is no cost."""
+    amount = found.get("amount") if isinstance(found, dict) else None
+    return float(amount) if isinstance(amount, (int, float)) and not isinstance(amount, bool) else None
 
 
 def _metrics(found: object) -> dict[str, dict[str, float]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from ..client.calls import calling, seconds, state_of
 from ..client.connection import Connection
 from ..job_types import State
 from ..labels import RUN_LABEL
+from ..submit.spending import billed
 from .recorded_model import RecordedModel, recorded_model
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class RecordedRun:
         output: The job's `gs://BUCKET/PREFIX`.
         model: What the run's receipt says; None without a receipt.
         problem: Why the receipt can't be read; empty if it can, or if there is none.
+        cost: What all jobs of the run have cost so far, in USD; None when unknown.
     """
 
     run: str
@@ -60,6 +63,7 @@ class RecordedRun:
     output: str
     model: RecordedModel | None = None
     problem: str = ""
+    cost: float | None = None
 
 
 def recorded_runs(connection: Connection, project: str = "", *, limit: int) -> list[RecordedRun]:
@@ -91,24 +95,34 @@ def run_of(connection: Connection, run: str) -> RecordedRun | None:
     Raises:
         VertexError: The jobs can't be listed, or the id is no label's value.
     """
-    jobs = _labelled(connection, f'labels.{RUN_LABEL}="{run}"')
+    jobs = jobs_with_label(connection, f'labels.{RUN_LABEL}="{run}"')
     found = next((job for job in jobs if job.labels.get(RUN_LABEL) == run), None)
     return _with_model(connection, _of_job(found)) if found is not None else None
 
 
 def _of_jobs(connection: Connection, project: str, limit: int) -> list[RecordedRun]:
     runs: dict[str, RecordedRun] = {}
-    for job in _labelled(connection, f"labels.{RUN_LABEL}:*"):
+    for job in jobs_with_label(connection, f"labels.{RUN_LABEL}:*"):
         run = _of_job(job)
-        if run.run not in runs and project in {"", run.project}:
+        if run.run in runs:  # an earlier job of it
+            runs[run.run] = replace(runs[run.run], cost=_sum(runs[run.run].cost, run.cost))
+        elif project in {"", run.project}:
             if len(runs) == limit:
                 break
             runs[run.run] = run
     return list(runs.values())
 
 
-def _labelled(connection: Connection, wanted: str) -> Iterator[CustomJob]:
-    """The jobs with a label, newest first as the service lists them; pages are read as they are needed."""
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def jobs_with_label(connection: Connection, wanted: str) -> Iterator[CustomJob]:
+    """The jobs of runs that match a filter, newest first as the service lists them; pages are read as they are needed.
+
+    Raises:
+        VertexError: The listing was refused, or got no answer.
+    """
     with calling(connection, "list the training jobs", connection.parent):
         pager = connection.jobs.list_custom_jobs(
             request={"parent": connection.parent, "filter": wanted, "page_size": _PAGE},
@@ -125,13 +139,14 @@ def _of_job(job: CustomJob) -> RecordedRun:
     ended = seconds(job.end_time)
     return RecordedRun(
         run=job.labels[RUN_LABEL],
-        project=_project(output, job.display_name),
+        project=project_of(output, job.display_name),
         title=job.display_name,
         state=state_of(job),
         created=seconds(job.create_time),
         seconds=max(ended - seconds(job.start_time), 0.0) if ended and job.start_time else 0.0,
         job=job.name,
         output=output,
+        cost=billed(job).cost(time.time()),
     )
 
 
@@ -144,7 +159,7 @@ def _of_receipt(connection: Connection, output: str) -> RecordedRun | None:
         return None
     return RecordedRun(
         run=model.run or _name(output),
-        project=_project(output, model.title),
+        project=project_of(output, model.title),
         title=model.title,
         state="JOB_STATE_SUCCEEDED",
         created=model.created,
@@ -152,6 +167,7 @@ def _of_receipt(connection: Connection, output: str) -> RecordedRun | None:
         job=model.job,
         output=output,
         model=model,
+        cost=model.cost,
     )
 
 
@@ -184,7 +200,12 @@ def _outputs(connection: Connection, project: str, listed: Sequence[RecordedRun]
     ]
 
 
-def _project(output: str, title: str) -> str:
+def project_of_job(job: CustomJob) -> str:
+    """The name of the project that a job trained."""
+    return project_of(job.job_spec.base_output_directory.output_uri_prefix.rstrip("/"), job.display_name)
+
+
+def project_of(output: str, title: str) -> str:
     """The project's name: the folder above the run's output, or the first word of the job's name."""
     folder = _name(posixpath.dirname(output))
     return folder if folder and title.startswith(folder) else title.partition(" ")[0]

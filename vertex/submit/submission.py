@@ -30,6 +30,7 @@ from ..labels import KEY_LABEL
 from ..spec.custom_job import to_custom_job
 from .cancellation import cancel_quietly
 from .intent import intent_text, intent_time
+from .spending import keep_below_cap
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
@@ -89,7 +90,7 @@ def submit(
         sleep: Waits that many seconds.
 
     Raises:
-        VertexError: The request is not valid, or was refused; nothing was created.
+        VertexError: The request is not valid, or was refused, or nothing is left of the run's cap; nothing was created.
         VertexUnavailable, LocalServiceError: No answer could be had; calling again with the same key is safe.
     """
     wanted = to_custom_job(replace(request, labels={**request.labels, KEY_LABEL: key}), local=connection.endpoint.local)
@@ -97,6 +98,7 @@ def submit(
     before = jobs.list_until(intent_time(recorded, clock()) + connection.settle, enough=is_answer)
     if kept := jobs.keep_one(before) or next((job for job in before if state_of(job) in answers), None):
         return submitted(connection, kept, adopted=True)
+    keep_below_cap(connection, wanted, clock=clock, sleep=sleep)
     known = {job.name for job in before}
     for attempt in range(1, CREATES + 1):
         record(intent_text(key, clock()))

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from ...core.errors import TrainingError
-from ..client.calls import error_of, listed, patiently, seconds, state_of
+from ..client.calls import error_of, is_live, listed, patiently, seconds, state_of
 from ..client.connection import Connection
 from ..client.console_links import log_command
 from ..diagnosis import diagnose
 from ..job_types import TERMINAL, LogLine, Outcome, State
 from ..labels import KEY_LABEL, REQUEST_LABEL, request_of
+from ..submit.cancellation import cancel_quietly
 from ..submit.submission import CREATES, keep_one
 from .job_poller import JobPoller, JobPollers, job_id
 from .log_reader import Cursor
+from .running_cost import CostSoFar, RunningCost
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
@@ -45,6 +47,7 @@ def watch(
     *,
     on_state: Callable[[State], None],
     on_lines: Callable[[Sequence[LogLine]], None],
+    on_cost: Callable[[CostSoFar], None] = lambda _: None,
     created: float = 0.0,
     cursor: Cursor | None = None,
     pollers: JobPollers = PROCESS_POLLERS,
@@ -58,11 +61,14 @@ def watch(
     Meanwhile it also ensures what `submit` guarantees: other live jobs of the same request are cancelled. If the
     watched job is the one that gets cancelled, the older job is watched instead, and the outcome has its name.
 
+    A job whose labels have a cap on its run's cost is cancelled when it is reached; its outcome says so.
+
     Args:
         connection: The service that runs the job.
         name: The job's full name, as the service answered it.
         on_state: Called with the first state and with every change.
         on_lines: Called with the new lines of the log after each read that found some; once with every line.
+        on_cost: Called after each read with what the run has cost so far, where the job's price is known.
         created: When the job was created, seconds since 1970; saves a read where many jobs are watched. 0: unknown.
         cursor: Position of an earlier watch in the same log; its lines are not passed on again. Default: the start.
         pollers: The pollers that watches share. Default: those of this process.
@@ -76,7 +82,8 @@ def watch(
         VertexError: There is no such job, or it may not be read.
         VertexUnavailable, LocalServiceError: No answer for longer than the pace's `patience`.
     """
-    return _Watch(connection, name, on_state, on_lines, clock, sleep, pollers, created, cursor or Cursor()).run()
+    cursor = cursor or Cursor()
+    return _Watch(connection, name, on_state, on_lines, on_cost, clock, sleep, pollers, created, cursor).run()
 
 
 @dataclass
@@ -85,6 +92,7 @@ class _Watch:
     name: str
     on_state: Callable[[State], None]
     on_lines: Callable[[Sequence[LogLine]], None]
+    on_cost: Callable[[CostSoFar], None]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     pollers: JobPollers
@@ -92,6 +100,7 @@ class _Watch:
     cursor: Cursor
     state: State | None = None
     poller: JobPoller = field(init=False)
+    cost: RunningCost = field(init=False)
 
     def __post_init__(self) -> None:
         self.since = self.reconciled = self.clock()
@@ -99,7 +108,7 @@ class _Watch:
     def run(self) -> Outcome:
         while True:
             with self.pollers.watching(self.connection, self.name, self.cursor, self.clock) as poller:
-                self.poller = poller
+                self.poller, self.cost = poller, RunningCost(self.connection, self.clock)
                 found = self._follow()
             if isinstance(found, Outcome):
                 return found
@@ -114,12 +123,22 @@ class _Watch:
                 self.cursor.newest = max(self.cursor.newest, self.created)
                 if older := self._older_duplicate(job):
                     return older
+                self._count_cost(job)
                 if state_of(job) in TERMINAL:
                     return self._ended(job)
                 self._report_state(state_of(job))
                 self.poller.logs.read_if_due()
                 self._pass_on_lines()
             self.sleep(self._interval())
+
+    def _count_cost(self, job: CustomJob) -> None:
+        """Reports what the run has cost, and cancels the job at the cap; it is then followed to its end as ever."""
+        self.cost.read(job)
+        if so_far := self.cost.so_far():
+            self.on_cost(so_far)
+        if self.cost.seconds_left() <= 0 and is_live(job) and not self.cost.stopped:
+            self._patiently(lambda: cancel_quietly(self.connection, self.name))
+            self.cost.stopped = True
 
     def _patiently(self, action: Callable[[], T], patience: float | None = None) -> T:
         return patiently(action, self.connection, clock=self.clock, sleep=self.sleep, patience=patience)
@@ -134,6 +153,7 @@ class _Watch:
         """Passes on new lines; returns True if there were any."""
         lines = self.poller.logs.take(job_id(self.name))
         if lines:
+            self.cost.lines(lines)
             self.on_lines(lines)
         return bool(lines)
 
@@ -141,7 +161,8 @@ class _Watch:
         """Seconds until the next read: longer the longer nothing has changed; with lists, until the next one."""
         poll = self.connection.poll
         longer = min(max(poll, (self.clock() - self.since) / 40), 4 * poll)
-        return max(self.poller.wait, poll) if self.poller.shared else longer
+        wait = max(self.poller.wait, poll) if self.poller.shared else longer
+        return poll if self.cost.stopped else min(wait, max(self.cost.seconds_left(), poll / 10))
 
     def _older_duplicate(self, job: CustomJob) -> CustomJob | None:
         """The older job of the same request that counts instead of this one, if there is one.
@@ -221,7 +242,7 @@ class _Watch:
             name=job.name,
             state=state,
             error="" if state == "JOB_STATE_SUCCEEDED" else text,
-            diagnosis=diagnose(state, code, text, tail),
+            diagnosis=self.cost.diagnosis(diagnose(state, code, text, tail)),
             tail=[line.message for line in tail][-SHOWN_TAIL:],
             seconds=max(0.0, seconds(job.end_time) - seconds(job.start_time))
             if job.start_time and job.end_time

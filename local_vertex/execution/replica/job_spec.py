@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-WEEK = 7 * 24 * 3600.0
+DAY = 24 * 3600.0
+WEEK = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class JobSpec:
         restart_together: With `restart_job_on_worker_restart`: a replica's restart restarts the whole job.
         raw: The stored form.
         persistent_resource: The id of the persistent resource that the job runs on; empty for none.
+        strategy: As "FLEX_START"; empty for the default.
+        max_wait: How long FLEX_START may wait for machines, in seconds; 0 for ever.
     """
 
     pools: Sequence[Pool]
@@ -74,6 +77,8 @@ class JobSpec:
     restart_together: bool
     raw: Mapping[str, Any]
     persistent_resource: str = ""
+    strategy: str = ""
+    max_wait: float = 0.0
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> JobSpec:
@@ -89,6 +94,8 @@ class JobSpec:
             restart_together=retries and bool(scheduling.get("restart_job_on_worker_restart")),
             raw=raw,
             persistent_resource=raw.get("persistent_resource_id", ""),
+            strategy=str(scheduling.get("strategy", "")),
+            max_wait=_seconds(scheduling.get("max_wait_duration"), DAY),
         )
 
     def replicas(self) -> Iterator[tuple[Pool, int, str]]:
@@ -120,5 +127,5 @@ def _pool(index: int, raw: Mapping[str, Any]) -> Pool:
     )
 
 
-def _seconds(duration: str | None) -> float:
-    return float(duration.removesuffix("s")) if duration else 0.0
+def _seconds(duration: str | None, default: float = 0.0) -> float:
+    return float(duration.removesuffix("s")) if duration else default

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ _FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _MULTI_REGIONS = {"US", "EU", "ASIA"}
 _KEPT_BY_SERVER = {"kind", "id", "selfLink", "etag", "generation", "metageneration", "timeCreated", "updated", "acl"}
+
+
+DENIED = "denied_permissions.txt"
+"""File with the rights that the caller lacks, beside the folder of the buckets' metadata; a fault writes it."""
 
 
 class BucketStore:
@@ -125,6 +129,38 @@ class BucketStore:
             self._write(name, kept)
         return self.get(name)
 
+    def policy(self, name: str) -> dict[str, Any]:
+        """A bucket's policy; empty where nobody set one.
+
+        Raises:
+            StorageApiError: There is no such bucket (404).
+        """
+        self.require(name)
+        try:
+            return json.loads(self._policy_file(name).read_bytes())
+        except (OSError, ValueError):
+            return {}
+
+    def set_policy(self, name: str, policy: Mapping[str, Any]) -> None:
+        """Replaces a bucket's policy.
+
+        Raises:
+            StorageApiError: There is no such bucket (404).
+        """
+        self.require(name)
+        write_atomic(self._policy_file(name), json.dumps(policy))
+
+    def held(self, asked: Sequence[str]) -> list[str]:
+        """Those of some rights that the caller has: all but the denied ones."""
+        try:
+            denied = {name.strip() for name in (self._folder.parent / DENIED).read_text().split(",")}
+        except OSError:
+            denied = set()
+        return [name for name in asked if name not in denied]
+
+    def _policy_file(self, name: str) -> Path:
+        return self._folder / f"{name}.policy"
+
     def delete(self, name: str) -> None:
         """Forgets an empty bucket; the caller has made sure that it is empty."""
         from shutil import rmtree
@@ -133,6 +169,7 @@ class BucketStore:
             self.require(name)
             rmtree(self._buckets / name)
             (self._folder / f"{name}.json").unlink(missing_ok=True)
+            self._policy_file(name).unlink(missing_ok=True)
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
         write_atomic(self._folder / f"{name}.json", json.dumps(values))

@@ -70,17 +70,15 @@ class BucketCalls:
         return json_answer(document)
 
     def policy(self, request: Request, bucket: str) -> Answer:
-        """The bucket's policy: its owner may do everything."""
-        self._buckets.require(bucket)
+        """The bucket's policy: its owner may do everything, until somebody sets another."""
+        head = {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}", "version": 1, "etag": "CAE="}
         if request.method == "PUT":
-            return json_answer(
-                {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}"} | request.read_json()
-            )
+            self._buckets.set_policy(bucket, request.read_json())
         bindings = [{"role": _OWNER_ROLE, "members": ["projectOwner:local"]}]
-        document = {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket}", "version": 1}
-        return json_answer({**document, "etag": "CAE=", "bindings": bindings})
+        return json_answer({**head, "bindings": bindings, **self._buckets.policy(bucket)})
 
     def permissions(self, request: Request, bucket: str, asked: list[str]) -> Answer:  # noqa: ARG002 - as the others
-        """Those of the asked permissions that the caller has: all."""
+        """Those of the asked permissions that the caller has: all but those that a fault denies."""
         self._buckets.require(bucket)
-        return json_answer({"kind": "storage#testIamPermissionsResponse", "permissions": asked})
+        document = {"kind": "storage#testIamPermissionsResponse", "permissions": self._buckets.held(asked)}
+        return json_answer(document)

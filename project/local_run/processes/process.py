@@ -43,6 +43,21 @@ class Ended:
     peak_memory: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """When a program gets SIGTERM, as a job's program does when its machine is taken back.
+
+    Attributes:
+        when: Asked again and again until it says so.
+        grace: Seconds until SIGKILL.
+        tell: Called when SIGTERM was sent.
+    """
+
+    when: Callable[[], bool]
+    grace: float
+    tell: Callable[[], None]
+
+
 def run(
     command: Sequence[str],
     *,
@@ -52,6 +67,7 @@ def run(
     log: Callable[[str], None],
     clock: Callable[[], float] = time.monotonic,
     reminder: tuple[float, Callable[[], None]] | None = None,
+    stop: Stop | None = None,
 ) -> Ended:
     """Runs `command` in its own session and passes each line of its output to `log`, in the calling thread.
 
@@ -65,6 +81,7 @@ def run(
         log: Called with each line of stdout and stderr, without the line break.
         clock: Seconds, monotonic.
         reminder: A number of seconds, and what to call once when the program still runs after them.
+        stop: When the program is asked to end.
     """
     begin = clock()
     lines = _Lines(log)
@@ -80,7 +97,8 @@ def run(
     )
     memory = PeakMemory(process.pid)
     try:
-        code = _follow(process, lines, memory, begin + timeout, _reminding(clock, begin, reminder))
+        watched = _reminding(clock, begin, reminder)
+        code = _follow(process, lines, memory, begin + timeout, _stopping(process, watched, stop) if stop else watched)
         lines.end()
     finally:
         _end_group(process)
@@ -98,6 +116,23 @@ def _reminding(
         now = clock()
         if waiting and now - begin >= waiting[0][0]:
             waiting.pop()[1]()
+        return now
+
+    return read
+
+
+def _stopping(process: subprocess.Popen[bytes], clock: Callable[[], float], stop: Stop) -> Callable[[], float]:
+    """A clock that also asks whether the program is to be stopped, and stops it."""
+    sent: list[float] = []
+
+    def read() -> float:
+        now = clock()
+        if not sent and process.poll() is None and stop.when():
+            sent.append(now)
+            process.terminate()
+            stop.tell()
+        elif sent and now - sent[0] > stop.grace:
+            process.kill()
         return now
 
     return read

@@ -165,5 +165,6 @@ def test_the_command_and_the_file_for_gcloud(home: Home, project: Path) -> None:
     assert pool["replicaCount"] == 1
     assert command == (
         "gcloud ai custom-jobs create --project=my-project --region=us-central1 '--display-name=tiny run run-id' "
-        "--config=job.yaml --labels=prefect_flow_run=run-id,team=x"
+        "--config=job.yaml --labels=prefect_flow_run=run-id,team=x,"
+        "vertex_training_prices=built-in_table_of_2026-11-29,vertex_training_rate=463779"
     )
