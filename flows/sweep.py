@@ -212,6 +212,39 @@ class _SweepRun:
             links={what: address for what, address in pages.items() if address},
         )
 
+    def _own_trials(self, plan: SweepPlan, known: list[TrialRecord], page: SweepPage) -> tuple[list[TrialRecord], str]:
+        """The trials of the own engine, and why no further one was begun."""
+        search = Search(self.settings, script_values(self.project, self.arguments))
+        restored(search, known)
+        loop = TrialLoop(
+            known,
+            plan=plan,
+            settings=self.settings,
+            store=self.records,
+            search=search,
+            describe=partial(self._trial, plan),
+            page=page,
+            vertex=self.vertex,
+        )
+        loop.run()
+        return loop.records, loop.ended
+
+    def _tuning(self, plan: SweepPlan) -> TrialPlan:
+        """The job of all trials of Vertex AI's tuning service, which adds the parameters and a folder for each."""
+        made = self._trial(plan, 0, {})
+        request = made.request
+        own = (TRIAL_VARIABLE, HYPERTUNE_VARIABLE)
+        return replace(
+            made,
+            key=job_key(made.key, "tuning", str(self.settings.trials)),
+            request=replace(
+                request,
+                output=request.output.removesuffix("-t000"),
+                env={name: text for name, text in request.env.items() if name not in own},
+                labels={**request.labels, RUN_LABEL: str(current_run.id)},
+            ),
+        )
+
     def _plan(self, plan: SweepPlan | None, known: Sequence[TrialRecord], *, refresh: bool) -> tuple[SweepPlan, bool]:
         """The sweep's record, and whether it is new.
 
@@ -269,6 +302,11 @@ class _SweepRun:
             found.append(TrialRecord(each.plan) if retried else each)
         return found
 
+    def _cost_labels(self) -> dict[str, str]:
+        """The labels that keep all trials together below the project's max-cost."""
+        labels = self.planned.job.labels
+        return {name: labels[name] for name in (RATE_LABEL, PRICES_LABEL, MAX_COST_LABEL) if name in labels}
+
     def _forget(self, key: str) -> None:
         """Ends what may run of a trial whose code has changed."""
         from ..vertex.labels import REQUEST_LABEL
@@ -294,10 +332,12 @@ class _SweepRun:
         job = replace(
             job,
             env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
-            labels={**job.labels, SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
+            labels={**job.labels, **self._cost_labels(), SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
         )
         facts = [plan.image, *arguments, *variables_key(self.project.settings)]
-        machine = sorted(f"{name}={value}" for name, value in asdict(self.project.settings.job).items())
+        machine = sorted(
+            f"{name}={value}" for name, value in asdict(self.project.settings.job).items() if name != "max_cost"
+        )
         key = job_key(plan.id, str(number), *facts, *machine)
         return TrialPlan(number, dict(values), own, key, job.with_image(plan.image), self.scope.retries)
 

@@ -173,6 +173,9 @@ class TrialLoop:
         record.end = end
         self._search.tell(end)
         self._say(record)
+        if "max-cost is used up" in end.reason:  # no further trial could begin either
+            self.ended = end.reason
+            return
         refuse_missing_metric(self.records, self._plan)
         refuse_failures(self.records, self._settings)
 
