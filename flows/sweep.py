@@ -25,7 +25,7 @@ from ..project.snapshot import Project
 from ..run_history import RunScope, run_scope
 from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
 from ..sweeps.stop_rules import refuse_nothing_found
-from ..sweeps.study_search import import_optuna
+from ..sweeps.study_search import Search, import_optuna
 from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
 from ..tasks.preflight import ProjectAccess, check_project
@@ -33,7 +33,7 @@ from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import keep_results_private
 from ..tasks.variables.secret_values import job_variables
-from ..vertex.labels import SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
 from ..vertex.submit.submission import job_key
 from ..vertex.tuning.study_spec import to_tuning_job
 from .block_parameters import RegistryParameter, VertexParameter, connect
@@ -48,10 +48,12 @@ from .summary_page import summarized
 from .train import NO_USER_INFO, Source, check_places
 from .trials.preparation import prepare
 from .trials.record_store import SweepRecords, last_sweep
+from .trials.script_values import script_values
 from .trials.stop_sweep import stop_sweep
 from .trials.sweep_form import SweepChoices, searched
 from .trials.sweep_page import SweepPage
 from .trials.sweep_result import SweepResult, trial_result
+from .trials.trial_loop import TrialLoop, restored
 from .trials.tuning_run import run_tuning
 
 if TYPE_CHECKING:
@@ -309,7 +311,6 @@ class _SweepRun:
 
     def _forget(self, key: str) -> None:
         """Ends what may run of a trial whose code has changed."""
-        from ..vertex.labels import REQUEST_LABEL
         from ..vertex.submit.cancellation import cancel_by_key
 
         cancel_by_key(self.connection, key, label=REQUEST_LABEL)

@@ -40,7 +40,8 @@ def starts_of(job: CustomJob) -> int:
 def jobs_of_run(connection: Connection, labels: Mapping[str, str]) -> list[CustomJob]:
     """Every job of the run that a job with these labels belongs to, and of its request.
 
-    The trials of a sweep are runs of their own, and share its cap. A retried run may have another image, and so another request; a flow that another one calls has another run.
+    The trials of a sweep are runs of their own, and share its cap. A retried run may have another image, and so another
+    request; a flow that another one calls has another run.
 
     Raises:
         VertexError: The listing was refused, or got no answer (then transient).
