@@ -311,6 +311,7 @@ class _SweepRun:
 
     def _forget(self, key: str) -> None:
         """Ends what may run of a trial whose code has changed."""
+        from ..vertex.labels import REQUEST_LABEL
         from ..vertex.submit.cancellation import cancel_by_key
 
         cancel_by_key(self.connection, key, label=REQUEST_LABEL)
