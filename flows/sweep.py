@@ -33,7 +33,10 @@ from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import keep_results_private
 from ..tasks.variables.secret_values import job_variables
+from ..vertex.job_types import JobDescription
 from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.pricing.cost_cap import HOUR, capped_time_limit
+from ..vertex.submit.attempt_budget import starts_of_a_job
 from ..vertex.submit.submission import job_key
 from ..vertex.tuning.study_spec import to_tuning_job
 from .block_parameters import RegistryParameter, VertexParameter, connect
@@ -166,6 +169,7 @@ class _SweepRun:
         self.planned: TrainingPlan = plan_training(project, args, place, current_run_name(), builder=builder)
         self.arguments = list(self.planned.arguments)
         self.log = step_log("sweep")
+        self.trials: Sequence[TrialRecord] = ()
 
     def check(self) -> None:
         """What can be refused before anything is built."""
@@ -228,6 +232,7 @@ class _SweepRun:
             page=page,
             vertex=self.vertex,
         )
+        self.trials = loop.records
         loop.run()
         return loop.records, loop.ended
 
@@ -304,6 +309,22 @@ class _SweepRun:
             found.append(TrialRecord(each.plan) if retried else each)
         return found
 
+    def _time_limit(self, job: JobDescription) -> float:
+        """How long a new trial may run: its share of what is left of max-cost, beside those that run already.
+
+        Raises:
+            VertexError: Nothing is left.
+        """
+        cap, rate = self.project.settings.job.max_cost, self.planned.cost.rate.usd if self.planned.cost else None
+        if cap is None or not rate:
+            return job.timeout
+        starts = starts_of_a_job(job)
+        running = [each.plan.request.timeout * starts for each in self.trials if each.end is None]
+        gone = (sum(each.end.seconds for each in self.trials if each.end) + sum(running)) * rate / HOUR
+        free = max(1, self.settings.parallel - len(running))
+        used = cap - (cap - gone) / free
+        return capped_time_limit(rate, job.timeout, cap=cap, used=used, starts=starts, where="sweep")
+
     def _cost_labels(self) -> dict[str, str]:
         """The labels that keep all trials together below the project's max-cost."""
         labels = self.planned.job.labels
@@ -333,6 +354,7 @@ class _SweepRun:
         file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
         job = replace(
             job,
+            timeout=self._time_limit(job),
             env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
             labels={**job.labels, **self._cost_labels(), SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
         )
