@@ -27,6 +27,7 @@ from ..core.job_fields import (
 from ..core.job_options import Machine
 from ..core.machine_types import AcceleratorType
 from ..project.settings.data_settings import check_places, flagged
+from ..project.settings.fallback_settings import with_given
 from ..project.settings.job_settings import JobSettings
 from ..project.settings.settings import Freeze, Settings, Verify
 
@@ -136,6 +137,8 @@ def with_choices(
     translate: bool,
     data: Sequence[str] = (),
     verify_resume: bool = False,
+    fallback: Sequence[str] = (),
+    allowed_regions: Sequence[str] = (),
 ) -> Settings:
     """A project's settings with a run's choices in place of its own.
 
@@ -147,6 +150,8 @@ def with_choices(
         translate: Whether a conda list is translated in this run, even if the project's own choice is not to.
         verify_resume: Whether the local run rehearses a second start, even if the project's own choice is not to.
         data: Data sets beside those of the project, or in their place, as NAME=PATH.
+        fallback: The fall-back list in place of the project's; empty leaves that.
+        allowed_regions: Regions to which data may go, in place of the project's; empty leaves those.
 
     Raises:
         ProjectError: A data set has another form, or would hold the script; or a choice excludes another one.
@@ -168,4 +173,5 @@ def with_choices(
         translate=own.translate or translate,
         verify_resume=resumes,
         job=machine.applied_to(own.job),
+        fallback=with_given(own.fallback, fallback, allowed_regions),
     )

@@ -11,12 +11,13 @@ from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
 from ..tasks.stopping.open_jobs import OpenJobs
+from ..tasks.stopping.run_places import noted_places
 from ..tasks.stopping.stop_job import is_stopped, stop
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import SubmittedJob
 from ..vertex.labels import RUN_LABEL
 from ..vertex.submit.intent import intent_text
-from .block_parameters import connect
+from .block_parameters import VertexParameter, connect, connect_in
 
 
 def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
@@ -41,7 +42,7 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
         log("the run's own process has asked its job to end")
         return
     try:
-        connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
+        connections = connections_of(flow.validate_parameters(flow_run.parameters).get("vertex"), str(flow_run.id))
     except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook
         log(
             f"this run's training job may still run and cost, because Vertex AI can't be reached: {error}. "
@@ -49,4 +50,16 @@ def stop_job(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None
             logging.ERROR,
         )
         return
-    stop(connection, cancel, log=log, warn=lambda line: log(line, logging.ERROR))
+    for connection in connections:
+        stop(connection, cancel, log=log, warn=lambda line: log(line, logging.ERROR))
+
+
+def connections_of(vertex: VertexParameter | None, run: str) -> list[Connection]:
+    """The connections to every region in which a run may have jobs; nothing is sent yet.
+
+    Args:
+        vertex: The run's block; None for this machine.
+        run: The flow run's id.
+    """
+    own = connect(vertex)
+    return [own, *(connect_in(vertex, region, bucket) for region, bucket in noted_places(run) if region != own.region)]

@@ -48,7 +48,7 @@ from .run_name import name_run
 from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .summary_page import summarized
-from .train import NO_USER_INFO, Source, check_places
+from .train import NO_USER_INFO, Source, check_places, log_warnings
 from .trials.preparation import prepare
 from .trials.record_store import SweepRecords, last_sweep
 from .trials.script_values import script_values
@@ -175,8 +175,7 @@ class _SweepRun:
         """What can be refused before anything is built."""
         if self.settings.engine == "vertex":
             to_tuning_job(self.settings)
-        for warning in self.planned.warnings:
-            step_log("machine")(f"warning: {warning}")
+        log_warnings(self.planned)
         if self.vertex and self.registry:
             check_places(self.connection, self.registry.host)
             if self.project.settings.preflight != "off" and not self.connection.endpoint.local:

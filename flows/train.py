@@ -34,9 +34,11 @@ from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, variables_key
+from .places.planned_places import plan_places
+from .places.region_inputs import image_in
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
-from .planning.training_plan import Place, plan_in_place, refuse_unreachable_image
+from .planning.training_plan import Place, TrainingPlan, plan_in_place, refuse_unreachable_image
 from .result import TrainingResult
 from .run_name import name_run
 from .screening.checked_flow import checked_flow
@@ -75,6 +77,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
     data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    fallback: Annotated[list[str], titled("Fall-back list")] = [],  # noqa: B006 - as for `args`
+    allowed_regions: Annotated[list[str], titled("Fall-back: allowed regions")] = [],  # noqa: B006 - likewise
+    ignore_regions: Annotated[list[str], titled("Fall-back: ignored regions")] = [],  # noqa: B006 - likewise
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
@@ -97,6 +102,10 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        fallback: Places to try when the job's own has no machines, one a line, as region=europe-west4,strategy=SPOT; or
+            auto, for the allowed regions, the cheapest first. Empty: project setting.
+        allowed_regions: Regions to which data may go, one a line; empty: project setting.
+        ignore_regions: Regions that are neither asked nor used, because they don't answer and surely have no job.
         verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
             image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
@@ -113,8 +122,17 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     refuse_unreachable_image(vertex, registry)
     steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
-        choices = partial(choices, verify_resume=verify_resume)
+        choices = partial(
+            with_choices,
+            machine=machine,
+            verify=verify,
+            freeze=freeze,
+            translate=translate,
+            data=data,
+            verify_resume=verify_resume,
+            fallback=fallback,
+            allowed_regions=allowed_regions,
+        )
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
         for line in snapshot.lines():
             step_log("files")(line)
@@ -127,14 +145,14 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
         planned = planning()
         earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
-        for warning in planned.warnings:
-            step_log("machine")(f"warning: {warning}")
+        log_warnings(planned)
         if dry_run:
             run = current_run_name()
             return show_plan(
                 page_of(planned, args, run, registry, connection.project, builder=builder, home=home, facts=facts)
             )
         arguments = list(planned.arguments)
+        places = plan_places(snapshot, arguments, place, connection, ignored=ignore_regions, builder=builder)
         if vertex and registry:
             check_places(connection, registry.host)
             if snapshot.settings.preflight != "off" and not connection.endpoint.local:
@@ -167,6 +185,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
             key += [f"resume={earlier.output}"] if earlier else []
+            bring = image_in(registry, snapshot.settings.name, image.reference, image.digest)
+            listed = places.with_inputs(bring, records) if places else None
+            key += [places.key] if places else []
             outcome, model = run_and_record(
                 steps,
                 connection,
@@ -177,6 +198,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 allowed=planned.allowed,
                 data=records,
                 earlier=earlier,
+                fallback=listed,
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -191,6 +213,12 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         metrics=dict(outcome.metrics),
         links=steps.links,
     )
+
+
+def log_warnings(planned: TrainingPlan) -> None:
+    """Says what may go wrong."""
+    for warning in planned.warnings:
+        step_log("machine")(f"warning: {warning}")
 
 
 def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as current_run
 
@@ -33,6 +34,9 @@ from ..vertex.submit.submission import job_key
 from .concurrency import submission_turn, turn
 from .step_runner import Steps
 
+if TYPE_CHECKING:
+    from .places.listed_run import FallbackRun
+
 LONGEST_WAIT = 900.0
 """Longest wait before another attempt, seconds: machines that are short now may be free in a quarter of an hour."""
 
@@ -48,6 +52,7 @@ def run_and_record(
     allowed: int,
     data: Sequence[DataRecord] = (),
     earlier: EarlierRun | None = None,
+    fallback: FallbackRun | None = None,
 ) -> tuple[Outcome, Receipt]:
     """Waits for this run's turn, runs the job until one succeeds, and records its model.
 
@@ -61,6 +66,7 @@ def run_and_record(
         allowed: How many jobs may be created, from `jobs_allowed`.
         data: The data sets that the job reads.
         earlier: The run whose checkpoints this one takes up.
+        fallback: The run's fall-back list; None for a run without one.
 
     Raises:
         JobFailed: The job ended without success.
@@ -72,7 +78,10 @@ def run_and_record(
     scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in settings.items() if name != "max_cost"))
     name = job_key(scope.key, "submit", *key)
     with turn(project.settings.name, connection, name):
-        outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)
+        if fallback is not None:
+            connection, request, outcome = fallback.run(steps, name, allowed=allowed, retry=scope.retries)
+        else:
+            outcome = run_job(steps, connection, request, name, allowed=allowed, retry=scope.retries, earlier=earlier)
         origin = Origin(
             project.fingerprint,
             revision(project.root),
@@ -103,8 +112,8 @@ def run_job(
     *,
     allowed: int,
     retry: int = 0,
-    watching: Callable[[], WatchProgress] = WatchProgress,
     earlier: EarlierRun | None = None,
+    watching: Callable[[], WatchProgress] = WatchProgress,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Outcome:
     """Submits and watches jobs until one succeeds; at most `allowed` are created, whatever is retried automatically.
@@ -116,8 +125,8 @@ def run_job(
         key: The request's key.
         allowed: How many jobs may be created, from `jobs_allowed`.
         retry: How often a person has retried the run: each retry may create at least one more.
-        watching: Makes what follows a job, and may end it early.
         earlier: The run whose checkpoints this one takes up.
+        watching: Makes what follows a job, and may end it early.
         sleep: Waits that many seconds.
 
     Raises:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ..core.errors import LocalServiceError, storage_errors
 from ..core.home import Home
-from .location import REGIONS, Locations, project_number
+from ..core.regional.regions import REGIONS
+from .location import Locations, project_number
 
 BUCKET = "local"
 """A bucket that every service has."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,30 @@ def ensure_running(home: Home, **options: Any) -> LocalService:  # noqa: ANN401 
         with one_at_a_time(home.vertex / "start.lock"):
             running = find(home) or _start(home, wanted)
     _check_options(running, wanted)
+    return running
+
+
+def ensure_regions(home: Home, regions: Sequence[str]) -> LocalService:
+    """As `ensure_running`, for a service that serves these regions beside others.
+
+    One that a run started for itself, which listens on its socket alone, is started again with them, and with the
+    faults that were set; its jobs go on.
+
+    Raises:
+        LocalServiceError: As `ensure_running`.
+    """
+    running = find(home)
+    if running is None or running.tcp_target is not None:
+        return ensure_running(home, regions=tuple(regions))
+    served = (running.region, *running.regions)
+    missing = [region for region in regions if region not in served]
+    if missing:
+        from .client import set_faults
+
+        faults = set_faults(running, {})
+        stop(home)
+        places = {"project": running.project, "projects": running.projects, "region": running.region}
+        return ensure_running(home, regions=(*running.regions, *missing), faults=faults, **places)
     return running
 
 

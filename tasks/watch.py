@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -16,7 +16,7 @@ from ..vertex.client.calls import get, seconds
 from ..vertex.client.connection import Connection
 from ..vertex.client.console_links import log_command
 from ..vertex.diagnosis import failure
-from ..vertex.job_types import LogLine, Outcome, State, SubmittedJob
+from ..vertex.job_types import TERMINAL, LogLine, Outcome, State, SubmittedJob
 from ..vertex.submit.cancellation import cancel
 from ..vertex.watch import watch as engine
 from ..vertex.watch.job_poller import job_id
@@ -33,6 +33,9 @@ from .step_results import step_result
 from .stopping import run_end
 from .stopping.open_jobs import OpenJobs
 from .stopping.stop_job import WINDOW, stop
+
+if TYPE_CHECKING:
+    from ..vertex.watch.watch import Leave
 
 
 class Judge(Protocol):
@@ -93,7 +96,9 @@ class EndEarly(Exception):
 
 
 @task(name="watch", cache_policy=NO_CACHE, result_serializer=step_result("vertex.job_types.Outcome", 2), **STEP)
-def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | None = None) -> Outcome:
+def watch(
+    connection: Connection, job: SubmittedJob, progress: WatchProgress | None = None, leave: Leave | None = None
+) -> Outcome:
     """Follows the job to its end. A retry continues with the same job, and logs no line a second time.
 
     Cancelling this task (in Prefect's UI, by SIGTERM, Ctrl-C or a time limit) cancels the job and waits for its end. If
@@ -103,6 +108,7 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
         connection: The service that runs the job.
         job: The job.
         progress: Where an earlier attempt in this process stopped. Default: the run's log tells what was logged.
+        leave: As `vertex.watch.watch`; a job that is left counts as a failure, of a kind that the list knows.
 
     Raises:
         JobFailed: The job ended without success; the message is a diagnosis, the detail has its last log lines.
@@ -127,12 +133,14 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
             on_cost=progress.cost.show,
             created=job.created,
             cursor=progress.cursor,
+            leave=leave,
             sleep=partial(_pause, progress),
         )
     except EndEarly as early:
         log(f"ending the job: {early}")
         outcome = _ended_early(connection, job, str(early))
         OpenJobs.of_this_run().ended(job.name)
+        progress.cost.close()
         log(f"{outcome.state}: {job.name}")
         progress.cost.close()
         progress.ended_early = "" if outcome.state == "JOB_STATE_SUCCEEDED" else progress.ended_early
@@ -145,6 +153,8 @@ def watch(connection: Connection, job: SubmittedJob, progress: WatchProgress | N
         if stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name):
             OpenJobs.of_this_run().stopped(job.name)
         raise
+    if outcome.state not in TERMINAL:
+        raise failure(outcome)
     OpenJobs.of_this_run().ended(job.name)
     progress.cost.close()
     outcome = progress.log.end(outcome)

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Vertex AI on this machine.
     "local_vertex/store": {"core"},
     "local_vertex/faults": {"core"},
-    "local_vertex/location": set(),
+    "local_vertex/location": {"core"},
     "local_vertex/lent_logins": set(),
     "local_vertex/tls_certificate": set(),
     "local_vertex/endpoint": {"core", "local_vertex/location"},
@@ -103,6 +103,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "vertex/pricing",
         "vertex/spec",
     },
+    "vertex/fallback": {
+        *("core", "vertex/job_types", "vertex/labels", "vertex/diagnosis"),
+        *("vertex/client", "vertex/spec", "vertex/submit"),
+    },
     "vertex/watch": {
         *("core", "vertex/job_types", "vertex/labels", "vertex/diagnosis", "vertex/client", "vertex/pricing"),
         "vertex/submit",
@@ -110,8 +114,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/receipt": {
         *("core", "vertex/job_types", "vertex/labels", "vertex/client", "vertex/pricing", "vertex/submit"),
     },
-    "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
     "vertex/resume": {"core", "vertex/job_types", "vertex/client", "vertex/receipt"},
+    "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
     "vertex": {"core"},
     # Engine of sweeps.
     "sweeps": {"core", "datasets", "project/settings", "vertex/job_types"},

@@ -135,9 +135,11 @@ Kind = Literal[
     "internal",
     "invalid_request",
     "cost_cap",
+    "waited",
+    "superseded",
     "unknown",
 ]
-"""Kinds of failure, of a job or of an API call for one."""
+"""Kinds of failure, of a job or of an API call for one; `waited` and `superseded` are of jobs with a fall-back list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,14 @@ ATTEMPT_LABEL = "vertex_training_attempt"
 RETRY_LABEL = "vertex_training_retry"
 """Label with how often a person had retried the flow run when the job was created; missing for 0."""
 
+ENTRY_LABEL = "vertex_training_entry"
+"""Label with the number of the place in the run's fall-back list, from 1; missing for a job without a list."""
+
+ROUND_LABEL = "vertex_training_round"
+"""Label with the number of the pass through the fall-back list, from 1; missing for a job without a list."""
+
 RUN_LABEL = "prefect_flow_run"
 """Label with the id of the Prefect flow run; by it a hook or a command finds the jobs of a run."""
-
-SWEEP_LABEL = "vertex_training_sweep"
-"""Label with the id of the sweep that a trial's job belongs to; by it all of its jobs are found at once."""
-
-TRIAL_LABEL = "vertex_training_trial"
-"""Label with the number of the trial."""
 
 RATE_LABEL = "vertex_training_rate"
 """Label with the job's price, in millionths of a USD an hour, as it was known when the job was described."""
@@ -42,7 +42,13 @@ PRICES_LABEL = "vertex_training_prices"
 MAX_COST_LABEL = "vertex_training_max_cost"
 """Label with the most that all jobs of the run may cost, in millionths of a USD."""
 
-SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL)
+SWEEP_LABEL = "vertex_training_sweep"
+"""Label with the id of the sweep that a trial's job belongs to; by it all of its jobs are found at once."""
+
+TRIAL_LABEL = "vertex_training_trial"
+"""Label with the number of the trial."""
+
+SUBMISSION_LABELS = (KEY_LABEL, REQUEST_LABEL, ATTEMPT_LABEL, RETRY_LABEL, ENTRY_LABEL, ROUND_LABEL)
 """The labels that a submission adds to those of the request."""
 
 LABEL_LIMIT = 63

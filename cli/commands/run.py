@@ -95,6 +95,23 @@ def run(
             help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
         ),
     ] = False,
+    fallback: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A place to try when the one before has no machines, as region=europe-west4,strategy=SPOT,wait=10m; "
+            "may be given several times. auto takes the allowed regions, the cheapest that has quota first."
+        ),
+    ] = (),
+    allowed_region: Annotated[
+        tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
+    ] = (),
+    ignore_region: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A region of the fall-back list that is neither asked nor used, because it doesn't answer and surely "
+            "has no job of this run; may be given several times."
+        ),
+    ] = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -142,6 +159,9 @@ def run(
                 machine=RunMachine(max_cost=max_cost),
                 resume=resume,
                 verify_resume=verify_resume,
+                fallback=list(fallback),
+                allowed_regions=list(allowed_region),
+                ignore_regions=list(ignore_region),
             )
         prune_when_due(Home.default())
     print_summary(result, sys.stderr if as_json else sys.stdout)

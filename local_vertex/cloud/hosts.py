@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...core.errors import LocalServiceError
-from ..location import REGIONS
+from ...core.regional.regions import REGIONS
 
 API, IDENTITY, STORAGE = "api", "identity", "storage"
 """What serves a host: Vertex AI's and Cloud Logging's API; tokens and what a project has; objects in buckets."""

@@ -16,6 +16,7 @@ from ...core.security.secret_sources import FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
+from .fallback_settings import FALLBACK_KEYS, FallbackSettings, fallback_settings
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
 from .readers import (
@@ -96,6 +97,7 @@ class Settings:
         local_storage: `here`: what the local run writes to gs:// stays on this machine; `real`: it reaches the buckets.
         sweep: How the script's parameters are searched.
         job: The settings of the job.
+        fallback: Where else the job may run.
         entry: How the training is started; None runs `script` by its path.
     """
 
@@ -135,6 +137,7 @@ class Settings:
     local_storage: LocalStorage = "here"
     sweep: SweepSettings = field(default_factory=SweepSettings)
     job: JobSettings = field(default_factory=JobSettings)
+    fallback: FallbackSettings = field(default_factory=FallbackSettings)
     entry: Entry | None = None
 
     @property
@@ -168,9 +171,12 @@ def load(folder: Path) -> Settings:
     values["import_path"] = _import_path(root, script)
     values["env"] = {**values["import_path"], **values.get("env", {})}
     _refuse_two_values(values["env"], values.get("secret_env", {}), file)
+    fallback = fallback_settings(values, TABLE, file)
     job = job_settings(values, TABLE, file)
     values["entry"] = None if entry.kind == "script" else entry
-    return Settings(root=root, name=name, script=script, python=python, sweep=sweep, job=job, **values)
+    return Settings(
+        root=root, name=name, script=script, python=python, sweep=sweep, job=job, fallback=fallback, **values
+    )
 
 
 def _refuse_two_values(env: Mapping[str, str], secret_env: Mapping[str, SecretSource], file: Path) -> None:
@@ -238,6 +244,7 @@ def _table(document: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 _KEYS: Keys = {
     **JOB_KEYS,
+    **FALLBACK_KEYS,
     "name": (
         "an image name (lowercase letters, digits, single '-', '_' or '.')",
         matching(r"[a-z0-9]+([._-][a-z0-9]+)*"),

@@ -75,14 +75,20 @@ class Connection:
         self._lock = threading.RLock()
 
     @classmethod
-    def local(cls, home: Home | None = None, *, pace: Pace = LOCAL) -> Connection:
+    def local(cls, home: Home | None = None, *, pace: Pace = LOCAL, region: str = "", bucket: str = "") -> Connection:
         """Connects to local_vertex on this machine; starts it if necessary.
+
+        Args:
+            home: The home folder. Default: `VERTEX_TRAINING_HOME`.
+            pace: Polling intervals and time limits.
+            region: Region of the jobs. Default: the service's own.
+            bucket: Name of the bucket for output. Default: the service's own.
 
         Raises:
             LocalServiceError: It can't be started.
         """
         chosen = home or Home.default()
-        connection = cls(lambda: local_vertex_endpoint(chosen), pace)
+        connection = cls(lambda: local_vertex_endpoint(chosen, region, bucket), pace)
         _ = connection.endpoint
         return connection
 
@@ -195,7 +201,7 @@ class Connection:
             return ""
         _, _, job = name.rpartition("/")
         base = "https://console.cloud.google.com/vertex-ai/locations"
-        return f"{base}/{self.region}/training/{job}?project={self.project}"
+        return f"{base}/{region_of(name) or self.region}/training/{job}?project={self.project}"
 
     def within(self, seconds: float) -> Connection:
         """A copy with the same clients whose calls and waits all end within `seconds`."""
@@ -215,7 +221,8 @@ class Connection:
         if self.endpoint.local:
             return "vertex-training orphans --cancel"
         job = name.rpartition("/")[2]
-        return f"gcloud ai custom-jobs cancel {job} --project={self.project} --region={self.region}"
+        region = region_of(name) or self.region
+        return f"gcloud ai custom-jobs cancel {job} --project={self.project} --region={region}"
 
     def reset(self) -> None:
         """Drops the clients of a local service after a call without an answer; the next call opens new ones.
@@ -231,3 +238,9 @@ class Connection:
             if name not in self._cached:
                 self._cached[name] = make()
             return self._cached[name]
+
+
+def region_of(name: str) -> str:
+    """The region in a job's full name; empty for a text of another form."""
+    parts = name.split("/")
+    return parts[3] if len(parts) == 6 and parts[2] == "locations" else ""

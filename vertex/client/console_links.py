@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from .connection import Connection
+from .connection import Connection, region_of
 
 
 def log_link(connection: Connection, name: str) -> str:
@@ -29,7 +29,8 @@ def log_command(connection: Connection, name: str) -> str:
     """
     if connection.endpoint.local:
         return f"vertex-training local logs {_id(name)}"
-    return f"gcloud ai custom-jobs stream-logs {_id(name)} --project={connection.project} --region={connection.region}"
+    region = region_of(name) or connection.region
+    return f"gcloud ai custom-jobs stream-logs {_id(name)} --project={connection.project} --region={region}"
 
 
 def _id(name: str) -> str:

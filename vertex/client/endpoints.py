@@ -72,16 +72,22 @@ def is_plain(endpoint: str) -> bool:
     return endpoint.startswith(("unix:", "http://")) or host in {"localhost", "127.0.0.1", "::1"}
 
 
-def local_vertex_endpoint(home: Home) -> Endpoint:
+def local_vertex_endpoint(home: Home, region: str = "", bucket: str = "") -> Endpoint:
     """The endpoint of local_vertex, which is started if necessary.
 
-    Raises:
-        LocalServiceError: It can't be started.
-    """
-    from ...local_vertex.lifecycle import ensure_running
+    Args:
+        home: The home folder.
+        region: Region of the jobs; empty for the service's own.
+        bucket: Name of the bucket for output; empty for the service's own.
 
-    service = ensure_running(home)
-    return LocalEndpoint(service.project, service.region, service.bucket, service.target, None, service.buckets)
+    Raises:
+        LocalServiceError: It can't be started, or runs without that region and can't be started again.
+    """
+    from ...local_vertex.lifecycle import ensure_regions, ensure_running
+
+    service = ensure_regions(home, [region]) if region else ensure_running(home)
+    place = region or service.region
+    return LocalEndpoint(service.project, place, bucket or service.bucket, service.target, None, service.buckets)
 
 
 # A local server answers at once or not at all, so reconnecting needs no long back-off.

@@ -12,7 +12,7 @@ from ..client.calls import error_of, is_live, listed, patiently, seconds, state_
 from ..client.connection import Connection
 from ..client.console_links import log_command
 from ..diagnosis import diagnose
-from ..job_types import TERMINAL, LogLine, Outcome, State
+from ..job_types import TERMINAL, Diagnosis, LogLine, Outcome, State
 from ..labels import KEY_LABEL, REQUEST_LABEL, request_of
 from ..submit.cancellation import cancel_quietly
 from ..submit.submission import CREATES, keep_one
@@ -22,6 +22,8 @@ from .running_cost import CostSoFar, RunningCost
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import CustomJob
+
+    Leave = Callable[[CustomJob], Diagnosis | None]
 
 T = TypeVar("T")
 
@@ -50,6 +52,7 @@ def watch(
     on_cost: Callable[[CostSoFar], None] = lambda _: None,
     created: float = 0.0,
     cursor: Cursor | None = None,
+    leave: Leave | None = None,
     pollers: JobPollers = PROCESS_POLLERS,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -71,19 +74,20 @@ def watch(
         on_cost: Called after each read with what the run has cost so far, where the job's price is known.
         created: When the job was created, seconds since 1970; saves a read where many jobs are watched. 0: unknown.
         cursor: Position of an earlier watch in the same log; its lines are not passed on again. Default: the start.
+        leave: Asked after each read of a live job; a diagnosis ends the watch, and the job goes on.
         pollers: The pollers that watches share. Default: those of this process.
         clock: Seconds since 1970.
         sleep: Waits for a number of seconds.
 
     Returns:
-        How the job ended; a failed job is an outcome too, not an exception.
+        How the job ended; a failed job is an outcome too, not an exception. Of a job that was left, its live state.
 
     Raises:
         VertexError: There is no such job, or it may not be read.
         VertexUnavailable, LocalServiceError: No answer for longer than the pace's `patience`.
     """
     cursor = cursor or Cursor()
-    return _Watch(connection, name, on_state, on_lines, on_cost, clock, sleep, pollers, created, cursor).run()
+    return _Watch(connection, name, on_state, on_lines, on_cost, clock, sleep, pollers, created, cursor, leave).run()
 
 
 @dataclass
@@ -98,6 +102,7 @@ class _Watch:
     pollers: JobPollers
     created: float
     cursor: Cursor
+    leave: Leave | None = None
     state: State | None = None
     poller: JobPoller = field(init=False)
     cost: RunningCost = field(init=False)
@@ -127,6 +132,8 @@ class _Watch:
                 if state_of(job) in TERMINAL:
                     return self._ended(job)
                 self._report_state(state_of(job))
+                if self.leave is not None and (why := self.leave(job)):
+                    return Outcome(name=job.name, state=state_of(job), diagnosis=why)
                 self.poller.logs.read_if_due()
                 self._pass_on_lines()
             self.sleep(self._interval())

@@ -1,0 +1,1 @@
+"""Regions, and what another place changes of a job."""

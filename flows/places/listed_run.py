@@ -1,0 +1,210 @@
+"""Step 5 of the train flow with a fall-back list: the request of each place, and the loop over the places."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...core.errors import VertexError
+from ...core.retry import backoff
+from ...project.snapshot import Project
+from ...tasks.placing.listed_submit import ListedRequest, submit_listed
+from ...tasks.reporting.step_log import step_log
+from ...tasks.stopping import run_end
+from ...tasks.variables.secret_values import with_secret_values
+from ...tasks.watch import WatchProgress, watch
+from ...vertex.client.connection import Connection, region_of
+from ...vertex.fallback.job_regions import JobRegions
+from ...vertex.fallback.request_view import Limits, Spot
+from ...vertex.fallback.run_list import run_list
+from ...vertex.fallback.supervision import Supervision
+from ...vertex.job_types import JobDescription, JobRequest, Outcome, SubmittedJob
+from ...vertex.spec.request_limits import check_description
+from ...vertex.submit.region_check import check_bucket
+from ..block_parameters import block_in, connect_in
+from ..planning.training_plan import Place
+from ..step_runner import Steps
+from .list_plan import ListedPlace
+
+if TYPE_CHECKING:
+    from ...blocks.vertex_ai import VertexAI
+    from ...datasets.data_record import DataRecord
+
+FIRST_PAUSE, LONGEST_PAUSE = 300.0, 1800.0
+"""Seconds before the second round through the list, and at most before a later one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceInputs:
+    """What a job of one place is made of.
+
+    Attributes:
+        project: The project, with the place's job in its settings.
+        place: The place.
+        connection: To its region.
+        block: The block for it; None for this machine.
+    """
+
+    project: Project
+    place: ListedPlace
+    connection: Connection
+    block: VertexAI | None
+
+
+def at_place(project: Project, place: ListedPlace) -> Project:
+    """The project with the job of a place of the list."""
+    from dataclasses import replace
+
+    settings = replace(project.settings, job=place.job)
+    return Project(project.root, settings, project.files, project.fingerprint, project.size_report)
+
+
+def inputs_of(project: Project, places: Sequence[ListedPlace], own: Connection, place: Place) -> list[PlaceInputs]:
+    """What each place needs; its connections are made, and nothing is sent.
+
+    Args:
+        project: The project.
+        places: The list.
+        own: The run's own connection.
+        place: The run's own place.
+
+    Raises:
+        LocalServiceError: local_vertex can't serve the regions.
+        VertexError: The block's endpoint serves one region.
+    """
+    connections: dict[tuple[str, str], tuple[Connection, VertexAI | None]] = {}
+    for each in places:
+        if (each.region, each.bucket) not in connections:
+            connections[each.region, each.bucket] = _connect(each, own, place)
+    return [PlaceInputs(at_place(project, each), each, *connections[each.region, each.bucket]) for each in places]
+
+
+def _connect(each: ListedPlace, own: Connection, place: Place) -> tuple[Connection, VertexAI | None]:
+    if each.own and each.bucket == place.bucket:
+        return own, place.block
+    block = block_in(place.block, each.region, each.bucket) if place.block else None
+    return connect_in(place.block, each.region, each.bucket), block
+
+
+def check_places_of(inputs: Sequence[PlaceInputs], describe: Callable[[PlaceInputs], JobDescription]) -> None:
+    """Refuses a place that can't be, before anything is built.
+
+    Raises:
+        VertexError: Vertex AI would refuse its job, or its bucket is elsewhere; names the place.
+    """
+    for number, each in enumerate(inputs, 1):
+        local = each.block is None
+        try:
+            check_description(describe(each), region=each.place.region, local=local)
+            if not local:
+                check_bucket(each.connection)
+        except VertexError as error:
+            raise error.replace(
+                what=f"place {number} of the fall-back list, {each.place.shown}: {error.what}"
+            ) from error
+
+
+class FallbackRun:
+    """A run's list, ready for its jobs.
+
+    Args:
+        inputs: What each place needs.
+        describe: The job of a place with its data, all but its image.
+        image: Brings the image to a region; returns its reference there.
+        data: Brings the run's data sets to the bucket of a place.
+        rounds: How often the list is gone through.
+        ignored: Regions that are left out.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[PlaceInputs],
+        describe: Callable[[PlaceInputs, Sequence[DataRecord]], JobDescription],
+        *,
+        image: Callable[[str], str],
+        data: Callable[[PlaceInputs], Sequence[DataRecord]],
+        rounds: int,
+        ignored: Sequence[str] = (),
+    ) -> None:
+        self.inputs = inputs
+        self._describe = describe
+        self._image = image
+        self._data = data
+        self._rounds = rounds
+        self._ignored = frozenset(ignored)
+
+    def request(self, entry: int) -> JobRequest:
+        """Brings image and data to a place, and returns its request, without the values of secret variables."""
+        each = self.inputs[entry]
+        image = self._image(each.place.region)
+        return self._describe(each, self._data(each)).with_image(image)
+
+    def _limits(self, allowed: int) -> Limits:
+        settle = max(each.connection.settle for each in self.inputs)
+        local = all(each.connection.endpoint.local for each in self.inputs)
+        return Limits(
+            [Spot(each.place.region, each.place.wait) for each in self.inputs],
+            allowed=allowed,
+            rounds=self._rounds,
+            pause=settle if local else FIRST_PAUSE,
+            longest_pause=settle if local else LONGEST_PAUSE,
+            settle=settle,
+        )
+
+    def connections(self) -> Mapping[str, Connection]:
+        """One for each region."""
+        return {each.place.region: each.connection for each in reversed(self.inputs)}
+
+    def run(self, steps: Steps, key: str, *, allowed: int, retry: int) -> tuple[Connection, JobRequest, Outcome]:
+        """Goes through the list until a job succeeds; the third value is how it ended.
+
+        Args:
+            steps: Runs the steps, and keeps their reports.
+            key: The request's key.
+            allowed: How often the script may be attempted.
+            retry: How often a person has retried the run.
+
+        Raises:
+            JobFailed: The user must fix the failure, or the budget is used up.
+            VertexError: No place had machines, a request was refused, or a region gave no answer.
+        """
+        connections, limits = self.connections(), self._limits(allowed)
+        spots = [spot.region for spot in limits.spots]
+
+        def complete(entry: int) -> JobRequest:
+            return with_secret_values(self.request(entry), local=self.inputs[entry].connection.endpoint.local)
+
+        listed = ListedRequest(
+            JobRegions(connections, key, complete, spots),
+            key,
+            limits,
+            [each.place.shown for each in self.inputs],
+            retry=retry,
+            ignored=self._ignored,
+        )
+
+        def watched(job: SubmittedJob) -> Outcome:
+            leave = Supervision(listed.driver(), limits)
+            machine = "" if connections[region_of(job.name)].endpoint.local else listed.places[listed.entry].machine
+            steps.progress.expect_machine(machine, self.inputs[listed.entry].place.wait)
+            try:
+                return steps.run(watch, connections[region_of(job.name)], job, WatchProgress(), leave)
+            finally:
+                listed.show(listed.driver())
+
+        def confirm() -> SubmittedJob:
+            return listed.regions.submitted(listed.driver().place(), known=True)
+
+        base = min(connection.settle for connection in connections.values())
+        job, outcome = run_list(
+            lambda: steps.run(submit_listed, listed),
+            watched,
+            confirm=confirm,
+            warn=step_log("submit", level=logging.WARNING),
+            waits=backoff(base=base, limit=900.0),
+            poll=max(connection.poll for connection in connections.values()),
+            sleep=run_end.sleep,
+        )
+        return connections[region_of(outcome.name or job.name)], listed.regions.request_of(listed.entry), outcome
