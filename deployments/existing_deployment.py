@@ -11,8 +11,6 @@ from ..core.errors import ProjectError
 if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
-FLOW = "train"
-
 _NONE = "none"
 
 
@@ -24,6 +22,7 @@ def changes_of(
     pool: str | None,
     image: str | None,
     overwrite: bool,
+    flow: str = "train",
 ) -> list[str]:
     """What a new deployment changes of the one that has its name, one line each; empty if there is none.
 
@@ -34,11 +33,12 @@ def changes_of(
         pool: Its work pool.
         image: Its containers' image.
         overwrite: Whether it may replace the deployment of another project.
+        flow: The flow's name.
 
     Raises:
         ProjectError: The name belongs to another project's deployment, and `overwrite` is False.
     """
-    existing = _read(name)
+    existing = _read(flow, name)
     if existing is None:
         return []
     before = _described(
@@ -50,7 +50,7 @@ def changes_of(
     after = _described(parameters, cron, pool, image)
     if (before["project"], before.get("subfolder")) != (after["project"], after.get("subfolder")) and not overwrite:
         raise ProjectError(
-            f"the deployment {FLOW}/{name} trains another project: {_place(before)}",
+            f"the deployment {flow}/{name} trains another project: {_place(before)}",
             where=f"--name {name}",
             next_step="Choose another name, or replace that deployment: --overwrite",
         )
@@ -62,13 +62,13 @@ def changes_of(
     ]
 
 
-def _read(name: str) -> DeploymentResponse | None:
+def _read(flow: str, name: str) -> DeploymentResponse | None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
     with get_client(sync_client=True) as client:
         try:
-            return client.read_deployment_by_name(f"{FLOW}/{name}")
+            return client.read_deployment_by_name(f"{flow}/{name}")
         except ObjectNotFound:
             return None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.errors import ProjectError
 from ..project.source import is_git
+from .deployed_flows import FlowName, deployed_flow
 
 _HERE = {"process"}
 """Types of work pools whose runs can read this machine's folders, if their worker runs on it."""
@@ -18,8 +19,9 @@ def deploy_to_pool(
     parameters: dict[str, Any],
     cron: str | None = None,
     image: str | None = None,
+    flow: FlowName = "train",
 ) -> str:
-    """Creates or replaces a deployment of `train` on a work pool; returns its name for `prefect deployment run`.
+    """Creates or replaces a deployment of a flow on a work pool; returns its name for `prefect deployment run`.
 
     Args:
         pool: The work pool's name.
@@ -27,6 +29,7 @@ def deploy_to_pool(
         parameters: Parameters of the flow.
         cron: Schedule in UTC. Default: none; runs have to be triggered.
         image: For pools that run containers: an image with this package.
+        flow: The flow.
 
     Raises:
         ProjectError: There is no such pool, or its runs can't use this project or this image.
@@ -35,12 +38,10 @@ def deploy_to_pool(
     from prefect.runner.storage import LocalStorage
     from prefect.types.entrypoint import EntrypointType
 
-    from ..flows.train import train
-
     kind = _type_of(pool)
     _check(pool, kind, str(parameters["project"]), image)
     deployment = RunnerDeployment.from_flow(
-        train,
+        deployed_flow(flow),
         name=name,
         cron=cron,
         parameters=parameters,
@@ -52,7 +53,7 @@ def deploy_to_pool(
         # Without a storage Prefect would copy the working directory, which in a container is all of `/`.
         deployment.storage = LocalStorage("/")
     deployment.apply()
-    return f"{train.name}/{name}"
+    return f"{flow}/{name}"
 
 
 def _type_of(pool: str) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 from prefect.types.entrypoint import EntrypointType
 
-from ..flows.train import train
+from .deployed_flows import FlowName, deployed_flow
 
 
-def serve(*, name: str, parameters: dict[str, Any], cron: str | None = None) -> None:
-    """Creates a deployment of `train` for one project and executes its runs until interrupted.
+def serve(*, name: str, parameters: dict[str, Any], cron: str | None = None, flow: FlowName = "train") -> None:
+    """Creates a deployment of a flow for one project and executes its runs until interrupted.
 
     The deployment names the flow by its module, so it does not depend on the location of this package's files.
 
@@ -18,5 +18,6 @@ def serve(*, name: str, parameters: dict[str, Any], cron: str | None = None) -> 
         name: The deployment's name.
         parameters: Parameters of the flow.
         cron: Schedule in UTC. Default: none; runs have to be triggered.
+        flow: The flow.
     """
-    train.serve(name=name, cron=cron, parameters=parameters, entrypoint_type=EntrypointType.MODULE_PATH)
+    deployed_flow(flow).serve(name=name, cron=cron, parameters=parameters, entrypoint_type=EntrypointType.MODULE_PATH)

@@ -25,7 +25,7 @@ from ..project.snapshot import Project
 from ..run_history import RunScope, run_scope
 from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
 from ..sweeps.stop_rules import refuse_nothing_found
-from ..sweeps.study_search import import_optuna
+from ..sweeps.study_search import Search, import_optuna
 from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
 from ..tasks.preflight import ProjectAccess, check_project
@@ -33,7 +33,10 @@ from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import keep_results_private
 from ..tasks.variables.secret_values import job_variables
-from ..vertex.labels import SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.job_types import JobDescription
+from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.pricing.cost_cap import HOUR, capped_time_limit
+from ..vertex.submit.attempt_budget import starts_of_a_job
 from ..vertex.submit.submission import job_key
 from ..vertex.tuning.study_spec import to_tuning_job
 from .block_parameters import RegistryParameter, VertexParameter, connect
@@ -45,13 +48,15 @@ from .run_name import name_run
 from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .summary_page import summarized
-from .train import NO_USER_INFO, Source, check_places
+from .train import NO_USER_INFO, Source, check_places, log_warnings
 from .trials.preparation import prepare
 from .trials.record_store import SweepRecords, last_sweep
+from .trials.script_values import script_values
 from .trials.stop_sweep import stop_sweep
 from .trials.sweep_form import SweepChoices, searched
 from .trials.sweep_page import SweepPage
 from .trials.sweep_result import SweepResult, trial_result
+from .trials.trial_loop import TrialLoop, restored
 from .trials.tuning_run import run_tuning
 
 if TYPE_CHECKING:
@@ -164,13 +169,13 @@ class _SweepRun:
         self.planned: TrainingPlan = plan_training(project, args, place, current_run_name(), builder=builder)
         self.arguments = list(self.planned.arguments)
         self.log = step_log("sweep")
+        self.trials: Sequence[TrialRecord] = ()
 
     def check(self) -> None:
         """What can be refused before anything is built."""
         if self.settings.engine == "vertex":
             to_tuning_job(self.settings)
-        for warning in self.planned.warnings:
-            step_log("machine")(f"warning: {warning}")
+        log_warnings(self.planned)
         if self.vertex and self.registry:
             check_places(self.connection, self.registry.host)
             if self.project.settings.preflight != "off" and not self.connection.endpoint.local:
@@ -210,6 +215,40 @@ class _SweepRun:
             steps=self.steps.reports,
             seconds=time.monotonic() - begin,
             links={what: address for what, address in pages.items() if address},
+        )
+
+    def _own_trials(self, plan: SweepPlan, known: list[TrialRecord], page: SweepPage) -> tuple[list[TrialRecord], str]:
+        """The trials of the own engine, and why no further one was begun."""
+        search = Search(self.settings, script_values(self.project, self.arguments))
+        restored(search, known)
+        loop = TrialLoop(
+            known,
+            plan=plan,
+            settings=self.settings,
+            store=self.records,
+            search=search,
+            describe=partial(self._trial, plan),
+            page=page,
+            vertex=self.vertex,
+        )
+        self.trials = loop.records
+        loop.run()
+        return loop.records, loop.ended
+
+    def _tuning(self, plan: SweepPlan) -> TrialPlan:
+        """The job of all trials of Vertex AI's tuning service, which adds the parameters and a folder for each."""
+        made = self._trial(plan, 0, {})
+        request = made.request
+        own = (TRIAL_VARIABLE, HYPERTUNE_VARIABLE)
+        return replace(
+            made,
+            key=job_key(made.key, "tuning", str(self.settings.trials)),
+            request=replace(
+                request,
+                output=request.output.removesuffix("-t000"),
+                env={name: text for name, text in request.env.items() if name not in own},
+                labels={**request.labels, RUN_LABEL: str(current_run.id)},
+            ),
         )
 
     def _plan(self, plan: SweepPlan | None, known: Sequence[TrialRecord], *, refresh: bool) -> tuple[SweepPlan, bool]:
@@ -269,6 +308,27 @@ class _SweepRun:
             found.append(TrialRecord(each.plan) if retried else each)
         return found
 
+    def _time_limit(self, job: JobDescription) -> float:
+        """How long a new trial may run: its share of what is left of max-cost, beside those that run already.
+
+        Raises:
+            VertexError: Nothing is left.
+        """
+        cap, rate = self.project.settings.job.max_cost, self.planned.cost.rate.usd if self.planned.cost else None
+        if cap is None or not rate:
+            return job.timeout
+        starts = starts_of_a_job(job)
+        running = [each.plan.request.timeout * starts for each in self.trials if each.end is None]
+        gone = (sum(each.end.seconds for each in self.trials if each.end) + sum(running)) * rate / HOUR
+        free = max(1, self.settings.parallel - len(running))
+        used = cap - (cap - gone) / free
+        return capped_time_limit(rate, job.timeout, cap=cap, used=used, starts=starts, where="sweep")
+
+    def _cost_labels(self) -> dict[str, str]:
+        """The labels that keep all trials together below the project's max-cost."""
+        labels = self.planned.job.labels
+        return {name: labels[name] for name in (RATE_LABEL, PRICES_LABEL, MAX_COST_LABEL) if name in labels}
+
     def _forget(self, key: str) -> None:
         """Ends what may run of a trial whose code has changed."""
         from ..vertex.labels import REQUEST_LABEL
@@ -293,11 +353,14 @@ class _SweepRun:
         file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
         job = replace(
             job,
+            timeout=self._time_limit(job),
             env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
-            labels={**job.labels, SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
+            labels={**job.labels, **self._cost_labels(), SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
         )
         facts = [plan.image, *arguments, *variables_key(self.project.settings)]
-        machine = sorted(f"{name}={value}" for name, value in asdict(self.project.settings.job).items())
+        machine = sorted(
+            f"{name}={value}" for name, value in asdict(self.project.settings.job).items() if name != "max_cost"
+        )
         key = job_key(plan.id, str(number), *facts, *machine)
         return TrialPlan(number, dict(values), own, key, job.with_image(plan.image), self.scope.retries)
 

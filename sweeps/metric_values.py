@@ -28,7 +28,7 @@ STEPS = ("global_step", "step", "iteration", "epoch")
 """Fields that number a line, the finest first; as for the metrics of a run."""
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|NaN|inf|Infinity)"
-_PAIR = re.compile(rf"""(?<![\w./-])["']?([A-Za-z_][\w./-]*)["']?\s*[=:]\s*({_NUMBER})(?![\w.])""")
+_PAIR = re.compile(rf"""(?<![\w./-])["']?([A-Za-z_][\w./-]*)["']?\s*[=:]\s*({_NUMBER})(?!\w|[.:]\d)""")
 _MOST_NAMES = 50
 
 

@@ -142,6 +142,7 @@ def watch(
         OpenJobs.of_this_run().ended(job.name)
         progress.cost.close()
         log(f"{outcome.state}: {job.name}")
+        progress.cost.close()
         progress.ended_early = "" if outcome.state == "JOB_STATE_SUCCEEDED" else progress.ended_early
         return progress.log.end(outcome)
     except Exception:

@@ -53,6 +53,10 @@ def deploy(
     overwrite: Annotated[
         bool, Parameter(help="Replace a deployment of another project that has the same name.")
     ] = False,
+    sweep: Annotated[
+        bool,
+        Parameter(help="Each run is a sweep, as [tool.vertex-training.sweep] describes it."),
+    ] = False,
     temporary_server: TemporaryServer = False,
     script_args: ScriptArgs = (),
 ) -> None:
@@ -87,31 +91,32 @@ def deploy(
             vertex=load_vertex(vertex),
             max_cost=max_cost,
         )
-        _show_changes(name, parameters, cron=cron, pool=work_pool, image=image, overwrite=overwrite)
+        flow = "sweep" if sweep else "train"
+        _show_changes(name, parameters, cron=cron, pool=work_pool, image=image, overwrite=overwrite, flow=flow)
         if kept is not None:
             print_message(_kept_server(kept, work_pool))
         if work_pool is None:
             from ...deployments.serve import serve
 
-            serve(name=name, parameters=parameters, cron=cron)
+            serve(name=name, parameters=parameters, cron=cron, flow=flow)
             return
         from ...deployments.pools import deploy_to_pool
 
-        deployment = deploy_to_pool(work_pool, name=name, parameters=parameters, cron=cron, image=image)
+        deployment = deploy_to_pool(work_pool, name=name, parameters=parameters, cron=cron, image=image, flow=flow)
     print(f"deployed {deployment} to the work pool {work_pool}{f', cron {cron}' if cron else ''}")
     print(f"run it now: prefect deployment run '{deployment}'")
 
 
-def _show_changes(name: str, parameters: dict[str, Any], **options: Any) -> None:  # noqa: ANN401 - as `changes_of`
+def _show_changes(name: str, parameters: dict[str, Any], *, flow: str, **options: Any) -> None:  # noqa: ANN401 - as `changes_of`
     """Prints what changes of an existing deployment, before it is changed.
 
     Raises:
         ProjectError: It is another project's.
     """
-    from ...deployments.existing_deployment import FLOW, changes_of
+    from ...deployments.existing_deployment import changes_of
 
-    if changes := changes_of(name, parameters, **options):
-        print_message("\n    ".join([f"the deployment {FLOW}/{name} exists; this changes:", *changes]))
+    if changes := changes_of(name, parameters, flow=flow, **options):
+        print_message("\n    ".join([f"the deployment {flow}/{name} exists; this changes:", *changes]))
 
 
 def _kept_server(kept: KeptServer, work_pool: str | None) -> str:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +17,7 @@ from ...tasks.image_plan import plan_image
 from ...tasks.push import push
 from ...tasks.verify import ImageInEngine, verify_image
 from ...vertex.job_types import Origin
-from ..image_startup import place_arguments
+from ..image_startup import place_arguments, without_runtime
 from ..step_runner import Steps
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def prepare(
     ahead = upload_ahead(snapshot, connection)
     built = steps.run(build, plan)
     if snapshot.settings.verify == "image":
-        startup = partial(place_arguments, replace(snapshot.settings, outputs=(), secret_env={}), docker=True)
+        startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
         check = verify_image.with_options(refresh_cache=refresh)
         steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
     image = steps.run(push, plan, built)

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from ...core.errors import TrainingError
+from ...core.errors import TrainingError, VertexError
 from ...project.settings.sweep_settings import SweepSettings
 from ...sweeps.stop_rules import refuse_failures, refuse_missing_metric, without_progress
 from ...sweeps.study_search import Search
@@ -131,7 +131,13 @@ class TrialLoop:
         if values is None:
             self.ended = f"every combination has been tried, with {number} trials"
             return None
-        plan = self._describe(number, values)
+        try:
+            plan = self._describe(number, values)
+        except VertexError as error:
+            if error.kind != "cost_cap":
+                raise
+            self.ended = str(error)
+            return None
         self._store.write_trial(plan)
         self.records.append(TrialRecord(plan))
         return self.records[-1]
@@ -173,6 +179,9 @@ class TrialLoop:
         record.end = end
         self._search.tell(end)
         self._say(record)
+        if "max-cost is used up" in end.reason:  # no further trial could begin either
+            self.ended = end.reason
+            return
         refuse_missing_metric(self.records, self._plan)
         refuse_failures(self.records, self._settings)
 

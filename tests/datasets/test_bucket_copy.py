@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import urllib.request
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 from prefect_vertex_training.core.errors import DataError
 from prefect_vertex_training.datasets.bucket_copy import copy_data, needs_copy, plan_copy, price_of_a_gb
 from prefect_vertex_training.datasets.bucket_objects import BucketAccess, BucketObjects
@@ -13,18 +15,19 @@ from prefect_vertex_training.local_vertex.storage.storage_server import StorageS
 
 
 @pytest.fixture
-def buckets(tmp_path: Path) -> tuple[BucketObjects, BucketObjects]:
+def buckets(tmp_path: Path) -> Iterator[tuple[BucketObjects, BucketObjects]]:
     """A bucket in us-central1 with data, and an empty one in europe-west4."""
-    server = StorageServer(tmp_path / "buckets")
-    server.start()
+    server, listener = StorageServer(tmp_path, "k"), socket.create_server(("127.0.0.1", 0))
+    server.serve(listener)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/k"
     for name, place in (("american", "US-CENTRAL1"), ("european", "EUROPE-WEST4")):
-        body = f'{{"name": "{name}", "location": "{place}"}}'.encode()
-        headers = {"Content-Type": "application/json"}
-        urllib.request.urlopen(urllib.request.Request(f"{server.url}/storage/v1/b?project=p", body, headers))
-    source, target = (BucketObjects(BucketAccess(name, server.url)) for name in ("american", "european"))
+        made = urllib3.request("POST", f"{url}/storage/v1/b?project=p", json={"name": name, "location": place})
+        assert made.status == 200, made.data
+    source, target = (BucketObjects(BucketAccess(name, url)) for name in ("american", "european"))
     for name, data in (("train/a.txt", b"first"), ("train/deep/b.txt", b"second"), ("train-2/c.txt", b"not this")):
         source.put_new(name, data, len(data))
-    return source, target
+    yield source, target
+    server.close()
 
 
 def test_a_far_data_set_is_copied_once(buckets: tuple[BucketObjects, BucketObjects]) -> None:

@@ -1,4 +1,4 @@
-"""What the jobs of a run have cost, by the service's own list: a crash forgets nothing."""
+"""What the jobs of a run have spent, by the service's own list: a crash forgets nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...core.job_options import JobOptions
 from ..client.calls import is_live, listed, patiently, seconds, state_of
 from ..client.connection import Connection
 from ..job_types import TERMINAL
-from ..labels import REQUEST_LABEL, RUN_LABEL
+from ..labels import REQUEST_LABEL, RUN_LABEL, SWEEP_LABEL
 from ..pricing.cost_cap import BilledJob, capped_time_limit, reserved, spent
 from ..pricing.cost_labels import max_cost_of, rate_of
 from .attempt_budget import starts_of_a_job
@@ -40,12 +40,13 @@ def starts_of(job: CustomJob) -> int:
 def jobs_of_run(connection: Connection, labels: Mapping[str, str]) -> list[CustomJob]:
     """Every job of the run that a job with these labels belongs to, and of its request.
 
-    A retried run may have another image, and so another request; a flow that another one calls has another run.
+    The trials of a sweep are runs of their own, and share its cap. A retried run may have another image, and so another
+    request; a flow that another one calls has another run.
 
     Raises:
         VertexError: The listing was refused, or got no answer (then transient).
     """
-    values = {label: labels[label] for label in (RUN_LABEL, REQUEST_LABEL) if labels.get(label)}
+    values = {label: labels[label] for label in (SWEEP_LABEL, RUN_LABEL, REQUEST_LABEL) if labels.get(label)}
     found = {job.name: job for label, value in values.items() for job in listed(connection, value, label=label)}
     return list(found.values())
 
