@@ -74,6 +74,13 @@ FAILURES = [
     (EXIT.format(127, "Error"), "", "user_code", "the command was not found", False),
     (EXIT.format(128, "StartError"), "", "user_code", "command can't be started", False),
     (EXIT.format(137, "Error"), "", "out_of_memory", "was killed (exit status 137)", False),
+    (
+        ONE,
+        raised("torch.distributed.elastic.multiprocessing.api.SignalException: Process 1 got signal: 15"),
+        "preempted",
+        "torchrun was ended from outside",
+        True,
+    ),
     (EXIT.format(143, "Error"), TRACEBACK, "preempted", "its machine was taken away", True),
     (
         ONE,
