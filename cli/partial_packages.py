@@ -23,7 +23,7 @@ class PartialPackage(ModuleType):
     """A package whose `__init__` runs when a name is asked for that is not one of its modules."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - a name may be anything
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__all__":  # which `from package import *` asks for
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         module = f"{self.__name__}.{name}"
         try:

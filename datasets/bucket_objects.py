@@ -124,14 +124,19 @@ class BucketObjects:
             raise self._refused(answer, name)
         return True
 
-    def copy(self, source: str, target: str) -> bool:
-        """Copies an object within the bucket, by the service; False if the source is gone.
+    def copy(self, source: str, target: str, bucket: str = "") -> bool:
+        """Copies an object, by the service; False if the source is gone. One that is there stays.
+
+        Args:
+            source: Its name in this bucket.
+            target: Its new name.
+            bucket: The bucket that gets it; empty for this one.
 
         Raises:
             DataError: The service refused.
         """
-        bucket = quote(self.bucket, safe="")
-        path = f"storage/v1/b/{bucket}/o/{quote(source, safe='')}/rewriteTo/b/{bucket}/o/{quote(target, safe='')}"
+        here, there = quote(self.bucket, safe=""), quote(bucket or self.bucket, safe="")
+        path = f"storage/v1/b/{here}/o/{quote(source, safe='')}/rewriteTo/b/{there}/o/{quote(target, safe='')}"
         query: dict[str, str] = {"ifGenerationMatch": "0"}
         while True:
             answer = retry(lambda: self._request("POST", path, query, b"{}"))

@@ -61,11 +61,16 @@ def check_region(objects: BucketObjects, region: str, uri: str) -> None:
         DataError: It is elsewhere.
     """
     location = objects.location()
-    begins = _MULTI_REGIONS.get(location)
-    if location in {"", region} or (begins and region.startswith(begins)):
+    if is_near(location, region):
         return
     raise DataError(
         f"the data is in {location}, and the job would run in {region}",
         where=uri,
         next_step=f"Copy it to a bucket in {region}, or run the job in {location}",
     )
+
+
+def is_near(location: str, region: str) -> bool:
+    """Whether data of a location is where a job in the region runs; True for an unknown location."""
+    begins = _MULTI_REGIONS.get(location)
+    return location in {"", region} or bool(begins and region.startswith(begins))

@@ -157,6 +157,8 @@ def with_choices(
         ProjectError: A data set has another form, or would hold the script; or a choice excludes another one.
     """
     resumes, local_run = own.verify_resume or verify_resume, own.verify if verify == "auto" else verify
+    # Where the run itself leaves the local run out, the project's own wish to rehearse is left out, too.
+    resumes = resumes and (verify_resume or verify == "auto" or local_run not in {"off", "image"})
     if resumes and local_run in {"off", "image"}:
         raise ProjectError(
             f'verify-resume starts the script on this machine, and verify = "{local_run}" doesn\'t',

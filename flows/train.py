@@ -34,8 +34,7 @@ from .checkout import project_folder
 from .form import Picker, RunMachine, titled, with_choices
 from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, variables_key
-from .places.planned_places import plan_places
-from .places.region_inputs import image_in
+from .listed_places.planned_places import plan_at, plan_places
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
 from .planning.training_plan import Place, TrainingPlan, plan_in_place, refuse_unreachable_image
@@ -117,10 +116,9 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
-    home = Home.default()
+    home, steps = Home.default(), Steps()
     keep_results_private()
     refuse_unreachable_image(vertex, registry)
-    steps = Steps()
     with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
         choices = partial(
             with_choices,
@@ -134,9 +132,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             allowed_regions=allowed_regions,
         )
         snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
-        for line in snapshot.lines():
-            step_log("files")(line)
-        name_run(snapshot, vertex.region if vertex else None)
+        introduce(snapshot, vertex)
         connection = connect(vertex)
         # A secret that can't be had is reported before anything is built.
         job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
@@ -147,12 +143,11 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         earlier = earlier_run(connection, resume, snapshot.settings.name) if resume.strip() else None
         log_warnings(planned)
         if dry_run:
-            run = current_run_name()
-            return show_plan(
-                page_of(planned, args, run, registry, connection.project, builder=builder, home=home, facts=facts)
-            )
+            described = partial(page_of, planned, args, current_run_name(), registry, connection.project)
+            return show_plan(described(builder=builder, home=home, facts=facts))
         arguments = list(planned.arguments)
-        places = plan_places(snapshot, arguments, place, connection, ignored=ignore_regions, builder=builder)
+        at_place = partial(plan_at, args, current_run_name(), builder=builder, facts=facts)
+        places = plan_places(snapshot, place, connection, at_place, ignored=ignore_regions)
         if vertex and registry:
             check_places(connection, registry.host)
             if snapshot.settings.preflight != "off" and not connection.endpoint.local:
@@ -184,10 +179,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             planned = planning(data=records)  # with the data's variables, and the newest prices
             request = planned.job.with_image(image.reference)
             key = [image.digest, *arguments, *variables_key(snapshot.settings), *(record.id for record in records)]
-            key += [f"resume={earlier.output}"] if earlier else []
-            bring = image_in(registry, snapshot.settings.name, image.reference, image.digest)
-            listed = places.with_inputs(bring, records) if places else None
-            key += [places.key] if places else []
+            key += [*([f"resume={earlier.output}"] if earlier else []), *([places.key] if places else [])]
             outcome, model = run_and_record(
                 steps,
                 connection,
@@ -198,7 +190,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
                 allowed=planned.allowed,
                 data=records,
                 earlier=earlier,
-                fallback=listed,
+                fallback=places and places.ready(registry, snapshot.settings.name, image, records, earlier),
             )
             steps.links.update(pages_of(connection, outcome.name, model.model))
     return TrainingResult(
@@ -219,6 +211,13 @@ def log_warnings(planned: TrainingPlan) -> None:
     """Says what may go wrong."""
     for warning in planned.warnings:
         step_log("machine")(f"warning: {warning}")
+
+
+def introduce(project: Project, vertex: VertexParameter | None) -> None:
+    """Says what goes into the image, and names the run after the project."""
+    for line in project.lines():
+        step_log("files")(line)
+    name_run(project, vertex.region if vertex else None)
 
 
 def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":

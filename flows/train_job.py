@@ -35,7 +35,7 @@ from .concurrency import submission_turn, turn
 from .step_runner import Steps
 
 if TYPE_CHECKING:
-    from .places.listed_run import FallbackRun
+    from .listed_places.listed_run import FallbackRun
 
 LONGEST_WAIT = 900.0
 """Longest wait before another attempt, seconds: machines that are short now may be free in a quarter of an hour."""

@@ -33,6 +33,7 @@ from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.submit.spending import billed
 
 if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1 import CustomJob
     from prefect.client.orchestration import SyncPrefectClient
 
 RATE, CAP, POLL = 3600.0, 4.0, 0.25
@@ -93,7 +94,9 @@ class Killed:
         if not kill:
             self._starter.wait_for("end")
             return ""
-        time.sleep(self._moments.uniform(0.0, 1.6 * CAP))
+        if self._moments.random() < 0.8:  # most kills hit a job; the others come at any moment before
+            self._await_job(run)
+        time.sleep(self._moments.uniform(0.0, 1.2 * CAP))
         with_worker = self._moments.random() < 0.4
         if with_worker:
             os.kill(self._starter.pid, signal.SIGKILL)
@@ -105,6 +108,17 @@ class Killed:
             self._starter = Starter(self._log)
             return "flow and worker"
         return "flow" if int(self._starter.wait_for("end")) == -signal.SIGKILL else ""
+
+    def _await_job(self, run: UUID) -> None:
+        """Waits until the run has a job that lives, for half a minute at most."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end and all(billed(job).ended for job in self._jobs(run)):
+            time.sleep(0.05)
+
+    def _jobs(self, run: UUID) -> list[CustomJob]:
+        connection = Connection.local(self._home)
+        wanted = {"parent": connection.parent, "filter": f'labels.prefect_flow_run="{run}"'}
+        return list(connection.jobs.list_custom_jobs(wanted, timeout=30))
 
     def _goes_on(self, client: SyncPrefectClient, run: UUID, kills: list[str]) -> bool:
         from prefect.states import AwaitingRetry, Crashed, Scheduled
@@ -123,14 +137,10 @@ class Killed:
     def _spent(self, run: UUID, kills: list[str]) -> Round:
         from prefect.client.orchestration import get_client
 
-        connection = Connection.local(self._home)
-        wanted = {"parent": connection.parent, "filter": f'labels.prefect_flow_run="{run}"'}
         end = time.monotonic() + 60
-        while time.monotonic() < end:
-            jobs = list(connection.jobs.list_custom_jobs(wanted, timeout=30))
-            if all(billed(job).ended for job in jobs):
-                break
+        while not all(billed(job).ended for job in self._jobs(run)) and time.monotonic() < end:
             time.sleep(0.2)
+        jobs = self._jobs(run)
         states = [job.state.name.removeprefix("JOB_STATE_") for job in jobs]
         usd = sum(billed(job).cost(time.time()) or 0.0 for job in jobs)
         with get_client(sync_client=True) as client:

@@ -37,17 +37,15 @@ def orphans(
 ) -> int:
     """List the jobs that still run although their flow run is over; with `--cancel`, end them."""
     with prefect_session(temporary=temporary_server):
-        from ...flows.block_parameters import connect
-        from ...flows.history.orphans import end_orphan, find_orphans
+        from ...flows.history.orphans import end_orphan, find_everywhere
 
-        connection = connect(load_vertex(vertex))
-        found = find_orphans(connection)
+        found, connections = find_everywhere(load_vertex(vertex), warn=print_message)
         if not as_json:
             print_table(found, time.time())
         results = {orphan.job.name: _LEFT for orphan in found}
         for orphan in found if cancel else ():
             if unknown or orphan.run_known:
-                results[orphan.job.name] = _cancel(orphan, partial(end_orphan, connection))
+                results[orphan.job.name] = _cancel(orphan, partial(end_orphan, connections[orphan.job.name]))
                 if not as_json:
                     print(f"{orphan.job.name}  {results[orphan.job.name]}")
     if as_json:

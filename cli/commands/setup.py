@@ -127,6 +127,7 @@ def _try_blocks(blocks: list[Block], name: str) -> int:
         except TrainingError as error:
             failed = True
             print(f"FAILS    {error}")
+    failed = _print_preflight(blocks) or failed
     if not get_current_settings().connected_to_cloud:
         print(
             "note     a Prefect server for a team should keep its data in PostgreSQL: with SQLite more than about "
@@ -136,3 +137,25 @@ def _try_blocks(blocks: list[Block], name: str) -> int:
         f"try them again: vertex-training setup --check --name {name}" if failed else f"use them: run PROJECT{options}"
     )
     return 2 if failed else 0
+
+
+def _print_preflight(blocks: list[Block]) -> bool:
+    """Prints the checks of the blocks' Google Cloud project; returns whether one failed."""
+    from ...blocks.registry import ContainerRegistry
+    from ...blocks.vertex_ai import VertexAI
+    from ...tasks.preflight import ProjectAccess
+    from ...vertex.preflight import readiness
+    from ...vertex.preflight.google_api import NotMade
+    from ...vertex.preflight.preflight import preflight
+
+    vertex = next((block for block in blocks if isinstance(block, VertexAI)), None)
+    registry = next((block for block in blocks if isinstance(block, ContainerRegistry)), None)
+    if vertex is None or vertex.connection().endpoint.local:
+        return False
+    access = ProjectAccess(vertex, registry, None)
+    try:
+        findings = preflight(access.subject, access.api())
+    except NotMade:  # the blocks' own test has said what is missing
+        return False
+    print("\n".join([*map(str, findings), readiness.summary(findings)]))
+    return any(finding.status == "FAIL" for finding in findings)

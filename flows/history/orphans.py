@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,10 +12,12 @@ from prefect.exceptions import ObjectNotFound
 
 from ...core.errors import ProjectError, TrainingError
 from ...run_history import outer_runs
+from ...tasks.stopping.run_places import every_noted_place
 from ...vertex.client.connection import Connection
 from ...vertex.labels import RUN_LABEL
 from ...vertex.submit.cancellation import cancel
 from ...vertex.submit.live_jobs import LabelledJob, live_jobs
+from ..block_parameters import VertexParameter, connect, connect_in
 
 UNKNOWN = "unknown"
 """State of a run that this Prefect server does not know; it may be on another server."""
@@ -55,6 +58,35 @@ def find_orphans(connection: Connection) -> list[Orphan]:
             if ending is not None:
                 found.append(Orphan(job, job.value, ending))
     return found
+
+
+def find_everywhere(
+    vertex: VertexParameter | None, *, warn: Callable[[str], None]
+) -> tuple[list[Orphan], dict[str, Connection]]:
+    """The orphans in the block's region, and in those of the fall-back lists of this machine's runs.
+
+    Args:
+        vertex: The project; None for this machine.
+        warn: Called with a line for each further region that can't be asked.
+
+    Returns:
+        The orphans, and by each job's name the connection to its region.
+
+    Raises:
+        ProjectError, VertexError: As `find_orphans`, for the block's own region.
+    """
+    own = connect(vertex)
+    found = [(orphan, own) for orphan in find_orphans(own)]
+    for region, bucket in every_noted_place():
+        # Of runs in the cloud there is nothing to find on this machine.
+        if region == own.region or (vertex is None and bucket != own.bucket):
+            continue
+        try:
+            connection = connect_in(vertex, region, bucket)
+            found += [(orphan, connection) for orphan in find_orphans(connection)]
+        except TrainingError as error:
+            warn(f"{region} could not be asked: {error}")
+    return [orphan for orphan, _ in found], {orphan.job.name: connection for orphan, connection in found}
 
 
 def end_orphan(connection: Connection, orphan: Orphan, *, wait: float = 120.0) -> bool:

@@ -224,7 +224,8 @@ class ProjectApis:
         if self._resources.get("repositories", name) is not None:
             return error_answer(409, "ALREADY_EXISTS", "the repository already exists")
         defaults = {"format": "DOCKER", "mode": "STANDARD_REPOSITORY"}
-        found = {**defaults, **call.body, "name": name}
+        said = {key: value for key, value in call.body.items() if value != f"{key.upper()}_UNSPECIFIED"}
+        found = {**defaults, **said, "name": name}
         self._resources.put("repositories", name, found)
         return _done(f"{name.rpartition('/repositories/')[0]}/operations/local", found)
 

@@ -106,7 +106,7 @@ class ScriptRun:
         self._copy, self._outputs = folder / "project", self.storage.outputs
         self._log, self._clock = log, clock
         self._stop: process.Stop | None = None
-        self._heard: Callable[[str], None] = str
+        self._heard: Callable[[str], object] = str
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
         self.values = {
             **folder_values(self.storage.path, self.storage.uri),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 
 from prefect import task
@@ -73,12 +72,16 @@ class ListedRequest:
         self.memory = Memory()
         self.entry = 0
 
+    def record(self) -> CreateFile:
+        """The create calls that were sent."""
+        return CreateFile(Home.default().cache / "intents", self.key)
+
     def driver(self) -> Driver:
         """Applies the rules."""
         paces = [connection.pace for connection in self.regions.connections.values()]
         return Driver(
             self.regions,
-            CreateFile(Home.default().cache / "intents", self.key),
+            self.record(),
             self.limits,
             Pace(poll=max(pace.poll for pace in paces), patience=max(pace.patience for pace in paces)),
             retry=self.retry,
@@ -120,7 +123,7 @@ def submit_listed(listed: ListedRequest) -> SubmittedJob:
     except Exception:
         raise
     except BaseException:
-        if all([_stop(connection, listed.key) for connection in connections.values()]):  # noqa: C419 - all are asked
+        if all([_stop(connection, listed) for connection in connections.values()]):  # noqa: C419 - all are asked
             noted.stopped(listed.key)
         raise
     known = found.job.name in before
@@ -139,11 +142,13 @@ def submit_listed(listed: ListedRequest) -> SubmittedJob:
     return job
 
 
-def _stop(connection: Connection, key: str) -> bool:
+def _stop(connection: Connection, listed: ListedRequest) -> bool:
     """Cancels the jobs of the request in one region, also one whose create got no answer."""
+    key = listed.key
+    sent = [create.at for create in listed.record().creates() if create.region in {"", connection.region}]
 
     def cancel(limited: Connection) -> list[SubmittedJob]:
-        recorded = intent_text(key, time.time())
+        recorded = intent_text(key, max(sent)) if sent else None
         return cancel_by_key(limited, key, label=REQUEST_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
 
     return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))

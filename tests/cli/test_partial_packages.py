@@ -53,6 +53,15 @@ def test_the_whole_package_has_the_same_classes(package: str) -> None:
     assert not isinstance(whole, PartialPackage)
 
 
+def test_a_star_imports_the_whole_package(package: str) -> None:
+    """As prefect_gcp does by way of Google's own package: `from package import *`."""
+    import_partially(package)
+    names: dict[str, object] = {}
+    exec(f"from {package} import *", names)
+
+    assert "ALL" in names
+
+
 def test_threads_wait_for_each_other(package: str) -> None:
     """None sees a package whose `__init__` is half done."""
     import_partially(package)

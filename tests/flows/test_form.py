@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +12,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import is_valid
+from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.core.machine_types import BUILT_IN_ACCELERATORS, CLOUD_TPU_ACCELERATORS, N1_ACCELERATORS
@@ -18,6 +20,7 @@ from prefect_vertex_training.flows.form import PROJECTS, Accelerator, RunMachine
 from prefect_vertex_training.flows.run_name import run_name, run_tags
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.project.settings.job_settings import JobSettings
+from prefect_vertex_training.project.settings.settings import load
 from prefect_vertex_training.project.snapshot import Project
 
 JOB = JobSettings(machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2), replicas=3, attempts=5)
@@ -158,3 +161,26 @@ def test_a_snapshot_is_whole_when_it_is_opened(folder: Path, tmp_path: Path) -> 
 
     assert (chosen.settings.verify, chosen.settings.translate, chosen.settings.job.replicas) == ("locked", True, 2)
     assert chosen.fingerprint == own.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "verify", "rehearsed"),
+    [
+        (True, False, "auto", True),
+        (False, True, "locked", True),
+        (True, False, "off", False),
+        (False, True, "off", None),
+        (True, True, "image", None),
+    ],
+)
+def test_a_second_start_needs_a_local_run(
+    folder: Path, *, own: bool, asked: bool, verify: str, rehearsed: bool | None
+) -> None:
+    """Asked for without a local run it is one line; a run without one leaves the project's wish out too."""
+    settings = replace(load(folder), verify_resume=own)
+    choose = partial(with_choices, settings, RunMachine(), freeze="auto", translate=False, verify_resume=asked)
+    if rehearsed is None:
+        with pytest.raises(ProjectError, match="verify-resume starts the script on this machine"):
+            choose(verify=verify)
+    else:
+        assert choose(verify=verify).verify_resume == rehearsed

@@ -85,6 +85,24 @@ def test_killed_and_retried_runs_have_one_job_each(campaign: ModuleType, home: H
 
 
 @pytest.mark.timeout(600)
+def test_killed_runs_with_a_fall_back_list_have_one_job_over_all_regions(
+    campaign: ModuleType,
+    home: Home,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two kills while regions are short of machines, refuse and lose answers: one job succeeded, none runs."""
+    monkeypatch.syspath_prepend(BENCHMARKS / "vertex")
+    kills = load("vertex", "fallback_kills")
+
+    report, where = kills.campaign(home, tmp_path / "tiny", tmp_path / "flows.log", kills=2, seed=5)
+
+    assert report.is_clean, (report, (tmp_path / "flows.log").read_text()[-3000:])
+    assert sum(where.values()) == report.runs
+    assert report.kills == 2
+
+
+@pytest.mark.timeout(600)
 def test_ten_thousand_lines_survive_a_kill_of_the_watcher(campaign: ModuleType, home: Home, tmp_path: Path) -> None:
     """Killed in the middle of printing them, then retried: the run's log has all, in order, each once."""
     image = load("local_vertex", "images").tiny_image(home, tmp_path / "image")

@@ -16,11 +16,17 @@ from prefect_vertex_training.flows.train import train
 pytestmark = pytest.mark.prefect
 
 TF_SCRIPT = """\
-import json, os, pathlib
+import json, os, pathlib, time
 config = json.loads(os.environ["TF_CONFIG"])
 task = config["task"]
 print(sorted(config["cluster"]), task["type"], task["index"], "RANK", os.environ["RANK"], flush=True)
-if task["type"] == "chief":
+mark = pathlib.Path(os.environ["VERTEX_TRAINING_CHECKPOINT_DIR"], "worker")
+if task["type"] == "worker":
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+else:
+    while not mark.exists():  # a job ends with its primary
+        time.sleep(0.02)
     folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.txt").write_text(",".join(sorted(config["cluster"])))

@@ -18,7 +18,8 @@ from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.plan import BaseLookup, plan_direct
 from prefect_vertex_training.images.runtime_layer import add_runtime, launcher, runtime_digest, write_runtime
 
-SOURCES = sorted(path.name for path in (Path(__file__).parents[2] / "runtime").glob("*.py"))
+RUNTIME = Path(__file__).parents[2] / "runtime"
+SOURCES = sorted(path.relative_to(RUNTIME).as_posix() for path in RUNTIME.rglob("*.py"))
 
 
 def test_the_layer_holds_the_sources_and_nothing_else() -> None:
@@ -51,7 +52,8 @@ def test_a_direct_build_has_one_more_layer(demo_project: Any, tmp_path: Path) ->
     assert [layer.title for layer in more] == ["runtime"]
     assert [layer.digest for layer in with_runtime.layers if layer not in more] == layers
     root = demo_project.unpack(with_runtime, tmp_path / "root")
-    assert sorted(path.name for path in (root / "opt/vertex-training/runtime").iterdir()) == SOURCES
+    runtime = root / "opt/vertex-training/runtime"
+    assert sorted(path.relative_to(runtime).as_posix() for path in runtime.rglob("*.py")) == SOURCES
 
 
 def test_the_fingerprint_changes_only_with_the_runtime(demo_project: Any) -> None:

@@ -89,6 +89,13 @@ FAILURES = [
         "the GPU ran out",
         False,
     ),
+    (
+        ONE,
+        raised("RuntimeError: Error(s) in loading state_dict for Net: size mismatch for fc.weight"),
+        "user_code",
+        "the checkpoint is of another model: RuntimeError: Error(s) in loading",
+        False,
+    ),
     (ONE, raised("MemoryError"), "out_of_memory", "the job ran out of memory: MemoryError", False),
     (ONE, raised("numpy.core._exceptions._ArrayMemoryError: Unable"), "out_of_memory", "with more memory", False),
     (

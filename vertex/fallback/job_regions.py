@@ -20,6 +20,7 @@ from ..job_types import TERMINAL, JobRequest, SubmittedJob
 from ..labels import ATTEMPT_LABEL, ENTRY_LABEL, KEY_LABEL, REQUEST_LABEL, RETRY_LABEL, ROUND_LABEL
 from ..spec.custom_job import to_custom_job
 from ..submit.cancellation import cancel_quietly
+from ..submit.spending import keep_below_cap
 from ..submit.submission import job_key, submitted
 from .driver import NoAnswer, NoCapacity
 from .moves import Follow
@@ -46,6 +47,7 @@ class JobRegions:
         connections: One for each region of the list.
         key: The request's key.
         request: Brings image and data to an entry's region, and returns the request for it; called once an entry.
+        resumed: Returns an entry's request with what its next job resumes from; called before each create.
         spots: The region of each entry.
         clock: Seconds since 1970.
     """
@@ -57,11 +59,14 @@ class JobRegions:
         request: Callable[[int], JobRequest],
         spots: Sequence[str],
         *,
+        resumed: Callable[[int, JobRequest], JobRequest] = lambda _, request: request,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.connections = connections
         self._key = key
         self._request = request
+        self._resumed = resumed
+        self._next: JobRequest | None = None
         self._spots = spots
         self._clock = clock
         self._prepared: dict[int, JobRequest] = {}
@@ -97,7 +102,7 @@ class JobRegions:
 
     def prepare(self, position: Position) -> None:
         """See `driver.Regions`."""
-        self.request_of(position.entry)
+        self._next = self._resumed(position.entry, self.request_of(position.entry))
 
     def request_of(self, entry: int) -> JobRequest:
         """The request for an entry of the list; the first call brings its image and data to the region."""
@@ -108,7 +113,7 @@ class JobRegions:
     def create(self, position: Position) -> TryJob:
         """See `driver.Regions`."""
         connection = self.connections[self._spots[position.entry]]
-        request = self._prepared[position.entry]
+        request = self._next or self.request_of(position.entry)
         labels = {
             KEY_LABEL: self.key(position),
             REQUEST_LABEL: self._key,
@@ -118,6 +123,8 @@ class JobRegions:
             **({RETRY_LABEL: str(position.retry)} if position.retry else {}),
         }
         wanted = to_custom_job(replace(request, labels={**request.labels, **labels}), local=connection.endpoint.local)
+        others = [each for region, each in self.connections.items() if region != connection.region]
+        keep_below_cap(connection, wanted, elsewhere=others, clock=self._clock)
         try:
             return self._remembered(calls.create(connection, wanted))
         except TrainingError as error:
@@ -193,9 +200,8 @@ def _ending(job: CustomJob, *, started: bool) -> tuple[Ending, str]:
     found = diagnose(state, *error_of(job), [])
     if found is None or not found.retryable:
         return "final", found.sentence if found else ""
-    if found.kind in {"stock_out", "quota"}:
-        return found.kind, found.sentence
-    return "platform", found.sentence
+    kinds: Mapping[str, Ending] = {"stock_out": "stock_out", "quota": "quota"}
+    return kinds.get(found.kind, "platform"), found.sentence
 
 
 def _position(job: CustomJob) -> Position:

@@ -1,4 +1,4 @@
-"""What the jobs of a run have cost, by the service's own list: a crash forgets nothing."""
+"""What the jobs of a run have spent, by the service's own list: a crash forgets nothing."""
 
 from __future__ import annotations
 
@@ -55,6 +55,7 @@ def keep_below_cap(
     connection: Connection,
     job: CustomJob,
     *,
+    elsewhere: Sequence[Connection] = (),
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -63,6 +64,7 @@ def keep_below_cap(
     Args:
         connection: Where the job will run.
         job: The job; its labels say its price and its run's cap. One without a cap is left alone.
+        elsewhere: Connections to other regions in which the run may have jobs.
         clock: Seconds since 1970.
         sleep: Waits that many seconds.
 
@@ -72,7 +74,11 @@ def keep_below_cap(
     cap, rate = max_cost_of(job.labels), rate_of(job.labels)
     if cap is None or rate is None:
         return
-    earlier = patiently(lambda: jobs_of_run(connection, job.labels), connection, clock=clock, sleep=sleep)
+    earlier = [
+        found
+        for each in (connection, *elsewhere)
+        for found in patiently(lambda each=each: jobs_of_run(each, job.labels), each, clock=clock, sleep=sleep)
+    ]
     new = billed(job)
     used = used_by(earlier, clock(), assumed_rate=rate)
     limit = capped_time_limit(rate, new.time_limit, cap=cap, used=used, starts=new.starts, where=job.display_name)

@@ -15,14 +15,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-_STOP_SECONDS = 5.0
+_END_SECONDS = 5.0
+_STOP_SECONDS = 30.0
+"""The others have this long to end after a signal, as on machines of their own."""
 
 
 def run(variables: Sequence[Mapping[str, str]], command: Sequence[str]) -> int:
     """Runs the command once for each set of variables; returns the first status that isn't 0."""
     running: dict[int, subprocess.Popen[bytes]] = {}
+    signals: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
         for each in running.values():
             with contextlib.suppress(ProcessLookupError):
                 each.send_signal(number)
@@ -37,17 +41,18 @@ def run(variables: Sequence[Mapping[str, str]], command: Sequence[str]) -> int:
         pid, status = os.wait()
         if pid in running:
             running.pop(pid).returncode = first = os.waitstatus_to_exitcode(status)
-    _end(list(running.values()))
+    _end(list(running.values()), signalled=bool(signals))
     return first if first >= 0 else 128 - first
 
 
-def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ends the others: without the one that failed they would wait for ever."""
+def _end(processes: Sequence[subprocess.Popen[bytes]], *, signalled: bool) -> None:
+    """Ends the others: without the one that failed they would wait for ever. After a signal they are ending already."""
     for each in processes:
-        each.terminate()
+        if not signalled:
+            each.terminate()
     for each in processes:
         try:
-            each.wait(_STOP_SECONDS)
+            each.wait(_STOP_SECONDS if signalled else _END_SECONDS)
         except subprocess.TimeoutExpired:
             each.kill()
             each.wait()

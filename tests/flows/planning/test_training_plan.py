@@ -54,7 +54,9 @@ def program(*words: str) -> str:
 @pytest.mark.prefect
 def test_the_run_does_what_the_plan_says(home: Home, project: Path) -> None:
     """The same job, field by field, but for the run's id and the digest; planning leaves nothing and starts nothing."""
-    (project / "pyproject.toml").write_text(SETTINGS)
+    (project / "data").mkdir()
+    (project / "data" / "x.csv").write_text("1")
+    (project / "pyproject.toml").write_text(SETTINGS + '[tool.vertex-training.data]\ntrain = "data/"\n')
     planned = json.loads(program(str(project), "--json", "--", "--epochs=3"))
     assert not list(home.vertex.iterdir())
     assert not (home.images / "index.json").exists()
@@ -72,6 +74,8 @@ def test_the_run_does_what_the_plan_says(home: Home, project: Path) -> None:
     assert run
     text = json.dumps(planned["job"]["spec"]).replace("run-id", run[1]).replace("***", "t0k3n")
     spec = json.loads(text.replace(AFTER_BUILD, result.image.partition("@")[2]))
+    assert "x.csv" not in text
+    assert "/manifest" in text or "data" in text
     pool["replicaCount"] = int(pool["replicaCount"])
     spec_pool = spec["workerPoolSpecs"][0]
     assert {name: pool[name] for name in spec_pool if name != "diskSpec"} == {

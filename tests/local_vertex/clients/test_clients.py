@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_vertex_training.core.job_options import Machine
+from prefect_vertex_training.vertex.job_types import JobDescription
+from prefect_vertex_training.vertex.spec.gcloud_command import create_command, spec_document, to_yaml
 
 PROGRAMS = Path(__file__).with_name("programs")
 DONE = r"projects/\d+/locations/europe-west4"
@@ -88,6 +91,35 @@ def test_gcloud(cloud: Any, gcloud: str) -> None:
     assert lines.count("JOB_STATE_SUCCEEDED") == 1
     assert "trained" in lines
     assert "copied" in lines
+
+
+def test_gcloud_takes_the_yaml_of_a_plan(cloud: Any, gcloud: str) -> None:
+    """The file and the command that `plan` prints make the same job, field by field."""
+    job = JobDescription(
+        display_name="planned job",
+        output="gs://local/planned",
+        args=["--note=it's", "--epochs", "2"],
+        env={"MODE": "fast"},
+        machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 1),
+        timeout=600,
+        strategy="SPOT",
+        labels={"team": "x", "vertex_training_rate": "463779"},
+    )
+    document = spec_document(job, cloud.image, unbuilt="", local=False, mask=lambda _, value: value)
+    (cloud.scratch / "job.yaml").write_text(to_yaml(document))
+    path = f"{Path(gcloud).parent}{os.pathsep}{os.environ['PATH']}"
+
+    create = create_command(job, project="my-project", region="us-central1")
+    name = cloud.run("bash", "-c", f"{create} --format='value(name)' 2>/dev/null", PATH=path).strip()
+    described = cloud.run(
+        "bash", "-c", f"gcloud ai custom-jobs describe {name} --region=us-central1 --format=json 2>/dev/null", PATH=path
+    )
+
+    made = json.loads(described)
+    (pool,), (wanted,) = made["jobSpec"].pop("workerPoolSpecs"), document.pop("workerPoolSpecs")
+    assert (made["displayName"], made["labels"]) == ("planned job", job.labels)
+    assert made["jobSpec"] == document
+    assert {**pool, "replicaCount": int(pool["replicaCount"])} == wanted
 
 
 def test_kubeflows_launcher(cloud: Any, launcher: subprocess.Popen[str]) -> None:

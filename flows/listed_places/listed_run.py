@@ -21,7 +21,8 @@ from ...vertex.fallback.request_view import Limits, Spot
 from ...vertex.fallback.run_list import run_list
 from ...vertex.fallback.supervision import Supervision
 from ...vertex.job_types import JobDescription, JobRequest, Outcome, SubmittedJob
-from ...vertex.spec.request_limits import check_description
+from ...vertex.resume.checkpoint_copy import copy_checkpoints
+from ...vertex.resume.resume_point import with_resume_point
 from ...vertex.submit.region_check import check_bucket
 from ..block_parameters import block_in, connect_in
 from ..planning.training_plan import Place
@@ -31,6 +32,7 @@ from .list_plan import ListedPlace
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
     from ...datasets.data_record import DataRecord
+    from ...vertex.resume.earlier_run import EarlierRun
 
 FIRST_PAUSE, LONGEST_PAUSE = 300.0, 1800.0
 """Seconds before the second round through the list, and at most before a later one."""
@@ -97,7 +99,7 @@ def check_places_of(inputs: Sequence[PlaceInputs], describe: Callable[[PlaceInpu
     for number, each in enumerate(inputs, 1):
         local = each.block is None
         try:
-            check_description(describe(each), region=each.place.region, local=local)
+            describe(each)
             if not local:
                 check_bucket(each.connection)
         except VertexError as error:
@@ -115,6 +117,7 @@ class FallbackRun:
         image: Brings the image to a region; returns its reference there.
         data: Brings the run's data sets to the bucket of a place.
         rounds: How often the list is gone through.
+        earlier: The run whose checkpoints this one takes up.
         ignored: Regions that are left out.
     """
 
@@ -126,6 +129,7 @@ class FallbackRun:
         image: Callable[[str], str],
         data: Callable[[PlaceInputs], Sequence[DataRecord]],
         rounds: int,
+        earlier: EarlierRun | None = None,
         ignored: Sequence[str] = (),
     ) -> None:
         self.inputs = inputs
@@ -133,6 +137,7 @@ class FallbackRun:
         self._image = image
         self._data = data
         self._rounds = rounds
+        self._earlier = earlier
         self._ignored = frozenset(ignored)
 
     def request(self, entry: int) -> JobRequest:
@@ -140,6 +145,15 @@ class FallbackRun:
         each = self.inputs[entry]
         image = self._image(each.place.region)
         return self._describe(each, self._data(each)).with_image(image)
+
+    def _resumed(self, entry: int, request: JobRequest) -> JobRequest:
+        """The request with the checkpoints of all places, which are copied to this one first."""
+        each = self.inputs[entry]
+        outputs = dict.fromkeys(self._describe(other, ()).output for other in self.inputs)
+        for output in outputs:
+            if output != request.output:
+                copy_checkpoints(each.connection.models, output, request.output, log=step_log("resume"))
+        return with_resume_point(each.connection, request, self._earlier, step_log("resume"))
 
     def _limits(self, allowed: int) -> Limits:
         settle = max(each.connection.settle for each in self.inputs)
@@ -177,7 +191,7 @@ class FallbackRun:
             return with_secret_values(self.request(entry), local=self.inputs[entry].connection.endpoint.local)
 
         listed = ListedRequest(
-            JobRegions(connections, key, complete, spots),
+            JobRegions(connections, key, complete, spots, resumed=self._resumed),
             key,
             limits,
             [each.place.shown for each in self.inputs],

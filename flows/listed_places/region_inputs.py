@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...core.errors import RegistryError
@@ -15,6 +16,7 @@ from ...vertex.submit.region_check import far_registry
 if TYPE_CHECKING:
     from ...blocks.registry import ContainerRegistry
     from ...datasets.data_record import DataRecord
+    from ...project.settings.data_settings import DataSetting
     from ...vertex.client.connection import Connection
 
 
@@ -61,10 +63,28 @@ def data_in(project: Project, connection: Connection) -> Sequence[DataRecord]:
     """Brings the run's data sets to the bucket of a place; what is there already isn't sent again.
 
     Raises:
-        DataError: A data set can't be sent, or lies in a bucket of another region.
+        DataError: A data set can't be sent or copied.
     """
     if not project.settings.data:
         return ()
     from ...tasks.data import data as data_step
 
-    return data_step.fn(project, connection).sets
+    near = [_near(each, connection) if each.uri else each for each in project.settings.data]
+    settings = replace(project.settings, data=tuple(near))
+    there = Project(project.root, settings, project.files, project.fingerprint, project.size_report)
+    return data_step.fn(there, connection).sets
+
+
+def _near(setting: DataSetting, connection: Connection) -> DataSetting:
+    """A data set of a bucket, copied to the place's bucket if it is in another region."""
+    from ...datasets.bucket_copy import copy_data, needs_copy, plan_copy
+    from ...datasets.bucket_objects import BucketObjects
+    from ...vertex.client.bucket_access import bucket_access
+
+    source = BucketObjects(bucket_access(connection, setting.uri.removeprefix("gs://").partition("/")[0]))
+    if connection.endpoint.local or not needs_copy(source, connection.region):
+        return setting
+    planned = plan_copy(setting.name, setting.uri, source, connection.bucket, connection.region)
+    step_log("submit")(f"data: {setting.name}: {planned}, to {planned.uri} in {connection.region}")
+    copy_data(setting.uri, source, BucketObjects(bucket_access(connection, connection.bucket)), planned)
+    return replace(setting, uri=planned.uri)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ...core.errors import ProjectError, VertexError
-from ...core.fallback_entry import FallbackEntry
+from ...core.regional.fallback_entry import FallbackEntry
 from ...project.settings.fallback_settings import FallbackSettings
 from ...project.settings.job_settings import JobSettings
 from ...project.settings.settings import Settings
