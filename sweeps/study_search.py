@@ -9,7 +9,6 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ProjectError
@@ -21,7 +20,10 @@ if TYPE_CHECKING:
     import optuna
 
 _TRIES = 30
-"""Proposals after which a space counts as exhausted, if all of them have been tried."""
+"""Proposals of the sampler after which values are drawn at random, if all of them have been tried."""
+
+_RANDOM_TRIES = 200
+"""Random draws after which a space counts as exhausted, if all of them have been tried."""
 
 _STARTUP = 5
 """Completed trials before the median prunes."""
@@ -74,15 +76,7 @@ class Search:
                 return {}
             if self._settings.algorithm == "grid":
                 return self._next_of_grid(number)
-            for _ in islice(iter(int, 1), _TRIES):
-                trial = self._study.ask()
-                values = self._suggested(trial)
-                if self._key(values) not in self._tried:
-                    self._note(values)
-                    self._trials[number] = trial
-                    return values
-                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
-            return None
+            return self._new_values(number, _TRIES) or self._new_values(number, _RANDOM_TRIES, at_random=True)
 
     def report(self, number: int, step: float, value: float) -> bool:
         """Takes a value from a running trial; returns whether the trial should end now."""
@@ -128,6 +122,24 @@ class Search:
             )
         direction = "maximize" if settings.goal == "max" else "minimize"
         return self._optuna.create_study(direction=direction, sampler=sampler, pruner=pruner)
+
+    def _new_values(self, number: int, tries: int, *, at_random: bool = False) -> dict[str, Value] | None:
+        """Values that no trial has had. TPE stays near the best ones, and may have tried all that are there."""
+        own = self._study.sampler
+        if at_random:
+            self._study.sampler = self._optuna.samplers.RandomSampler(seed=number)
+        try:
+            for _ in range(tries):
+                trial = self._study.ask()
+                values = self._suggested(trial)
+                if self._key(values) not in self._tried:
+                    self._note(values)
+                    self._trials[number] = trial
+                    return values
+                self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
+        finally:
+            self._study.sampler = own
+        return None
 
     def _next_of_grid(self, number: int) -> dict[str, Value] | None:
         for values in self._grid:

@@ -27,7 +27,7 @@ class SweepPlan:
         metric: Name of the metric.
         goal: `max` or `min`.
         measurement: `last` or `best`.
-        image: The image by digest, which all trials run.
+        image: The image that all trials run, named by its digest.
         arguments: Arguments of the project and the run, before those of each trial.
         origin: What the models are trained from.
         allowed: How many jobs one trial may take.

@@ -232,6 +232,14 @@ RULES: Sequence[Rule] = (
         statuses=frozenset({143}),
     ),
     Rule(
+        "preempted",
+        "torchrun was ended from outside (SIGTERM): its machine was taken away",
+        "Run again",
+        retry=True,
+        exited=True,
+        program=r"SignalException: Process \d+ got signal: 15",
+    ),
+    Rule(
         "out_of_memory",
         "the GPU ran out of memory: {exception}",
         "Use smaller batches, or a GPU with more memory",

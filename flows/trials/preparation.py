@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
     """What trials run.
 
     Attributes:
-        image: The image by digest.
+        image: What trials run, named by its digest.
         data: The data sets that every trial reads.
         origin: What the models are trained from.
     """

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Generated: TypeAlias = Any
 """A protobuf message or descriptor: these classes are made at run time and have no static type."""
 
-_FORMAT = 2
 _CHECKSUM = 32  # bytes of the SHA-256 before the descriptors
 
 
@@ -90,7 +89,7 @@ def load(cache: Path) -> Schema:
         LocalServiceError: Google's packages are missing or have changed.
         StorageError: The disk is full.
     """
-    path = cache / "vertex-schema" / f"{_FORMAT}_{'_'.join(google_packages.versions())}.binpb"
+    path = cache / "vertex-schema" / f"{_chosen()}_{'_'.join(google_packages.versions())}.binpb"
     try:
         checksum, data = path.read_bytes()[:_CHECKSUM], path.read_bytes()[_CHECKSUM:]
         if checksum != hashlib.sha256(data).digest():
@@ -100,3 +99,8 @@ def load(cache: Path) -> Schema:
         data = google_packages.derive()
         write_atomic(path, hashlib.sha256(data).digest() + data)
         return Schema(data)
+
+
+def _chosen() -> str:
+    """A hash of the module that chooses the messages: a version that needs more finds no cache of an earlier one."""
+    return hashlib.sha256(Path(google_packages.__file__).read_bytes()).hexdigest()[:8]

@@ -76,6 +76,22 @@ def test_an_exhausted_space_ends_the_search() -> None:
         assert found[3] is None
 
 
+def test_a_crowd_of_tried_values_around_the_best_is_no_exhausted_space() -> None:
+    """TPE proposes the best branch again and again, whose few values have all been tried; the other one has more."""
+    space = read_space(
+        {
+            "kind": ["few", "many"],
+            "depth": {"int": [1, 3], "when": {"kind": "few"}},
+            "lr": {"log": [1e-4, 0.1], "when": {"kind": "many"}},
+        }
+    )
+    search = Search(replace(SETTINGS, space=space, trials=25), {})
+    for number in range(25):
+        values = search.propose(number)
+        assert values is not None, number
+        search.tell(TrialEnd(number, "completed", value=1.0 if values.get("kind") == "few" else 0.0))
+
+
 def test_a_trial_below_the_median_is_to_end_but_never_the_first() -> None:
     """After five completed trials; one that is better goes on."""
     search = Search(SETTINGS, {})
