@@ -124,6 +124,7 @@ class Service:
     silences: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     record: list[Create] = field(default_factory=list)
     refused: list[tuple[Position, float]] = field(default_factory=list)
+    refused_now: set[Position] = field(default_factory=set)
     retry: int = 0
     ignored: frozenset[str] = frozenset()
     alive: bool = False
@@ -224,6 +225,7 @@ class Service:
             raise NoAnswer(VertexUnavailable("no answer", where=region))
         if fate < 0.36:
             self.refused.append((position, self.now))
+            self.refused_now.add(position)
             self.counts["quota"] += 1
             raise NoCapacity(Refusal(self.now, "a quota is used up"))
         job = self.make(position, region, late=0.0)
@@ -286,6 +288,8 @@ class Service:
             raise BrokenRule("created while a region was silent")
         if spot.region in self.ignored:
             raise BrokenRule("created in an ignored region")
+        if position in self.refused_now:
+            raise BrokenRule(f"created again where it was refused: {position}")
         if position.round > self.limits.rounds or position.attempt > self.limits.allowed:
             raise BrokenRule(f"over the budget: {position}")
         there = [job for job in self.jobs if job.made <= self.now and not job.late and job.region not in self.ignored]
@@ -296,6 +300,13 @@ class Service:
         known = [job for job in self.jobs if job.listed <= self.now or job.made == job.asked]
         seen = [job for job in known if job.region not in self.ignored]
         self.check_order(position, [job for job in seen if job.position.retry == self.retry])
+
+    def check_followed(self, job: TryJob) -> None:
+        """A job that succeeded counts before one that lives."""
+        seen = [other.seen(self.now) for other in self.jobs if other.listed <= self.now]
+        good = any(other.ending == "succeeded" and other.region not in self.ignored for other in seen)
+        if job.live and good:
+            raise BrokenRule("a live job was followed after a success")
 
     def check_order(self, position: Position, mine: Sequence[SimulatedJob]) -> None:
         """The list goes on only for want of machines, and stays at its place for another attempt."""
@@ -392,6 +403,7 @@ class SimulatedRegions:
 def one_process(service: Service, judge: Rules) -> SubmittedJob:
     """A process of the run, from its start to its end: the same code as a run's, with another watch."""
     memory, regions = Memory(), SimulatedRegions(service)
+    service.refused_now.clear()
 
     def driver() -> Driver:
         return Driver(
@@ -409,6 +421,7 @@ def one_process(service: Service, judge: Rules) -> SubmittedJob:
 
     def place() -> SubmittedJob:
         found = driver().place()
+        service.check_followed(found.job)
         state = STATES.get(found.job.ending, "JOB_STATE_FAILED") if found.job.ending else "JOB_STATE_RUNNING"
         return SubmittedJob(found.job.name, state, attempt=found.attempt, allowed=found.allowed)
 

@@ -10,8 +10,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from ...core.errors import LocalServiceError
 from ..api.collections.tuning_jobs import KIND
 from ..api.jobs import JobsApi
 from ..api.schema import Schema
@@ -61,6 +63,18 @@ class StoredTuner:
         self._changed = threading.Event()
         self._stopped = False
         self._thread: threading.Thread | None = None
+
+    def require_search(self) -> None:
+        """Refuses tuning jobs where nothing can propose trials.
+
+        Raises:
+            LocalServiceError: Optuna is not installed.
+        """
+        if find_spec("optuna") is None:
+            raise LocalServiceError(
+                "local_vertex needs Optuna for tuning jobs, which is not installed",
+                next_step="pip install 'prefect-vertex-training[sweep]', then vertex-training local stop",
+            )
 
     def start(self) -> None:
         """Goes on with the tuning jobs that have not ended."""

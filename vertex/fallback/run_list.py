@@ -13,6 +13,9 @@ T = TypeVar("T")
 WITHOUT_MACHINES = frozenset({"stock_out", "quota", "waited", "superseded", "time_limit"})
 """Kinds of failure after which the rules are asked at once; after others a while later."""
 
+ENDS = frozenset({"cancelled", "cost_cap"})
+"""Kinds of failure that end the run whatever the rules say: somebody cancelled the job, or the money is used up."""
+
 
 def run_list(
     place: Callable[[], SubmittedJob],
@@ -50,7 +53,7 @@ def run_list(
             if confirm().name == job.name:
                 return job, found
         except JobFailed as error:
-            if error.kind == "cancelled":
+            if error.kind in ENDS:
                 raise
             failed[job.name] = error
             if error.retryable or error.kind in WITHOUT_MACHINES:

@@ -29,6 +29,14 @@ _OUTPUT_ONLY = ("name", "trials", "state", "error", "create_time", "start_time",
 class Tuner(Protocol):
     """Runs the tuning jobs of the store; implemented by `tuning.tuner.StoredTuner`."""
 
+    def require_search(self) -> None:
+        """Refuses tuning jobs where nothing can propose trials.
+
+        Raises:
+            LocalServiceError: Optuna is not installed.
+        """
+        ...
+
     def submit(self, location: Location, id_: str) -> None:
         """Runs a tuning job that was just created."""
         ...
@@ -65,6 +73,7 @@ class TuningJobsApi:
         for field in _OUTPUT_ONLY:
             job.ClearField(field)
         check_tuning_job(job, self._schema[f"{_V1}.CustomJob"])
+        self._tuner.require_search()
         now = round(time.time(), 6)
         record = ResourceRecord(
             kind=KIND,
