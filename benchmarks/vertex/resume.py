@@ -24,6 +24,7 @@ from prefect_vertex_training.local_vertex.client import set_faults
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 40.0
 """From the start of a job to its preemption: importing PyTorch four times takes most of it on a small machine."""
+_STEP = re.compile(r"first step (\d+)")
 _RANK = re.compile(r"rank \d+ of \d+: the sum over all ranks is \d+")
 ARGS = ["--steps", "3000", "--every", "50"]
 
@@ -40,10 +41,8 @@ class Starts(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if "first step " in text:
-            self.first.append(int(text.rpartition(" ")[2]))
-        elif found := _RANK.search(text):
-            self.ranks.add(found[0])
+        self.first += map(int, _STEP.findall(text))  # a record may hold several lines of a job
+        self.ranks.update(_RANK.findall(text))
 
 
 def run(project: str, home: Home, preemptions: int, seconds: float) -> tuple[float, Starts, dict[str, object]]:
