@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from ...vertex.client.connection import Connection
 from ...vertex.job_types import TERMINAL, State, SubmittedJob
 from ...vertex.submit.cancellation import await_end
 from ..reporting.step_log import LogFunction
+
+C = TypeVar("C", bound=Connection)
 
 WINDOW = 20.0
 """Seconds in which a job's cancel must have got an answer. Prefect kills a process 30 s after asking it to end."""
@@ -22,8 +25,8 @@ def is_stopped(state: State) -> bool:
 
 
 def stop(
-    connection: Connection,
-    cancel: Callable[[Connection], Sequence[SubmittedJob]],
+    connection: C,
+    cancel: Callable[[C], Sequence[SubmittedJob]],
     *,
     log: LogFunction,
     warn: LogFunction,

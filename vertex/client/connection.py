@@ -10,7 +10,7 @@ import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ...core.home import Home
 from .call_context import CallContext
@@ -203,7 +203,7 @@ class Connection:
         base = "https://console.cloud.google.com/vertex-ai/locations"
         return f"{base}/{region_of(name) or self.region}/training/{job}?project={self.project}"
 
-    def within(self, seconds: float) -> Connection:
+    def within(self, seconds: float) -> Self:
         """A copy with the same clients whose calls and waits all end within `seconds`."""
         limited = copy.copy(self)
         pace = self.pace
