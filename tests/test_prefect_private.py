@@ -27,7 +27,19 @@ from prefect_vertex_training.prefect_private import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ["core", "project", "images", "vertex", "local_vertex", "blocks", "tasks", "flows", "deployments", "cli"]
+FOLDERS = [
+    "core",
+    "project",
+    "images",
+    "vertex",
+    "local_vertex",
+    "blocks",
+    "tasks",
+    "flows",
+    "deployments",
+    "cli",
+    "sweeps",
+]
 
 
 def private_uses(path: Path) -> list[str]:

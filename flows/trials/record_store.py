@@ -135,7 +135,7 @@ def _last(project: str) -> str:
 def _result_storage() -> Any:  # noqa: ANN401 - any filesystem of Prefect
     context = FlowRunContext.get()
     found = context.result_store.result_storage if context else None
-    return found or get_default_result_storage(_sync=True)  # pyright: ignore[reportCallIssue]
+    return found or call_synchronously(get_default_result_storage)
 
 
 def _get(storage: Any, path: str) -> bytes | None:  # noqa: ANN401 - any filesystem of Prefect

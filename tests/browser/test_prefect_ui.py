@@ -229,9 +229,7 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
         return links
 
     job, lines = browser.do(look)
-    assert job == (
-        "https://console.cloud.google.com/vertex-ai/locations/europe-west4/training/1001?project=my-project-123"
-    )
+    assert job == ("https://console.cloud.google.com/vertex-ai/locations/here/training/1001?project=my-project-123")
     assert lines.startswith("https://console.cloud.google.com/logs/query;query=resource.type")
 
 

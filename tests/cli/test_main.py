@@ -122,7 +122,12 @@ def test_bash_completes_commands_options_and_values(tmp_path: Path, capsys: pyte
     done = subprocess.run(["bash", "-c", COMPLETE, "-", script], capture_output=True, text=True, check=True)
 
     assert code == 0
-    assert done.stdout.splitlines() == ["run runs", "start status stop", "--vertex --verify --version", "direct docker"]
+    assert done.stdout.splitlines() == [
+        "run runs",
+        "start status stop",
+        "--vertex --verify --verify-resume --version",
+        "direct docker",
+    ]
 
 
 @pytest.mark.prefect

@@ -54,7 +54,7 @@ def test_a_terminal_of_80_columns_cuts_no_place(monkeypatch: pytest.MonkeyPatch)
     assert max(map(len, lines[:-1])) <= 80
     assert lines[-1] == f"0686ab12  {FULL.model}"
     assert "val_loss" in "".join(line.strip() for line in lines)
-    assert lines[0].split() == ["run", "project", "state", "started", "took", "model", "metrics"]
+    assert lines[0].split() == ["run", "project", "state", "started", "took", "cost", "model", "metrics"]
 
 
 def test_ids_are_as_long_as_needed() -> None:

@@ -156,7 +156,7 @@ LIMITS = [
     ({"labels": {"k" * 64: "x"}}, "label keys"),
     ({"labels": {"team": "v" * 64}}, "label values"),
     ({"labels": {"team": "a b"}}, "label values: 'team=a b'"),
-    ({"labels": {f"k{i}": "" for i in range(62)}}, "labels: 66 labels are set, ours included"),
+    ({"labels": {f"k{i}": "" for i in range(62)}}, "labels: 68 labels are set, ours included"),
     ({"machine": Machine("custom-4-2048")}, "'custom-4-2048' is not offered"),
     ({"machine": Machine("n1-standard-2")}, "'n1-standard-2' is not offered"),
     ({"machine": Machine("c3-standard-4")}, "'c3-standard-4' is not offered"),

@@ -41,4 +41,6 @@ for each in started:
     each.wait_for_resource_creation()
     while not each.state.name.endswith(("_SUCCEEDED", "_FAILED", "_CANCELLED")):
         time.sleep(0.2)
-    print(type(each).__name__, each.state.name, each.resource_name, flush=True)
+    # In one write: the client logs from threads of its own.
+    sys.stdout.write(f"{type(each).__name__} {each.state.name} {each.resource_name}\n")
+    sys.stdout.flush()
