@@ -53,7 +53,7 @@ def test_what_a_run_cost_is_told_afterwards(home: Home, project: Path) -> None:
     """In its receipt, in the list of runs, and in the sums by month; the next estimate knows how long it took."""
     priced(project, 500.0)
     with (project / "train.py").open("a") as script:
-        script.write("import time\ntime.sleep(0.2)\n")
+        script.write("import time\ntime.sleep(1.2)\n")
 
     result = train(project)
 
