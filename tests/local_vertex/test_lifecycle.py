@@ -51,7 +51,7 @@ def kill(running: endpoint.LocalService) -> None:
 
 def gone(pid: int) -> None:
     """Waits until a process has ended; it may still be a zombie."""
-    for _ in range(2000):
+    for _ in range(12_000):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
             threads = list(Path(f"/proc/{pid}/task").iterdir())

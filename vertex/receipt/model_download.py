@@ -197,8 +197,10 @@ def _run(fetch: _Fetch, missing: Sequence[ModelFile], threads: int) -> None:
         running = [pool.submit(fetch, file, fetch.announce(file)) for file in ordered]
         try:
             done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            failed = [error for future in done if (error := future.exception())]
-            if failed:
+            if any(future.exception() for future in done):
+                fetch.stopped.set()
+                # The file that failed may end after those that it has stopped.
+                failed = [error for future in wait(running).done if (error := future.exception())]
                 raise next((error for error in failed if not isinstance(error, _Stopped)), failed[0])
         finally:
             fetch.stopped.set()
