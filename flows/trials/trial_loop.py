@@ -73,7 +73,7 @@ class TrialLoop:
         self._page = page
         self._vertex = vertex
         self._left = iter([each for each in self.records if each.end is None])
-        self._running: dict[Future[TrialEnd | None], TrialRecord] = {}
+        self._running: dict[Future[TrialEnd], TrialRecord] = {}
         self._unsettled: TrainingError | None = None
         self._end = threading.Event()
         self._log = step_log("sweep")
@@ -150,20 +150,21 @@ class TrialLoop:
         future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(record.number))
         self._running[future] = record
 
-    def _one(self, number: int) -> TrialEnd | None:
-        """Runs one trial in this thread; None where its end is recorded, and its run has failed."""
+    def _one(self, number: int) -> TrialEnd:
+        """Runs one trial in this thread.
+
+        Its end is the recorded one. Prefect's state doesn't always have it: where the answer to the last state was
+        lost and asked for again, the server's copy of that state comes back, which is without the result.
+        """
         run = trial.with_options(flow_run_name=f"{self._plan.project} trial {number}")
         with off_terminal(), followed(lambda _: None):
             state = run(self._plan.id, number, self._vertex, return_state=True)
-        if state.is_failed() or state.is_crashed() or state.is_cancelled():
-            recorded = self._store.trial(number)
-            if recorded is not None and recorded.end is not None:
-                return recorded.end
-            state.result()  # raises what ended it
-            return None
-        return state.result()
+        recorded = self._store.trial(number)
+        if recorded is not None and recorded.end is not None:
+            return recorded.end
+        return state.result()  # raises what ended it
 
-    def _take(self, future: Future[TrialEnd | None]) -> None:
+    def _take(self, future: Future[TrialEnd]) -> None:
         """Takes a trial that has ended."""
         record = self._running.pop(future)
         REPORTS.pop((self._plan.id, record.number), None)
@@ -173,8 +174,6 @@ class TrialLoop:
         except TrainingError as error:
             # Its job may go on: the sweep doesn't, and a retry finds it.
             self._unsettled = self._unsettled or error
-            return
-        if end is None:
             return
         record.end = end
         self._search.tell(end)
