@@ -65,6 +65,7 @@ def main() -> None:
 def _upload(
     rows: list[tuple[str, ...]], name: str, source: Path, url: str, cache: Path, mode: str, wanted: str = ""
 ) -> float:
+    os.sync()  # what was written before must not slow this down
     command = [sys.executable, "-c", UPLOAD, str(source), url, BUCKET, str(cache), mode]
     words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     seconds, objects, sent, memory = float(words[0]), words[1], float(words[2]), float(words[3])
@@ -93,7 +94,8 @@ def _age(folder: Path) -> None:
 
 def _plain_copy(source: Path, url: str, name: str) -> float:
     """Seconds for one object a file, with eight threads."""
-    pool = urllib3.PoolManager(maxsize=8, retries=False)
+    os.sync()
+    pool = urllib3.PoolManager(maxsize=8, retries=False, blocksize=1 << 20)
 
     def put(path: Path) -> None:
         size = path.stat().st_size
