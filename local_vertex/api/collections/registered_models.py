@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
 from ...location import Location
 from ...store.records import ResourceRecord
@@ -168,10 +169,10 @@ class RegisteredModelsApi:
         return self._model.FromString(record.message)
 
 
-def model_folder(inputs: object) -> str:
+def model_folder(inputs: Any) -> str:  # noqa: ANN401 - JSON that was valid when the job was created
     """The model folder of a custom task's job, as a gs:// URI; empty if it has no output folder."""
     with suppress(TypeError, AttributeError, KeyError):
-        base = inputs.get("baseOutputDirectory") or inputs["base_output_directory"]  # pyright: ignore[reportAttributeAccessIssue]
+        base = inputs.get("baseOutputDirectory") or inputs["base_output_directory"]
         uri = str(base.get("outputUriPrefix") or base["output_uri_prefix"])
         return f"{uri.rstrip('/')}/model"
     return ""
