@@ -13,8 +13,7 @@ from ..http.http_messages import Body, StorageApiError
 from ..objects.checksums import Checksums
 
 _BUFFER = 256 << 10
-_SMALL = 64 << 10
-"""Bytes of a body that are summed at once; what follows is summed beside reading and writing."""
+"""Bytes that are read at a time. The first are summed at once, what follows beside reading and writing."""
 _BUFFERS = 4
 _MAX_METADATA = 1 << 20
 
@@ -32,7 +31,7 @@ def receive(body: Body, file: BinaryIO, sums: Checksums, *, skip: int = 0) -> in
         ConnectionError: The client is gone; what arrived is in the file.
         OSError: The disk is full.
     """
-    buffer, written = memoryview(bytearray(_SMALL)), 0
+    buffer, written = memoryview(bytearray(_BUFFER)), 0
     while count := body.readinto(buffer):
         piece = buffer[min(skip, count) : count]
         skip = max(0, skip - count)
