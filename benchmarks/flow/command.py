@@ -8,8 +8,8 @@ Everything is run once before. Then it measures, `--pause` seconds after the las
 - with `--projects`: an edit of projects A and B of benchmarks/images, beside `docker build && docker run` of the same
   project after the same edit. The local run of step 1, which Docker has no counterpart of, is taken out and printed.
 
-Then ten runs at once use the same servers, and at last it prints the memory of the processes that stay. Docker's part needs
-what benchmarks/images/README.md lists.
+Then ten runs at once use the same servers, and at last it prints the memory of the processes that stay. Docker's part
+needs what benchmarks/images/README.md lists.
 """
 
 from __future__ import annotations
