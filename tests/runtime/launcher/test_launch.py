@@ -86,7 +86,7 @@ def free_ports(count: int) -> list[str]:
     return addresses
 
 
-def node_env(job, addresses: list[str], rank: int, seconds: float = 30, **more: str) -> dict[str, str]:
+def node_env(job, addresses: list[str], rank: int, seconds: float = 60, **more: str) -> dict[str, str]:
     """The variables of one machine, with two processes each."""
     cluster = {"workerpool0": addresses[:1], "workerpool1": addresses[1:]}
     place = ("workerpool1", rank - 1) if rank else ("workerpool0", 0)
