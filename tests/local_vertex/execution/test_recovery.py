@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.hypothesis_profile import examples
 from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 
-KILLS = 40
+KILLS = examples(12)
+"""The service, with its API and more jobs, is killed more often by a benchmark."""
 
 # The part of the service that matters here, in a process that can be killed: it runs the store's jobs, and creates and
 # submits the jobs that are named on its input.
