@@ -142,6 +142,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},
+    "cli/preloaded/preload_process": {"core", "cli", "flows"},
+    "cli/preloaded": {"core"},
     "cli": {
         *("core", "datasets", "project", "images", "vertex", "local_vertex"),
         *("prefect_private", "blocks", "tasks", "flows", "deployments"),
