@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from ...location import Location
-from ...store.records import TERMINAL, JobRecord, LogEntry, ResourceRecord
+from ...store.records import TERMINAL, ResourceRecord
 from ...store.store import Store
 from ..fields.job_times import set_times
 from ..fields.label_rule import label_violations
@@ -21,6 +21,8 @@ from ..schema import Generated, Schema
 from ..status import ApiError, Code, Violation, invalid, unimplemented
 from .operations import OperationsApi
 from .paging import masked, page
+from .registered_models import OUTPUT_ONLY as MODEL_OUTPUT_ONLY
+from .registered_models import RegisteredModelsApi, model_folder
 
 CUSTOM_TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
 _KIND = "trainingPipelines"
@@ -47,14 +49,25 @@ class TrainingPipelinesApi:
     Args:
         store: The pipelines.
         jobs: Creates and cancels their jobs.
+        models: Registers their models.
         operations: Makes the operations of deletions.
         names: Parses names.
         schema: The message classes.
     """
 
-    def __init__(self, *, store: Store, jobs: JobsApi, operations: OperationsApi, names: Names, schema: Schema) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        jobs: JobsApi,
+        models: RegisteredModelsApi,
+        operations: OperationsApi,
+        names: Names,
+        schema: Schema,
+    ) -> None:
         self._store = store
         self._jobs = jobs
+        self._models = models
         self._operations = operations
         self._names = names
         self._schema = schema
@@ -67,6 +80,9 @@ class TrainingPipelinesApi:
         pipeline = request.training_pipeline
         for field in _OUTPUT_ONLY:
             pipeline.ClearField(field)
+        if pipeline.HasField("model_to_upload"):
+            for field in MODEL_OUTPUT_ONLY:
+                pipeline.model_to_upload.ClearField(field)
         self._check(pipeline)
         job = self._custom_job(pipeline)
         record = self._jobs.add(job, location)
@@ -85,8 +101,6 @@ class TrainingPipelinesApi:
             update_time=record.update_time or 0.0,
         )
         self._store.resources.create(made)
-        if pipeline.HasField("model_to_upload"):
-            self._say_no_model(record)
         self._jobs.run(record, location)
         return self._message(made, location)
 
@@ -149,6 +163,7 @@ class TrainingPipelinesApi:
         if not pipeline.display_name:
             violations.append(Violation("training_pipeline.display_name", "The display name is required."))
         violations += label_violations(pipeline.labels, "training_pipeline.labels")
+        violations += self._models.violations(pipeline)
         if violations:
             raise invalid(violations)
 
@@ -171,15 +186,14 @@ class TrainingPipelinesApi:
             job.encryption_spec.CopyFrom(pipeline.encryption_spec)
         return job
 
-    def _say_no_model(self, job: JobRecord) -> None:
-        text = "The model is not uploaded: local_vertex has no models. It is in the job's output folder."
-        entry = LogEntry(job.create_time or 0.0, "WARNING", "service", text)
-        self._store.append_logs(job.id, [entry])
-
     def _message(self, record: ResourceRecord, location: Location) -> Generated:
         pipeline = self._pipeline.FromString(record.message)
-        pipeline.name = f"{location.name}/{_KIND}/{record.id}"
         state = _PIPELINE_STATES.get(record.state, record.state.replace("JOB_STATE_", "PIPELINE_STATE_"))
+        if state == "PIPELINE_STATE_SUCCEEDED" and pipeline.HasField("model_to_upload"):
+            folder = model_folder(self._schema.to_json(pipeline.training_task_inputs))
+            self._models.register(record, pipeline, location, folder)
+            state = "PIPELINE_STATE_FAILED" if pipeline.error.code else state
+        pipeline.name = f"{location.name}/{_KIND}/{record.id}"
         pipeline.state = self._states[state].number
         metadata = pipeline.training_task_metadata.struct_value
         metadata["backingCustomJob"] = f"{location.name}/customJobs/{record.job}"
