@@ -32,6 +32,7 @@ from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
 from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
+from ..tasks.step_results import step_result
 from ..vertex.job_types import JobDescription, Origin
 from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
 from ..vertex.preflight.training_quotas import jobs_at_once
@@ -43,6 +44,7 @@ from .block_parameters import RegistryParameter, VertexParameter
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import RunName, current_run_name, describe_job, variables_key
 from .planning.training_plan import Place, TrainingPlan, plan_training
+from .preparation.async_form import in_thread, with_parameters_of
 from .preparation.opened_project import (
     NO_USER_INFO,
     Opened,
@@ -127,6 +129,19 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
         run.check(adds=bool(add))
         with summarized(snapshot.settings.name, steps):
             return run.result(plan, known, refresh=refresh, begin=begin)
+
+
+@with_parameters_of(sweep)
+async def asweep(*args: Any, **parameters: Any) -> SweepResult:  # noqa: ANN401 - those of `sweep`
+    """As `sweep`, for asynchronous flows: the event loop goes on, and several sweeps can run at once.
+
+    When the calling task is cancelled, the run ends as a cancelled `sweep` does: the trials' jobs are cancelled first.
+    """
+    return await in_thread(sweep, *args, **parameters)
+
+
+# As for `train`.
+sweep.result_serializer = step_result("flows.trials.sweep_result.SweepResult")
 
 
 def _sweep_id(project: str, scope: RunScope, *, add: int, earlier: str) -> str:

@@ -2,10 +2,9 @@
 
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect.blocks.system import Secret
 from pydantic import Field
@@ -15,8 +14,6 @@ from ..images.plan import Builder
 from ..project.settings.settings import Freeze, Verify
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import step_result
-from ..tasks.stopping import run_end
-from ..tasks.stopping.stop_job import WINDOW
 from .block_parameters import RegistryParameter, VertexParameter
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import current_run_name, variables_key
@@ -24,6 +21,7 @@ from .listed_places.planned_places import plan_at, plan_places
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
 from .planning.training_plan import Place, plan_in_place
+from .preparation.async_form import in_thread, with_parameters_of
 from .preparation.opened_project import NO_USER_INFO, ProjectSource, Source, check_cloud, log_warnings, opened_project
 from .preparation.shared_steps import prepare
 from .result import TrainingResult
@@ -169,21 +167,13 @@ def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRu
     return found
 
 
-P = ParamSpec("P")
-
-
-def _with_parameters_of(flow: Callable[P, TrainingResult]) -> Callable[..., Callable[P, Awaitable[TrainingResult]]]:  # noqa: ARG001
-    """For type checkers: the decorated function has the flow's parameters."""
-    return lambda function: function
-
-
-@_with_parameters_of(train)
+@with_parameters_of(train)
 async def atrain(*args: Any, **parameters: Any) -> TrainingResult:  # noqa: ANN401 - those of `train`
     """As `train`, for asynchronous flows: the event loop goes on, and several trainings can run at once.
 
     When the calling task is cancelled, the run ends as a cancelled `train` does: its job is cancelled first.
     """
-    return await run_end.in_thread(partial(train, *args, **parameters), patience=WINDOW)
+    return await in_thread(train, *args, **parameters)
 
 
 # An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.

@@ -21,6 +21,9 @@ from .sweep_result import shown_values
 EVERY = 2.0
 """Seconds between two updates."""
 
+TRIAL_FLOW = "prefect_vertex_training.flows.trials.trial_flow:trial"
+"""The flow of a trial, as Prefect's commands name it: its runs have no deployment that says so."""
+
 SHOWN = 500
 """Trials in the table: the newest ones, since pages and answers of Prefect's server have a largest size."""
 
@@ -94,6 +97,9 @@ class SweepPage:
             yield f"Model: {copyable(best.end.model)}"
         yield from self._picture(ended)
         yield self._table(records)
+        if failed := [each.end.run for each in ended if each.end and each.end.state == "failed" and each.end.run]:
+            words = f"prefect flow-run retry {failed[-1]} --entrypoint {TRIAL_FLOW}"
+            yield f"One trial again, then the sweep with --continue: {copyable(words)}"
         yield f"Image: {copyable(plan.image)}"
         yield f"More trials: {copyable(f'vertex-training sweep PROJECT --add 20 --continue {plan.id}')}"
 
