@@ -196,6 +196,8 @@ class _SweepRun:
                     next_step='Begin a new sweep with more trials, or set engine = "own"',
                 )
         log_warnings(self.planned)
+        if self.project.settings.fallback.is_set:
+            self.log(f"warning: the fall-back list is not used: all trials run in {self.connection.region}")
         job = jobs_at_once(self.planned.job, self.settings.parallel)
         if self.vertex and self.registry and self.settings.parallel > 1:
             self.log(f"the quota has to hold {self.settings.parallel} trials at once")
