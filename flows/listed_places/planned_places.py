@@ -131,7 +131,8 @@ def plan_places(
         from .region_quotas import regions_with_quota
 
         quotas = regions_with_quota(place.block, planning(project, place, ()).job, own.allowed_regions)
-    ignored = all_ignored(ignored, {place.region, *own.allowed_regions, *(each.region for each in own.entries)})
+    named = {place.region, *own.allowed_regions, *(each.region or place.region for each in own.entries)}
+    ignored = all_ignored(ignored, named)
     listed = list_places(project.settings, place, ignored=ignored, has_quota=quotas.get)
     inputs = inputs_of(project, listed, connection, place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...core.errors import TrainingError
@@ -116,7 +117,8 @@ class _Trials:
                 log.read(line.message, line.fields)
 
         try:
-            outcome = watch(self._connection, trial.job, lambda _: None, read) if trial.job else None
+            own = partial(watch, self._connection, on_state=lambda _: None, on_lines=read)
+            outcome = own(trial.job) if trial.job else None
         except TrainingError:  # the service's own reason is told then
             return
         if outcome is not None and outcome.state == "JOB_STATE_SUCCEEDED" and not log.points:

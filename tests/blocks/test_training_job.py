@@ -88,6 +88,7 @@ def test_from_trigger_to_result(job: VertexTrainingJob, vertex: TinyVertex, buck
 
 def test_a_cap_becomes_the_jobs_time_limit(job: VertexTrainingJob, vertex: TinyVertex) -> None:
     """By the list price; with another cap it is the same job, and without a price nothing is sent."""
+    job.machine_type, job.accelerator_type, job.accelerator_count = "g2-standard-4", "NVIDIA_L4", 1
     job.max_cost = 0.5
     job.trigger(key=job_key("capped"))
     sent = vertex.jobs()[0]
@@ -96,7 +97,7 @@ def test_a_cap_becomes_the_jobs_time_limit(job: VertexTrainingJob, vertex: TinyV
     key = job._text_for_key()
     job.max_cost = 9.0
     assert job._text_for_key() == key
-    job.machine_type = "n2-standard-12"
+    job.machine_type, job.accelerator_type, job.accelerator_count = "n1-standard-4", None, 0
     with pytest.raises(VertexError, match=r"max-cost is 9\.00 USD, and the price of the job is unknown"):
         job.trigger(key=job_key("unpriced"))
     assert len(vertex.jobs()) == 1

@@ -19,13 +19,13 @@ from .attempt_budget import starts_of_a_job
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from google.cloud.aiplatform_v1 import CustomJob, HyperparameterTuningJob, Scheduling
+    from google.cloud.aiplatform_v1 import CustomJob, Scheduling
 
 
 def billed(job: CustomJob) -> BilledJob:
     """A job as a bill sees it; a tuning job as one whose time is that of all its trials."""
-    if isinstance(trials := getattr(job, "max_trial_count", None), int):
-        return _billed_trials(cast("Any", job), trials)
+    if hasattr(job, "max_trial_count"):
+        return _billed_trials(job)
     ended = seconds(job.end_time) or (seconds(job.update_time) if state_of(job) in TERMINAL else 0.0)
     scheduling = job.job_spec.scheduling
     return BilledJob(
@@ -33,10 +33,10 @@ def billed(job: CustomJob) -> BilledJob:
     )
 
 
-def _billed_trials(job: HyperparameterTuningJob, most: int) -> BilledJob:
+def _billed_trials(job: Any) -> BilledJob:  # noqa: ANN401 - a tuning job where custom jobs are expected
     scheduling, rate = job.trial_job_spec.scheduling, rate_of(job.labels)
     if is_live(job):
-        limit = most * _time_limit(scheduling)
+        limit = job.max_trial_count * _time_limit(scheduling)
         return BilledJob(rate, seconds(job.start_time), 0.0, limit, _starts_of(scheduling))
     times = [(seconds(each.start_time), seconds(each.end_time)) for each in job.trials]
     total = sum(end - begin for begin, end in times if 0 < begin < end)

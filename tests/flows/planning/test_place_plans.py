@@ -51,10 +51,9 @@ def test_each_place_has_its_price(home: Home, project: Path) -> None:
         ("europe-west4", "models-europe-west4", "SPOT", 600),
     ]
     rates = [each.to_dict()["usd_per_hour"] for each in found]
-    assert all(isinstance(rate, float) for rate in rates)
-    assert rates[1] > rates[0]  # pyright: ignore[reportOperatorIssue]
-    text = f"g2-standard-12 with 1 NVIDIA_L4, STANDARD, us-central1, waits 10 min, {rates[1]:.2f} USD an hour"
-    assert str(found[1]).startswith(text)
+    assert isinstance(rates[1], float)
+    text = f"STANDARD, us-central1, waits 10 min, {rates[1]:.2f} USD an hour, quota not known"
+    assert str(found[1]) == f"g2-standard-12 with 1 NVIDIA_L4, {text}"
 
 
 @pytest.mark.prefect
