@@ -180,10 +180,22 @@ def killed_run(
     moments: random.Random,
     report: Report,
     enough: int,
+    *,
+    by_person: float = 0.0,
 ) -> UUID:
-    """Executes one run, killed up to three times, until its process ends by itself."""
+    """Executes one run, killed up to three times, until its process ends by itself.
+
+    Args:
+        starter: Starts its processes.
+        home: Home of local_vertex.
+        name: The flow's name.
+        parameters: The flow's parameters.
+        moments: The random moments.
+        report: Gets the kills.
+        enough: How many kills there may be in all.
+        by_person: How often of 1 a person retries the run after a kill, in place of Prefect.
+    """
     from prefect.client.orchestration import get_client
-    from prefect.states import AwaitingRetry
 
     with get_client(sync_client=True) as client:
         run = new_run(client, name, parameters)
@@ -201,7 +213,16 @@ def killed_run(
             planned -= 1
             report.kills += 1
             report.moments[moment] = report.moments.get(moment, 0) + 1
-            client.set_flow_run_state(run, AwaitingRetry(), force=True)
+            _take_up(client, run, by_person=moments.random() < by_person)
+
+
+def _take_up(client: SyncPrefectClient, run: UUID, *, by_person: bool) -> None:
+    """What follows the loss of a run's process: Prefect's own retry, or that of a person."""
+    from prefect.states import AwaitingRetry, Crashed, Scheduled
+
+    if by_person:
+        client.set_flow_run_state(run, Crashed(), force=True)
+    client.set_flow_run_state(run, Scheduled() if by_person else AwaitingRetry(), force=True)
 
 
 def check_run(run: UUID, found: Sequence[str], report: Report) -> None:
