@@ -19,7 +19,9 @@ from prefect_vertex_training.project.settings.settings import load
 __all__ = ["index"]
 
 
-@pytest.mark.parametrize("way", ["url", "variables", "pip.conf", "uv's variables", "netrc"])
+@pytest.mark.parametrize(
+    "way", ["url", "variables", "pip.conf", "uv's variables", "uv's old variable", "uv.toml", "netrc"]
+)
 def test_a_login_serves_resolve_and_download(
     way: str, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,6 +41,13 @@ def test_a_login_serves_resolve_and_download(
         monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     elif way == "uv's variables":
         monkeypatch.setenv("UV_DEFAULT_INDEX", private)
+    elif way == "uv's old variable":
+        monkeypatch.setenv("UV_INDEX_URL", private)
+    elif way == "uv.toml":
+        (tmp_path / "uv.toml").write_text(f'[[index]]\nname = "own"\nurl = "{plain}"\ndefault = true\n')
+        monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+        monkeypatch.setenv("UV_INDEX_OWN_USERNAME", "alice")
+        monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", PASSWORD)
     elif way == "netrc":
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login alice password {PASSWORD}\n")
         (tmp_path / "netrc").chmod(0o600)
