@@ -199,8 +199,11 @@ def test_each_secret_is_only_where_the_documentation_says(
     ) as cancelled:
         until(lambda: states(home)[-1] == "RUNNING" or cancelled.poll() is not None, pause=0.1)
         at_work = marked_processes(markers, of_script=JOB)
-        cancelled.send_signal(signal.SIGINT)
-        said = cancelled.communicate(timeout=60)[0].decode()
+        cancelled.send_signal(signal.SIGTERM)
+        try:
+            said = cancelled.communicate(timeout=60)[0].decode()
+        finally:
+            cancelled.kill()
 
     assert states(home) == ["SUCCEEDED", "FAILED", "FAILED", "SUCCEEDED", "CANCELLED"], said
     with get_client(sync_client=True) as client:
