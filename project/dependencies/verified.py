@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import Distribution, PackageMetadata, PathDistribution
 from pathlib import Path
 
@@ -71,6 +71,10 @@ def differences(packages: Sequence[tuple[str, str]], preferred: Mapping[str, str
 class _Installed(PathDistribution):
     """An installed package of whose metadata only what is asked for is read; the description is most of its text."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._folder = folder
+
     def read_text(self, filename: str | os.PathLike[str]) -> str | None:
         """A file of the package's metadata."""
         text = super().read_text(filename)
@@ -78,7 +82,11 @@ class _Installed(PathDistribution):
 
     @cached_property
     def _head(self) -> str:
-        return self.read_text("METADATA") or ""
+        try:
+            data = (self._folder / "METADATA").read_bytes()
+        except OSError:
+            return ""
+        return data.replace(b"\r\n", b"\n").partition(b"\n\n")[0].decode(errors="replace")
 
     @property
     def version(self) -> str:
@@ -112,35 +120,43 @@ def installed_packages(sites: Sequence[Path]) -> dict[str, Distribution]:
 
 def _info_folders(site: Path) -> list[Path]:
     try:
-        return sorted(path for path in site.iterdir() if path.suffix in {".dist-info", ".egg-info"})
+        names = sorted(os.listdir(site))  # noqa: PTH208 - without a Path for each file
     except OSError:
         return []
+    return [site / name for name in names if name.endswith((".dist-info", ".egg-info"))]
 
 
 def _folder_name(path: Path) -> str:
     """A package's canonical name; empty for a broken installation."""
     if path.suffix == ".dist-info" and (path / "METADATA").is_file():
-        return canonicalize_name(path.stem.partition("-")[0])
+        return _canonical(path.stem.partition("-")[0])
     # Folders of old tools have no prescribed name.
     name = _Installed(path).metadata["Name"]
-    return canonicalize_name(name) if name else ""
+    return _canonical(name) if name else ""
 
 
 def closure(names: Sequence[str], installed: Mapping[str, Distribution]) -> set[str]:
     """The packages and all their dependencies; those of every extra count."""
     reached: set[str] = set()
-    waiting = [str(canonicalize_name(name)) for name in names]
+    waiting = [_canonical(name) for name in names]
     while waiting:
         name = waiting.pop()
         if name in reached:
             continue
         reached.add(name)
         found = installed.get(name)
-        waiting += [it for text in (found.requires or () if found else ()) if (it := _name(text))]
+        needed = {it for text in (found.requires or () if found else ()) if (it := _name(text))}
+        waiting += needed - reached
     return reached
 
 
 def _name(text: str) -> str | None:
     """The name in a requirement of an installed package. Parsing hundreds of them would take a tenth of a second."""
     found = _NAME.match(text)
-    return canonicalize_name(found[0]) if found else None
+    return _canonical(found[0]) if found else None
+
+
+@cache
+def _canonical(name: str) -> str:
+    """A name as indexes compare it. The same few hundred names are met thousands of times."""
+    return canonicalize_name(name)
