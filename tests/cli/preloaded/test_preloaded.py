@@ -28,6 +28,17 @@ import sys
 from prefect_vertex_training.cli.preloaded.handover import hand_over
 print(hand_over(sys.argv[1:]))
 """
+GIVEN_UP = """\
+import os, sys
+from prefect_vertex_training.cli.preloaded import handover
+from prefect_vertex_training.cli.preloaded.preload_facts import fingerprint
+from prefect_vertex_training.core.home import Home
+with handover.connect(handover.socket_folder(Home.default())) as connection:
+    command = {"fingerprint": fingerprint(), "words": ["run", sys.argv[1]], "environ": dict(os.environ), "umask": 0o22}
+    handover.send(connection, command, (0, 1, 2, os.open(".", os.O_RDONLY)))
+    assert handover.receive(connection)["process"]
+print("begun")
+"""
 NEXT = """\
 from prefect_vertex_training.cli.preloaded.preload_lifecycle import preload_for_next
 preload_for_next(["run"])
@@ -164,6 +175,16 @@ def test_exit_codes_and_errors_are_the_commands(preloaded: int, variables: dict[
     assert done.stdout == "2\n"
     assert "nowhere" in done.stderr
     assert done.stderr.count("error:") == 1
+
+
+def test_a_command_that_has_given_up_is_not_begun(preloaded: int, variables: dict[str, str], project: Path) -> None:
+    """Who waited too long for the preloaded process runs by itself: the forked process must not run as well."""
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP, project], env=variables, cwd=project.parent, capture_output=True, check=True
+    )
+
+    eventually(lambda: not children(preloaded))
+    assert (done.stdout, done.stderr) == (b"begun\n", b"")
 
 
 def test_its_own_environment_has_no_secret(preloaded: int, variables: dict[str, str]) -> None:
