@@ -18,6 +18,7 @@ pytest_plugins = [
     "fixtures.checkout_folder",
     "fixtures.external_tools",
     "fixtures.registry_server",
+    "fixtures.schema_cache",
     "fixtures.storage_servers",
     "fixtures.engine",
     "fixtures.direct_build",

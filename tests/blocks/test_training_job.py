@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from prefect.client.schemas.actions import BlockDocumentCreate, BlockSchemaCreat
 from prefect.utilities.dispatch import get_registry_for_type
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
-from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
+from prefect_vertex_training.core.errors import JobFailed, ModelMissing, ProjectError, VertexError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.images.build import build
@@ -29,6 +30,7 @@ from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.submit.spending import billed
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
@@ -83,6 +85,23 @@ def test_from_trigger_to_result(job: VertexTrainingJob, vertex: TinyVertex, buck
     assert (result.model, [file.path for file in result.files]) == ("gs://models/run/model", ["m.bin"])
     assert list(vertex.jobs()[0].job_spec.worker_pool_specs[0].container_spec.args) == ["--epochs", "3"]
     bucket.blob("run/model/m.bin").delete()
+
+
+def test_a_cap_becomes_the_jobs_time_limit(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """By the list price; with another cap it is the same job, and without a price nothing is sent."""
+    job.machine_type, job.accelerator_type, job.accelerator_count = "g2-standard-4", "NVIDIA_L4", 1
+    job.max_cost = 0.5
+    job.trigger(key=job_key("capped"))
+    sent = vertex.jobs()[0]
+    assert 0.4 < (billed(sent).most(time.time()) or 0) <= 0.5
+
+    key = job._text_for_key()
+    job.max_cost = 9.0
+    assert job._text_for_key() == key
+    job.machine_type, job.accelerator_type, job.accelerator_count = "n1-standard-4", None, 0
+    with pytest.raises(VertexError, match=r"max-cost is 9\.00 USD, and the price of the job is unknown"):
+        job.trigger(key=job_key("unpriced"))
+    assert len(vertex.jobs()) == 1
 
 
 def test_a_failed_job_raises_with_its_diagnosis(job: VertexTrainingJob, vertex: TinyVertex) -> None:
@@ -216,6 +235,29 @@ def test_prefect_lists_our_block_types_and_no_other() -> None:
         "vertex-ai-training",
         "vertex-ai-training-job",
     }
+
+
+PLANTED = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4hJ6"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"args": ["--token", PLANTED]},
+        {"args": [f"--api-token={PLANTED}"]},
+        {"command": ["sh", "-c", f"curl -H 'Authorization: Bearer {PLANTED}' https://example.com"]},
+        {"env": {"HUB": PLANTED}},
+    ],
+)
+def test_a_secret_in_a_field_is_refused_before_it_is_stored(given: dict[str, list[str]]) -> None:
+    """One line without the secret, and the entry of `allow_secrets` that lets it pass."""
+    with pytest.raises(ProjectError, match=r"looks like a secret .*Save it in Secret Manager") as refused:
+        VertexTrainingJob(image=IMAGE, **given)  # pyright: ignore[reportArgumentType]
+
+    said = f"{refused.value}\n{refused.value.detail}"
+    assert PLANTED not in said
+    entries = re.findall(r"(?:args|command|env)#[0-9a-f]{12}", said)
+    assert VertexTrainingJob(image=IMAGE, allow_secrets=entries, **given).image == IMAGE  # pyright: ignore[reportArgumentType]
 
 
 SAVED = {

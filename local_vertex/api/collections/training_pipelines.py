@@ -7,26 +7,23 @@ https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.tra
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Sequence
 
 from ...location import Location
-from ...store.records import TERMINAL, ResourceRecord
+from ...store.records import ResourceRecord
 from ...store.store import Store
 from ..fields.job_times import set_times
 from ..fields.label_rule import label_violations
 from ..jobs import JobsApi
 from ..names import Caller, Names
 from ..schema import Generated, Schema
-from ..status import ApiError, Code, Violation, invalid, unimplemented
+from ..status import Violation, invalid, unimplemented
 from .operations import OperationsApi
-from .paging import masked, page
 from .registered_models import OUTPUT_ONLY as MODEL_OUTPUT_ONLY
 from .registered_models import RegisteredModelsApi, model_folder
+from .stored_jobs import V1, StoredJobs
 
 CUSTOM_TASK = "gs://google-cloud-aiplatform/schema/trainingjob/definition/custom_task_1.0.0.yaml"
 _KIND = "trainingPipelines"
-_V1 = "google.cloud.aiplatform.v1"
 _OUTPUT_ONLY = (
     "name",
     "training_task_metadata",
@@ -43,7 +40,7 @@ _PIPELINE_STATES = {
 }
 
 
-class TrainingPipelinesApi:
+class TrainingPipelinesApi(StoredJobs):
     """The methods.
 
     Args:
@@ -55,6 +52,8 @@ class TrainingPipelinesApi:
         schema: The message classes.
     """
 
+    kind, title, listed = _KIND, "TrainingPipeline", "training_pipelines"
+
     def __init__(
         self,
         *,
@@ -65,14 +64,9 @@ class TrainingPipelinesApi:
         names: Names,
         schema: Schema,
     ) -> None:
-        self._store = store
+        super().__init__(store=store, operations=operations, names=names, schema=schema)
         self._jobs = jobs
         self._models = models
-        self._operations = operations
-        self._names = names
-        self._schema = schema
-        self._pipeline = schema[f"{_V1}.TrainingPipeline"]
-        self._states = self._pipeline.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name
 
     def create(self, request: Generated, caller: Caller) -> Generated:
         """CreateTrainingPipeline: pipeline and job are stored before the response, in which it is PENDING."""
@@ -104,52 +98,14 @@ class TrainingPipelinesApi:
         self._jobs.run(record, location)
         return self._message(made, location)
 
-    def get(self, request: Generated, caller: Caller) -> Generated:
-        """GetTrainingPipeline."""
-        return self._message(*self._find(request.name, caller, "get"))
-
-    def list(self, request: Generated, caller: Caller) -> Generated:
-        """ListTrainingPipelines: newest first."""
-        from ..queries import compile_jobs
-
-        location = self._names.parent(request.parent, caller, "aiplatform.trainingPipelines.list")
-
-        def find(
-            where: str, values: Sequence[object], before: int | None, limit: int
-        ) -> list[tuple[int, ResourceRecord]]:
-            where, values = f"project = ? AND region = ? AND ({where})", [location.project_id, location.region, *values]
-            return self._store.resources.find(_KIND, where, values, before=before, limit=limit)
-
-        states = list(self._states)
-        found, token = page(
-            request, [_KIND, location.name], lambda text: compile_jobs(text, states, own_table=False), find
-        )
-        response = self._schema[f"{_V1}.ListTrainingPipelinesResponse"](next_page_token=token)
-        messages = [self._message(record, location) for record in found]
-        masked(request.read_mask, messages, response.training_pipelines, self._pipeline.DESCRIPTOR)
-        return response
-
     def cancel(self, request: Generated, caller: Caller) -> Generated:
         """CancelTrainingPipeline: cancels its job."""
         record, _ = self._find(request.name, caller, "cancel")
         self._jobs.cancel_id(record.job)
         return self._schema["google.protobuf.Empty"]()
 
-    def delete(self, request: Generated, caller: Caller) -> Generated:
-        """DeleteTrainingPipeline: removes the pipeline, not its job; returns an operation that is done."""
-        record, location = self._find(request.name, caller, "delete")
-        if record.state not in TERMINAL:
-            raise ApiError(Code.FAILED_PRECONDITION, "The TrainingPipeline is still running: cancel it first.")
-        operation = self._operations.new_name(location.name)
-        self._store.resources.delete(record, operation=operation, now=time.time())
-        return self._operations.deletion(operation)
-
-    def _find(self, name: str, caller: Caller, verb: str) -> tuple[ResourceRecord, Location]:
-        location, id_ = self._names.resource(_KIND, name, caller, f"aiplatform.trainingPipelines.{verb}")
-        record = self._store.resources.get(_KIND, location.project_id, location.region, id_)
-        if record is None:
-            raise ApiError(Code.NOT_FOUND, "The TrainingPipeline does not exist.")
-        return record, location
+    def _still_running(self, name: str) -> str:  # noqa: ARG002 - the real text doesn't name it
+        return "The TrainingPipeline is still running: cancel it first."
 
     def _check(self, pipeline: Generated) -> None:
         if pipeline.training_task_definition != CUSTOM_TASK:
@@ -175,11 +131,11 @@ class TrainingPipelinesApi:
         try:
             if not isinstance(inputs, dict):
                 raise TypeError("they are no JSON object")
-            spec = self._schema.from_json(inputs, f"{_V1}.CustomJobSpec")
+            spec = self._schema.from_json(inputs, f"{V1}.CustomJobSpec")
         except (ParseError, ValueError, TypeError, RecursionError) as error:
             text = f"The inputs are not those of a custom task: {' '.join(str(error).split())}."
             raise invalid([Violation("training_pipeline.training_task_inputs", text)]) from error
-        job = self._schema[f"{_V1}.CustomJob"](display_name=f"{pipeline.display_name[:117]}-custom-job")
+        job = self._schema[f"{V1}.CustomJob"](display_name=f"{pipeline.display_name[:117]}-custom-job")
         job.job_spec.CopyFrom(spec)
         job.labels.update(pipeline.labels)
         if pipeline.HasField("encryption_spec"):
@@ -187,7 +143,7 @@ class TrainingPipelinesApi:
         return job
 
     def _message(self, record: ResourceRecord, location: Location) -> Generated:
-        pipeline = self._pipeline.FromString(record.message)
+        pipeline = self._message_class.FromString(record.message)
         state = _PIPELINE_STATES.get(record.state, record.state.replace("JOB_STATE_", "PIPELINE_STATE_"))
         if state == "PIPELINE_STATE_SUCCEEDED" and pipeline.HasField("model_to_upload"):
             folder = model_folder(self._schema.to_json(pipeline.training_task_inputs))
