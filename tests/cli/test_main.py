@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.prefect_server import copy_tables, server_environment
+from fixtures.prefect_server import REGISTERED, copy_tables, server_environment
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
@@ -250,7 +250,7 @@ def home_without_server(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator
     database = tmp_path / "prefect.db"
     copy_tables(database, pytestconfig.cache)
     home = Home(tmp_path / "home")
-    yield {**server_environment(database), "VERTEX_TRAINING_HOME": str(home.root)}
+    yield {**server_environment(database), **REGISTERED, "VERTEX_TRAINING_HOME": str(home.root)}
     lifecycle.stop(home)
 
 
