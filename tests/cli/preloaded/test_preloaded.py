@@ -60,11 +60,12 @@ def children(process: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory, prefect_server: object) -> dict[str, str]:
+def variables(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> dict[str, str]:
     """The environment of the commands, with the session's Prefect server."""
     # A long path: a socket's own address would not hold it.
     home = tmp_path_factory.mktemp("h" * 60) / ("home-" * 12)
-    return {**os.environ, "VERTEX_TRAINING_HOME": str(home), handover.SWITCH: ""}
+    server = {"PREFECT_API_URL": prefect_server}  # without it each command would use a kept server
+    return {**os.environ, **server, "VERTEX_TRAINING_HOME": str(home), handover.SWITCH: ""}
 
 
 @pytest.fixture(scope="module")
