@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from prefect.blocks.abstract import JobBlock, JobRun
 from prefect.utilities.asyncutils import run_sync_in_worker_thread
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..core.errors import JobFailed, VertexError
 from ..core.home import Home
@@ -223,6 +223,21 @@ class VertexTrainingJob(_ReceiptJob):
     max_cost: Number = Field(default=MAX_COST.default, **MAX_COST.form)
     web_access: bool = Field(default=WEB_ACCESS.default, **WEB_ACCESS.form)
     output: Text = Field(default=OUTPUT.default, **OUTPUT.form)
+    allow_secrets: list[str] = Field(
+        default_factory=list,
+        title="Allowed findings",
+        description="Entries for arguments and variables that look like secrets and are none, one a line, as the "
+        "message about them names it.",
+        examples=[["args#0123456789ab"]],
+    )
+
+    @model_validator(mode="after")
+    def _refuse_secrets(self) -> VertexTrainingJob:
+        # Not a ValueError: pydantic would show the block's fields, and so the secret, in its message.
+        from ..project.run_secrets import refuse_secrets_of_job
+
+        refuse_secrets_of_job(args=self.args, command=self.command, env=self.env, allow_secrets=self.allow_secrets)
+        return self
 
     async def atrigger(self, key: str | None = None) -> VertexTrainingJobRun:
         """As `trigger`."""
@@ -265,7 +280,7 @@ class VertexTrainingJob(_ReceiptJob):
 
         With another cap it is still the same job, which has used up a part of it.
         """
-        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost"})
+        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost", "allow_secrets"})
         machines = [pool["machine"] for pool in values["pools"].values() if pool["machine"]]
         for part in (values, *machines):
             if part["reservation"] is None:

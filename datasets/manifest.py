@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import orjson
 
@@ -77,8 +78,10 @@ class Manifest:
             if document["version"] != _VERSION:
                 raise ValueError(document["version"])
             files = [StoredFile(*file) for file in document["files"]]
+            if document["mode"] not in get_args(Mode):
+                raise ValueError(document["mode"])
             return cls(document["mode"], [(sha, size) for sha, size in document["packs"]], files)
-        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 "the manifest of a data set can't be read", where=where, next_step="Upload it again"
             ) from error

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..core.errors import BaseImageError, ImageError
 from ..core.metering.meter import UPLOADING, Meters
-from .base.inspect import BaseContents
+from .base.inspect import BaseContents, other_user
 from .base.interpreter_search import environment
 from .base.resolve import Base
 from .code import buckets, previous_image
@@ -201,8 +201,7 @@ def _environment(builder: LayerBuilder, request: ImageRequest, contents: BaseCon
 
 def _folders(builder: LayerBuilder, request: ImageRequest, base: Base | None) -> list[Layer]:
     """The folders that the project asks for; where the base isn't run by root, all of its folders become writable."""
-    user = str((base.config.get("config") or {}).get("User") or "") if base else ""
-    shared = [] if user.partition(":")[0] in ("", "0", "root") else buckets.folders_of(request.files)
+    shared = buckets.folders_of(request.files) if base and other_user(base.config) else []
     if not request.directories and not shared:
         return []
     return [builder.make_small(partial(buckets.write_directories, directories=request.directories, shared=shared))]

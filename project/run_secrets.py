@@ -76,7 +76,37 @@ def refuse_secrets_of(settings: Settings, args: Sequence[str] = ()) -> None:
     _refuse(given, settings.allow_secrets)
 
 
-def _refuse(given: Iterable[Given], allowed: Sequence[str]) -> None:
+def refuse_secrets_of_job(
+    *, args: Sequence[str], command: Sequence[str], env: Mapping[str, str], allow_secrets: Sequence[str]
+) -> None:
+    """Refuses secrets in the fields of a training job block, which Prefect and Vertex AI store and show.
+
+    Args:
+        args: The container's arguments.
+        command: Its command.
+        env: Its variables.
+        allow_secrets: Entries for what is no secret, as `args#0123456789ab`.
+
+    Raises:
+        ProjectError: As `refuse_given_secrets`.
+    """
+    given = [
+        *_words("args", args),
+        *_words("command", command),
+        *(Given("env", f"env {name}", _assigned(name, text)) for name, text in env.items()),
+    ]
+    remedy = "Save it in Secret Manager, and let the script read it there with the job's own account"
+    _refuse(given, allow_secrets, where="the training job block", remedy=remedy, setting="allow_secrets")
+
+
+def _refuse(
+    given: Iterable[Given],
+    allowed: Sequence[str],
+    *,
+    where: str = "[tool.vertex-training]",
+    remedy: str = 'Save it in a Secret block and name that: secret-env = { NAME = "block:NAME" }',
+    setting: str = "allow-secrets",
+) -> None:
     search = SecretSearch()
     found = [
         (item, finding)
@@ -91,9 +121,8 @@ def _refuse(given: Iterable[Given], allowed: Sequence[str]) -> None:
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     raise ProjectError(
         f"{item.place} looks like a secret ({finding.kind}){more}, and would be stored with the run and its job",
-        where="[tool.vertex-training]",
-        next_step='Save it in a Secret block and name that: secret-env = { NAME = "block:NAME" }; if it is none, set'
-        f' allow-secrets = ["{item.kind}#{finding.id}"]',
+        where=where,
+        next_step=f'{remedy}; if it is none, set {setting} = ["{item.kind}#{finding.id}"]',
         detail="\n".join(f"{item.place}: {finding.kind} ({item.kind}#{finding.id})" for item, finding in found),
     )
 

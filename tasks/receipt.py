@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.tasks import Task
 from pydantic import ValidationError
 
+from ..core.metering.reading import file_count
 from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, ModelFile, Origin, Outcome, Receipt
@@ -45,7 +46,7 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
     """
     metrics = {name: asdict(metric) for name, metric in outcome.metrics.items()}
     found = record_model(connection, outcome.name, origin, metrics=metrics, meters=step_meters())
-    step_log("receipt")(f"{len(found.files)} files, {found.size:,} bytes in {found.model}; {found.document}")
+    step_log("receipt")(f"{file_count(len(found.files))}, {found.size:,} bytes in {found.model}; {found.document}")
     with optional_display():
         create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")
     model_event(found)
@@ -84,7 +85,7 @@ def page(receipt: Receipt) -> str:
     parts = [
         link("Open the model", storage_page(receipt.model)) if receipt.model.startswith("gs://") else "",
         f"Model: {copyable(receipt.model)}",
-        f"{len(receipt.files):,} files, {receipt.size:,} bytes",
+        f"{file_count(len(receipt.files))}, {receipt.size:,} bytes",
         files,
         f"... and {more:,} more files: the receipt lists all" if more else "",
         f"Checksums, as `sha256sum --check` reads them:\n{fenced(chr(10).join(map(_checksum, shown)))}",

@@ -79,6 +79,8 @@ def verify(project: Project, args: list[str]) -> VerifyReport:
         vertex=home.vertex,
         secrets=secrets,
     )
+    if progress:
+        progress.phase("keeping the result")
     if warning := unwritable(project, report.written):
         log(f"warning: {warning}")
         report = replace(report, warnings=(*report.warnings, warning))

@@ -35,11 +35,12 @@ GROUPS = {"machine", "secret_env"}
 DATACLASSES = [Machine, Pool, JobSettings, JobRequest]
 OTHER_NAMES = {"time_limit": "timeout"}
 """The form asks for hours, under a name of its own."""
-ABOUT_THE_PLACE = {"vertex_ai", "project", "region", "bucket", "credentials", "endpoint", "token"} | {
+NOT_ABOUT_THE_JOB = {"vertex_ai", "project", "region", "bucket", "credentials", "endpoint", "token"} | {
     "settle_seconds",
     "backoff_seconds",
+    "allow_secrets",
 }
-"""Fields of the blocks that say where jobs run, not what a job is."""
+"""Fields of the blocks that say where jobs run or what is checked, not what a job is."""
 
 
 def texts() -> Counter[str]:
@@ -54,7 +55,7 @@ def own_fields(model: type[BaseModel]) -> dict[str, Any]:
     return {
         OTHER_NAMES.get(name, name): info
         for name, info in model.model_fields.items()
-        if name not in ABOUT_THE_PLACE and not name.startswith("_") and name != "block_type_slug"
+        if name not in NOT_ABOUT_THE_JOB and not name.startswith("_") and name != "block_type_slug"
     }
 
 

@@ -1,6 +1,6 @@
 """Kills flow processes, and the worker above them, while a job with a cap on its cost runs; adds up what was spent.
 
-    python benchmarks/vertex/cap_kills.py [--rounds 50] [--seed 1]
+    python benchmarks/vertex/cap_kills.py [--rounds 50] [--trains 10] [--seed 1]
 
 Uses a real Prefect server, a real local_vertex, and a process for each flow run. Time is scaled: an hour costs
 3,600 USD, a second 1 USD, and each run may cost 4 USD; its script would go on for minutes. In each round the flow's
@@ -8,6 +8,8 @@ process, or that and the one above it, is killed up to three times at random mom
 up again as by Prefect, retried as by a person, or left dead. Some answers of creates are lost, and some jobs are taken
 away. When no job runs any more, all jobs of the run together must have cost 4 USD at most, and one poll more (5 s of
 the real service, which is 0.25 s at this scale of 20).
+
+`--trains` of the rounds run the whole flow `train`, which is killed at any step; the others step 5 alone.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from killed_runs import HERE, LIVE, Starter, new_run, on_own_server
@@ -28,6 +30,8 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import admin
 from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.vertex.pricing.cost_labels import cost_labels
+from prefect_vertex_training.vertex.pricing.hourly_rate import HourlyRate
 from prefect_vertex_training.vertex.submit.spending import billed
 
 if TYPE_CHECKING:
@@ -36,6 +40,9 @@ if TYPE_CHECKING:
 
 RATE, CAP, POLL = 3600.0, 4.0, 0.25
 SCRIPT = "import time; time.sleep(300)"
+PROJECT = f"import os\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    {SCRIPT}\n"
+BEFORE_A_JOB = 3.0
+"""Seconds in which the whole flow comes to its job, roughly."""
 
 
 class Round(NamedTuple):
@@ -52,29 +59,27 @@ class Killed:
 
     Args:
         home: Home of local_vertex.
-        image: The jobs' image.
         log: File for the processes' output.
         moments: The random moments.
     """
 
-    def __init__(self, home: Home, image: str, log: Path, moments: random.Random) -> None:
-        self._home, self._image, self._log, self._moments = home, image, log, moments
+    def __init__(self, home: Home, log: Path, moments: random.Random) -> None:
+        self._home, self._log, self._moments = home, log, moments
         self._starter = Starter(log)
 
-    def round(self) -> Round:
-        """One run with its kills."""
+    def round(self, name: str, parameters: dict[str, Any]) -> Round:
+        """One run of a flow with its kills."""
         from prefect.client.orchestration import get_client
 
         kills: list[str] = []
         with get_client(sync_client=True) as client:
-            parameters = {"image": self._image, "script": SCRIPT, "rate": RATE, "cap": CAP}
-            run = new_run(client, "capped", parameters)
+            run = new_run(client, name, parameters)
             for left in range(self._moments.randint(1, 3), -1, -1):
                 if self._moments.random() < 0.2:
                     admin(lifecycle.ensure_running(self._home), "Switches", {"create_lost": 1})
                 if self._moments.random() < 0.2:
                     admin(lifecycle.ensure_running(self._home), "Switches", {"preempt": 1})
-                killed = self._execute(run, kill=left > 0)
+                killed = self._execute(run, kill=left > 0, before=BEFORE_A_JOB if name == "train" else 0.0)
                 kills += [killed] if killed else []
                 if not killed or not self._goes_on(client, run, kills):
                     break
@@ -84,15 +89,22 @@ class Killed:
         """Ends the process above the flows."""
         self._starter.stop()
 
-    def _execute(self, run: UUID, *, kill: bool) -> str:
-        """Executes the run once; returns what was killed, if anything was."""
+    def _execute(self, run: UUID, *, kill: bool, before: float) -> str:
+        """Executes the run once; returns what was killed, if anything was.
+
+        Args:
+            run: The run.
+            kill: Whether to kill it.
+            before: Seconds of the flow before its job.
+        """
         pid = self._starter.start(run)
         if not kill:
             self._starter.wait_for("end")
             return ""
-        if self._moments.random() < 0.8:  # most kills hit a job; the others come at any moment before
+        if self._moments.random() < (0.5 if before else 0.8):  # most kills hit a job; others come at any moment before
             self._await_job(run)
-        time.sleep(self._moments.uniform(0.0, 1.2 * CAP))
+            before = 0.0
+        time.sleep(self._moments.uniform(0.0, before or 1.2 * CAP))
         with_worker = self._moments.random() < 0.4
         if with_worker:
             os.kill(self._starter.pid, signal.SIGKILL)
@@ -144,6 +156,15 @@ class Killed:
         return Round("; ".join(kills) or "none", states, usd, str(state and state.name))
 
 
+def project(folder: Path) -> Path:
+    """A project whose jobs have a price and a cap, as those in the cloud have."""
+    folder.mkdir()
+    (folder / "train.py").write_text(PROJECT)
+    labels = ", ".join(f'"{name}" = "{text}"' for name, text in cost_labels(HourlyRate(RATE, (), "x"), CAP).items())
+    (folder / "pyproject.toml").write_text(f"[tool.vertex-training]\nattempts = 3\nlabels = {{ {labels} }}\n")
+    return folder
+
+
 def main() -> int:
     """Prints a table of the rounds; returns 1 when a run cost more than its cap and one poll."""
     sys.path.insert(0, str(HERE.parent / "local_vertex"))
@@ -151,16 +172,23 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--trains", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rounds: list[Round] = []
     with on_own_server("cap-") as (folder, home):
         image = tiny_image(home, folder / "image")
-        killed = Killed(home, image, folder / "flows.log", random.Random(options.seed))
-        for number in range(1, options.rounds + 1):
-            rounds.append(killed.round())
+        flows = [("train", {"project": str(project(folder / "tiny"))})] * options.trains
+        step = ("capped", {"image": image, "script": SCRIPT, "rate": RATE, "cap": CAP})
+        flows += [step] * (options.rounds - options.trains)
+        killed = Killed(home, folder / "flows.log", random.Random(options.seed))
+        for number, (name, parameters) in enumerate(flows, 1):
+            rounds.append(killed.round(name, parameters))
             one = rounds[-1]
-            print(f"{number:3} {one.usd:6.2f} USD  {'+'.join(one.jobs):<30} {one.state:<12} {one.kills}", flush=True)
+            print(
+                f"{number:3} {one.usd:6.2f} USD  {'+'.join(one.jobs):<30} {one.state:<12} {name}: {one.kills}",
+                flush=True,
+            )
         killed.stop()
     over = [one for one in rounds if one.usd > CAP + POLL]
     alive = [one for one in rounds if LIVE & set(one.jobs)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from ...core.metering.meter import Meters, StepSource
-from ...core.metering.reading import amount
+from ...core.metering.reading import amount, file_count
 from ..display.progress_display import ProgressDisplay
 from ..options import Json, VertexBlock
 from ..output import print_json
@@ -47,8 +47,8 @@ def download(
         return
     there = len(found.files) - len(done.fetched)
     print(
-        f"{len(found.files)} files, {amount(found.size)} in {done.folder}; each has the size and SHA-256 of the receipt"
-        + (f"; {there} were there" if there else "")
+        f"{file_count(len(found.files))}, {amount(found.size)} in {done.folder}; "
+        "each has the size and SHA-256 of the receipt" + (f"; {there} were there" if there else "")
     )
 
 

@@ -62,6 +62,11 @@ def amount(done: int, total: int | None = None) -> str:
     return f"{number}/{whole} {unit}" if unit == whole_unit else f"{number} {unit}/{whole} {whole_unit}"
 
 
+def file_count(count: int) -> str:
+    """As "1 file" or "1,200 files"."""
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
 def _scaled(size: int) -> tuple[str, str]:
     from rich.filesize import pick_unit_and_suffix
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -48,12 +48,23 @@ class BaseContents(NamedTuple):
                 f"{self.read:,} bytes of the base's layers were read, once, to find its Python; "
                 f'base-python = "{self.python}" saves that'
             )
+        if user := other_user(self.config):
+            found.append(
+                f"the job runs as the base's user {user}, who may write to the project's folders, the model's folder"
+                ' and /tmp; libraries that keep caches at home need one that can be written: env = { HOME = "/tmp" }'
+            )
         if triggers := self.config["config"].get("OnBuild"):
             found.append(
                 f"the base's {len(triggers)} ONBUILD instructions are not carried out; "
                 "write a Dockerfile with FROM if you need them"
             )
         return found
+
+
+def other_user(config: Mapping[str, Any]) -> str:
+    """The user of an image's config, a name or a number; empty for root."""
+    user = str((config.get("config") or {}).get("User") or "").partition(":")[0]
+    return "" if user in {"0", "root"} else user
 
 
 class Listings:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 
+from ...core.metering.reading import file_count
 from ..settings.data_settings import proposed_name
 from .large_data import LeftOut
 from .project_file import ProjectFile
@@ -40,7 +41,7 @@ class SizeReport:
     def lines(self) -> Iterator[str]:
         """One line for all files, and one for each file or folder that was left out."""
         largest = f"; the largest is {self.largest[0][0]} with {megabytes(self.largest[0][1])}" if self.largest else ""
-        yield f"{self.files:,} files with {megabytes(self.size)}{largest}"
+        yield f"{file_count(self.files)} with {megabytes(self.size)}{largest}"
         for item in self.left_out:
             what = f"{item.files:,} data files" if item.path.endswith("/") else "data"
             yield (

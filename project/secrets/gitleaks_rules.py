@@ -72,6 +72,11 @@ def rules() -> tuple[Rule, ...]:
 
 
 @cache
+def _keywords() -> frozenset[str]:
+    return frozenset(keyword for rule in rules() for keyword in rule.keywords)
+
+
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     import re2  # Go's syntax, which Python's `re` reads differently
 
@@ -81,8 +86,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def matches(text: str) -> Iterator[tuple[str, str, int, int]]:
     """Kind, secret and its place for each rule that matches the text."""
     lowered = text.lower()
-    for rule in rules():
-        if not any(keyword in lowered for keyword in rule.keywords):
+    present = {keyword for keyword in _keywords() if keyword in lowered}
+    for rule in rules() if present else ():
+        if present.isdisjoint(rule.keywords):
             continue
         for match in _compiled(rule.pattern).finditer(text):
             group = rule.group or next((number for number, value in enumerate(match.groups(), 1) if value), 0)

@@ -211,12 +211,12 @@ VALUE_ANCHORS: tuple[str, ...] = (
 )
 """The same for values that are known by what stands before them."""
 
-PREFILTERS = (
-    *("|".join(f"(?:{anchor})" for anchor in anchors) for anchors in (TOKEN_ANCHORS, VALUE_ANCHORS)),
-    gitleaks_rules.SERVICE_ANCHOR,
+PREFILTERS = tuple(
+    "|".join(f"(?:{anchor})" for anchor in anchors)
+    for anchors in ((*TOKEN_ANCHORS, gitleaks_rules.SERVICE_ANCHOR), VALUE_ANCHORS)
 )
-"""All of them in three expressions: three small automata are faster than one that is large. A text that matches none
-holds no secret."""
+"""All of them in two expressions, whose automata are made sooner than that of one. A text that matches none holds no
+secret."""
 
 VERSION = hashlib.sha256(
     f"5 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from prefect.client.schemas.actions import BlockDocumentCreate, BlockSchemaCreat
 from prefect.utilities.dispatch import get_registry_for_type
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob, VertexTrainingJobRun
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
-from prefect_vertex_training.core.errors import JobFailed, ModelMissing, VertexError
+from prefect_vertex_training.core.errors import JobFailed, ModelMissing, ProjectError, VertexError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.images.build import build
@@ -234,6 +235,29 @@ def test_prefect_lists_our_block_types_and_no_other() -> None:
         "vertex-ai-training",
         "vertex-ai-training-job",
     }
+
+
+PLANTED = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9bC2dF4hJ6"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"args": ["--token", PLANTED]},
+        {"args": [f"--api-token={PLANTED}"]},
+        {"command": ["sh", "-c", f"curl -H 'Authorization: Bearer {PLANTED}' https://example.com"]},
+        {"env": {"HUB": PLANTED}},
+    ],
+)
+def test_a_secret_in_a_field_is_refused_before_it_is_stored(given: dict[str, list[str]]) -> None:
+    """One line without the secret, and the entry of `allow_secrets` that lets it pass."""
+    with pytest.raises(ProjectError, match=r"looks like a secret .*Save it in Secret Manager") as refused:
+        VertexTrainingJob(image=IMAGE, **given)  # pyright: ignore[reportArgumentType]
+
+    said = f"{refused.value}\n{refused.value.detail}"
+    assert PLANTED not in said
+    entries = re.findall(r"(?:args|command|env)#[0-9a-f]{12}", said)
+    assert VertexTrainingJob(image=IMAGE, allow_secrets=entries, **given).image == IMAGE  # pyright: ignore[reportArgumentType]
 
 
 SAVED = {

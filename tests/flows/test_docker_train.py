@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fixtures.base_image import PythonBase, push_base_with_user
 from fixtures.engine import remove_tags
 from fixtures.faulty_proxy import Fault, faulty_proxy
 from fixtures.registry_server import RegistryServer
@@ -308,6 +309,31 @@ def test_a_container_reaches_its_model(
 
     assert result.state == "JOB_STATE_SUCCEEDED"
     assert json.loads((Path(result.model) / "model.json").read_text()) == {"epochs": 4}
+
+
+def test_a_base_that_does_not_run_as_root(
+    home: Home, project: Path, python_base: PythonBase, docker_registry: RegistryServer, docker_engine: object,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The run says as whom the job runs, and that user may write beside the script, below it, and the model."""
+    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    (named / "notes").mkdir()
+    (named / "notes/read.txt").write_text("")
+    (named / "train.py").write_text(
+        "import os, pathlib\nif 'CLOUD_ML_JOB_ID' in os.environ:\n    assert os.getuid() == 1001\n"
+        "    pathlib.Path.home().joinpath('.cache').mkdir()\n"
+        "pathlib.Path('runs/1').mkdir(parents=True)\npathlib.Path('notes/more.txt').touch()\n"
+        f"{(named / 'train.py').read_text()}"
+    )
+    base = push_base_with_user(docker_registry, python_base, "1001")
+    (named / "pyproject.toml").write_text(
+        f'[tool.vertex-training]\nbase = "{base}"\npython = "{python_base.python}"\nenv = {{ HOME = "/tmp" }}\n'
+    )
+
+    result = train(named, args=["--epochs", "4"], registry=block(docker_registry))
+
+    assert json.loads((Path(result.model) / "model.json").read_text()) == {"epochs": 4}
+    assert "the job runs as the base's user 1001" in caplog.text
 
 
 def test_a_secret_that_only_docker_would_take_along_stops_the_run(

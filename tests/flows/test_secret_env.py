@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import logging
 import os
-import zlib
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
+from fixtures.marked_files import places
 from fixtures.secret_manager import SecretManagerServer, secret_manager
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
@@ -59,31 +56,6 @@ def secret_project(project: Path, secret_manager: SecretManagerServer, monkeypat
         f'MANAGER_KEY = "secret-manager:{VERSION}" }}\n'
     )
     return project
-
-
-def forms(marker: str) -> list[bytes]:
-    """A marker plain, in base64 at each of the three places in a group, and as a URL writes it."""
-    shifted = [b64encode(b"_" * shift + marker.encode())[4 * bool(shift) : -4] for shift in range(3)]
-    return [marker.encode(), quote(marker, safe="").encode(), *shifted]
-
-
-def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below a folder, layers inflated too."""
-    for path in folder.rglob("*"):
-        if path.is_symlink() or not path.is_file():
-            continue
-        data = path.read_bytes()
-        yield path.relative_to(folder).as_posix(), data
-        if data[:2] == b"\x1f\x8b":
-            try:
-                yield f"{path.relative_to(folder).as_posix()} (inflated)", gzip.decompress(data)
-            except (OSError, EOFError, zlib.error):
-                continue
-
-
-def places(folder: Path, marker: str) -> set[str]:
-    """The files that hold a marker in any form."""
-    return {name for name, data in contents(folder) if any(form in data for form in forms(marker))}
 
 
 def stored() -> str:

@@ -71,7 +71,7 @@ def test_a_run_is_listed_and_its_model_downloaded(
 
         code, out, _ = run("download", newest[0]["run"][:8], tmp_path / "model", capsys=capsys)
         assert code == 0
-        assert out.startswith("1 files, 13 bytes in ")
+        assert out.startswith("1 file, 13 bytes in ")
         assert (tmp_path / "model/model.json").read_bytes() == (Path(result["model"]) / "model.json").read_bytes()
         code, out, _ = run("download", result["model"], tmp_path / "model", "--json", capsys=capsys)
         assert (code, json.loads(out)["fetched"]) == (0, [])

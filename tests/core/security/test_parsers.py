@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from fixtures.hypothesis_profile import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError
+from prefect_vertex_training.datasets.manifest import Manifest, StoredFile
+from prefect_vertex_training.images.base.resolve import resolve_base
 from prefect_vertex_training.images.oci.image_types import Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.wheels.lockfile import read_lock
@@ -144,3 +147,79 @@ def test_the_secret_scan(data: bytes) -> None:
     scan.feed(data, last=True)
     for start in (b"", b"PK\x03\x04", b"\x80\x04"):
         list(containers.texts(start + data))
+
+
+SHA = "sha256:" + "0" * 64
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6), st.just(SHA)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+    max_leaves=4,
+)
+
+
+def near(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """An object of which most fields are as they should be, the others any JSON, and one may be missing."""
+    whole = st.fixed_dictionaries({name: st.one_of(right, right, right, JSON) for name, right in fields.items()})
+    missing = st.one_of(st.none(), st.none(), st.sampled_from(sorted(fields)))
+    return st.builds(lambda found, name: {key: found[key] for key in found if key != name}, whole, missing)
+
+
+DESCRIPTORS = near(
+    mediaType=st.just("application/vnd.oci.image.manifest.v1+json"),
+    digest=st.just(SHA),
+    size=st.integers(0, 99),
+    annotations=near(title=st.just("a")),
+    platform=near(os=st.just("linux"), architecture=st.just("amd64"), variant=st.just("v2")),
+)
+MANIFESTS = near(
+    schemaVersion=st.just(2),
+    mediaType=st.sampled_from(
+        ["", "application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json"]
+    ),
+    config=DESCRIPTORS,
+    layers=st.lists(DESCRIPTORS, max_size=2),
+    manifests=st.lists(DESCRIPTORS, max_size=2),
+)
+CONFIGS = near(
+    os=st.just("linux"),
+    architecture=st.just("amd64"),
+    config=near(Env=st.just(["PATH=/bin", "x"]), Entrypoint=st.just(["a"]), User=st.just("1"), Labels=st.just({})),
+    rootfs=near(type=st.just("layers"), diff_ids=st.lists(st.just(SHA), max_size=3)),
+    history=st.lists(near(created_by=st.just("x"), empty_layer=st.booleans()), max_size=3),
+)
+
+
+@settings(max_examples=examples(150))
+@given(manifest=st.one_of(MANIFESTS, MANIFESTS, MANIFESTS, JSON), config=CONFIGS, linked=st.booleans())
+def test_manifests(tmp_path_factory, manifest: object, config: object, linked: bool) -> None:
+    """A base whose index, manifest or config is anything that JSON can write."""
+    folder = tmp_path_factory.mktemp("base")
+    layout = OciLayout(folder / "layout", "demo")
+    described = json.dumps(config).encode()
+    digest = f"sha256:{hashlib.sha256(described).hexdigest()}"
+    blob = Descriptor("application/vnd.oci.image.config.v1+json", digest, len(described))
+    layout.put_blob(blob, lambda: io.BytesIO(described))
+    if linked and isinstance(manifest, dict):
+        manifest = {**manifest, "config": {"mediaType": blob.media_type, "digest": digest, "size": blob.size}}
+    layout.put_manifest(json.dumps(manifest).encode(), "application/vnd.oci.image.manifest.v1+json", ["v1"])
+
+    with contextlib.suppress(TrainingError):
+        base = resolve_base(f"oci:{layout.folder}:demo:v1", cache=folder / "cache", python="3.11")
+        _ = base.contents
+        assert isinstance(base.read().remarks, list)
+    assert {path.name for path in folder.iterdir()} <= {"layout", "cache"}
+
+
+DATA_SET = Manifest("copy", [("0" * 64, 7)], [StoredFile("a/b.csv", 7, "1" * 64, 0, 0)]).encode()
+
+
+@settings(max_examples=examples(150))
+@given(change=CHANGES, inner=st.booleans())
+def test_manifests_of_data_sets(change: tuple[float, bytes, int], inner: bool) -> None:
+    """A data set's manifest of which a piece was changed, outside or inside of its compression."""
+    import gzip
+
+    data = gzip.compress(changed(gzip.decompress(DATA_SET), *change)) if inner else changed(DATA_SET, *change)
+
+    with contextlib.suppress(TrainingError):
+        Manifest.decode(data, "gs://bucket/manifest").objects("2" * 64)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from fixtures.private_index import PASSWORD, index
 from prefect_vertex_training.core.errors import DependencyError
 from prefect_vertex_training.core.network.index_logins import IndexLogins
 from prefect_vertex_training.images.wheels.download import Downloader
@@ -19,42 +16,12 @@ from prefect_vertex_training.project.dependencies.freeze import freeze
 from prefect_vertex_training.project.local_run.virtualenv import environment
 from prefect_vertex_training.project.settings.settings import load
 
-PASSWORD = "s3cr3t/pw"
-LOGIN = "Basic " + base64.b64encode(f"alice:{PASSWORD}".encode()).decode()
+__all__ = ["index"]
 
 
-@pytest.fixture
-def index(tmp_path: Path, make_wheel: Callable[..., Path]) -> Iterator[str]:
-    """The host of an index that has one package, and refuses whoever isn't alice."""
-    wheel = make_wheel(tmp_path / "wheels", {"demo.py": b"X = 1\n"}, name="demo")
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = f'<a href="/files/{wheel.name}">{wheel.name}</a>'.encode()
-            found = {"/simple/demo/": page, f"/files/{wheel.name}": wheel.read_bytes()}.get(self.path)
-            known = self.headers.get("Authorization") == LOGIN
-            status = 401 if not known else 200 if found else 404
-            self.send_response(status)
-            self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/octet-stream")
-            self.send_header("WWW-Authenticate", 'Basic realm="x"')
-            self.send_header("Content-Length", str(len(found or b"") if known else 0))
-            self.end_headers()
-            if known and self.command == "GET":
-                self.wfile.write(found or b"")
-
-        do_HEAD = do_GET  # noqa: N815 - the base class looks for it
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Logs nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize("way", ["url", "variables", "pip.conf", "uv's variables", "netrc"])
+@pytest.mark.parametrize(
+    "way", ["url", "variables", "pip.conf", "uv's variables", "uv's old variable", "uv.toml", "netrc"]
+)
 def test_a_login_serves_resolve_and_download(
     way: str, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +41,13 @@ def test_a_login_serves_resolve_and_download(
         monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     elif way == "uv's variables":
         monkeypatch.setenv("UV_DEFAULT_INDEX", private)
+    elif way == "uv's old variable":
+        monkeypatch.setenv("UV_INDEX_URL", private)
+    elif way == "uv.toml":
+        (tmp_path / "uv.toml").write_text(f'[[index]]\nname = "own"\nurl = "{plain}"\ndefault = true\n')
+        monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+        monkeypatch.setenv("UV_INDEX_OWN_USERNAME", "alice")
+        monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", PASSWORD)
     elif way == "netrc":
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login alice password {PASSWORD}\n")
         (tmp_path / "netrc").chmod(0o600)

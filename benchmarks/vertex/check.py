@@ -1,0 +1,85 @@
+"""How long `vertex-training check` takes, as a whole process, where each answer of Google's APIs takes 100 ms.
+
+    python benchmarks/vertex/check.py [--runs 5] [--delay 0.1]
+
+The APIs are those of local_vertex, in the environment of `vertex-training local exec`; the Prefect server is the kept
+one. It prints the seconds of the whole command and, for comparison, those of `check` without a project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.client import admin
+
+PROGRAM = Path(sys.executable).with_name("vertex-training")
+PROJECT, REGION = "my-project-123", "us-central1"
+BAR = 3.0
+BLOCKS = f"""
+from prefect_vertex_training.blocks.registry import ContainerRegistry
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
+ContainerRegistry(host="{REGION}-docker.pkg.dev", project="{PROJECT}", repository="training").save("c", overwrite=True)
+VertexAI(project="{PROJECT}", region="{REGION}", bucket="BUCKET").save("c", overwrite=True)
+"""
+
+
+def main() -> int:
+    """Prints the seconds; 1 when the median of a check with a project is above the bar."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--delay", type=float, default=0.1, help="seconds that each answer takes")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="check-"))
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        del os.environ[name]
+    os.environ |= {"VERTEX_TRAINING_HOME": str(folder / "home"), "HOME": str(folder)}
+    home = Home(folder / "home")
+    project = folder / "tiny"
+    project.mkdir()
+    (project / "train.py").write_text("")
+    try:
+        in_cloud = [PROGRAM, "local", "exec", "--project", PROJECT, "--region", REGION, "--"]
+        subprocess.run([*in_cloud, "true"], check=True)
+        service = lifecycle.ensure_running(home)
+        admin(service, "Switches", {"api_delay_seconds": options.delay})
+        subprocess.run([PROGRAM, "orphans"], check=True, capture_output=True)  # starts the kept server
+        found = subprocess.run([PROGRAM, "local", "prefect-env"], check=True, capture_output=True, text=True).stdout
+        script = BLOCKS.replace("BUCKET", service.bucket)
+        subprocess.run(["sh", "-c", f'eval "$0"; exec {sys.executable} -c "$1"', found, script], check=True)
+        rows = {
+            "with a project": [*in_cloud, PROGRAM, "check", project, "--vertex", "c", "--registry", "c"],
+            "the blocks alone": [*in_cloud, PROGRAM, "check", "--vertex", "c", "--registry", "c"],
+        }
+        medians = {name: measured(words, options.runs) for name, words in rows.items()}
+    finally:
+        subprocess.run([PROGRAM, "local", "stop", "--yes"], capture_output=True, check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+    for name, seconds in medians.items():
+        print(f"check, {name:<18} {seconds:6.2f} s")
+    return 1 if medians["with a project"] > BAR else 0
+
+
+def measured(words: list[str | Path], runs: int) -> float:
+    """The median of the seconds that a command takes; the first run isn't counted, and its end is printed."""
+    first = subprocess.run(words, capture_output=True, text=True, check=False)
+    print("\n".join([*first.stdout.splitlines()[-3:], *first.stderr.splitlines()[-3:]]))
+    times: list[float] = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        subprocess.run(words, capture_output=True, check=False)
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
