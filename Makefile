@@ -9,6 +9,9 @@ PYTEST_ARGS ?= --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # What is run with the oldest and with the newest dependencies: imports, blocks, the command line, the example from
 # its folder to its model, Google's own client against local_vertex, and layers made of wheels.
 SMOKE := tests/smoke tests/blocks tests/local_vertex/test_sdk.py tests/images/wheels/test_wheel_layer.py
+# Images of continuous integration often set it. The tests start hundreds of processes, each of which would then compile
+# the package's modules, and each of pytest's processes would compile all tests.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check test-lowest test-newest package hooks screenshots constraints clean help
 .DEFAULT_GOAL := help

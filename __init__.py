@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .core.errors import TrainingError
     from .core.version import __version__ as __version__
     from .flows.result import StepReport, TrainingResult
-    from .flows.sweep import sweep
+    from .flows.sweep import asweep, sweep
     from .flows.train import atrain, train
     from .flows.trials.sweep_form import SweepChoices
     from .flows.trials.sweep_result import SweepResult
@@ -53,6 +53,7 @@ __all__ = [
     "VertexAI",
     "VertexTrainingJob",
     "VertexTrainingJobRun",
+    "asweep",
     "atrain",
     "build",
     "fetch",
@@ -77,6 +78,7 @@ lazy_names(
         **dict.fromkeys(["StepReport", "TrainingResult"], ".flows.result"),
         "atrain": ".flows.train",
         "train": ".flows.train",
+        "asweep": ".flows.sweep",
         "sweep": ".flows.sweep",
         "SweepChoices": ".flows.trials.sweep_form",
         "SweepResult": ".flows.trials.sweep_result",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from prefect.blocks.abstract import JobBlock, JobRun
@@ -26,6 +26,7 @@ from ..core.job_fields import (
     IMAGE,
     LABELS,
     MACHINE_TYPE,
+    MAX_COST,
     MAX_WAIT,
     OUTPUT,
     POOLS,
@@ -47,6 +48,11 @@ from ..run_history import run_scope
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
 from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State
+from ..vertex.pricing.cost_labels import cost_labels
+from ..vertex.pricing.estimate import CostEstimate
+from ..vertex.pricing.google_catalog import current_prices
+from ..vertex.pricing.hourly_rate import hourly_rate
+from ..vertex.pricing.price_list import PriceList, built_in_prices
 from ..vertex.receipt.model_files import list_model
 from ..vertex.submit.attempt_budget import jobs_allowed
 from ..vertex.submit.attempts import submit_attempt
@@ -214,6 +220,7 @@ class VertexTrainingJob(_ReceiptJob):
     max_wait: Number = Field(default=MAX_WAIT.default, **MAX_WAIT.form)
     restarts: Restarts = Field(default=RESTARTS.default, **RESTARTS.form)
     attempts: int = Field(default=ATTEMPTS.default, **ATTEMPTS.form)
+    max_cost: Number = Field(default=MAX_COST.default, **MAX_COST.form)
     web_access: bool = Field(default=WEB_ACCESS.default, **WEB_ACCESS.form)
     output: Text = Field(default=OUTPUT.default, **OUTPUT.form)
     allow_secrets: list[str] = Field(
@@ -269,8 +276,11 @@ class VertexTrainingJob(_ReceiptJob):
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
 
     def _text_for_key(self) -> str:
-        """The job's fields as JSON. A reservation stands in it only if there is one: other keys are as they were."""
-        values = self.model_dump(mode="json", exclude={"vertex_ai", "allow_secrets"})
+        """The block as JSON. A reservation stands in it only if there is one, so that other keys are as they were.
+
+        With another cap it is still the same job, which has used up a part of it.
+        """
+        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost", "allow_secrets"})
         machines = [pool["machine"] for pool in values["pools"].values() if pool["machine"]]
         for part in (values, *machines):
             if part["reservation"] is None:
@@ -279,7 +289,7 @@ class VertexTrainingJob(_ReceiptJob):
 
     def _request(self, connection: Connection, key: str) -> JobRequest:
         vertex = self.vertex_ai
-        return JobRequest(
+        request = JobRequest(
             display_name=self.display_name,
             image=self.image,
             output=self.output or bucket_folder_uri(connection.bucket, "training", key),
@@ -300,6 +310,24 @@ class VertexTrainingJob(_ReceiptJob):
             tensorboard=vertex.tensorboard if vertex else None,
             persistent_resource=vertex.persistent_resource if vertex else None,
         )
+        return replace(request, labels={**request.labels, **self._cost_labels(connection, request)})
+
+    def _cost_labels(self, connection: Connection, request: JobRequest) -> dict[str, str]:
+        """Price and cap of the job; none without a cap, or on this machine, where a job costs nothing.
+
+        Raises:
+            VertexError: There is a cap, and the price isn't known.
+        """
+        if self.vertex_ai is None or self.max_cost is None:
+            return {}
+        catalog: list[PriceList] = []
+        if not connection.endpoint.local:
+            block = self.vertex_ai.credentials
+            credentials = block.get_credentials_from_service_account() if block else None
+            catalog, _ = current_prices(Home.default().cache, credentials)
+        rate = hourly_rate(request, connection.region, [*catalog, built_in_prices()])
+        CostEstimate(rate, request.timeout, cap=self.max_cost).require_price()
+        return cost_labels(rate, self.max_cost)
 
 
 def _connection(vertex_ai: VertexAI | None) -> Connection:

@@ -31,10 +31,11 @@ def lighten_imports() -> None:
 
 def import_ahead() -> None:
     """Imports in the background what the last steps of a run need."""
-    threading.Thread(target=_import_clients, name="imports", daemon=True).start()
+    threading.Thread(target=import_clients, name="imports", daemon=True).start()
 
 
-def _import_clients() -> None:
+def import_clients() -> None:
+    """Imports Google's clients, as far as a run needs them, and what submits a job."""
     package = __package__.rpartition(".")[0] if __package__ else ""
     for name in (
         f"{_AIPLATFORM}.services.job_service.client",

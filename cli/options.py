@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter, validators
 
-from ..core.job_fields import MAX_COST
+from ..core.job_fields import LAUNCHER, MAX_COST, PROCESSES, Launcher
 
 Project: TypeAlias = Annotated[
     str | Path, Parameter(help="The project's folder, or the address of its git repository.")
@@ -43,6 +43,31 @@ MaxCost: TypeAlias = Annotated[
     Parameter(
         help=f"{MAX_COST.description} In USD; 0: as the project's settings say.",
         validator=validators.Number(gte=0, lte=MAX_COST.maximum),
+    ),
+]
+
+Fallback: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="A place to try when the one before has no machines, as region=europe-west4,strategy=SPOT,wait=10m; "
+        "may be given several times. auto takes the allowed regions, the cheapest that has quota first."
+    ),
+]
+
+AllowedRegion: TypeAlias = Annotated[
+    tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
+]
+
+LauncherOption: TypeAlias = Annotated[
+    Launcher | None,
+    Parameter(name="--launcher", help=f"{LAUNCHER.description} Default: as the project's settings say."),
+]
+
+Processes: TypeAlias = Annotated[
+    int,
+    Parameter(
+        help=f"{PROCESSES.description} 0: as the project's settings say.",
+        validator=validators.Number(gte=0, lte=64),
     ),
 ]
 

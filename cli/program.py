@@ -6,20 +6,52 @@ Importing Prefect and Google's clients makes a million objects, and freeing them
 import atexit
 import os
 import sys
+from collections.abc import Sequence
 
 
 def program() -> None:
     """Runs the command line, and ends this process when everything that waits for its end has run."""
-    # The first callback to be registered is the last to be called: after Prefect has sent its last log lines, and after
-    # threads have been waited for. Before it nothing may be imported that registers one.
+    code = end_without_good_bye()
+    from .preloaded.handover import hand_over
+
+    words = sys.argv[1:]
+    ended = hand_over(words)
+    if ended is not None:
+        code[0] = ended
+        return
+    try:
+        run_program(words, code)
+    finally:
+        if "prefect.main" in sys.modules:
+            from .preloaded.preload_lifecycle import preload_for_next
+
+            preload_for_next(words)
+
+
+def end_without_good_bye() -> list[int]:
+    """Has the process end with the code in the list that is returned, once all other callbacks of its end have run.
+
+    The first callback to be registered is the last to be called: after Prefect has sent its last log lines, and after
+    threads have been waited for. Before it nothing may be imported that registers one.
+    """
     code = [1]
     atexit.register(_leave, code)
+    return code
+
+
+def run_program(words: Sequence[str], code: list[int]) -> None:
+    """Runs the command line in this process.
+
+    Args:
+        words: The program's arguments.
+        code: Gets the exit code.
+    """
     from .light_imports import lighten_imports
     from .main import main
 
     lighten_imports()
     try:
-        main()
+        main(words)
     except SystemExit as end:
         code[0] = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise

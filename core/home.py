@@ -3,6 +3,7 @@
 images/     an OCI image layout with the images of runs without a registry
 cache/      wheels, layers, environments, records; may be deleted while nothing runs
 prefect/    the kept Prefect server: its database, address and log
+preloaded/  the socket of the process that has imported Prefect for the next run
 vertex/     local_vertex: its database, socket and buckets
 """
 
@@ -43,6 +44,11 @@ class Home:
     def prefect(self) -> Path:
         """The kept Prefect server's database, address and log."""
         return self._folder("prefect")
+
+    @property
+    def preloaded(self) -> Path:
+        """The socket and the log of the process that has imported Prefect."""
+        return self._folder("preloaded")
 
     @property
     def vertex(self) -> Path:

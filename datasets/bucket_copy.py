@@ -63,7 +63,7 @@ def plan_copy(name: str, uri: str, source: BucketObjects, target: str, region: s
     """
     location = source.location()
     found = describe_source(name, uri, source, location)
-    place = f"gs://{target}/{COPIES}/{found.id}"
+    place = f"gs://{target}/{COPIES}/{found.id}/{uri.rpartition('/')[2]}"
     return Transfer(place, found.files, found.size, found.size / 1e9 * price_of_a_gb(location, region))
 
 

@@ -278,5 +278,8 @@ class BucketObjects:
 
 
 def _read(data: Callable[[], BinaryIO]) -> bytes:
+    whole = bytearray()
     with data() as file:
-        return file.read()
+        while piece := file.read(_BLOCK):
+            whole += piece
+    return bytes(whole)

@@ -1,4 +1,4 @@
-"""Data that lies in a bucket already: it is checked and described, and never copied."""
+"""Data that lies in a bucket already: it is checked and described, and stays there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from ..core.errors import DataError
 from .bucket_objects import BucketObjects
 from .data_record import DataRecord
 
+_NAME_BYTES = 255  # of a file's name, on Linux
 _MULTI_REGIONS = {"us": "us-", "eu": "europe-", "asia": "asia-"}
 
 
-def describe_source(name: str, uri: str, objects: BucketObjects, region: str) -> DataRecord:
+def describe_source(
+    name: str, uri: str, objects: BucketObjects, region: str, *, mode: str = "mount", place: str = ""
+) -> DataRecord:
     """Describes the data below a gs:// URI, or one object.
 
     Args:
@@ -20,13 +23,17 @@ def describe_source(name: str, uri: str, objects: BucketObjects, region: str) ->
         uri: `gs://BUCKET/PREFIX`.
         objects: The bucket.
         region: The job's region.
+        mode: "copy" if the job copies it to its disk.
+        place: Where that copy lies.
 
     Raises:
-        DataError: There is nothing, the account may not list it, or the bucket lies in another region.
+        DataError: There is nothing, the account may not list it, the bucket lies in another region, or an object that
+            is copied can't be a file.
     """
     prefix = uri.removeprefix("gs://").partition("/")[2]
     check_region(objects, region, uri)
     digest, files, size = hashlib.sha256(), 0, 0
+    paths: list[str] = []
     for found in objects.list(prefix):
         if found.name != prefix and prefix and not found.name.startswith(f"{prefix}/"):
             continue  # `train-2` also begins with `train`
@@ -34,24 +41,46 @@ def describe_source(name: str, uri: str, objects: BucketObjects, region: str) ->
             continue
         files += 1
         size += found.size
+        paths.append(found.name[len(prefix) :].removeprefix("/") if prefix else found.name)
         digest.update(f"{len(found.name.encode())} {found.name} {found.generation} {found.size}\n".encode())
     if not files:
         raise DataError(
             f"the data set {name} has no object", where=uri, next_step="Check the address, or upload the data there"
         )
-    return replace(in_bucket(name, uri), id=digest.hexdigest(), files=files, size=size)
+    if mode == "copy" and (wrong := _no_file(paths)) is not None:
+        raise DataError(
+            f"the data set {name} can't be copied to a disk: the object {wrong!r} can't be a file there",
+            where=uri,
+            next_step='Rename or delete that object, or set mode = "mount"',
+        )
+    return replace(in_bucket(name, uri, mode, place), id=digest.hexdigest(), files=files, size=size)
 
 
-def in_bucket(name: str, uri: str) -> DataRecord:
+def in_bucket(name: str, uri: str, mode: str = "mount", place: str = "") -> DataRecord:
     """What is known of such data without asking the bucket: where it is.
 
     Args:
         name: The data set's name.
         uri: `gs://BUCKET/PREFIX`.
+        mode: "copy" if the job copies it to its disk.
+        place: Where that copy lies.
     """
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     mounted = f"/gcs/{bucket}/{prefix}".rstrip("/")
-    return DataRecord(name, "", "mount", 0, 0, bucket=bucket, mounted=mounted, uri=uri)
+    path = place if mode == "copy" else ""
+    return DataRecord(name, "", mode, 0, 0, path=path, bucket=bucket, mounted=mounted, uri=uri)
+
+
+def _no_file(paths: list[str]) -> str | None:
+    """The first path that no file can have, as `a//b`, `../a`, or `a` beside `a/b`; one path alone may be empty."""
+    if paths == [""]:
+        return None
+    folders = {path[:at] for path in paths for at, sign in enumerate(path) if sign == "/"}
+    for path in paths:
+        parts = path.split("/")
+        if path in folders or any(part in {"", ".", ".."} or len(part.encode()) > _NAME_BYTES for part in parts):
+            return path
+    return None
 
 
 def check_region(objects: BucketObjects, region: str, uri: str) -> None:

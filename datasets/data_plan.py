@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..core.errors import DataError
+from .data_record import DataRecord
 from .prepare import Prepared
 
 _DOLLARS_PER_GB_MONTH = 0.02
@@ -34,24 +35,29 @@ def lines(prepared: Iterable[Prepared], bucket: str, region: str, *, local: bool
         yield text
 
 
-def check_disk(prepared: Iterable[Prepared], boot_disk_gb: int) -> None:
+def check_disk(prepared: Iterable[Prepared], boot_disk_gb: int, sources: Iterable[DataRecord] = ()) -> None:
     """Checks that what is copied has room on the job's disk, before anything is paid.
+
+    Args:
+        prepared: Data of this machine.
+        boot_disk_gb: The disk.
+        sources: Data that lay in a bucket already.
 
     Raises:
         DataError: It has not.
     """
-    copied = [each for each in prepared if each.mode == "copy"]
-    size = sum(each.size for each in copied)
-    count = sum(len(each.files) for each in copied)
+    copied = [(each.size, len(each.files), str(each.data.root)) for each in prepared if each.mode == "copy"]
+    copied += [(each.size, each.files, each.uri) for each in sources if each.mode == "copy"]
+    size = sum(each[0] for each in copied)
+    count = sum(each[1] for each in copied)
     if not copied:
         return
     needed = max(size / 1e9 + _IMAGE_GB, count * _INODE_BYTES / 1e9)
     if needed <= boot_disk_gb:
         return
-    largest = max(copied, key=lambda each: each.size)
     raise DataError(
         f"{count:,} files with {shown(size)} are copied to a disk of {boot_disk_gb} GB, which is too small",
-        where=largest.data.root,
+        where=max(copied)[2],
         next_step=f'Set boot-disk-gb = {int(needed) + 1} under [tool.vertex-training], or mode = "mount" for the data',
     )
 

@@ -16,7 +16,7 @@ class DataRecord:
         mode: "copy" or "mount".
         files: Number of files.
         size: Bytes.
-        path: Where the script opens it; empty for data that lay in a bucket already.
+        path: Where the script opens it; empty for data of a bucket that is read there.
         bucket: The bucket.
         manifest: The name of its manifest; empty for data that lay in a bucket already.
         mounted: Its path below /gcs.

@@ -58,21 +58,23 @@ def upload(prepared: Prepared, bucket: BucketObjects, progress: Progress = lambd
     Raises:
         DataError: A file can't be read or changes meanwhile, or the bucket can't be written.
     """
-    facts = hash_files(prepared)
-    triples = _triples(prepared, facts)
-    dataset = dataset_id(triples)
-    name = manifest_object(dataset, prepared.mode)
     sent = _Sent(bucket, progress)
-    if bucket.exists(name):
-        _adopt(prepared, facts, bucket.read(name) if any(known[4] == -2 for known in facts) else None, name)
-    else:
-        if prepared.index.dataset and not bucket.exists(manifest_object(prepared.index.dataset, prepared.mode)):
-            # Someone pruned the bucket: what the index says is there may be gone.
-            prepared.index.forget_bucket()
-            for known in facts:
-                known[4] = -2
-        manifest = (_Tree if prepared.mode == "mount" else _Copy)(prepared, facts, dataset, sent).run()
-        sent.put(name, manifest.encode())
+    with _LargeFiles(prepared, sent) as large:
+        facts = hash_files(prepared, large.hashed)
+        triples = _triples(prepared, facts)
+        dataset = dataset_id(triples)
+        name = manifest_object(dataset, prepared.mode)
+        if bucket.exists(name):
+            large.cancel()
+            _adopt(prepared, facts, bucket.read(name) if any(known[4] == -2 for known in facts) else None, name)
+        else:
+            if prepared.index.dataset and not bucket.exists(manifest_object(prepared.index.dataset, prepared.mode)):
+                # Someone pruned the bucket: what the index says is there may be gone.
+                prepared.index.forget_bucket()
+                for known in facts:
+                    known[4] = -2
+            kind = _Tree(prepared, facts, dataset, sent) if prepared.mode == "mount" else _Copy(prepared, facts, large)
+            sent.put(name, kind.run().encode())
     _remember(prepared, facts, dataset)
     return Uploaded(dataset, len(triples), sum(size for _, size, _ in triples), sent.objects, sent.bytes)
 
@@ -147,15 +149,23 @@ class _Source:
 
 
 class _Unchanged:
-    """An open file that raises at its end if it changed meanwhile, so that the request fails."""
+    """An open file that raises at its end if it changed meanwhile, so that the request fails.
+
+    What `read` returns is valid until the next one: a new buffer for each costs as much as reading.
+    """
 
     def __init__(self, file: DataFile) -> None:
         self._file = file
         self._position = 0
         self._opened = Path(file.location).open("rb", buffering=0)  # noqa: SIM115 - closed by `close`
+        self._buffer = bytearray()
 
-    def read(self, size: int = -1) -> bytes:
-        piece = self._opened.read(size)
+    def read(self, size: int = -1) -> memoryview:
+        size = min(size, self._file.size) if size >= 0 else self._file.size
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)
+        whole = memoryview(self._buffer)[:size]
+        piece = whole[: self._opened.readinto(whole)]
         self._position += len(piece)
         if not piece or self._position >= self._file.size:
             status = os.fstat(self._opened.fileno())
@@ -205,30 +215,63 @@ class _Pool:
         self._running.add(self._pool.submit(action, *args))
 
 
+class _LargeFiles:
+    """Sends large files by their content; each as soon as its SHA-256 is known, while others are still read."""
+
+    def __init__(self, prepared: Prepared, sent: _Sent) -> None:
+        self.sent = sent
+        self._ahead = prepared.mode == "copy"
+        self._stored = {known[3] for known in prepared.index.files.values() if known[4] != -2}
+        self._begun: dict[str, Future[None]] = {}
+        self._pool = ThreadPoolExecutor(_THREADS)
+
+    def __enter__(self) -> _LargeFiles:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=kind is not None)
+
+    def hashed(self, file: DataFile, known: Known) -> None:
+        """Begins to send a file that is surely needed, and that the bucket may not have."""
+        if self._ahead and file.size >= SMALL and known[3] not in self._stored:
+            self.send(file, known[3])
+
+    def send(self, file: DataFile, sha: str) -> None:
+        """Begins to send a file, unless that has begun."""
+        if sha not in self._begun:
+            self._begun[sha] = self._pool.submit(self.sent.put_file, OBJECTS + sha, file)
+
+    def wait(self) -> None:
+        """Waits until all are sent."""
+        for each in self._begun.values():
+            each.result()
+
+    def cancel(self) -> None:
+        """Sends nothing more: the bucket has the data set."""
+        self._pool.shutdown(cancel_futures=True)
+
+
 class _Copy:
     """A data set for the job's disk: packs, and objects by their content."""
 
-    def __init__(self, prepared: Prepared, facts: list[Known], dataset: str, sent: _Sent) -> None:  # noqa: ARG002
+    def __init__(self, prepared: Prepared, facts: list[Known], large: _LargeFiles) -> None:
         self._files = prepared.files
         self._facts = facts
         self._index = prepared.index
-        self._sent = sent
+        self._large = large
 
     def run(self) -> Manifest:
         """Sends what is new; returns the manifest."""
         self._find_by_content()
         self._unpack_rarely_used()
-        with _Pool(_THREADS, 2 * _THREADS) as pool:
-            done: set[str] = set()
-            for file, known in zip(self._files, self._facts, strict=True):
-                if file.size >= SMALL and known[4] == -2:
-                    if known[3] not in done:
-                        pool.send(self._sent.put_file, OBJECTS + known[3], file)
-                    done.add(known[3])
-                    known[4] = -1
+        for file, known in zip(self._files, self._facts, strict=True):
+            if file.size >= SMALL and known[4] == -2:
+                self._large.send(file, known[3])
+                known[4] = -1
         with _Pool(_PACKS_AT_ONCE, _PACKS_AT_ONCE) as pool:
             for sha, pack in self._new_packs():
-                pool.send(self._sent.put, PACKS + sha, pack)
+                pool.send(self._large.sent.put, PACKS + sha, pack)
+        self._large.wait()
         return self._manifest()
 
     def _find_by_content(self) -> None:
@@ -264,7 +307,9 @@ class _Copy:
             if known[3] in places:
                 known[4], known[5] = places[known[3]]
                 continue
-            data = b"".join(read_pieces(file))
+            data = bytearray()
+            for piece in read_pieces(file):
+                data += piece
             if hashlib.sha256(data).hexdigest() != known[3]:
                 raise changed(file)
             if pack and len(pack) + len(data) > PACK_BYTES:

@@ -17,7 +17,8 @@ SMALL = 1 << 20
 MANY_FILES = 2_000
 COPY_LIMIT = 10_000_000_000
 _HASH_THREADS = 2
-_BATCH = 256
+_BATCH_FILES = 256
+_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,32 +89,43 @@ def chosen_mode(files: list[DataFile]) -> Mode:
     return "copy" if many and size <= COPY_LIMIT else "mount"
 
 
-def hash_files(prepared: Prepared, progress: Callable[[int], None] = lambda _: None) -> list[Known]:
+def hash_files(prepared: Prepared, hashed: Callable[[DataFile, Known], None] = lambda *_: None) -> list[Known]:
     """The known facts of all files; those that are new or have changed are read.
 
     Args:
         prepared: The data set.
-        progress: Called with the bytes that were read.
+        hashed: Called with each file that was read, and its facts.
 
     Raises:
         DataError: A file can't be read, or changes while it is read.
     """
-    todo = [i for i, known in enumerate(prepared.known) if known is None]
-    batches = (
-        [todo[at : at + _BATCH] for at in range(0, len(todo), _BATCH)] if len(todo) > _BATCH else [[i] for i in todo]
-    )
 
     def read(batch: list[int]) -> list[tuple[int, str]]:
         return [(i, hash_file(prepared.files[i])) for i in batch]
 
     facts: list[Known | None] = list(prepared.known)
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        for found in pool.map(read, batches):
+        for found in pool.map(read, _batches(prepared)):
             for i, sha in found:
                 file = prepared.files[i]
-                facts[i] = [file.size, file.changed, file.inode, sha, -2, 0]
-                progress(file.size)
+                facts[i] = known = [file.size, file.changed, file.inode, sha, -2, 0]
+                hashed(file, known)
     return [known for known in facts if known is not None]
+
+
+def _batches(prepared: Prepared) -> list[list[int]]:
+    """The files to be read: a large one alone, small ones together, of which each is too little work for a thread."""
+    batches: list[list[int]] = []
+    size = _BATCH_BYTES
+    for i, known in enumerate(prepared.known):
+        if known is not None:
+            continue
+        if size >= _BATCH_BYTES or len(batches[-1]) == _BATCH_FILES:
+            batches.append([])
+            size = 0
+        batches[-1].append(i)
+        size += prepared.files[i].size
+    return batches
 
 
 def check_limit(prepared: list[Prepared], limit_gb: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ def parameters_of(
     git_token: Block | None = None,
     registry: Block | None = None,
     vertex: Block | None = None,
-    max_cost: float = 0,
+    machine: Mapping[str, Any] | None = None,
+    fallback: Sequence[str] = (),
+    allowed_regions: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Parameters of `train` as Prefect stores them: folders as absolute paths, blocks as references.
 
@@ -34,7 +37,9 @@ def parameters_of(
         git_token: A saved Secret block.
         registry: A saved ContainerRegistry block.
         vertex: A saved VertexAI block.
-        max_cost: The most that each run may cost, in USD; 0 leaves it to the project's settings.
+        machine: Fields of the machine's card in the form; those that are 0, empty or None are left to the project.
+        fallback: The fall-back list in place of the project's.
+        allowed_regions: Regions to which data may go.
 
     Raises:
         ProjectError: A parameter holds what looks like a secret.
@@ -42,11 +47,14 @@ def parameters_of(
     check_parameters({"project": project, "args": args, "ref": ref, "subfolder": subfolder})
     place = project if is_git(project) else str(Path(project).expanduser().absolute())
     blocks = {"git_token": git_token, "registry": registry, "vertex": vertex}
+    card = {name: value for name, value in (machine or {}).items() if value}
+    lists = {"fallback": fallback, "allowed_regions": allowed_regions}
     return {
         "project": place,
         "args": args,
         **{name: text for name, text in (("ref", ref), ("subfolder", subfolder)) if text},
-        **({"machine": {"max_cost": max_cost}} if max_cost else {}),
+        **({"machine": card} if card else {}),
+        **{name: list(lines) for name, lines in lists.items() if lines},
         **{name: _reference(block) for name, block in blocks.items() if block is not None},
     }
 

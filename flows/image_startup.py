@@ -33,7 +33,14 @@ class Placed(NamedTuple):
 
 def without_runtime(settings: Settings) -> Settings:
     """The settings for an image as Docker built it, before the runtime is added."""
-    return replace(settings, outputs=(), secret_env={}, job=replace(settings.job, launcher="none"))
+    return replace(
+        settings,
+        outputs=(),
+        data=(),
+        secret_env={},
+        job=replace(settings.job, launcher="none"),
+        sweep=replace(settings.sweep, engine="own"),
+    )
 
 
 def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) -> Placed:
@@ -52,9 +59,8 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     dockerfile = settings.root / "Dockerfile"
     if not docker:
         return Placed((), rest)
-    in_image = settings.outputs or settings.secret_env or settings.job.launcher != "none"
     if entry.kind == "command":  # with the runtime, its words are in the image: a job's command would skip it
-        return Placed(() if in_image else entry.image_words(), rest)
+        return Placed(() if settings.runtime_features else entry.image_words(), rest)
     try:
         text = dockerfile.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):

@@ -114,15 +114,26 @@ def placeholder_values(settings: Settings, records: Sequence[DataRecord] = ()) -
         settings: The project's settings.
         records: From the step `data`; before it, the URIs of data that is uploaded are not known.
     """
-    paths = {each.name: each.path or mounted_path(each.uri) for each in settings.data}
+    paths = {each.name: each.place for each in settings.data}
     uris = {each.name: each.uri for each in settings.data}
-    return data_values(paths, {**uris, **{record.name: record.uri for record in records}})
+    # A place of a fall-back list may have a copy of what lies in a bucket elsewhere.
+    paths |= {record.name: record.path or record.mounted for record in records}
+    return data_values(paths, uris | {record.name: record.uri for record in records})
 
 
 def job_variables(records: Sequence[DataRecord]) -> Mapping[str, str]:
     """The variable that tells the runtime of the job's data sets."""
     sets = [
-        data_variable.DataSet(each.name, each.path, each.mode, each.bucket, each.manifest, each.mounted, each.uri)
+        data_variable.DataSet(
+            each.name,
+            each.path,
+            each.mode,
+            each.bucket,
+            each.manifest,
+            each.mounted,
+            each.uri,
+            each.id if each.mode == "copy" and not each.manifest else "",
+        )
         for each in records
     ]
     return data_variable.encode(sets)

@@ -8,48 +8,56 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from prefect.blocks.system import Secret
 from prefect.runtime import flow_run as current_run
 from pydantic import Field
 
 from ..core.errors import ProjectError
-from ..core.home import Home
 from ..core.output_folders import mounted_path
+from ..datasets.data_record import data_facts
 from ..images.plan import Builder
+from ..project.git import revision
 from ..project.settings.search_space import middle_of
 from ..project.settings.settings import Freeze, Verify
 from ..project.settings.sweep_settings import SweepSettings
-from ..project.snapshot import Project
 from ..run_history import RunScope, run_scope
-from ..sweeps.metric_values import HYPERTUNE_FILE, HYPERTUNE_VARIABLE, TRIAL_VARIABLE
+from ..runtime.tuning import tuning_variable
+from ..runtime.tuning.hypertune_file import HYPERTUNE_VARIABLE, TRIAL_VARIABLE
+from ..sweeps.metric_values import HYPERTUNE_FILE
 from ..sweeps.stop_rules import refuse_nothing_found
 from ..sweeps.study_search import Search, import_optuna
 from ..sweeps.trial_arguments import trial_arguments
 from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
-from ..tasks.preflight import ProjectAccess, check_project
 from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
-from ..tasks.step_results import keep_results_private
-from ..tasks.variables.secret_values import job_variables
-from ..vertex.job_types import JobDescription
+from ..tasks.step_results import step_result
+from ..vertex.job_types import JobDescription, Origin
 from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.preflight.training_quotas import jobs_at_once
 from ..vertex.pricing.cost_cap import HOUR, capped_time_limit
 from ..vertex.submit.attempt_budget import starts_of_a_job
 from ..vertex.submit.submission import job_key
 from ..vertex.tuning.study_spec import to_tuning_job
-from .block_parameters import RegistryParameter, VertexParameter, connect
-from .checkout import project_folder
+from .block_parameters import RegistryParameter, VertexParameter
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import RunName, current_run_name, describe_job, variables_key
-from .planning.training_plan import Place, TrainingPlan, plan_training, refuse_unreachable_image
-from .run_name import name_run
+from .planning.training_plan import Place, TrainingPlan, plan_training
+from .preparation.async_form import in_thread, with_parameters_of
+from .preparation.opened_project import (
+    NO_USER_INFO,
+    Opened,
+    ProjectSource,
+    Source,
+    check_cloud,
+    log_warnings,
+    opened_project,
+)
+from .preparation.shared_steps import Prepared, prepare
 from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .summary_page import summarized
-from .train import NO_USER_INFO, Source, check_places, log_warnings
-from .trials.preparation import prepare
 from .trials.record_store import SweepRecords, last_sweep
 from .trials.script_values import script_values
 from .trials.stop_sweep import stop_sweep
@@ -58,9 +66,6 @@ from .trials.sweep_page import SweepPage
 from .trials.sweep_result import SweepResult, trial_result
 from .trials.trial_loop import TrialLoop, restored
 from .trials.tuning_run import run_tuning
-
-if TYPE_CHECKING:
-    from ..vertex.client.connection import Connection
 
 
 @checked_flow(name="sweep", on_cancellation=[stop_sweep], on_crashed=[stop_sweep])
@@ -109,28 +114,34 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
-    begin = time.monotonic()
-    keep_results_private()
-    refuse_unreachable_image(vertex, registry)
+    begin, steps = time.monotonic(), Steps()
     import_optuna()
-    steps = Steps()
-    with project_folder(project, ref, subfolder, git_token, home=Home.default(), steps=steps) as folder:
-        choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
-        snapshot = Project.open(folder, Home.default(), size_limit_mb=size_limit_mb or None, adjust=choices)
-        for line in snapshot.lines():
-            step_log("files")(line)
-        name_run(snapshot, vertex.region if vertex else None)
+    choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+    source = ProjectSource(project, ref, subfolder, git_token, size_limit_mb)
+    with opened_project(source, choices, vertex=vertex, registry=registry, steps=steps) as opened:
+        snapshot = opened.project
         scope = run_scope("sweep", snapshot.settings.name, *args)
         records = SweepRecords(_sweep_id(snapshot.settings.name, scope, add=add, earlier=earlier))
         known, plan = records.trials(), records.plan()
         settings = searched(snapshot.settings, search, add, len(known))
         snapshot.settings = replace(snapshot.settings, sweep=settings)
-        connection = connect(vertex)
-        job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
-        run = _SweepRun(snapshot, settings, connection, vertex, registry, steps, records, scope, args, builder)
-        run.check()
+        run = _SweepRun(opened, settings, vertex, registry, steps, records, scope, args, builder)
+        run.check(adds=bool(add))
         with summarized(snapshot.settings.name, steps):
             return run.result(plan, known, refresh=refresh, begin=begin)
+
+
+@with_parameters_of(sweep)
+async def asweep(*args: Any, **parameters: Any) -> SweepResult:  # noqa: ANN401 - those of `sweep`
+    """As `sweep`, for asynchronous flows: the event loop goes on, and several sweeps can run at once.
+
+    When the calling task is cancelled, the run ends as a cancelled `sweep` does: the trials' jobs are cancelled first.
+    """
+    return await in_thread(sweep, *args, **parameters)
+
+
+# As for `train`.
+sweep.result_serializer = step_result("flows.trials.sweep_result.SweepResult")
 
 
 def _sweep_id(project: str, scope: RunScope, *, add: int, earlier: str) -> str:
@@ -145,9 +156,8 @@ class _SweepRun:
 
     def __init__(  # noqa: PLR0917 - it is made in one place
         self,
-        project: Project,
+        opened: Opened,
         settings: SweepSettings,
-        connection: "Connection",
         vertex: Any,  # noqa: ANN401 - a VertexAI block
         registry: Any,  # noqa: ANN401 - a ContainerRegistry block
         steps: Steps,
@@ -156,9 +166,9 @@ class _SweepRun:
         args: list[str],
         builder: Builder,
     ) -> None:
-        self.project = project
+        self.opened = opened
+        project, connection = self.project, self.connection = opened
         self.settings = settings
-        self.connection = connection
         self.vertex = vertex
         self.registry = registry
         self.steps = steps
@@ -171,18 +181,27 @@ class _SweepRun:
         self.log = step_log("sweep")
         self.trials: Sequence[TrialRecord] = ()
 
-    def check(self) -> None:
-        """What can be refused before anything is built."""
+    def check(self, *, adds: bool) -> None:
+        """What can be refused before anything is built.
+
+        Args:
+            adds: Whether trials are to be added to an earlier sweep.
+        """
         if self.settings.engine == "vertex":
             to_tuning_job(self.settings)
+            if adds:
+                raise ProjectError(
+                    "a tuning job of Vertex AI takes no more trials once it exists",
+                    where="add",
+                    next_step='Begin a new sweep with more trials, or set engine = "own"',
+                )
         log_warnings(self.planned)
-        if self.vertex and self.registry:
-            check_places(self.connection, self.registry.host)
-            if self.project.settings.preflight != "off" and not self.connection.endpoint.local:
-                # The quota has to hold all machines that run at once.
-                job = replace(self.planned.job, replicas=self.planned.job.replicas * self.settings.parallel)
-                access = ProjectAccess(self.vertex, self.registry, job, self.project.settings.name)
-                self.steps.run(check_project, access, self.project.settings.preflight == "on")
+        if self.project.settings.fallback.is_set:
+            self.log(f"warning: the fall-back list is not used: all trials run in {self.connection.region}")
+        job = jobs_at_once(self.planned.job, self.settings.parallel)
+        if self.vertex and self.registry and self.settings.parallel > 1:
+            self.log(f"the quota has to hold {self.settings.parallel} trials at once")
+        check_cloud(self.steps, self.opened, job, vertex=self.vertex, registry=self.registry)
 
     def result(self, plan: SweepPlan | None, known: list[TrialRecord], *, refresh: bool, begin: float) -> SweepResult:
         """Runs the trials that are missing."""
@@ -238,15 +257,18 @@ class _SweepRun:
     def _tuning(self, plan: SweepPlan) -> TrialPlan:
         """The job of all trials of Vertex AI's tuning service, which adds the parameters and a folder for each."""
         made = self._trial(plan, 0, {})
-        request = made.request
+        request, output = made.request, made.request.output.removesuffix("-t000")
         own = (TRIAL_VARIABLE, HYPERTUNE_VARIABLE)
         return replace(
             made,
             key=job_key(made.key, "tuning", str(self.settings.trials)),
             request=replace(
                 request,
-                output=request.output.removesuffix("-t000"),
-                env={name: text for name, text in request.env.items() if name not in own},
+                output=output,
+                env={
+                    **{name: text for name, text in request.env.items() if name not in own},
+                    **tuning_variable.encode(tuning_variable.Tuning(plan.metric, output)),
+                },
                 labels={**request.labels, RUN_LABEL: str(current_run.id)},
             ),
         )
@@ -284,15 +306,25 @@ class _SweepRun:
             metric=self.settings.metric,
             goal=self.settings.goal,
             measurement=self.settings.measurement,
-            image=prepared.image,
+            image=prepared.image.reference,
             arguments=self.arguments,
-            origin=prepared.origin,
+            origin=self._origin(prepared),
             data=prepared.data,
             allowed=self.planned.allowed,
         )
         self.records.write_plan(made)
         self.records.remember_as_last(made.project)
         return made, True
+
+    def _origin(self, prepared: Prepared) -> Origin:
+        """What the models are trained from."""
+        return Origin(
+            self.project.fingerprint,
+            revision(self.project.root),
+            prepared.lock.digest,
+            verified=self.project.settings.verify != "off",
+            data=[data_facts(each) for each in prepared.data],
+        )
 
     def _taken_up(self, known: list[TrialRecord], plan: SweepPlan, *, new: bool) -> list[TrialRecord]:
         """The recorded trials; after a person's retry, those that failed are to run again."""
@@ -311,6 +343,8 @@ class _SweepRun:
     def _time_limit(self, job: JobDescription) -> float:
         """How long a new trial may run: its share of what is left of max-cost, beside those that run already.
 
+        The trials of a tuning job can't be stopped one by one: each gets an equal share.
+
         Raises:
             VertexError: Nothing is left.
         """
@@ -320,7 +354,8 @@ class _SweepRun:
         starts = starts_of_a_job(job)
         running = [each.plan.request.timeout * starts for each in self.trials if each.end is None]
         gone = (sum(each.end.seconds for each in self.trials if each.end) + sum(running)) * rate / HOUR
-        free = max(1, self.settings.parallel - len(running))
+        tuned = self.settings.engine == "vertex"
+        free = self.settings.trials if tuned else max(1, self.settings.parallel - len(running))
         used = cap - (cap - gone) / free
         return capped_time_limit(rate, job.timeout, cap=cap, used=used, starts=starts, where="sweep")
 

@@ -2,64 +2,37 @@
 
 # No `from __future__ import annotations` here: Prefect's model of the parameters can't look up this module's names.
 
-import os
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from functools import cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from prefect.blocks.system import Secret
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from ..core.home import Home
 from ..images.plan import Builder
 from ..project.settings.settings import Freeze, Verify
-from ..project.snapshot import Project
-from ..tasks.build import build
-from ..tasks.freeze import freeze as freeze_step
-from ..tasks.image_plan import plan_image
-from ..tasks.preflight import ProjectAccess, check_project
-from ..tasks.push import push
 from ..tasks.reporting.step_log import step_log
-from ..tasks.step_results import keep_results_private, step_result
-from ..tasks.stopping import run_end
-from ..tasks.stopping.stop_job import WINDOW
-from ..tasks.variables.secret_values import job_variables
-from ..tasks.verify import ImageInEngine, verify_image
-from ..tasks.verify import leave_out as leave_out_verify
-from ..tasks.verify import verify as verify_step
-from .block_parameters import RegistryParameter, VertexParameter, connect
-from .checkout import project_folder
+from ..tasks.step_results import step_result
+from .block_parameters import RegistryParameter, VertexParameter
 from .form import Picker, RunMachine, titled, with_choices
-from .image_startup import place_arguments, without_runtime
 from .job_request import current_run_name, variables_key
 from .listed_places.planned_places import plan_at, plan_places
 from .planning.cost_facts import CostFacts
 from .planning.dry_run import page_of, show_estimate, show_plan
-from .planning.training_plan import Place, TrainingPlan, plan_in_place, refuse_unreachable_image
+from .planning.training_plan import Place, plan_in_place
+from .preparation.async_form import in_thread, with_parameters_of
+from .preparation.opened_project import NO_USER_INFO, ProjectSource, Source, check_cloud, log_warnings, opened_project
+from .preparation.shared_steps import prepare
 from .result import TrainingResult
-from .run_name import name_run
 from .screening.checked_flow import checked_flow
 from .step_runner import Steps
 from .stop_hook import stop_job
 from .summary_page import summarized
 
 if TYPE_CHECKING:
-    from ..datasets.data_record import DataRecord
-    from ..project.dependencies.freeze import Lock
-    from ..tasks.data import UploadAhead
     from ..vertex.client.connection import Connection
     from ..vertex.resume.earlier_run import EarlierRun
-
-Source = Annotated[
-    str, Field(min_length=1), BeforeValidator(lambda value: os.fspath(value) if isinstance(value, Path) else value)
-]
-"""A folder, as text or `Path`, or a git repository's address."""
-
-
-NO_USER_INFO = r"^(?!\s*[Hh][Tt][Tt][Pp][Ss]?://[^/?#]*@)"
-"""The form and the server refuse an address with a token in it before a run exists that would show it."""
 
 
 @checked_flow(name="train", on_cancellation=[stop_job], on_crashed=[stop_job])
@@ -117,25 +90,20 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         TrainingError: One line: what was wrong, where, and the next step.
     """
     home, steps = Home.default(), Steps()
-    keep_results_private()
-    refuse_unreachable_image(vertex, registry)
-    with project_folder(project, ref, subfolder, git_token, home=home, steps=steps) as folder:
-        choices = partial(
-            with_choices,
-            machine=machine,
-            verify=verify,
-            freeze=freeze,
-            translate=translate,
-            data=data,
-            verify_resume=verify_resume,
-            fallback=fallback,
-            allowed_regions=allowed_regions,
-        )
-        snapshot = Project.open(folder, home, size_limit_mb=size_limit_mb or None, adjust=choices)
-        introduce(snapshot, vertex)
-        connection = connect(vertex)
-        # A secret that can't be had is reported before anything is built.
-        job_variables(snapshot.settings.secret_env, local=connection.endpoint.local)
+    choices = partial(
+        with_choices,
+        machine=machine,
+        verify=verify,
+        freeze=freeze,
+        translate=translate,
+        data=data,
+        verify_resume=verify_resume,
+        fallback=fallback,
+        allowed_regions=allowed_regions,
+    )
+    source = ProjectSource(project, ref, subfolder, git_token, size_limit_mb)
+    with opened_project(source, choices, vertex=vertex, registry=registry, steps=steps) as opened:
+        snapshot, connection = opened
         place = Place(connection.region, connection.bucket, vertex)
         facts = CostFacts(snapshot.settings, vertex, connection, home) if vertex else None
         planning = partial(plan_in_place, snapshot, args, place, current_run_name(), builder=builder, facts=facts)
@@ -148,32 +116,13 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         arguments = list(planned.arguments)
         at_place = partial(plan_at, args, current_run_name(), builder=builder, facts=facts)
         places = plan_places(snapshot, place, connection, at_place, ignored=ignore_regions)
-        if vertex and registry:
-            check_places(connection, registry.host)
-            if snapshot.settings.preflight != "off" and not connection.endpoint.local:
-                access = ProjectAccess(vertex, registry, planned.job, snapshot.settings.name)
-                steps.run(check_project, access, snapshot.settings.preflight == "on")
+        check_cloud(steps, opened, planned.job, vertex=vertex, registry=registry)
         with summarized(snapshot.settings.name, steps):
             if planned.cost and facts:
                 show_estimate(planned.cost, facts)
-            lock = verified_and_frozen(steps, snapshot, arguments, refresh=refresh)
-            age = 0.0 if refresh else 3600.0
-            # Planned when `build` first asks for it: if the base can't be reached, that step fails and is retried.
-            plan = cache(
-                partial(plan_image, snapshot, lock, registry=registry, builder=builder, home=home, max_age=age)
+            image, lock, records = prepare(
+                steps, snapshot, connection, arguments, registry=registry, builder=builder, refresh=refresh
             )
-            ahead = upload_ahead(snapshot, connection)
-            built = steps.run(build, plan)
-            if snapshot.settings.verify == "image":
-                startup = partial(place_arguments, without_runtime(snapshot.settings), docker=True)
-                check = verify_image.with_options(refresh_cache=refresh)
-                steps.run(check, snapshot, arguments, ImageInEngine(plan, built), startup)
-            image = steps.run(push, plan, built)
-            if registry and vertex is None and (login := registry.get_credentials()):
-                from ..vertex.client.lent_login import lend_login
-
-                lend_login(connection, registry.image(snapshot.settings.name).host, login.pair())
-            records = data_in_bucket(steps, snapshot, connection, ahead)
             from .train_job import pages_of, run_and_record
 
             planned = planning(data=records)  # with the data's variables, and the newest prices
@@ -207,41 +156,6 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
     )
 
 
-def log_warnings(planned: TrainingPlan) -> None:
-    """Says what may go wrong."""
-    for warning in planned.warnings:
-        step_log("machine")(f"warning: {warning}")
-
-
-def introduce(project: Project, vertex: VertexParameter | None) -> None:
-    """Says what goes into the image, and names the run after the project."""
-    for line in project.lines():
-        step_log("files")(line)
-    name_run(project, vertex.region if vertex else None)
-
-
-def upload_ahead(project: Project, connection: "Connection") -> "UploadAhead | None":
-    """Begins to send the project's data sets, beside the steps that follow; None without any."""
-    if not any(each.path for each in project.settings.data):
-        return None
-    from ..tasks.data import UploadAhead
-
-    return UploadAhead(project, connection)
-
-
-def data_in_bucket(
-    steps: Steps, project: Project, connection: "Connection", ahead: "UploadAhead | None"
-) -> "list[DataRecord]":
-    """Runs the step `data`, if the project has data sets."""
-    if not project.settings.data:
-        return []
-    from ..tasks.data import data as data_step
-
-    if ahead is not None:
-        ahead.wait()
-    return steps.run(data_step, project, connection).sets
-
-
 def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRun":
     """The run whose checkpoints this one takes up."""
     from ..vertex.resume.earlier_run import find_earlier_run
@@ -253,42 +167,13 @@ def earlier_run(connection: "Connection", text: str, project: str) -> "EarlierRu
     return found
 
 
-def check_places(connection: "Connection", host: str) -> None:
-    """Refuses a bucket outside of the job's region, and warns of a registry in another one."""
-    from ..vertex.submit.region_check import check_bucket, far_registry
-
-    check_bucket(connection)
-    if warning := far_registry(host, connection.region):
-        step_log("regions")(f"warning: {warning}")
-
-
-def verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> "Lock":
-    """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
-    if project.settings.verify == "off":
-        leave_out_verify()
-    if project.settings.verify in {"off", "image"}:
-        return steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
-    locked = project.settings.verify == "locked"
-    lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
-    steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
-    return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
-
-
-P = ParamSpec("P")
-
-
-def _with_parameters_of(flow: Callable[P, TrainingResult]) -> Callable[..., Callable[P, Awaitable[TrainingResult]]]:  # noqa: ARG001
-    """For type checkers: the decorated function has the flow's parameters."""
-    return lambda function: function
-
-
-@_with_parameters_of(train)
+@with_parameters_of(train)
 async def atrain(*args: Any, **parameters: Any) -> TrainingResult:  # noqa: ANN401 - those of `train`
     """As `train`, for asynchronous flows: the event loop goes on, and several trainings can run at once.
 
     When the calling task is cancelled, the run ends as a cancelled `train` does: its job is cancelled first.
     """
-    return await run_end.in_thread(partial(train, *args, **parameters), patience=WINDOW)
+    return await in_thread(train, *args, **parameters)
 
 
 # An option of `@flow` would also make Prefect keep results of runs where nobody asked for it.

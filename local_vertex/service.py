@@ -26,6 +26,7 @@ from .api import schema as schemas
 from .api.collections.listed_locations import LocationsApi
 from .api.collections.operations import OperationsApi
 from .api.collections.persistent_resources import PersistentResourcesApi
+from .api.collections.registered_models import RegisteredModelsApi
 from .api.collections.training_pipelines import TrainingPipelinesApi
 from .api.collections.tuning_jobs import TuningJobsApi
 from .api.collections.written_entries import WrittenEntriesApi
@@ -203,10 +204,20 @@ class Service:
             locations=self._locations,
             read_file=partial(_read_file, buckets_path(self._home)),
         )
+        models = RegisteredModelsApi(
+            store=store,
+            operations=operations,
+            names=names,
+            schema=schema,
+            has_files=partial(_has_files, buckets_path(self._home)),
+        )
         return Apis(
             jobs=jobs,
+            models=models,
             tuning=TuningJobsApi(store=store, tuner=self._tuner, operations=operations, names=names, schema=schema),
-            pipelines=TrainingPipelinesApi(store=store, jobs=jobs, operations=operations, names=names, schema=schema),
+            pipelines=TrainingPipelinesApi(
+                store=store, jobs=jobs, models=models, operations=operations, names=names, schema=schema
+            ),
             persistent=PersistentResourcesApi(store=store, operations=operations, names=names, schema=schema),
             operations=operations,
             locations=LocationsApi(locations=self._locations, names=names, schema=schema),
@@ -286,6 +297,14 @@ def _executor() -> Callable[..., JobRunner]:
     from .execution.executor import Executor
 
     return Executor
+
+
+def _has_files(buckets: Path, uri: str) -> bool:
+    """Whether there is a file below a gs:// URI."""
+    if not uri.startswith("gs://"):
+        return False
+    root = buckets / uri.removeprefix("gs://")
+    return ".." not in root.parts and any(files for _, _, files in os.walk(root))
 
 
 def _read_file(buckets: Path, uri: str) -> str:

@@ -8,8 +8,8 @@ import os
 import random
 import threading
 import time
-from typing import Callable, Iterator, Mapping, Tuple
-from urllib.parse import quote, urlsplit
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Tuple
+from urllib.parse import quote, urlencode, urlsplit
 
 _HOST = "https://storage.googleapis.com"
 _TOKEN = "/computeMetadata/v1/instance/service-accounts/default/token"  # noqa: S105 - a path
@@ -41,7 +41,16 @@ class BucketReader:
         self._lock = threading.Lock()
         self._token = ("", 0.0)
 
-    def read(self, bucket: str, name: str, take: Callable[[bytes], None], first: int = 0, last: int = -1) -> None:
+    def read(
+        self,
+        bucket: str,
+        name: str,
+        take: Callable[[bytes], None],
+        first: int = 0,
+        last: int = -1,
+        *,
+        generation: str = "",
+    ) -> None:
         """Reads an object, or a range of it, and hands its bytes on in pieces.
 
         Args:
@@ -50,46 +59,87 @@ class BucketReader:
             take: Called with each piece. After a cut connection the rest follows; no byte comes twice.
             first: The first byte.
             last: The last byte; -1 for the object's end.
+            generation: Of the object that is wanted; empty for the newest.
 
         Raises:
             ReadFailed: There is no such object, the account may not read it, or no answer came.
         """
-        wait, done = 0.5, 0
+        path = "b/%s/o/%s?alt=media" % (quote(bucket, ""), quote(name, ""))
+        if generation:
+            path += "&generation=" + quote(generation, "")
+        where = "gs://%s/%s" % (bucket, name)
+        done = 0
+
+        def rest() -> None:
+            nonlocal done
+            if last >= 0 and done > last - first:
+                return
+            headers = {"Accept-Encoding": "gzip"}  # an object that is stored compressed comes as it is stored
+            if first + done or last >= 0:
+                headers["Range"] = "bytes=%d-%s" % (first + done, last if last >= 0 else "")
+            for piece in self._pieces(path, where, headers):
+                take(piece)
+                done += len(piece)
+
+        self._repeated(rest, where)
+
+    def list(self, bucket: str, prefix: str) -> Iterator[Dict[str, Any]]:
+        """The objects whose names begin with `prefix`, in order: `name`, `size`, `generation`, and mostly `md5Hash`.
+
+        Raises:
+            ReadFailed: There is no such bucket, the account may not list it, or no answer came.
+        """
+        fields = "items(name,size,generation,md5Hash),nextPageToken"
+        query = {"prefix": prefix, "fields": fields, "maxResults": "1000"}
+        where = "gs://%s/%s" % (bucket, prefix)
+        while True:
+            path = "b/%s/o?%s" % (quote(bucket, ""), urlencode(query))
+            pages: List[bytes] = []
+            self._repeated(lambda: pages.append(b"".join(self._pieces(path, where, {}))), where)  # noqa: B023 - called here
+            try:
+                page = json.loads(pages[0].decode("utf-8"))
+            except ValueError as error:
+                raise ReadFailed("%s can't be listed: %s" % (where, error)) from error
+            for item in page.get("items", ()):
+                yield item
+            if not page.get("nextPageToken"):
+                return
+            query["pageToken"] = page["nextPageToken"]
+
+    def _repeated(self, action: Callable[[], None], where: str) -> None:
+        """Does something, and again after a while where no whole answer came."""
+        wait = 0.5
         for attempt in range(_ATTEMPTS):
             try:
-                for piece in self._pieces(bucket, name, first + done, last):
-                    take(piece)
-                    done += len(piece)
+                action()
                 return
             except (OSError, http.client.HTTPException) as error:
                 self._local.connection = None
                 if attempt + 1 == _ATTEMPTS:
-                    raise ReadFailed("gs://%s/%s can't be read: %s" % (bucket, name, error)) from error
-            if last >= 0 and done > last - first:
-                return
+                    raise ReadFailed("%s can't be read: %s" % (where, error)) from error
             time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
             wait *= 2
 
-    def _pieces(self, bucket: str, name: str, first: int, last: int) -> Iterator[bytes]:
-        headers = {"Accept-Encoding": "identity"}
-        if first or last >= 0:
-            headers["Range"] = "bytes=%d-%s" % (first, last if last >= 0 else "")
+    def _pieces(self, path: str, where: str, headers: Mapping[str, str]) -> Iterator[bytes]:
+        sent = dict(headers)
         token = self._access_token()
         if token:
-            headers["Authorization"] = "Bearer " + token
-        path = "%s/storage/v1/b/%s/o/%s?alt=media" % (self._url.path, quote(bucket, ""), quote(name, ""))
+            sent["Authorization"] = "Bearer " + token
         connection = self._connection()
-        connection.request("GET", path, headers=headers)
+        connection.request("GET", "%s/storage/v1/%s" % (self._url.path, path), headers=sent)
         answer = connection.getresponse()
         if answer.status not in (200, 206):
             text = answer.read(500).decode("utf-8", "replace")
-            _refuse(answer.status, bucket, name, text)
-        left = int(answer.headers.get("Content-Length") or 0)
+            _refuse(answer.status, where, text)
+        length = answer.headers.get("Content-Length")
+        left = int(length) if length else -1  # -1: in chunks, whose end says that the answer is whole
         while left:
-            piece = answer.read(min(_PIECE, left))
-            if not piece:
+            piece = answer.read(min(_PIECE, left) if left > 0 else _PIECE)
+            if not piece and left > 0:
                 raise ConnectionError("the connection was cut")
-            left -= len(piece)
+            if not piece:
+                return
+            left -= len(piece) if left > 0 else 0
             yield piece
         answer.read()
 
@@ -125,10 +175,9 @@ def _fetch_token(host: str) -> Tuple[str, float]:
         connection.close()
 
 
-def _refuse(status: int, bucket: str, name: str, text: str) -> None:
-    where = "gs://%s/%s" % (bucket, name)
+def _refuse(status: int, where: str, text: str) -> None:
     if status == 404:
-        raise ReadFailed("%s is gone: upload the data again with a new run" % where)
+        raise ReadFailed("%s is gone: start a new run, which brings the data again" % where)
     if status in (401, 403):
         account = "the job's service account may not read it: grant it roles/storage.objectViewer"
         raise ReadFailed("%s: %s (%s)" % (where, account, " ".join(text.split())))

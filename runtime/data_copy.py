@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 from .bucket_reader import BucketReader, ReadFailed, machine_threads
 from .data_variable import DataSet
@@ -34,8 +34,8 @@ class DataFailed(Exception):
     """A data set can't be provided; the message names it and the reason."""
 
 
-class DataCopy:
-    """The copy of one data set.
+class DiskCopy:
+    """The copy of one data set; what it is made of is up to the kind of data set.
 
     Args:
         data: The data set.
@@ -52,6 +52,7 @@ class DataCopy:
         parent, name = os.path.split(target)
         self._partial = os.path.join(parent, ".%s.vertex-training-partial" % name)
         self._mark = mark_of(target)
+        self._version = data.listing or data.manifest
         self._lock = threading.Lock()
         self._done = [0, 0]
         self._whole = [0, 0]
@@ -68,17 +69,15 @@ class DataCopy:
             return
         started = time.time()
         try:
-            document = self._manifest()
-            files = document["files"]
-            self._whole = [sum(file[1] for file in files), len(files)]
+            self._whole = list(self._find())
             os.makedirs(os.path.dirname(self._target), exist_ok=True)
             _remove(self._partial)
             self._check_room()
-            self._copy(document)
+            self._copy()
             _remove(self._target)
             os.rename(self._partial, self._target)
             with open(self._mark, "w") as mark:
-                mark.write(self._data.manifest)
+                mark.write(self._version)
         except OSError as error:
             text = "data: %s can't be written: %s (%s)"
             raise DataFailed(text % (self._data.name, error.strerror, error.filename)) from error
@@ -92,17 +91,17 @@ class DataCopy:
     def _is_there(self) -> bool:
         try:
             with open(self._mark) as mark:
-                return mark.read() == self._data.manifest and os.path.exists(self._target)
+                return mark.read() == self._version and os.path.exists(self._target)
         except OSError:
             return False
 
-    def _manifest(self) -> Dict[str, Any]:
-        data = bytearray()
-        self._reader.read(self._data.bucket, self._data.manifest, data.extend)
-        try:
-            return json.loads(gzip.decompress(bytes(data)).decode("utf-8"))
-        except (OSError, EOFError, ValueError) as error:
-            raise DataFailed("data: the manifest of %s is damaged: %s" % (self._data.name, error)) from error
+    def _find(self) -> Tuple[int, int]:
+        """Finds out what is to be copied; returns bytes and files."""
+        raise NotImplementedError
+
+    def _copy(self) -> None:
+        """Copies everything to the place beside the target."""
+        raise NotImplementedError
 
     def _check_room(self) -> None:
         """Compares bytes and inodes with what the disk has, before anything is copied."""
@@ -116,12 +115,47 @@ class DataCopy:
             text = "data: %s has %d files, and the disk has room for %d more: set a larger boot-disk-gb"
             raise DataFailed(text % (self._data.name, count, disk.f_favail))
 
-    def _copy(self, document: Dict[str, Any]) -> None:
+    def _make_folders(self, paths: Iterable[str]) -> None:
+        for folder in sorted({os.path.dirname(path) for path in paths}):
+            os.makedirs(os.path.join(self._partial, folder), exist_ok=True)
+
+    def _place(self, path: str) -> str:
+        return os.path.join(self._partial, path) if path else self._partial
+
+    def _count(self, size: int, count: int) -> None:
+        with self._lock:
+            self._done[0] += size
+            self._done[1] += count
+            if time.time() - self._shown < _REPORT_SECONDS:
+                return
+            self._shown = time.time()
+            done, whole = self._done, self._whole
+        text = "data: %s: %.1f of %.1f GB, %d of %d files"
+        self._say(text % (self._data.name, done[0] / 1e9, whole[0] / 1e9, done[1], whole[1]))
+
+
+class DataCopy(DiskCopy):
+    """The copy of a data set from packs and objects, after its manifest; each file is checked by its SHA-256."""
+
+    def _find(self) -> Tuple[int, int]:
+        self._document = self._manifest()
+        files = self._document["files"]
+        return sum(file[1] for file in files), len(files)
+
+    def _manifest(self) -> Dict[str, Any]:
+        data = bytearray()
+        self._reader.read(self._data.bucket, self._data.manifest, data.extend)
+        try:
+            return json.loads(gzip.decompress(bytes(data)).decode("utf-8"))
+        except (OSError, EOFError, ValueError) as error:
+            raise DataFailed("data: the manifest of %s is damaged: %s" % (self._data.name, error)) from error
+
+    def _copy(self) -> None:
+        document = self._document
         files = document["files"]
         single = len(files) == 1 and files[0][0] == ""
         if not single:
-            for folder in sorted({os.path.dirname(file[0]) for file in files}):
-                os.makedirs(os.path.join(self._partial, folder), exist_ok=True)
+            self._make_folders(file[0] for file in files)
         packs: Dict[int, List[File]] = {}
         own: Dict[str, List[File]] = {}
         for path, size, sha, pack, offset in files:
@@ -131,10 +165,10 @@ class DataCopy:
             else:
                 own.setdefault(sha, []).append((path, size, sha, 0))
         with ThreadPoolExecutor(machine_threads()) as pool:
-            _run_all(pool, self._copy_object, list(own.values()))
+            run_all(pool, self._copy_object, list(own.values()))
         with ThreadPoolExecutor(_PACKS_AT_ONCE) as pool:
             work = [(document["packs"][number], members) for number, members in packs.items()]
-            _run_all(pool, self._copy_pack, work)
+            run_all(pool, self._copy_pack, work)
 
     def _copy_object(self, members: List[File]) -> None:
         path, size, sha, _ = members[0]
@@ -171,24 +205,10 @@ class DataCopy:
                     _write(out, piece)
                 self._count(size, 1)
 
-    def _place(self, path: str) -> str:
-        return os.path.join(self._partial, path) if path else self._partial
-
     def _compare(self, found: str, wanted: str, path: str) -> None:
         if found != wanted:
             text = "data: %s of %s is damaged in the bucket: its SHA-256 is %s, not %s"
             raise DataFailed(text % (path or "the file", self._data.name, found[:12], wanted[:12]))
-
-    def _count(self, size: int, count: int) -> None:
-        with self._lock:
-            self._done[0] += size
-            self._done[1] += count
-            if time.time() - self._shown < _REPORT_SECONDS:
-                return
-            self._shown = time.time()
-            done, whole = self._done, self._whole
-        text = "data: %s: %.1f of %.1f GB, %d of %d files"
-        self._say(text % (self._data.name, done[0] / 1e9, whole[0] / 1e9, done[1], whole[1]))
 
 
 def mark_of(target: str) -> str:
@@ -211,7 +231,7 @@ def _groups(members: List[File], whole: int) -> List[List[File]]:
     return groups
 
 
-def _run_all(pool: ThreadPoolExecutor, action: Callable[[Any], None], work: List[Any]) -> None:
+def run_all(pool: ThreadPoolExecutor, action: Callable[[Any], None], work: List[Any]) -> None:
     """Runs the action for each; the first error ends all."""
     stopped: List[BaseException] = []
 

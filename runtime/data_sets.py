@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, Mapping
 from .bucket_reader import BucketReader
 from .data_copy import DataCopy, DataFailed, mark_of
 from .data_variable import DataSet, path_variable
+from .source_copy import SourceCopy
 
 
 def provide(data_sets: List[DataSet], environ: Mapping[str, str], say: Callable[[str], None]) -> Dict[str, str]:
@@ -28,7 +29,7 @@ def provide(data_sets: List[DataSet], environ: Mapping[str, str], say: Callable[
         if data.path and _belongs_to_machine(target):
             say("data: %s is at %s already, which is left as it is" % (data.name, target))
         elif data.mode == "copy":
-            DataCopy(data, target, reader, say).run()
+            (SourceCopy if data.listing else DataCopy)(data, target, reader, say).run()
         elif data.path:
             _link(data, target)
         name = path_variable(data.name)

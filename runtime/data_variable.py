@@ -9,21 +9,30 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 NAME = "VERTEX_TRAINING_DATA"
 """A JSON list of data sets."""
 
-DataSet = NamedTuple(
-    "DataSet",
-    [("name", str), ("path", str), ("mode", str), ("bucket", str), ("manifest", str), ("mounted", str), ("uri", str)],
-)
-DataSet.__doc__ = """A data set of a job.
 
-Attributes:
-    name: Its name in the project's settings.
-    path: Where the script opens it, relative to its working directory or absolute; empty for data of a bucket.
-    mode: "copy": it is copied there before the script starts. "mount": a link there leads to `mounted`.
-    bucket: The bucket.
-    manifest: The name of the manifest in it; empty for data that lay in a bucket already.
-    mounted: The path below /gcs.
-    uri: The same as a gs:// URI.
-"""
+class DataSet(NamedTuple):
+    """A data set of a job.
+
+    Attributes:
+        name: Its name in the project's settings.
+        path: Where the script opens it, relative to its working directory or absolute; empty for data of a bucket that
+            is read there.
+        mode: "copy": it is copied there before the script starts. "mount": a link there leads to `mounted`.
+        bucket: The bucket.
+        manifest: The name of the manifest in it; empty for data that lay in a bucket already.
+        mounted: The path below /gcs.
+        uri: The same as a gs:// URI.
+        listing: The hash of the listing, for a copy of data that lay in a bucket already; else empty.
+    """
+
+    name: str
+    path: str
+    mode: str
+    bucket: str
+    manifest: str
+    mounted: str
+    uri: str
+    listing: str = ""
 
 
 def encode(data_sets: Sequence[DataSet]) -> Dict[str, str]:

@@ -9,13 +9,16 @@ import os
 import signal
 import tempfile
 import time
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Sequence
 
 from . import data_variable, output_files, outputs_variable
 from .output_copy import CopyFailed, OutputCopy
 from .output_files import Found, Signatures
 from .output_patterns import OutputPatterns
 from .script_process import ScriptProcess
+
+if TYPE_CHECKING:
+    from .tuning.hypertune_file import HypertuneFile
 
 _FAILED = 1
 _USAGE = 2
@@ -26,6 +29,9 @@ _SECRETS = "VERTEX_TRAINING_SECRET_ENV"
 """As in `secret_variables`, which is imported only where a job has secrets."""
 _LAUNCHER = "VERTEX_TRAINING_LAUNCHER"
 """As in `launcher`, likewise."""
+_TUNING = "VERTEX_TRAINING_TUNING"
+"""As in `tuning`, likewise."""
+_METRICS_FILE = "metrics.json"
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -45,7 +51,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return _fail("secret-env: %s" % error if known else "%s can't be read: %s" % (outputs_variable.NAME, error))
     if environ.get(data_variable.NAME) and not _provide_data(environ):
         return _FAILED
-    if environ.get(_LAUNCHER):
+    if environ.get(_TUNING):
+        words = _in_trial(words)
+    if words and environ.get(_LAUNCHER):
         words = _launched(words)
     return _start(words, wanted, environ, secrets) if words else _FAILED
 
@@ -53,6 +61,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _start(words: List[str], wanted: OutputPatterns, environ: Mapping[str, str], secrets: Mapping[str, str]) -> int:
     """Starts the command; where nothing is left to do after it, it replaces this process."""
     try:
+        reports = _hypertune_file(environ) if environ.get(_TUNING) and _is_primary(environ) else None
+        if reports:
+            script = ScriptProcess(secrets, reports.stream)
+            status = _run(words, wanted, environ, script) if wanted else script.run(words)
+            reports.end(_metrics_document(environ))
+            return status
         script = ScriptProcess(secrets)
         if wanted and _is_primary(environ):
             return _run(words, wanted, environ, script)
@@ -76,6 +90,41 @@ def _launched(words: List[str]) -> List[str]:
     except (launch.LaunchFailed, ValueError) as error:
         _say("launcher: %s" % error)
         return []
+
+
+def _in_trial(words: List[str]) -> List[str]:
+    """The command of this trial of a tuning job; empty if the job's variable can't be read, which has been said then.
+
+    The variables are changed likewise.
+    """
+    from .tuning import trial_folder, tuning_variable  # noqa: PLC0415 - few jobs need it
+
+    try:
+        tuning = tuning_variable.decode(os.environ)
+    except ValueError as error:
+        _say("%s can't be read: %s" % (_TUNING, error))
+        return []
+    words, changed = trial_folder.in_trial(words, os.environ, tuning.output if tuning else "")
+    os.environ.update(changed)
+    return words
+
+
+def _hypertune_file(environ: Mapping[str, str]) -> "Optional[HypertuneFile]":
+    """Where the metric that the script prints is reported; None where nobody reads it."""
+    from .tuning import hypertune_file, tuning_variable  # noqa: PLC0415 - few jobs need it
+
+    path, tuning = environ.get(hypertune_file.HYPERTUNE_VARIABLE, ""), tuning_variable.decode(environ)
+    trial = environ.get(hypertune_file.TRIAL_VARIABLE) or "0"
+    return hypertune_file.HypertuneFile(tuning.metric, path, trial, _say) if path and tuning else None
+
+
+def _metrics_document(environ: Mapping[str, str]) -> str:
+    """The text of metrics.json in the model's folder; empty where there is none."""
+    try:
+        with open(os.path.join(_model_folder(environ), _METRICS_FILE), encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return ""
 
 
 class _NoSecrets(Exception):

@@ -1,6 +1,7 @@
 """Runs the script as a child process, as the first process of a container must: passes signals on, collects zombies.
 
-If the job has secrets, the script's output goes through this process, which masks them.
+If the job has secrets, the script's output goes through this process, which masks them; likewise where somebody reads
+along.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import signal
 import subprocess
 import threading
 from types import FrameType
-from typing import IO, List, Mapping, Optional, Sequence
+from typing import IO, Callable, List, Mapping, Optional, Sequence
 
 from .masking import StreamMask
 
@@ -29,6 +30,9 @@ _NOT_PASSED_ON = frozenset(
 _STOPPING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP))
 
 
+Reader = Callable[[bytes], None]
+"""Takes the next bytes of one stream of the script, and none at its end."""
+
 _LAST_OUTPUT = 2.0
 """Seconds after the script's end in which what is still in its pipes is passed on: a process that it left behind may
 keep them open."""
@@ -39,13 +43,17 @@ class ScriptProcess:
 
     Args:
         secrets: Variables that the script gets beside this process's own, and whose values are masked in its output.
+        reader: Makes a reader for each of the script's two streams. Default: nobody reads along.
 
     Attributes:
         stopped: Whether a signal that asks to stop arrived while the script ran.
     """
 
-    def __init__(self, secrets: Optional[Mapping[str, str]] = None) -> None:
+    def __init__(
+        self, secrets: Optional[Mapping[str, str]] = None, reader: Optional[Callable[[], Reader]] = None
+    ) -> None:
         self._secrets = dict(secrets or {})
+        self._reader = reader
         self.stopped = False
         self._pid = 0
         self._ended = False
@@ -68,7 +76,7 @@ class ScriptProcess:
             with contextlib.suppress(OSError, ValueError):  # a number that this system doesn't have
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):  # what was ignored, the script ignores too
                     signal.signal(number, self._pass_on)
-        pipe = subprocess.PIPE if self._secrets else None
+        pipe = subprocess.PIPE if self._secrets or self._reader else None
         env = dict(os.environ, **self._secrets) if self._secrets else None
         process = subprocess.Popen(list(words), close_fds=False, stdout=pipe, stderr=pipe, env=env)
         self._pid = process.pid
@@ -86,12 +94,15 @@ class ScriptProcess:
     def _pass_through(self, stream: IO[bytes], to: int) -> threading.Thread:
         """Copies a stream of the script to one of this process, in a thread, with its secrets masked."""
         mask = StreamMask(self._secrets.values())
+        read = self._reader() if self._reader else None
 
         def copy() -> None:
             try:
                 while True:
                     data = os.read(stream.fileno(), 1 << 16)
                     _write(to, mask.feed(data) if data else mask.end())
+                    if read:
+                        read(data)
                     if not data:
                         return
             except OSError:

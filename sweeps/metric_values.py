@@ -7,16 +7,11 @@ hypertune file, metrics.json, the log. In the log a metric is a field of a JSON 
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-HYPERTUNE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
-"""The variable by which the package cloudml-hypertune, and Vertex AI's own tuning, find the file."""
-
-TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+from ..runtime.tuning.metric_lines import STEPS, as_number, document_numbers, field_numbers, json_object, line_numbers
 
 HYPERTUNE_FILE = "hypertune/output.metrics"
 """Where a trial's file lies in its output folder."""
@@ -24,11 +19,6 @@ HYPERTUNE_FILE = "hypertune/output.metrics"
 METRICS_FILE = "metrics.json"
 """The file in the model's folder."""
 
-STEPS = ("global_step", "step", "iteration", "epoch")
-"""Fields that number a line, the finest first; as for the metrics of a run."""
-
-_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|NaN|inf|Infinity)"
-_PAIR = re.compile(rf"""(?<![\w./-])["']?([A-Za-z_][\w./-]*)["']?\s*[=:]\s*({_NUMBER})(?!\w|[.:]\d)""")
 _MOST_NAMES = 50
 
 
@@ -57,9 +47,7 @@ class MetricLog:
 
     def read(self, message: str, fields: Mapping[str, Any]) -> list[Point]:
         """Takes one line; returns its values of the metric."""
-        numbers = dict(_numbers(fields)) if fields else {}
-        if not numbers:
-            numbers = dict(_numbers(_json_object(message))) or dict(_pairs(message))
+        numbers = dict(field_numbers(fields)) or line_numbers(message)
         if self._metric not in numbers:
             for name in numbers:
                 if len(self.names) < _MOST_NAMES and name not in STEPS:
@@ -79,23 +67,35 @@ def hypertune_points(text: str, metric: str) -> list[Point]:
     """
     found = []
     for line in text.splitlines():
-        entry = _json_object(line)
+        entry = json_object(line)
         if metric in entry:
-            value, step = _as_number(entry[metric]), _as_number(entry.get("global_step"))
+            value, step = as_number(entry[metric]), as_number(entry.get("global_step"))
             if value is not None:
                 found.append(Point(step or 0.0, value))
     return found
 
 
+def new_points(known: Sequence[Point], points: Sequence[Point]) -> list[Point]:
+    """What a file has that is not known yet, where its writer keeps only the last points.
+
+    Args:
+        known: All points that were read before, in their order.
+        points: The points in the file.
+    """
+    before, now = ([(each.step, repr(each.value)) for each in some] for some in (known, points))  # nan equals nan
+    overlaps = (count for count in range(min(len(before), len(now)), 0, -1) if before[-count:] == now[:count])
+    return list(points[next(overlaps, 0) :])
+
+
 def hypertune_names(text: str) -> list[str]:
     """The tags in such a file."""
     known = {"timestamp", "trial", "global_step", "checkpoint_path"}
-    return list(dict.fromkeys(name for line in text.splitlines() for name in _json_object(line) if name not in known))
+    return list(dict.fromkeys(name for line in text.splitlines() for name in json_object(line) if name not in known))
 
 
 def document_value(text: str, metric: str) -> tuple[float | None, list[str]]:
     """The metric in a metrics.json, and the names of all numbers there; of a list of numbers the last one counts."""
-    numbers = dict(_numbers(_json_object(text)))
+    numbers = document_numbers(text)
     return numbers.get(metric), list(numbers)
 
 
@@ -121,40 +121,3 @@ def thinned(points: Iterable[Point], most: int = 200) -> list[tuple[float, float
     if steps and kept[-1] != steps[-1]:
         kept.append(steps[-1])
     return [(step, latest[step]) for step in kept]
-
-
-def _numbers(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of an object, also of objects in it, by `outer.inner` and by `inner` alone."""
-    for name, value in fields.items():
-        number = value[-1] if isinstance(value, list) and value else value
-        if isinstance(value, Mapping) and not prefix:
-            inner = list(_numbers(value, f"{name}."))
-            yield from ((found.partition(".")[2], number) for found, number in inner)
-            yield from inner
-        elif (found := _as_number(number, texts=False)) is not None:
-            yield f"{prefix}{name}", found
-
-
-def _pairs(message: str) -> Iterator[tuple[str, float]]:
-    for name, value in _PAIR.findall(message):
-        yield name, float(value)
-
-
-def _json_object(text: str) -> Mapping[str, Any]:
-    text = text.strip()
-    if not text.startswith("{"):
-        return {}
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _as_number(value: object, *, texts: bool = True) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, *((str,) if texts else ()))):
-        return None
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return None

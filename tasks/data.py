@@ -46,7 +46,8 @@ def data(project: Project, connection: Connection) -> DataRecords:
         ProjectError: A file of it looks like a secret.
     """
     log = step_log("data")
-    sent = {each.data.name: _sent(each, open_bucket(connection)) for each in _checked(project, connection.bucket)}
+    prepared = _checked(project, connection.bucket)
+    sent = {each.data.name: _sent(each, open_bucket(connection)) for each in prepared}
     records: list[DataRecord] = []
     for setting in project.settings.data:
         if setting.path:
@@ -54,7 +55,9 @@ def data(project: Project, connection: Connection) -> DataRecords:
         else:
             bucket = setting.uri.removeprefix("gs://").partition("/")[0]
             source = BucketObjects(bucket_access(connection, bucket))
-            records.append(describe_source(setting.name, setting.uri, source, connection.region))
+            region, mode = connection.region, setting.mode
+            records.append(describe_source(setting.name, setting.uri, source, region, mode=mode, place=setting.place))
+    check_disk(prepared, project.settings.job.machine.boot_disk_gb, [each for each in records if not each.manifest])
     for record in records:
         log(f"data: {record.name}: {record.id[:12]}, {record.files:,} files, {shown(record.size)}")
     with optional_display():
@@ -175,7 +178,10 @@ def planned_records(project: Project, bucket: str) -> list[DataRecord]:
         ProjectError: A file of it looks like a secret.
     """
     here = {each.data.name: _record(each, content_id(each), bucket) for each in _checked(project, bucket)}
-    return [here[each.name] if each.path else in_bucket(each.name, each.uri) for each in project.settings.data]
+    return [
+        here[each.name] if each.path else in_bucket(each.name, each.uri, each.mode, each.place)
+        for each in project.settings.data
+    ]
 
 
 def _table(records: list[DataRecord]) -> str:

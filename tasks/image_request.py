@@ -44,15 +44,6 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
         build_args=settings.build_args,
         target=settings.build_target if has_dockerfile else None,
         command=settings.starts.image_words() if settings.starts.kind == "command" else (),
-        runtime_features=tuple(
-            name
-            for name, wanted in {
-                "outputs": settings.outputs,
-                "data": settings.data,
-                "secret-env": settings.secret_env,
-                "launcher": settings.job.launcher != "none",
-            }.items()
-            if wanted
-        ),
+        runtime_features=settings.runtime_features,
         logins=index_logins(project.root, project.dependencies),
     )

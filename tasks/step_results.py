@@ -72,7 +72,7 @@ class StepResult(Serializer):
         if "error" in document:
             return _decoded_error(document["error"])
         try:
-            found = TypeAdapter(self._class()).validate_json(json.dumps(document.get("value")), strict=True)
+            found = _adapter(self._class()).validate_json(json.dumps(document.get("value")), strict=True)
         except ValidationError as error:
             raise _refused(f"it is no {self.holds}: {error.errors()[0]['msg']}") from None
         # Pydantic fills in missing fields and ignores unknown ones: both are signs of another version.
@@ -103,6 +103,12 @@ def step_result(holds: str, version: int = 1) -> StepResult:
     made = create_model(name, __base__=StepResult, type=(str, Field(default=name, frozen=True)))
     made.holds, made.version = holds, version
     return made()
+
+
+@cache
+def _adapter(holds: type[Any]) -> TypeAdapter[Any]:
+    """Made once for each type: that takes longer than to decode a small result."""
+    return TypeAdapter(holds)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -1,7 +1,11 @@
 """Plugins of the whole suite; each module of tests/fixtures/ provides one real part."""
 
+import os
 import sys
 from pathlib import Path
+
+# No command that a test starts leaves a process behind for the next one.
+os.environ["VERTEX_TRAINING_PRELOAD"] = "off"
 
 # Makes `fixtures` importable from the tests, whose folders are no packages.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -14,6 +18,7 @@ pytest_plugins = [
     "fixtures.checkout_folder",
     "fixtures.external_tools",
     "fixtures.registry_server",
+    "fixtures.schema_cache",
     "fixtures.storage_servers",
     "fixtures.engine",
     "fixtures.direct_build",

@@ -78,7 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "local_vertex/storage",
     },
     "local_vertex/tuning": {
-        *("core", "sweeps", "project/settings", "local_vertex/api", "local_vertex/endpoint"),
+        *("core", "runtime", "sweeps", "project/settings", "local_vertex/api", "local_vertex/endpoint"),
         *("local_vertex/location", "local_vertex/store"),
     },
     "local_vertex": {"core"},
@@ -118,7 +118,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "vertex/tuning": {"core", "project/settings", "vertex/job_types", "vertex/client"},
     "vertex": {"core"},
     # Engine of sweeps.
-    "sweeps": {"core", "datasets", "project/settings", "vertex/job_types"},
+    "sweeps": {"core", "datasets", "runtime", "project/settings", "vertex/job_types"},
     # Prefect around the engines.
     "prefect_private": set(),
     "run_history": set(),
@@ -142,6 +142,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "deployments": {"core", "project", "blocks", "flows", "prefect_private"},
     "cli/prefect_server": {"core"},
+    "cli/preloaded/preload_process": {"core", "cli", "flows"},
+    "cli/preloaded": {"core"},
     "cli": {
         *("core", "datasets", "project", "images", "vertex", "local_vertex"),
         *("prefect_private", "blocks", "tasks", "flows", "deployments"),
@@ -174,7 +176,7 @@ SHARED_NAMES = {
     "orphans": "jobs whose flow run is over: the search and its command",
     "data": "data sets: the step and its command",
     "sweep": "many trainings of one project: the flow and its command",
-    "tuning": "hyperparameter tuning jobs: the client's side, the step, and local_vertex",
+    "tuning": "hyperparameter tuning jobs: the client's side, the step, inside of a trial, and local_vertex",
     "storage": "Cloud Storage: its client, and its server on this machine",
     "registry": "a container registry: its client and its block",
     "images": "container images: the engine, and those that a job's replicas run",

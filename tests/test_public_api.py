@@ -54,7 +54,8 @@ def test_the_public_names() -> None:
     )
     kinds = json.loads(fresh(code))
 
-    assert sorted(kinds) == sorted([*BLOCKS, *TASKS, *TYPES, "atrain", "job_key", "plan_image", "sweep", "train"])
+    functions = ["asweep", "atrain", "job_key", "plan_image"]
+    assert sorted(kinds) == sorted([*BLOCKS, *TASKS, *TYPES, *functions, "sweep", "train"])
     assert {name for name, kind in kinds.items() if kind == "CheckedFlow"} == {"sweep", "train"}
     assert {name for name, kind in kinds.items() if kind.endswith("Task")} == set(TASKS)
     assert not {name for name, kind in kinds.items() if kind == "module"}

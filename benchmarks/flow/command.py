@@ -8,8 +8,8 @@ Everything is run once before. Then it measures, `--pause` seconds after the las
 - with `--projects`: an edit of projects A and B of benchmarks/images, beside `docker build && docker run` of the same
   project after the same edit. The local run of step 1, which Docker has no counterpart of, is taken out and printed.
 
-Then ten runs at once use the same servers, and at last it prints the memory of the two that stay. Docker's part needs
-what benchmarks/images/README.md lists.
+Then ten runs at once use the same servers, and at last it prints the memory of the processes that stay. Docker's part
+needs what benchmarks/images/README.md lists.
 """
 
 from __future__ import annotations
@@ -195,15 +195,18 @@ def at_once(count: int) -> None:
 
 
 def memory() -> None:
-    """Prints the memory of the servers that stay."""
+    """Prints the memory of the processes that stay."""
     from prefect_vertex_training.cli.prefect_server import lifecycle as prefect_server
     from prefect_vertex_training.cli.prefect_server.command_text import resident_megabytes
+    from prefect_vertex_training.cli.preloaded import preload_lifecycle
     from prefect_vertex_training.core.home import Home
     from prefect_vertex_training.local_vertex import lifecycle as local_vertex
 
     found = {"Prefect": prefect_server.find(Home.default()), "local_vertex": local_vertex.find(Home.default())}
     rows = [(name, resident_megabytes(server.pid)) for name, server in found.items() if server]
-    table("servers that stay, resident MB", [*rows, ("both", sum(size for _, size in rows))])
+    if process := preload_lifecycle.find(Home.default()):
+        rows.append(("Prefect imported for the next run", resident_megabytes(process)))
+    table("processes that stay, resident MB", [*rows, ("all", sum(size for _, size in rows))])
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -1,6 +1,6 @@
 """Kills a sweep again and again, and local_vertex now and then: counts the jobs that were created.
 
-    python benchmarks/sweeps/kills.py [--kills 15] [--trials 30] [--seed 0]
+    python benchmarks/sweeps/kills.py [--kills 15] [--trials 30] [--seed 0] [--engine vertex]
 
 Each process that is killed is followed by one that goes on with the sweep. At the end every trial has one job, none is
 live, and the best trial's model holds the parameters of the score that is reported.
@@ -70,6 +70,7 @@ def main() -> None:  # noqa: PLR0915 - one campaign from begin to end
     parser.add_argument("--kills", type=int, default=15)
     parser.add_argument("--trials", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", choices=["own", "vertex"], default="own")
     chosen = parser.parse_args()
     rng = random.Random(chosen.seed)
     scratch = Path(tempfile.mkdtemp(prefix="sweep-kills-"))
@@ -87,6 +88,7 @@ def main() -> None:  # noqa: PLR0915 - one campaign from begin to end
     }
     command = [sys.executable, "-m", "prefect_vertex_training"]
     words = [*command, "sweep", str(project), "--trials", str(chosen.trials), "--parallel", "3", "--json"]
+    words += ["--engine", chosen.engine]
 
     def begin() -> subprocess.Popen[str]:
         earlier = newest_sweep(scratch / "results")

@@ -17,17 +17,15 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from flow_kills import HERE, Starter
+from killed_runs import HERE, LIVE, Starter, new_run, on_own_server
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import admin
@@ -75,9 +73,7 @@ class Killed:
 
         kills: list[str] = []
         with get_client(sync_client=True) as client:
-            flow = client.create_flow_from_name(name)
-            body = {"flow_id": str(flow), "parameters": parameters, "state": {"type": "PENDING"}}
-            run = UUID(client.request("POST", "/flow_runs/", json=body).json()["id"])
+            run = new_run(client, name, parameters)
             for left in range(self._moments.randint(1, 3), -1, -1):
                 if self._moments.random() < 0.2:
                     admin(lifecycle.ensure_running(self._home), "Switches", {"create_lost": 1})
@@ -179,39 +175,23 @@ def main() -> int:
     parser.add_argument("--trains", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="cap-"))
-    home = Home(folder / "home")
-    os.environ |= {
-        "VERTEX_TRAINING_HOME": str(home.root),
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "INFO",
-    }
-    from prefect import settings
-    from prefect.testing.utilities import prefect_test_harness
-
     rounds: list[Round] = []
-    try:
-        with prefect_test_harness(server_startup_timeout=240):
-            os.environ["PREFECT_API_URL"] = str(settings.PREFECT_API_URL.value())
-            image = tiny_image(home, folder / "image")
-            flows = [("train", {"project": str(project(folder / "tiny"))})] * options.trains
-            step = ("capped", {"image": image, "script": SCRIPT, "rate": RATE, "cap": CAP})
-            flows += [step] * (options.rounds - options.trains)
-            killed = Killed(home, folder / "flows.log", random.Random(options.seed))
-            for number, (name, parameters) in enumerate(flows, 1):
-                rounds.append(killed.round(name, parameters))
-                one = rounds[-1]
-                print(
-                    f"{number:3} {one.usd:6.2f} USD  {'+'.join(one.jobs):<30} {one.state:<12} {name}: {one.kills}",
-                    flush=True,
-                )
-            killed.stop()
-    finally:
-        lifecycle.stop(home)
-        shutil.rmtree(folder, ignore_errors=True)
+    with on_own_server("cap-") as (folder, home):
+        image = tiny_image(home, folder / "image")
+        flows = [("train", {"project": str(project(folder / "tiny"))})] * options.trains
+        step = ("capped", {"image": image, "script": SCRIPT, "rate": RATE, "cap": CAP})
+        flows += [step] * (options.rounds - options.trains)
+        killed = Killed(home, folder / "flows.log", random.Random(options.seed))
+        for number, (name, parameters) in enumerate(flows, 1):
+            rounds.append(killed.round(name, parameters))
+            one = rounds[-1]
+            print(
+                f"{number:3} {one.usd:6.2f} USD  {'+'.join(one.jobs):<30} {one.state:<12} {name}: {one.kills}",
+                flush=True,
+            )
+        killed.stop()
     over = [one for one in rounds if one.usd > CAP + POLL]
-    alive = [one for one in rounds if {"QUEUED", "PENDING", "RUNNING", "CANCELLING"} & set(one.jobs)]
+    alive = [one for one in rounds if LIVE & set(one.jobs)]
     count = sum(one.kills.count("flow") for one in rounds)
     highest = max(one.usd for one in rounds)
     print(f"{len(rounds)} runs, {count} kills, {sum(len(one.jobs) for one in rounds)} jobs, cap {CAP:.2f} USD")

@@ -11,18 +11,15 @@ model, and each of the job's lines once.
 from __future__ import annotations
 
 import argparse
-import os
 import random
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flow_kills import LINES, Report, killed_run, project, started
+from killed_runs import Report, check_run, killed_run, on_own_server, project, started
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import set_faults
@@ -86,25 +83,10 @@ def jobs_of(home: Home, run: UUID) -> list[tuple[str, str]]:
 
 
 def check(home: Home, run: UUID, report: Report, where: Counter[str]) -> None:
-    """Counts the run's jobs and lines."""
-    from prefect.client.orchestration import get_client
-    from prefect_vertex_training.tasks.reporting.logged_lines import lines_of_run
-
+    """Counts the run's jobs and lines, and where it trained."""
     found = jobs_of(home, run)
-    report.jobs += len(found)
-    states = [state for _, state in found]
-    if states.count("SUCCEEDED") != 1:
-        report.not_one.append(f"{run} {found}")
     where.update(region for region, state in found if state == "SUCCEEDED")
-    if {"QUEUED", "PENDING", "RUNNING", "CANCELLING"} & set(states):
-        report.still_running.append(f"{run} {found}")
-    with get_client(sync_client=True) as client:
-        state = client.read_flow_run(run).state
-    if state is None or not state.is_completed():
-        report.unfinished.append(f"{run} {state and state.name} {state and state.message}")
-    printed = [line for line in lines_of_run(run) if line.startswith("line ")]
-    if printed != [f"line {number}" for number in range(LINES)]:
-        report.wrong_lines.append(f"{run} {len(printed)} lines")
+    check_run(run, [state for _, state in found], report)
 
 
 def main() -> int:
@@ -113,32 +95,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="fallback-kills-"))
-    home = Home(folder / "home")
-    os.environ |= {
-        "VERTEX_TRAINING_HOME": str(home.root),
-        "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "INFO",
-    }
-    from prefect import settings
-    from prefect.testing.utilities import prefect_test_harness
-
-    try:
-        with prefect_test_harness(server_startup_timeout=120):
-            os.environ["PREFECT_API_URL"] = str(settings.PREFECT_API_URL.value())
-            log = folder / "flows.log"
-            report, where = campaign(home, folder / "tiny", log, kills=options.kills, seed=options.seed)
+    with on_own_server("fallback-kills-") as (folder, home):
+        log = folder / "flows.log"
+        report, where = campaign(home, folder / "tiny", log, kills=options.kills, seed=options.seed)
         if not report.is_clean:
             print(log.read_text()[-5000:])
-    finally:
-        lifecycle.stop(home)
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{report.kills} kills, {report.runs} runs, {report.jobs} jobs, {report.seconds:.0f} s; trained in {where}")
-    print("killed when the jobs in the first region were:", report.moments)
-    for name in ("not_one", "still_running", "unfinished", "wrong_lines"):
-        found = getattr(report, name)
-        print(f"{name + ':':<15}{len(found)}", *found[:10], sep="\n  " if found else "")
+    print(*report.lines(f"trained in {dict(where)}"), sep="\n")
     return 0 if report.is_clean else 1
 
 

@@ -10,8 +10,12 @@ from cyclopts import Parameter
 from ...core.errors import ProjectError
 from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
+    AllowedRegion,
+    Fallback,
     GitToken,
+    LauncherOption,
     MaxCost,
+    Processes,
     Project,
     Ref,
     RegistryBlock,
@@ -50,6 +54,10 @@ def deploy(
     registry: RegistryBlock = None,
     vertex: VertexBlock = None,
     max_cost: MaxCost = 0,
+    launcher: LauncherOption = None,
+    processes: Processes = 0,
+    fallback: Fallback = (),
+    allowed_region: AllowedRegion = (),
     overwrite: Annotated[
         bool, Parameter(help="Replace a deployment of another project that has the same name.")
     ] = False,
@@ -71,6 +79,10 @@ def deploy(
 
     project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
+    if sweep and (fallback or allowed_region):
+        raise ProjectError(
+            "the trials of a sweep run at one place", where="--fallback", next_step="Leave it out, or leave --sweep out"
+        )
     if image and not work_pool:
         raise ProjectError(
             "only runs of a work pool are containers", where="--image", next_step="Name the pool: --work-pool POOL"
@@ -89,7 +101,9 @@ def deploy(
             git_token=load_git_token(git_token),
             registry=load_registry(registry),
             vertex=load_vertex(vertex),
-            max_cost=max_cost,
+            machine={"max_cost": max_cost, "launcher": launcher, "processes": processes},
+            fallback=fallback,
+            allowed_regions=allowed_region,
         )
         flow = "sweep" if sweep else "train"
         _show_changes(name, parameters, cron=cron, pool=work_pool, image=image, overwrite=overwrite, flow=flow)

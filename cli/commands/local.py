@@ -58,10 +58,14 @@ def status(
     """Print the jobs of this machine, and which servers run."""
     from ...local_vertex import command
     from ..prefect_server import command_text
+    from ..preloaded import preload_lifecycle
 
     home = Home.default()
     print(command.status(home, connect=connect))
     print(command_text.status(home, connect=connect))
+    if process := preload_lifecycle.find(home):
+        memory = command_text.resident_megabytes(process)
+        print(f"a process that has Prefect imported waits for the next run: process {process}, {memory:.0f} MB")
 
 
 @local.command
@@ -105,6 +109,7 @@ def stop(
     """Stop both servers; running jobs go on, and the next start finds them. Asks before schedules or runs end."""
     from ...local_vertex import command
     from ..prefect_server import command_text
+    from ..preloaded import preload_lifecycle
 
     home = Home.default()
     if lines := command_text.would_end(home):
@@ -114,4 +119,6 @@ def stop(
             return 1
     print(command_text.stop(home))
     print(command.stop(home))
+    if preload_lifecycle.stop(home):
+        print("the process that waited for the next run ended")
     return 0

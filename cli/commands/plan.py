@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +13,21 @@ from cyclopts import Parameter
 
 from ...project.settings.settings import Freeze
 from ..load_blocks import load_git_token, load_registry, load_vertex
-from ..options import GitToken, Json, MaxCost, Project, Ref, RegistryBlock, ScriptArgs, Subfolder, VertexBlock
+from ..options import (
+    AllowedRegion,
+    Fallback,
+    GitToken,
+    Json,
+    LauncherOption,
+    MaxCost,
+    Processes,
+    Project,
+    Ref,
+    RegistryBlock,
+    ScriptArgs,
+    Subfolder,
+    VertexBlock,
+)
 from ..output import print_json, print_message
 from ..prefect_session import prefect_session
 
@@ -35,6 +50,10 @@ def plan(
     freeze: Annotated[Freeze, Parameter(help="Which list of dependencies would be frozen, as for `run`.")] = "auto",
     translate: Annotated[bool, Parameter(help="Translate a conda list for pip.")] = False,
     max_cost: MaxCost = 0,
+    launcher: LauncherOption = None,
+    processes: Processes = 0,
+    fallback: Fallback = (),
+    allowed_region: AllowedRegion = (),
     as_json: Json = False,
     script_args: ScriptArgs = (),
 ) -> int:
@@ -48,7 +67,7 @@ def plan(
     home = Home.default()
     session = prefect_session() if registry or vertex or git_token else nullcontext()
     with session, _folder(str(project), ref, subfolder, git_token) as folder:
-        from ...flows.form import RunMachine, with_choices
+        from ...flows.form import PROJECTS, RunMachine, with_choices
         from ...flows.job_request import RunName
         from ...flows.planning.cost_facts import CostFacts
         from ...flows.planning.dry_run import page_of
@@ -60,12 +79,17 @@ def plan(
         place_block, image_block = load_vertex(vertex), load_registry(registry)
         refuse_unreachable_image(place_block, image_block)
         check_parameters({"project": project, "ref": ref, "subfolder": subfolder, "args": list(script_args)})
-        machine = RunMachine(max_cost=max_cost)
-        snapshot = Snapshot.open(
-            folder,
-            home,
-            adjust=lambda own: with_choices(own, machine, verify="auto", freeze=freeze, translate=translate),
+        machine = RunMachine(max_cost=max_cost, launcher=launcher or PROJECTS, processes=processes)
+        choices = partial(
+            with_choices,
+            machine=machine,
+            verify="auto",
+            freeze=freeze,
+            translate=translate,
+            fallback=fallback,
+            allowed_regions=allowed_region,
         )
+        snapshot = Snapshot.open(folder, home, adjust=choices)
         place = Place(
             place_block.region if place_block else DEFAULT_REGION,
             place_block.bucket if place_block else BUCKET,

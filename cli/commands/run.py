@@ -15,9 +15,13 @@ from ...project.settings.settings import Freeze
 from ..light_imports import import_ahead
 from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
+    AllowedRegion,
+    Fallback,
     GitToken,
     Json,
+    LauncherOption,
     MaxCost,
+    Processes,
     Project,
     Ref,
     RegistryBlock,
@@ -95,16 +99,10 @@ def run(
             help="Stop the local run after its first checkpoint, start it again, and require that it continues there."
         ),
     ] = False,
-    fallback: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="A place to try when the one before has no machines, as region=europe-west4,strategy=SPOT,wait=10m; "
-            "may be given several times. auto takes the allowed regions, the cheapest that has quota first."
-        ),
-    ] = (),
-    allowed_region: Annotated[
-        tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
-    ] = (),
+    launcher: LauncherOption = None,
+    processes: Processes = 0,
+    fallback: Fallback = (),
+    allowed_region: AllowedRegion = (),
     ignore_region: Annotated[
         tuple[str, ...],
         Parameter(
@@ -137,7 +135,7 @@ def run(
         # Nobody can start this run again when it is lost, since it has no deployment: heartbeats would be for nothing.
         session = prefect_session(temporary=temporary_server, heartbeats=False)
         with session as kept, page_announced(kept), _shown_progress():
-            from ...flows.form import RunMachine
+            from ...flows.form import PROJECTS, RunMachine
             from ...flows.train import train
 
             import_ahead()
@@ -156,7 +154,7 @@ def run(
                 refresh=refresh,
                 size_limit_mb=size_limit_mb,
                 data=list(data),
-                machine=RunMachine(max_cost=max_cost),
+                machine=RunMachine(max_cost=max_cost, launcher=launcher or PROJECTS, processes=processes),
                 resume=resume,
                 verify_resume=verify_resume,
                 fallback=list(fallback),

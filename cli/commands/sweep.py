@@ -13,6 +13,9 @@ from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
     GitToken,
     Json,
+    LauncherOption,
+    MaxCost,
+    Processes,
     Project,
     Ref,
     RegistryBlock,
@@ -102,6 +105,9 @@ def sweep(
         float,
         Parameter(help="Largest size of the project's files together, in megabytes; 0: as the project's settings say."),
     ] = 0,
+    max_cost: MaxCost = 0,
+    launcher: LauncherOption = None,
+    processes: Processes = 0,
     data: Annotated[
         tuple[str, ...], Parameter(help="A data set that each trial gets, as for `run`; may be given several times.")
     ] = (),
@@ -136,6 +142,7 @@ def sweep(
         own = {name: value for name, value in choices.items() if value != _PROJECTS and name != "space"}
         chosen(found.settings.sweep, {**own, "trials": max(trials, parallel) if add else trials}, list(space))
     with prefect_session(temporary=temporary_server, heartbeats=False) as kept, page_announced(kept):
+        from ...flows.form import RunMachine
         from ...flows.sweep import sweep as sweep_flow
         from ...flows.trials.sweep_form import SweepChoices
 
@@ -143,6 +150,7 @@ def sweep(
             project=project,
             args=list(script_args),
             search=SweepChoices(**choices),
+            machine=RunMachine(max_cost=max_cost, launcher=launcher or _PROJECTS, processes=processes),
             registry=load_registry(registry),
             vertex=load_vertex(vertex),
             add=add,

@@ -7,6 +7,7 @@ https://developer.mozilla.org/docs/Web/HTTP/Headers/Origin and https://fetch.spe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -35,6 +36,7 @@ def foreign_page(host: str | None, origin: str | None, site: str | None = None) 
     return ""
 
 
+@lru_cache(64)
 def _is_ours(name: str) -> bool:
     """Whether nobody else can make a name lead here: rebinding needs a name of one's own, so addresses are harmless."""
     try:
@@ -44,6 +46,7 @@ def _is_ours(name: str) -> bool:
     return True
 
 
+@lru_cache(64)
 def _name(address: str) -> str:
     try:
         return urlsplit(address).hostname or ""

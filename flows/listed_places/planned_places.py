@@ -122,6 +122,7 @@ def plan_places(
     """
     if not project.settings.fallback.is_set:
         return None
+    from .ignored_regions import all_ignored
     from .list_plan import list_places
     from .listed_run import check_places_of, inputs_of
 
@@ -130,6 +131,8 @@ def plan_places(
         from .region_quotas import regions_with_quota
 
         quotas = regions_with_quota(place.block, planning(project, place, ()).job, own.allowed_regions)
+    named = {place.region, *own.allowed_regions, *(each.region or place.region for each in own.entries)}
+    ignored = all_ignored(ignored, named)
     listed = list_places(project.settings, place, ignored=ignored, has_quota=quotas.get)
     inputs = inputs_of(project, listed, connection, place)
 

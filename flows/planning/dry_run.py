@@ -26,6 +26,7 @@ from ...vertex.pricing.estimate import CostEstimate
 from ..job_request import RunName
 from ..result import TrainingResult
 from .cost_facts import LAST, PATIENCE, CostFacts
+from .place_plans import place_plans
 from .plan_page import PlanPage
 from .training_plan import TrainingPlan, plan_in_place
 
@@ -72,7 +73,8 @@ def page_of(
         facts.last_seconds(LAST)
         facts.prices(PATIENCE)
     whole = plan_in_place(snapshot, args, place, run, builder=builder, facts=facts, data=records)
-    return PlanPage(whole, lock, image, forecast(image, cache=home.cache), project, findings)
+    places = place_plans(whole, args, run, builder=builder, facts=facts)
+    return PlanPage(whole, lock, image, forecast(image, cache=home.cache), project, findings, places)
 
 
 def _findings(planned: TrainingPlan, vertex: VertexAI | None, registry: ContainerRegistry | None) -> Sequence[Finding]:

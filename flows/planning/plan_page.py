@@ -13,6 +13,7 @@ from ...vertex.preflight.check_result import Finding
 from ...vertex.preflight.readiness import as_table, summary
 from ...vertex.pricing.estimate import duration_text
 from ...vertex.spec.gcloud_command import AFTER_BUILD, create_command, spec_document, to_yaml
+from .place_plans import PlacePlan
 from .training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class PlanPage:
         forecast: What of the image is there already.
         project: The Google Cloud project of the job; "local" for this machine.
         findings: Of the checks of that project; empty where nothing was checked.
+        places: Those of the fall-back list, in its order; empty without one.
     """
 
     plan: TrainingPlan
@@ -42,6 +44,7 @@ class PlanPage:
     forecast: BuildForecast
     project: str
     findings: Sequence[Finding] = ()
+    places: Sequence[PlacePlan] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The page as one JSON object; sizes in bytes, times in seconds, money in USD."""
@@ -76,6 +79,7 @@ class PlanPage:
                 "spec": self.spec(),
                 "command": self.command(),
             },
+            "places": [each.to_dict() for each in self.places],
             "cost": {
                 "usd_per_hour": cost and cost.rate.usd,
                 "about_usd": cost and cost.about,
@@ -147,6 +151,8 @@ class PlanPage:
         base = f" on {self.image.request.base}" if self.image.request.base else ""
         yield "image", f"{self.image.builder}{base}, {self.forecast}"
         yield "job", self._job()
+        for number, each in enumerate(self.places, 1):
+            yield "" if number > 1 else "places", f"{number}. {each}"
         yield "cost", str(plan.cost) if plan.cost else "nothing: the job runs on this machine"
         if plan.cost and plan.cost.rate.usd is not None:
             yield "rate", str(plan.cost.rate)

@@ -21,6 +21,9 @@ from .sweep_result import shown_values
 EVERY = 2.0
 """Seconds between two updates."""
 
+TRIAL_FLOW = "prefect_vertex_training.flows.trials.trial_flow:trial"
+"""The flow of a trial, as Prefect's commands name it: its runs have no deployment that says so."""
+
 SHOWN = 500
 """Trials in the table: the newest ones, since pages and answers of Prefect's server have a largest size."""
 
@@ -49,23 +52,32 @@ class SweepPage:
         self._logarithmic = logarithmic
         self._console = console
         self._clock = clock
-        self._written = float("-inf")
+        self._due = float("-inf")
+        self._shown: tuple[int, int, int] | None = None
         self._artifact: UUID | None = None
         self._lock = threading.Lock()
 
     def show(self, records: Sequence[TrialRecord], *, now: bool = False) -> None:
-        """Writes the artifact, unless it was written a moment ago.
+        """Writes the artifact, unless it was written a moment ago, or nothing has changed.
 
         Args:
             records: The trials so far.
             now: Write it in any case.
         """
         with self._lock:
-            if not now and self._clock() < self._written + EVERY:
+            begin = self._clock()
+            if not now and begin < self._due:
+                return
+            begun = sum(bool(each.run) for each in records)
+            state = len(records), begun, sum(each.end is not None for each in records)
+            if not now and state == self._shown:
                 return
             with optional_display():
                 self._write(self.markdown(records))
-            self._written = self._clock()
+                self._shown = state
+            end = self._clock()
+            # A page of many trials is long: it takes a twentieth of the time at most.
+            self._due = end + max(EVERY, 20 * (end - begin))
 
     def _write(self, text: str) -> None:
         if self._artifact is None:
@@ -94,6 +106,9 @@ class SweepPage:
             yield f"Model: {copyable(best.end.model)}"
         yield from self._picture(ended)
         yield self._table(records)
+        if failed := [each.end.run for each in ended if each.end and each.end.state == "failed" and each.end.run]:
+            words = f"prefect flow-run retry {failed[-1]} --entrypoint {TRIAL_FLOW}"
+            yield f"One trial again, then the sweep with --continue: {copyable(words)}"
         yield f"Image: {copyable(plan.image)}"
         yield f"More trials: {copyable(f'vertex-training sweep PROJECT --add 20 --continue {plan.id}')}"
 

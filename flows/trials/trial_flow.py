@@ -38,7 +38,7 @@ from ..form import Picker, titled
 from ..step_runner import Steps
 from ..stop_hook import stop_job
 from ..train_job import run_job
-from .record_store import SweepRecords
+from .record_store import END, SweepRecords
 from .trial_judge import Report, TrialJudge
 
 REPORTS: dict[tuple[str, int], Report] = {}
@@ -92,6 +92,10 @@ def trial(
             raise
     records.write_end(end)
     return _state(end)
+
+
+# As for `train`.
+trial.result_serializer = END
 
 
 def _run(steps: Steps, connection: Connection, plan: SweepPlan, own: TrialPlan, *, run: str, retry: int) -> TrialEnd:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ...core.errors import TrainingError
-from ...sweeps.metric_values import HYPERTUNE_FILE, MetricLog, Point, hypertune_points
+from ...sweeps.metric_values import HYPERTUNE_FILE, MetricLog, Point, hypertune_points, new_points
 from ...tasks.reporting.training_log import PRIMARY
 from ...vertex.client.connection import Connection
 from ...vertex.job_types import LogLine
@@ -47,7 +47,7 @@ class TrialJudge:
         self._report = report
         self._clock = clock
         self._looked = clock()
-        self._reported = 0
+        self._in_file: list[Point] = []
 
     def verdict(self, lines: Sequence[LogLine]) -> str:
         """Why the trial should end now; empty while it should go on."""
@@ -74,5 +74,6 @@ class TrialJudge:
         except TrainingError:  # read again at the end, where it counts
             return []
         points = hypertune_points(found.data.decode(errors="replace"), self._metric) if found else []
-        new, self._reported = points[self._reported :], len(points)
+        new = new_points(self._in_file, points)
+        self._in_file += new
         return new

@@ -12,6 +12,7 @@ from ..location import Locations
 from .collections.listed_locations import LocationsApi
 from .collections.operations import OperationsApi
 from .collections.persistent_resources import PersistentResourcesApi
+from .collections.registered_models import RegisteredModelsApi
 from .collections.training_pipelines import TrainingPipelinesApi
 from .collections.tuning_jobs import TuningJobsApi
 from .collections.written_entries import WrittenEntriesApi
@@ -27,6 +28,7 @@ V1 = "google.cloud.aiplatform.v1"
 JOBS = f"{V1}.JobService"
 PIPELINES = f"{V1}.PipelineService"
 PERSISTENT = f"{V1}.PersistentResourceService"
+MODELS = f"{V1}.ModelService"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
 LOGGING = "google.logging.v2.LoggingServiceV2"
@@ -63,6 +65,7 @@ class Apis:
     tuning: TuningJobsApi
     pipelines: TrainingPipelinesApi
     persistent: PersistentResourcesApi
+    models: RegisteredModelsApi
     operations: OperationsApi
     locations: LocationsApi
     logs: LogsApi
@@ -76,6 +79,7 @@ def methods(apis: Apis) -> Sequence[Method]:
         *_tuning(apis.tuning),
         *_pipelines(apis.pipelines),
         *_persistent(apis.persistent),
+        *_models(apis.models),
         *_shared(apis),
         *_logs(apis),
     )
@@ -131,6 +135,17 @@ def _persistent(persistent: PersistentResourcesApi) -> Sequence[Method]:
         ("DeletePersistentResource", persistent.delete, "submissions", "DELETE", one, ""),
     )
     return _table(PERSISTENT, V1, rows)
+
+
+def _models(models: RegisteredModelsApi) -> Sequence[Method]:
+    many, one = f"{_PARENT}/models", f"/v1/{{name={_LOCATION}/models/*}}"
+    rows = (
+        ("GetModel", models.get, "reads", "GET", one, ""),
+        ("ListModels", models.list, "reads", "GET", many, ""),
+        ("ListModelVersions", models.list_versions, "reads", "GET", f"{one}:listVersions", ""),
+        ("DeleteModel", models.delete, "", "DELETE", one, ""),
+    )
+    return _table(MODELS, V1, rows)
 
 
 def _shared(apis: Apis) -> Sequence[Method]:

@@ -50,6 +50,14 @@ _ROOTS = {
         "ListPersistentResourcesResponse",
         "DeletePersistentResourceRequest",
     ),
+    "google.cloud.aiplatform_v1.types.model_service": (
+        "GetModelRequest",
+        "ListModelsRequest",
+        "ListModelsResponse",
+        "ListModelVersionsRequest",
+        "ListModelVersionsResponse",
+        "DeleteModelRequest",
+    ),
     "google.cloud.aiplatform_v1.types.operation": ("DeleteOperationMetadata",),
     "google.cloud.logging_v2.types.logging": (
         "ListLogEntriesRequest",

@@ -18,6 +18,7 @@ KINDS = {
     "hyperparameterTuningJobs": ("HyperparameterTuningJob", _NUMBER),
     "trainingPipelines": ("TrainingPipeline", _NUMBER),
     "persistentResources": ("PersistentResource", r"[^/]+"),
+    "models": ("Model", r"[A-Za-z0-9_-]{1,63}"),
 }
 """The type and the form of the ids of each collection."""
 

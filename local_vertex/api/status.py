@@ -161,8 +161,8 @@ def denied(permission: str, resource: str, service: str = "aiplatform.googleapis
 
 
 SERVED = (
-    "local_vertex serves custom jobs, training pipelines for custom tasks, persistent resources, operations and"
-    " locations of Vertex AI, and the log entries of Cloud Logging."
+    "local_vertex serves custom jobs, training pipelines for custom tasks and their models, persistent resources,"
+    " operations and locations of Vertex AI, and the log entries of Cloud Logging."
 )
 
 

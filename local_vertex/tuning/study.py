@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from ...project.settings.search_space import Value
-from ...sweeps.metric_values import (
-    HYPERTUNE_FILE,
-    HYPERTUNE_VARIABLE,
-    TRIAL_VARIABLE,
-    Point,
-    hypertune_points,
-    measured,
-)
+from ...runtime.tuning.hypertune_file import HYPERTUNE_VARIABLE, TRIAL_VARIABLE
+from ...sweeps.metric_values import HYPERTUNE_FILE, Point, hypertune_points, measured, new_points
 from ...sweeps.study_search import Search
 from ...sweeps.trial_records import TrialEnd
 from ..api.collections.tuning_jobs import KIND
@@ -139,14 +134,14 @@ class Study:
             return None
         metric = job.study_spec.metrics[0].metric_id
         value = next((each.value for each in trial.final_measurement.metrics if each.metric_id == metric), None)
-        state = "completed" if trial.state == SUCCEEDED and value is not None else "failed"
+        useful = trial.state == SUCCEEDED and value is not None and math.isfinite(value)
         points = [
             (float(each.step_count), metric_value.value)
             for each in trial.measurements
             for metric_value in each.metrics
             if metric_value.metric_id == metric
         ]
-        return TrialEnd(int(trial.id), state, value=value, points=points)
+        return TrialEnd(int(trial.id), "completed" if useful else "failed", value=value, points=points)
 
     def _make_job(self, job: Generated, trial: Generated) -> None:
         """Makes the trial's custom job, unless it exists already."""
@@ -208,10 +203,11 @@ class Study:
         """Appends what the trial has reported since the last look, and stops one that is worse than others."""
         metric = job.study_spec.metrics[0].metric_id
         text = self._read_file(f"gs://{self._file(job.trial_job_spec, trial.id)}")
-        points = hypertune_points(text, metric)
+        points = [Point(int(each.step), each.value) for each in hypertune_points(text, metric)]
+        known = [Point(each.step_count, each.metrics[0].value) for each in trial.measurements]
         begin = record.start_time or record.create_time or 0.0
         bad = False
-        for point in points[len(trial.measurements) :]:
+        for point in new_points(known, points):
             measurement = trial.measurements.add(step_count=int(point.step))
             measurement.metrics.add(metric_id=metric, value=point.value)
             measurement.elapsed_duration.FromMilliseconds(int(max(0.0, self._clock() - begin) * 1000))

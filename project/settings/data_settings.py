@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
+from ...core.output_folders import mounted_path
 from .toml_lines import place_of
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
 _URI = re.compile(r"gs://[a-z0-9][a-z0-9._-]+(/.*)?")
 _KEYS = {"path", "include", "mode"}
 _MODES = ("copy", "mount")
+_COPIES = "vertex-training-data"
+"""The folder in a job's working directory with the copies of data that lay in a bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,8 @@ class DataSetting:
             data that lies in a bucket already.
         uri: `gs://BUCKET/PREFIX` of data that lies in a bucket already; else empty.
         include: Patterns of its files; empty for all.
-        mode: "copy" to the job's disk, or "mount" to read it through /gcs; empty lets the sizes decide.
+        mode: "copy" to the job's disk, or "mount" to read it through /gcs; empty lets the sizes decide. Data of a
+            bucket is mounted unless it says otherwise.
     """
 
     name: str
@@ -41,6 +45,15 @@ class DataSetting:
     def root(self, project: Path) -> Path:
         """Where it lies on this machine."""
         return project / Path(self.path).expanduser()
+
+    @property
+    def place(self) -> str:
+        """Where the script opens it in a job: relative to its working directory, or absolute."""
+        if self.path:
+            return self.path
+        if self.mode == "copy":  # the last part stays, because programs choose a reader by a file's ending
+            return f"{_COPIES}/{self.name}/{self.uri.rpartition('/')[2]}"
+        return mounted_path(self.uri)
 
 
 def data_sets(value: object) -> tuple[DataSetting, ...]:
@@ -94,9 +107,9 @@ def _data_set(name: str, item: object) -> DataSetting:
     if mode not in {"", *_MODES}:
         raise ValueError(mode)
     if path.startswith("gs://"):
-        if not _URI.fullmatch(path) or mode == "copy" or include:
-            raise ValueError(path)  # what lies in a bucket is never copied
-        return DataSetting(name, uri=path.rstrip("/"), mode="mount")
+        if not _URI.fullmatch(path):
+            raise ValueError(path)
+        return DataSetting(name, uri=path.rstrip("/"), include=tuple(include), mode=mode or "mount")
     clean = posixpath.normpath(os.path.expanduser(path) if path.startswith("~") else path)  # noqa: PTH111 - stays a text
     return DataSetting(name, clean, include=tuple(include), mode=mode)
 
@@ -120,6 +133,7 @@ def check_places(found: Iterable[DataSetting], script: str, root: Path) -> None:
             )
         names[variable] = each.name
         if not each.path:
+            _refuse_patterns(each, where)
             continue
         if each.path == "." or f"{script}/".startswith(f"{each.path}/"):
             raise ProjectError(
@@ -135,3 +149,12 @@ def check_places(found: Iterable[DataSetting], script: str, root: Path) -> None:
                     next_step="Declare the outer folder only, or two that lie side by side",
                 )
         places[each.path] = each.name
+
+
+def _refuse_patterns(data: DataSetting, where: str) -> None:
+    if data.include:
+        raise ProjectError(
+            f"the data set {data.name} lies in a bucket, where `include` chooses nothing",
+            where=where,
+            next_step=f"Name the folder below {data.uri} with those files alone, or the object itself",
+        )

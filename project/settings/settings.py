@@ -141,6 +141,18 @@ class Settings:
     entry: Entry | None = None
 
     @property
+    def runtime_features(self) -> tuple[str, ...]:
+        """The settings that need the runtime in the image; none where the script is started without it."""
+        wanted = {
+            "outputs": self.outputs,
+            "data": self.data,
+            "secret-env": self.secret_env,
+            "launcher": self.job.launcher != "none",
+            'engine = "vertex"': self.sweep.engine == "vertex",
+        }
+        return tuple(name for name, value in wanted.items() if value)
+
+    @property
     def starts(self) -> Entry:
         """How the training is started."""
         return self.entry or Entry("script", self.script)

@@ -11,13 +11,13 @@ from functools import partial
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ...core.errors import JobFailed
+from ...core.errors import JobFailed, TrainingError
 from ...vertex.client.calls import patiently
 from ...vertex.job_types import SubmittedJob
 from ...vertex.submit.cancellation import cancel
 from ...vertex.tuning.tuning_connection import TuningConnection
 from ...vertex.tuning.tuning_trials import TuningState, read_tuning
-from ..reporting.step_log import step_log
+from ..reporting.step_log import LogFunction, step_log
 from ..retry_policy import STEP
 from ..step_results import step_result
 from ..stopping import run_end
@@ -40,7 +40,7 @@ def follow_tuning(connection: TuningConnection, job: SubmittedJob, metric: str, 
         connection: The service that runs it.
         job: The tuning job.
         metric: Name of the metric.
-        show: Called with what is known after every read.
+        show: Called with what is known after every read; what it raises ends the tuning job.
 
     Raises:
         JobFailed: It ended without success, and no trial of it has a metric.
@@ -56,17 +56,19 @@ def follow_tuning(connection: TuningConnection, job: SubmittedJob, metric: str, 
             if found.state != state:
                 state = found.state
                 log(state)
-            show(found)
+            try:
+                show(found)
+            except TrainingError:
+                if not found.ended:
+                    _cancel(connection, job, log, "cancelling the tuning job and its trials")
+                raise
             if found.ended:
                 break
             run_end.sleep(max(connection.poll, 0.2))
     except Exception:
         raise
     except BaseException:
-        log("the run is ending: cancelling the tuning job and its trials")
-        warn = step_log("tune", level=logging.ERROR)
-        if stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name):
-            OpenJobs.of_this_run().stopped(job.name)
+        _cancel(connection, job, log, "the run is ending: cancelling the tuning job and its trials")
         raise
     OpenJobs.of_this_run().ended(job.name)
     if found.state != "JOB_STATE_SUCCEEDED" and not any(each.value is not None for each in found.trials):
@@ -78,6 +80,13 @@ def follow_tuning(connection: TuningConnection, job: SubmittedJob, metric: str, 
             retryable=False,
         )
     return found
+
+
+def _cancel(connection: TuningConnection, job: SubmittedJob, log: LogFunction, why: str) -> None:
+    log(why)
+    warn = step_log("tune", level=logging.ERROR)
+    if stop(connection, partial(_cancelled, job=job), log=log, warn=warn, name=job.name):
+        OpenJobs.of_this_run().stopped(job.name)
 
 
 def _cancelled(connection: TuningConnection, *, job: SubmittedJob) -> list[SubmittedJob]:

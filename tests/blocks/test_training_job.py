@@ -30,6 +30,7 @@ from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.submit.spending import billed
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 IMAGE = f"europe-docker.pkg.dev/p/r/digits@sha256:{'a' * 64}"
@@ -84,6 +85,23 @@ def test_from_trigger_to_result(job: VertexTrainingJob, vertex: TinyVertex, buck
     assert (result.model, [file.path for file in result.files]) == ("gs://models/run/model", ["m.bin"])
     assert list(vertex.jobs()[0].job_spec.worker_pool_specs[0].container_spec.args) == ["--epochs", "3"]
     bucket.blob("run/model/m.bin").delete()
+
+
+def test_a_cap_becomes_the_jobs_time_limit(job: VertexTrainingJob, vertex: TinyVertex) -> None:
+    """By the list price; with another cap it is the same job, and without a price nothing is sent."""
+    job.machine_type, job.accelerator_type, job.accelerator_count = "g2-standard-4", "NVIDIA_L4", 1
+    job.max_cost = 0.5
+    job.trigger(key=job_key("capped"))
+    sent = vertex.jobs()[0]
+    assert 0.4 < (billed(sent).most(time.time()) or 0) <= 0.5
+
+    key = job._text_for_key()
+    job.max_cost = 9.0
+    assert job._text_for_key() == key
+    job.machine_type, job.accelerator_type, job.accelerator_count = "n1-standard-4", None, 0
+    with pytest.raises(VertexError, match=r"max-cost is 9\.00 USD, and the price of the job is unknown"):
+        job.trigger(key=job_key("unpriced"))
+    assert len(vertex.jobs()) == 1
 
 
 def test_a_failed_job_raises_with_its_diagnosis(job: VertexTrainingJob, vertex: TinyVertex) -> None:

@@ -13,7 +13,8 @@ import pytest
 from docker import DockerClient
 from fixtures.base_image import base_folder, push_base
 from fixtures.browser import Browser
-from fixtures.registry_server import free_port, running_registry
+from fixtures.ports import free_port
+from fixtures.registry_server import running_registry
 from fixtures.scripted_vertex import Fate, TinyVertex, serve
 from fixtures.worker import Worker, log, until
 from grpc import StatusCode

@@ -12,7 +12,7 @@ import atexit, sys, threading, time
 from types import ModuleType
 from prefect_vertex_training.cli import program
 fake = ModuleType("main")
-def main():
+def main(words):
     import logging
     atexit.register(lambda: print("atexit", flush=False))
     threading.Thread(target=lambda: (time.sleep(0.2), print("thread"))).start()

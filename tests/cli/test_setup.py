@@ -10,7 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fixtures.registry_server import RegistryServer, free_port
+from fixtures.ports import free_port
+from fixtures.registry_server import RegistryServer
 from prefect.blocks.core import Block
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from fixtures.schema_cache import with_schema
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 
@@ -18,8 +20,10 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="session")
-def _home_of_trainings(tmp_path_factory: pytest.TempPathFactory, prefect_server: object) -> Iterator[Home]:
-    home = Home(tmp_path_factory.mktemp("trainings") / "home")
+def _home_of_trainings(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: object, schema_cache: Path
+) -> Iterator[Home]:
+    home = with_schema(Home(tmp_path_factory.mktemp("trainings") / "home"), schema_cache)
     yield home
     lifecycle.stop(home)
 

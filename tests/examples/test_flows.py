@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from prefect_dask import DaskTaskRunner
 from prefect_vertex_training import VertexTrainingJob, train
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -88,6 +87,8 @@ def test_an_asynchronous_flow_goes_on_meanwhile(home: Home, rated: str) -> None:
 
 def test_dask_runs_trainings(home: Home, rated: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In processes of their own, whose results come back."""
+    from prefect_dask import DaskTaskRunner  # takes seconds, which each of pytest's processes would pay
+
     monkeypatch.syspath_prepend(FLOWS)
     monkeypatch.setenv("PYTHONPATH", str(FLOWS))
 

@@ -21,6 +21,8 @@ import hashlib, json, os, pathlib
 names = sorted(str(path) for path in pathlib.Path("data").rglob("*") if path.is_file())
 digest = hashlib.sha256(b"".join(pathlib.Path(name).read_bytes() for name in names)).hexdigest()
 found = {"names": names, "digest": digest, "variable": os.environ["VERTEX_TRAINING_DATA_TRAIN"]}
+if place := os.environ.get("VERTEX_TRAINING_DATA_NET"):
+    found["net"] = place.partition("/vertex-training-data/")[2], sorted(os.listdir(place))
 folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "model.json").write_text(json.dumps(found))
@@ -74,16 +76,26 @@ def test_a_script_finds_its_data_where_it_was(home: Any, data_project: Path) -> 
 
 
 def test_data_of_a_run_alone_and_read_through_gcs(home: Any, data_project: Path) -> None:
-    """`--data` names it for one run; mode mount leaves it in the bucket, with a link where the script opens it."""
+    """`--data` names it for one run; mode mount leaves it in the bucket, with a link where the script opens it.
+
+    What lay in a bucket already is copied to the job's disk where that is asked.
+    """
     (data_project / "pyproject.toml").write_text(
         '[tool.vertex-training]\nargs = []\n[tool.vertex-training.data]\ntrain = { path = "data", mode = "mount" }\n'
+        'net = { path = "gs://open/set", mode = "copy" }\n'
     )
+    there = home.vertex / "buckets" / "open" / "set"
+    there.mkdir(parents=True)
+    (there / "a.txt").write_text("a")
     other = data_project.parent / "other"
     shutil.copytree(data_project / "data" / "images", other)
     result = train(data_project, data=[f"more={other}"])
 
     assert len(model(result)["names"]) == 42
-    assert {each["name"] for each in json.loads(Path(result.receipt).read_text())["data"]} == {"train", "more"}
+    assert model(result)["net"] == ["net/set", ["a.txt"]]
+    named = {each["name"]: each["uri"] for each in json.loads(Path(result.receipt).read_text())["data"]}
+    assert named.keys() == {"train", "more", "net"}
+    assert named["net"] == "gs://open/set"
     assert path_variable("a-b") == "VERTEX_TRAINING_DATA_A_B"
 
 

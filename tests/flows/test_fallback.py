@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableCreate
 from prefect_vertex_training.core.errors import JobFailed, VertexError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
@@ -14,6 +16,7 @@ from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import set_faults
 from prefect_vertex_training.local_vertex.endpoint import store_path
 from prefect_vertex_training.local_vertex.store.store import Store
+from prefect_vertex_training.vertex.fallback.driver import IGNORED_REGIONS
 
 pytestmark = pytest.mark.prefect
 
@@ -93,3 +96,18 @@ def test_regions_are_added_to_a_service_that_runs(home: Home, project: Path) -> 
     running = lifecycle.find(home)
     assert running is not None
     assert running.region == "us-central1"
+
+
+def test_a_retry_leaves_out_a_region_that_a_variable_names(home: Home, project: Path) -> None:
+    """A person can't change the parameters of a run, but Prefect's variable; it is said in the run's log."""
+    lifecycle.ensure_running(home, regions=("europe-west4",))
+    with get_client(sync_client=True) as client:
+        client.create_variable(VariableCreate(name=IGNORED_REGIONS, value=["us-central1", "asia-east1"]))
+    try:
+        result = train(project, fallback=["region=europe-west4"])
+    finally:
+        with get_client(sync_client=True) as client:
+            client.delete_variable_by_name(IGNORED_REGIONS)
+
+    assert "/locations/europe-west4/" in result.job
+    assert jobs(home) == [("europe-west4", "SUCCEEDED")]

@@ -47,6 +47,7 @@ def campaign(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The benchmark, for processes on this session's Prefect server."""
     monkeypatch.setenv("PREFECT_API_URL", str(settings.PREFECT_API_URL.value()))
     monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(tmp_path / "results"))
+    monkeypatch.syspath_prepend(BENCHMARKS / "vertex")
     return load("vertex", "flow_kills")
 
 
@@ -89,10 +90,8 @@ def test_killed_runs_with_a_fall_back_list_have_one_job_over_all_regions(
     campaign: ModuleType,
     home: Home,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two kills while regions are short of machines, refuse and lose answers: one job succeeded, none runs."""
-    monkeypatch.syspath_prepend(BENCHMARKS / "vertex")
     kills = load("vertex", "fallback_kills")
 
     report, where = kills.campaign(home, tmp_path / "tiny", tmp_path / "flows.log", kills=2, seed=5)

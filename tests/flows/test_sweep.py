@@ -178,18 +178,10 @@ def test_an_ended_sweep_cancels_its_trials_and_a_new_run_takes_them_up(
     assert jobs_of(home) == len(first) + 4 - 2
 
 
-HYPERTUNE = """\
-if in_job:
-    report = pathlib.Path(os.environ["CLOUD_ML_HP_METRIC_FILE"])
-    report.parent.mkdir(parents=True, exist_ok=True)
-    line = {"timestamp": 0.0, "trial": "1", "score": str(score), "global_step": "1", "checkpoint_path": ""}
-    report.write_text(json.dumps(line) + chr(10))
-"""
-
-
 def test_vertex_ai_makes_the_trials_of_a_sweep_alike(home: Home, searched: Path) -> None:
-    """One tuning job, submitted once; its trials are shown as others, and the best one's model has a receipt."""
-    (searched / "train.py").write_text(SCRIPT + HYPERTUNE)
+    """One tuning job of an unchanged script: what it prints is the metric, and each trial has a model of its own."""
+    script = SCRIPT.replace("AIP_MODEL_DIR", "VERTEX_TRAINING_MODEL_DIR")
+    (searched / "train.py").write_text(script)
 
     result = sweep(searched, search=choices(LR, trials=3, parallel=2, engine="vertex"), verify="off")
 
@@ -199,10 +191,26 @@ def test_vertex_ai_makes_the_trials_of_a_sweep_alike(home: Home, searched: Path)
         (3, "completed"),
     ]
     assert json.loads((Path(result.best.model) / "model.json").read_text())["lr"] == result.best.parameters["lr"]
-    assert result.best.metric == pytest.approx(1 - abs(result.best.parameters["lr"] - 0.1))
+    assert result.best.metric == pytest.approx(1 - abs(result.best.parameters["lr"] - 0.1) + 0.002)
     assert json.loads(Path(result.best.receipt).read_text())["job"]["name"] == result.best.job
+    assert len(list(Path(result.best.model).parents[1].glob("*/model/model.json"))) == 3
     assert [step.name for step in result.steps][-2:] == ["submit", "tune"]
+
+
+def test_a_tuning_job_ends_with_one_line_and_leaves_nothing(home: Home, searched: Path) -> None:
+    """A metric that never appears is said after the first trial, and the tuning job is cancelled then."""
+    with pytest.raises(TrainingError, match="the metric scores never appeared in trial 1: it reported score") as found:
+        sweep(searched, search=choices(LR, metric="scores", trials=9, parallel=1, engine="vertex"), verify="off")
+    assert "Did you mean score?" in str(found.value)
+    store = Store(store_path(home))
+    try:
+        until(lambda: {job.state for _, job in store.find("1", ())} <= {"JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED"})
+    finally:
+        store.close()
+    assert jobs_of(home) < 9
     with pytest.raises(ProjectError, match="has templates of its own"):
         sweep(
             searched, search=choices("lr = { float = [0.1, 0.2], argument = '{value}' }", engine="vertex"), verify="off"
         )
+    with pytest.raises(ProjectError, match="takes no more trials once it exists"):
+        sweep(searched, search=choices(LR, engine="vertex"), add=2)

@@ -49,7 +49,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         assert not had_to_wait
         thread = threading.Thread(target=second)
         thread.start()
-        assert told.get(timeout=30).startswith(f"waiting for process {os.getpid()} on ")
+        assert told.get(timeout=60).startswith(f"waiting for process {os.getpid()} on ")
         with build_lock("cd" * 32, home) as other_had_to_wait:
             assert not other_had_to_wait
         assert waited == []

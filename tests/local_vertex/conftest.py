@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.schema_cache import with_schema
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import server
-from prefect_vertex_training.local_vertex.api import schema as schemas
 from prefect_vertex_training.local_vertex.client import open_channel
 from prefect_vertex_training.local_vertex.endpoint import LocalService, Options
 from prefect_vertex_training.local_vertex.faults import Faults
@@ -106,20 +105,10 @@ class Local:
         return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self.channel()))
 
 
-@pytest.fixture(scope="session")
-def schema_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache with the API's messages, made once."""
-    cache = tmp_path_factory.mktemp("schema")
-    schemas.load(cache)
-    return cache
-
-
 @pytest.fixture
 def local_home(tmp_path: Path, schema_cache: Path) -> Home:
     """A new home folder with the API's messages in its cache."""
-    home = Home(tmp_path / "h")
-    shutil.copytree(schema_cache, home.cache, dirs_exist_ok=True)
-    return home
+    return with_schema(Home(tmp_path / "h"), schema_cache)
 
 
 @pytest.fixture

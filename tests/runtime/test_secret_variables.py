@@ -90,7 +90,7 @@ def test_a_process_that_the_script_leaves_behind_holds_nothing_up(job, secret_ma
         assert process.stdout is not None
         assert process.stdout.readline() == "begin\n"
         try:
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=60) == 0
         finally:
             os.killpg(process.pid, 9)
 

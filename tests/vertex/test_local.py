@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fixtures.schema_cache import with_schema
 from prefect_vertex_training.core.errors import ModelMissing, VertexError, VertexUnavailable
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.build import build
@@ -70,9 +71,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def local_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def local_home(tmp_path_factory: pytest.TempPathFactory, schema_cache: Path) -> Iterator[Home]:
     """A home whose service is ended after the session; tests may kill it, the next call starts it again."""
-    home = Home(tmp_path_factory.mktemp("h"))
+    home = with_schema(Home(tmp_path_factory.mktemp("h")), schema_cache)
     yield home
     lifecycle.stop(home)
 

@@ -66,10 +66,14 @@ class Connection:
     Args:
         open_endpoint: Finds the service's endpoint; called on first use, and again after `reset`.
         pace: Polling intervals and time limits.
+
+    Attributes:
+        jobs_in_one: How many jobs one create may make: 1, but for a tuning job, which has trials.
     """
 
     def __init__(self, open_endpoint: Callable[[], Endpoint], pace: Pace) -> None:
         self.pace = pace
+        self.jobs_in_one = 1
         self._open_endpoint = open_endpoint
         self._cached: dict[str, Any] = {}
         self._lock = threading.RLock()

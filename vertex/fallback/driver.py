@@ -22,6 +22,10 @@ CREATES = 3
 """How often one call of `place` sends a create of one position whose answers are lost."""
 
 
+IGNORED_REGIONS = "vertex_training_ignore_regions"
+"""The variable of Prefect that names regions to leave out: the parameters of a run that exists can't be changed."""
+
+
 class NoAnswer(Exception):
     """A call got no answer, and may have been carried out all the same; `error` says why."""
 
@@ -319,7 +323,8 @@ def _silent(regions: Sequence[str]) -> VertexUnavailable:
     return VertexUnavailable(
         f"Vertex AI in {names} gives no answer and may have this run's job, so nothing new is created",
         where=names,
-        next_step=f"Retry when it answers, or, if you are sure that no job runs there, start a run with {options}",
+        next_step=f"Retry when it answers; if you are sure that no job runs there, first set Prefect's variable "
+        f"{IGNORED_REGIONS} to {names}, or start a new run with {options}",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...core.job_options import Machine
@@ -21,6 +22,12 @@ from .subject import Subject
 _HOST = "cloudquotas.googleapis.com"
 _METRIC = "aiplatform.googleapis.com/"
 _RUNNING = 'state="JOB_STATE_RUNNING" OR state="JOB_STATE_PENDING" OR state="JOB_STATE_QUEUED"'
+
+
+def jobs_at_once(job: JobDescription, count: int) -> JobDescription:
+    """A job with the machines of so many of this one, for the check of the quota."""
+    pools = {role: replace(pool, replicas=pool.replicas * count) for role, pool in job.pools.items()}
+    return replace(job, replicas=job.replicas * count, pools=pools)
 
 
 def needed(job: JobDescription) -> Counter[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...core.job_fields import TIMEOUT, Strategy
 from ...core.job_options import JobOptions
@@ -19,20 +19,37 @@ from .attempt_budget import starts_of_a_job
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from google.cloud.aiplatform_v1 import CustomJob
+    from google.cloud.aiplatform_v1 import CustomJob, Scheduling
 
 
 def billed(job: CustomJob) -> BilledJob:
-    """A job as a bill sees it."""
+    """A job as a bill sees it; a tuning job as one whose time is that of all its trials."""
+    if hasattr(job, "max_trial_count"):
+        return _billed_trials(job)
     ended = seconds(job.end_time) or (seconds(job.update_time) if state_of(job) in TERMINAL else 0.0)
-    limit = cast("timedelta | None", job.job_spec.scheduling.timeout)  # proto-plus reads a Duration as that
-    time_limit = limit.total_seconds() if limit else TIMEOUT.default
-    return BilledJob(rate_of(job.labels), seconds(job.start_time), ended, time_limit, starts_of(job))
-
-
-def starts_of(job: CustomJob) -> int:
-    """How often Vertex AI may start the job."""
     scheduling = job.job_spec.scheduling
+    return BilledJob(
+        rate_of(job.labels), seconds(job.start_time), ended, _time_limit(scheduling), _starts_of(scheduling)
+    )
+
+
+def _billed_trials(job: Any) -> BilledJob:  # noqa: ANN401 - a tuning job where custom jobs are expected
+    scheduling, rate = job.trial_job_spec.scheduling, rate_of(job.labels)
+    if is_live(job):
+        limit = job.max_trial_count * _time_limit(scheduling)
+        return BilledJob(rate, seconds(job.start_time), 0.0, limit, _starts_of(scheduling))
+    times = [(seconds(each.start_time), seconds(each.end_time)) for each in job.trials]
+    total = sum(end - begin for begin, end in times if 0 < begin < end)
+    return BilledJob(rate, 1.0, 1.0 + total)
+
+
+def _time_limit(scheduling: Scheduling) -> float:
+    limit = cast("timedelta | None", scheduling.timeout)  # proto-plus reads a Duration as that
+    return limit.total_seconds() if limit else TIMEOUT.default
+
+
+def _starts_of(scheduling: Scheduling) -> int:
+    """How often Vertex AI may start the job."""
     strategy = cast("Strategy", scheduling.strategy.name)
     return starts_of_a_job(JobOptions(restarts="none" if scheduling.disable_retries else "replica", strategy=strategy))
 
@@ -81,7 +98,8 @@ def keep_below_cap(
     ]
     new = billed(job)
     used = used_by(earlier, clock(), assumed_rate=rate)
-    limit = capped_time_limit(rate, new.time_limit, cap=cap, used=used, starts=new.starts, where=job.display_name)
+    starts = new.starts * connection.jobs_in_one
+    limit = capped_time_limit(rate, new.time_limit, cap=cap, used=used, starts=starts, where=job.display_name)
     if limit < new.time_limit:
         from google.protobuf.duration_pb2 import Duration
 

@@ -27,6 +27,7 @@ class TuningConnection(Connection):
         super().__init__(lambda: connection.endpoint, connection.pace)
         self.custom = connection
         self._tuning = tuning
+        self.jobs_in_one = max(1, tuning.max_trial_count)
 
     @property
     def jobs(self) -> JobServiceClient:

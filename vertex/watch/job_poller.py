@@ -63,6 +63,11 @@ class JobPoller:
         return len(self._watched) > FEW and not (self._error and not is_transient(self._error))
 
     @property
+    def count(self) -> int:
+        """How many jobs are watched."""
+        return max(1, len(self._watched))
+
+    @property
     def wait(self) -> float:
         """Seconds until the next list may be requested."""
         return max(self._due - self.clock(), 0.0)

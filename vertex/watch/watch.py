@@ -39,6 +39,10 @@ DRAIN_LIMIT = 60.0
 LONGEST_DRAIN = 900.0
 """Most seconds after a job's end for reading its lines, however many there are."""
 
+SEVERAL = 0.4
+"""Seconds up to which several watched jobs lengthen the interval: reads every few milliseconds take the processors from
+the jobs of this machine themselves."""
+
 COUNT_LIMIT = 60.0
 """Seconds for counting the lines that are left after that."""
 
@@ -168,6 +172,7 @@ class _Watch:
         """Seconds until the next read: longer the longer nothing has changed; with lists, until the next one."""
         poll = self.connection.poll
         longer = min(max(poll, (self.clock() - self.since) / 40), 4 * poll)
+        longer = min(self.poller.count * longer, max(longer, SEVERAL))
         wait = max(self.poller.wait, poll) if self.poller.shared else longer
         return poll if self.cost.stopped else min(wait, max(self.cost.seconds_left(), poll / 10))
 

@@ -7,22 +7,19 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
 from typing import Protocol
 
 from ...location import Location
-from ...store.records import TERMINAL, ResourceRecord
+from ...store.records import ResourceRecord
 from ...store.store import Store
 from ..fields.job_times import set_times
 from ..fields.study_validation import check_tuning_job
 from ..names import Caller, Names
 from ..schema import Generated, Schema
-from ..status import ApiError, Code
 from .operations import OperationsApi
-from .paging import masked, page
+from .stored_jobs import V1, StoredJobs
 
 KIND = "hyperparameterTuningJobs"
-_V1 = "google.cloud.aiplatform.v1"
 _OUTPUT_ONLY = ("name", "trials", "state", "error", "create_time", "start_time", "end_time", "update_time")
 
 
@@ -46,7 +43,7 @@ class Tuner(Protocol):
         ...
 
 
-class TuningJobsApi:
+class TuningJobsApi(StoredJobs):
     """The methods.
 
     Args:
@@ -57,14 +54,11 @@ class TuningJobsApi:
         schema: The message classes.
     """
 
+    kind, title, listed = KIND, "HyperparameterTuningJob", "hyperparameter_tuning_jobs"
+
     def __init__(self, *, store: Store, tuner: Tuner, operations: OperationsApi, names: Names, schema: Schema) -> None:
-        self._store = store
+        super().__init__(store=store, operations=operations, names=names, schema=schema)
         self._tuner = tuner
-        self._operations = operations
-        self._names = names
-        self._schema = schema
-        self._message_class = schema[f"{_V1}.HyperparameterTuningJob"]
-        self._states = self._message_class.DESCRIPTOR.fields_by_name["state"].enum_type.values_by_name
 
     def create(self, request: Generated, caller: Caller) -> Generated:
         """CreateHyperparameterTuningJob: it is stored before the response, in which it is PENDING."""
@@ -72,7 +66,7 @@ class TuningJobsApi:
         job = request.hyperparameter_tuning_job
         for field in _OUTPUT_ONLY:
             job.ClearField(field)
-        check_tuning_job(job, self._schema[f"{_V1}.CustomJob"])
+        check_tuning_job(job, self._schema[f"{V1}.CustomJob"])
         self._tuner.require_search()
         now = round(time.time(), 6)
         record = ResourceRecord(
@@ -91,55 +85,14 @@ class TuningJobsApi:
         self._tuner.submit(location, record.id)
         return self._message(record, location)
 
-    def get(self, request: Generated, caller: Caller) -> Generated:
-        """GetHyperparameterTuningJob, with its trials."""
-        return self._message(*self._find(request.name, caller, "get"))
-
-    def list(self, request: Generated, caller: Caller) -> Generated:
-        """ListHyperparameterTuningJobs: newest first."""
-        from ..queries import compile_jobs
-
-        location = self._names.parent(request.parent, caller, f"aiplatform.{KIND}.list")
-
-        def find(
-            where: str, values: Sequence[object], before: int | None, limit: int
-        ) -> list[tuple[int, ResourceRecord]]:
-            where, values = f"project = ? AND region = ? AND ({where})", [location.project_id, location.region, *values]
-            return self._store.resources.find(KIND, where, values, before=before, limit=limit)
-
-        states = list(self._states)
-        found, token = page(
-            request, [KIND, location.name], lambda text: compile_jobs(text, states, own_table=False), find
-        )
-        response = self._schema[f"{_V1}.ListHyperparameterTuningJobsResponse"](next_page_token=token)
-        messages = [self._message(record, location) for record in found]
-        masked(request.read_mask, messages, response.hyperparameter_tuning_jobs, self._message_class.DESCRIPTOR)
-        return response
-
     def cancel(self, request: Generated, caller: Caller) -> Generated:
         """CancelHyperparameterTuningJob: it is CANCELLING when this returns, and ends when its trials have."""
         record, _ = self._find(request.name, caller, "cancel")
         self._tuner.cancel(record)
         return self._schema["google.protobuf.Empty"]()
 
-    def delete(self, request: Generated, caller: Caller) -> Generated:
-        """DeleteHyperparameterTuningJob: returns an operation that is done."""
-        record, location = self._find(request.name, caller, "delete")
-        if record.state not in TERMINAL:
-            raise ApiError(
-                Code.FAILED_PRECONDITION,
-                f'The HyperparameterTuningJob "{request.name}" is still running: cancel it first.',
-            )
-        operation = self._operations.new_name(location.name)
-        self._store.resources.delete(record, operation=operation, now=time.time())
-        return self._operations.deletion(operation)
-
-    def _find(self, name: str, caller: Caller, verb: str) -> tuple[ResourceRecord, Location]:
-        location, id_ = self._names.resource(KIND, name, caller, f"aiplatform.{KIND}.{verb}")
-        record = self._store.resources.get(KIND, location.project_id, location.region, id_)
-        if record is None:
-            raise ApiError(Code.NOT_FOUND, "The HyperparameterTuningJob does not exist.")
-        return record, location
+    def _still_running(self, name: str) -> str:
+        return f'The HyperparameterTuningJob "{name}" is still running: cancel it first.'
 
     def _message(self, record: ResourceRecord, location: Location) -> Generated:
         job = self._message_class.FromString(record.message)

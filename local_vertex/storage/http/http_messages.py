@@ -148,11 +148,14 @@ class Answer:
     length: int | None = None
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
+
+
 def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:  # noqa: ANN401 - JSON
     """An answer with a JSON document."""
     return Answer(
         status,
-        json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape"),
+        _JSON.encode(document).encode("utf-8", "surrogateescape"),
         {"Content-Type": "application/json; charset=UTF-8", **(headers or {})},
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from functools import lru_cache
 
 
+@lru_cache(64)
 def api_time(microseconds: int) -> str:
     """A time of the JSON API, as "2026-11-30T02:26:49.123Z"; from microseconds since 1970."""
     seconds, rest = divmod(microseconds, 1_000_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -50,8 +51,7 @@ class BucketStore:
 
     def require(self, name: str) -> None:
         """Raises `StorageApiError` (404) unless the bucket exists."""
-        path = self._buckets / name
-        if not _FOLDER.fullmatch(name) or path.is_symlink() or not path.is_dir():
+        if not _FOLDER.fullmatch(name) or not _is_folder(f"{self._buckets}/{name}"):
             raise StorageApiError(404, "The specified bucket does not exist.")
 
     def get(self, name: str) -> dict[str, Any]:
@@ -173,6 +173,14 @@ class BucketStore:
 
     def _write(self, name: str, values: Mapping[str, Any]) -> None:
         write_atomic(self._folder / f"{name}.json", json.dumps(values))
+
+
+def _is_folder(path: str) -> bool:
+    """Whether it is a folder, and no link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _own(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -303,7 +303,10 @@ class ObjectStore:
         return earlier.generation if earlier else 0
 
     def _has_entries(self, bucket: str) -> bool:
-        return (self.entries / bucket).exists()
+        return os.path.exists(f"{self.entries}/{bucket}")  # noqa: PTH110 - for each of many small objects
+
+    def _has_entry(self, bucket: str, name: str) -> bool:
+        return self._has_entries(bucket) and (self.entries / bucket / entry_name(name)).exists()
 
     def update(
         self, bucket: str, name: str, fields: Mapping[str, Any], conditions: Preconditions, *, replace: bool
@@ -355,10 +358,10 @@ class ObjectStore:
 
     def _finish(self, path: Path, name: str, values: dict[str, Any], generation: int) -> int:
         """Makes a file ready to become an object; returns its bytes."""
-        # A modification time that no clock tick has: a write by somebody else is seen even within the same tick.
-        os.utime(path, ns=(generation * 1000 + 1, generation * 1000 + 1))
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
+            # A modification time that no clock tick has: a write by somebody else is seen even within the same tick.
+            os.utime(handle, ns=(generation * 1000 + 1, generation * 1000 + 1))
             os.fchmod(handle, 0o666)  # a job may run as another user
             self._keep(handle, {**values, "name": name})
             return os.fstat(handle).st_size
@@ -370,9 +373,13 @@ class ObjectStore:
 
     def _place(self, bucket: str, name: str, path: Path, *, must_be_new: bool) -> None:
         parts = path_parts(name)
-        entry = self.entries / bucket / entry_name(name)
-        if parts is not None and not entry.exists() and self._place_plain(bucket, parts, path, must_be_new=must_be_new):
+        if (
+            parts is not None
+            and not self._has_entry(bucket, name)
+            and self._place_plain(bucket, parts, path, must_be_new=must_be_new)
+        ):
             return
+        entry = self.entries / bucket / entry_name(name)
         if name.endswith("/") and (marked := path_parts(name[:-1])) is not None:
             with contextlib.suppress(OSError), opened_folder(str(self.buckets / bucket), marked, create=True):
                 pass
@@ -383,7 +390,7 @@ class ObjectStore:
         """Gives a file its place in the bucket's folder; False if it can have none, as `p/q` beside `p`."""
         place = _link_new if must_be_new else _rename
         try:
-            with opened_folder(str(self.buckets / bucket), parts[:-1], create=True) as folder:
+            with opened_folder(f"{self.buckets}/{bucket}", parts[:-1], create=True) as folder:
                 if _is_folder(parts[-1], folder) and not remove_empty_folder(folder, parts[-1]):
                     return False
                 place(path, parts[-1], folder)

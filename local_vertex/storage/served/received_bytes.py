@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.message import Message
+from itertools import cycle
 from typing import Any, BinaryIO
 
 from ..http.http_messages import Body, StorageApiError
 from ..objects.checksums import Checksums
 
 _BUFFER = 256 << 10
+"""Bytes that are read at a time. The first are summed at once, what follows beside reading and writing."""
+_BUFFERS = 4
 _MAX_METADATA = 1 << 20
 
 
@@ -30,10 +35,39 @@ def receive(body: Body, file: BinaryIO, sums: Checksums, *, skip: int = 0) -> in
     while count := body.readinto(buffer):
         piece = buffer[min(skip, count) : count]
         skip = max(0, skip - count)
-        file.write(piece)
+        _write(file, piece)
         sums.update(piece)
         written += len(piece)
+        if count == len(buffer):
+            return written + _receive_large(body, file, sums, skip)
     return written
+
+
+def _receive_large(body: Body, file: BinaryIO, sums: Checksums, skip: int) -> int:
+    """The rest of a large body. MD5 takes longer than reading and writing together, so it has a thread of its own."""
+    written, waiting = 0, deque[Future[None]]()
+    with ThreadPoolExecutor(1, thread_name_prefix="checksums") as summing:
+        for buffer in cycle([memoryview(bytearray(_BUFFER)) for _ in range(_BUFFERS)]):
+            if len(waiting) == _BUFFERS:
+                waiting.popleft().result()
+            count = body.readinto(buffer)
+            if not count:
+                break
+            piece = buffer[min(skip, count) : count]
+            skip = max(0, skip - count)
+            waiting.append(summing.submit(sums.update, piece))
+            _write(file, piece)
+            written += len(piece)
+        for each in waiting:
+            each.result()
+    return written
+
+
+def _write(file: BinaryIO, piece: memoryview) -> None:
+    """Writes all of a piece: an unbuffered file may take a part of it."""
+    done = file.write(piece)
+    while done < len(piece):
+        done += file.write(piece[done:])
 
 
 class MultipartUpload:

@@ -117,10 +117,11 @@ class UploadCalls:
             with new.path.open("wb", buffering=0) as file:
                 receive(body, file, sums)
             check_hashes(hashes, sums)
-            new.crc32c, new.md5 = sums.crc32c, sums.md5
-            return self._objects.put(*target, new, conditions)
-        finally:
+        except BaseException:
             new.path.unlink(missing_ok=True)
+            raise
+        new.crc32c, new.md5 = sums.crc32c, sums.md5
+        return self._objects.put(*target, new, conditions)
 
     def _resource(self, request: Request, found: StoredFile) -> Answer:
         document = object_resource(self._objects.with_checksum(found), request.base)

@@ -131,7 +131,7 @@ def test_sent_while_others_are_made(demo_project, tmp_path: Path, monkeypatch: p
 
     def slow(out: object, path: Path, filename: str, python: str, title: str) -> object:
         if title.startswith("small"):
-            seen.append(arrived.wait(30))
+            seen.append(arrived.wait(60))
         return real(out, path, filename, python, title)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dependency_layers, "write_wheel_layer", slow)

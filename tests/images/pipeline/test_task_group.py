@@ -14,7 +14,7 @@ def test_first_failure_is_raised() -> None:
     with pytest.raises(KeyError, match="first"), TaskGroup() as tasks:  # noqa: PT012
 
         def patient() -> None:
-            tasks.stopped.wait(30)
+            tasks.stopped.wait(60)
             raise ImageError("I was stopped")
 
         def failing() -> None:
@@ -29,7 +29,7 @@ def test_failure_in_the_block_is_raised() -> None:
     """A failure in the block itself isn't hidden by the tasks that it stops."""
 
     def patient(tasks: TaskGroup) -> None:
-        tasks.stopped.wait(30)
+        tasks.stopped.wait(60)
         raise ImageError("I was stopped")
 
     with pytest.raises(ValueError, match="mine"), TaskGroup() as tasks:  # noqa: PT012
@@ -43,7 +43,7 @@ def test_no_task_starts_after_a_failure() -> None:
     blocked = threading.Event()
 
     def work(number: int) -> None:
-        blocked.wait(30)
+        blocked.wait(60)
         ran.append(number)
 
     with pytest.raises(ValueError, match="stop"), TaskGroup() as tasks:  # noqa: PT012

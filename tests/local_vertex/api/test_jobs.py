@@ -95,7 +95,7 @@ def test_delete_is_an_operation(local: Any, job: Job) -> None:
         jobs.delete_custom_job(name=made.name)
     local.runner.end(last(made.name))
     operation = jobs.delete_custom_job(name=made.name)
-    operation.result(timeout=10)
+    operation.result(timeout=60)
 
     assert jobs.get_operation({"name": operation.operation.name}).done
     assert operation.metadata.generic_metadata.create_time

@@ -33,7 +33,7 @@ def rest(start_local: Any) -> Any:
 
 def call(rest: Any, verb: str, path: str, body: Any = None, *, token: bool = True) -> tuple[int, Any]:
     """Status and JSON of a call over REST."""
-    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=60)
     headers = {"Authorization": f"Bearer {rest.service.token}"} if token else {}
     connection.request(verb, path, None if body is None else json.dumps(body), headers)
     answer = connection.getresponse()
@@ -153,7 +153,7 @@ def test_a_persistent_resource(local: Any, job: Job, persistent: Any) -> None:
         "persistent_resource": {"resource_pools": pools},
     }
     operation = persistent.create_persistent_resource(request)
-    ready = operation.result(timeout=10)
+    ready = operation.result(timeout=60)
     found = persistent.get_persistent_resource(name=name)
     job["job_spec"]["persistent_resource_id"] = "pool-1"
     local.jobs().create_custom_job(parent=local.parent, custom_job=job)

@@ -36,7 +36,7 @@ def call(
     headers: dict[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Sends a request; returns the status and the JSON of the response."""
-    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=60)
     sent = dict(headers or {})
     if token is not None:
         sent["Authorization"] = f"Bearer {token or rest.service.token}"
@@ -167,7 +167,7 @@ def test_a_bad_request_is_answered(rest: Any, verb: str, path: str, body: object
 def test_a_body_of_unknown_or_huge_size_is_refused(rest: Any) -> None:
     """It is rejected before the body is read."""
     for headers in ({"Content-Length": "99999999999"}, {"Content-Length": "-1"}, {"Content-Length": "1_0"}):
-        connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+        connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=60)
         connection.putrequest("POST", BASE)
         connection.putheader("Authorization", f"Bearer {rest.service.token}")
         for name, value in headers.items():
@@ -216,7 +216,7 @@ def raw(
     rest: Any, verb: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """A call with any headers: status, headers and body of the answer."""
-    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=30)
+    connection = http.client.HTTPConnection(rest.service.rest_url.removeprefix("http://"), timeout=60)
     sent = {"Authorization": f"Bearer {rest.service.token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
     connection.request(verb, path, body, sent)
     answer = connection.getresponse()

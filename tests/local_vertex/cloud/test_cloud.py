@@ -41,7 +41,7 @@ def metadata(cloud: Any, path: str, **headers: str) -> str:
     """An answer of the metadata server."""
     sent = {name.replace("_", "-"): value for name, value in ({"Metadata_Flavor": "Google"} | headers).items()}
     request = urllib.request.Request(f"http://{cloud.service.metadata}{path}", headers=sent)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
         assert answer.headers["Metadata-Flavor"] == "Google"
         return answer.read().decode()
 
@@ -72,7 +72,7 @@ def list_over_grpc(cloud: Any, host: str, region: str) -> None:
     with grpc.secure_channel(f"{host}:443", grpc.ssl_channel_credentials(roots), options) as channel:
         call = channel.unary_unary("/google.cloud.aiplatform.v1.JobService/ListCustomJobs")
         header = ("authorization", f"Bearer {cloud.service.token}")
-        call(ListCustomJobsRequest.serialize(request), metadata=[header], timeout=30)
+        call(ListCustomJobsRequest.serialize(request), metadata=[header], timeout=60)
 
 
 def test_the_proxy_weakens_nothing(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:

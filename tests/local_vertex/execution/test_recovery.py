@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fixtures.hypothesis_profile import examples
 from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 
-KILLS = 40
+KILLS = examples(12)
+"""The service, with its API and more jobs, is killed more often by a benchmark."""
 
 # The part of the service that matters here, in a process that can be killed: it runs the store's jobs, and creates and
 # submits the jobs that are named on its input.
@@ -197,7 +199,7 @@ def test_folders_of_ended_jobs_are_removed(harness: Any) -> None:
     left.mkdir()
     harness.store.create(JobRecord(id="42", state="JOB_STATE_SUCCEEDED"))
     harness.restart()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while left.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -250,7 +252,7 @@ def test_a_job_on_a_full_disk_fails_with_the_reason(tmp_path: Path, images: Any,
         for number, image in enumerate([big, small]):
             store.create(JobRecord(id=str(number), spec={"worker_pool_specs": [pool(image)]}))
             executor.submit(str(number))
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while store.get(str(number)).state not in TERMINAL and time.monotonic() < deadline:
                 time.sleep(0.01)
         executor.stop()

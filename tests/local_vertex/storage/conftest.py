@@ -35,7 +35,7 @@ class Storage:
         """Status, headers in lower case, and body."""
         request = urllib.request.Request(f"{self.url}/{path}", body, dict(headers or {}), method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()

@@ -154,7 +154,7 @@ def test_who_waits_for_lines_is_woken(store: Store) -> None:
     with ThreadPoolExecutor() as pool:
         waiter = pool.submit(store.wait_for_logs, 0, 60.0)
         store.append_logs("1", [line("a")])
-        assert waiter.result(timeout=30)
+        assert waiter.result(timeout=60)
 
     assert not store.wait_for_logs(store.last_log(), 0.001)
 

@@ -57,8 +57,8 @@ def leftovers(cache: Path) -> list[Path]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process ends within 10 s of its KILL; it may stay a zombie that init has not collected."""
-    deadline = time.monotonic() + 10
+    """Whether a process ends within a minute of its KILL; it may stay a zombie that init has not collected."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":

@@ -41,7 +41,6 @@ def test_a_path_a_table_and_a_bucket(tmp_path: Path) -> None:
         'train = { include = ["x"] }',
         '"1st" = "x"',
         'train = "gs://Bucket"',
-        'train = { path = "gs://bucket/x", mode = "copy" }',
     ],
 )
 def test_what_is_no_data_set_stops_the_run(tmp_path: Path, table: str) -> None:
@@ -56,12 +55,27 @@ def test_what_is_no_data_set_stops_the_run(tmp_path: Path, table: str) -> None:
         ('all = "."', "the data set all would hold the script train.py"),
         ('a = "data"\nb = "data/x"', "the data sets a and b overlap: data and data/x"),
         ('a-b = "x"\na_b = "y"', "the data sets a-b and a_b would have the same variable"),
+        ('a = { path = "gs://bucket/x", include = ["*.csv"] }', "the data set a lies in a bucket, where `include`"),
     ],
 )
 def test_data_sets_that_can_not_be_together(tmp_path: Path, table: str, said: str) -> None:
     """The data sets are named."""
     with pytest.raises(ProjectError, match=said):
         load(project(tmp_path, table))
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ('a = "data/"', "data"),
+        ('a = "gs://bucket/x/y.csv"', "/gcs/bucket/x/y.csv"),
+        ('a = { path = "gs://bucket/x/y.csv", mode = "copy" }', "vertex-training-data/a/y.csv"),
+        ('a = { path = "gs://bucket", mode = "copy" }', "vertex-training-data/a/bucket"),
+    ],
+)
+def test_where_a_job_opens_it(tmp_path: Path, line: str, place: str) -> None:
+    """Where it was, below /gcs, or in a folder for copies."""
+    assert [each.place for each in load(project(tmp_path, line)).data] == [place]
 
 
 def test_data_sets_of_a_run(tmp_path: Path) -> None:

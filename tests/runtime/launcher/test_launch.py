@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.launched_script import LAUNCHER
+from fixtures.ports import free_port
 from prefect_vertex_training.runtime.launcher.launcher_variable import Launch, decode, encode
 from prefect_vertex_training.runtime.launcher.node import Node, find_node
 
@@ -79,14 +80,10 @@ def launcher(job) -> Path:
 
 def free_ports(count: int) -> list[str]:
     """Addresses of this machine that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
+    return [f"127.0.0.1:{free_port()}" for _ in range(count)]
 
 
-def node_env(job, addresses: list[str], rank: int, seconds: float = 30, **more: str) -> dict[str, str]:
+def node_env(job, addresses: list[str], rank: int, seconds: float = 60, **more: str) -> dict[str, str]:
     """The variables of one machine, with two processes each."""
     cluster = {"workerpool0": addresses[:1], "workerpool1": addresses[1:]}
     place = ("workerpool1", rank - 1) if rank else ("workerpool0", 0)

@@ -352,12 +352,12 @@ def test_two_downloads_to_one_folder_do_not_mix(store: FolderStore, model: Recor
     class Slow(FolderStore):
         def read(self, uri: str, sink: Sink, start: int = 0) -> None:
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             super().read(uri, sink, start)
 
     first = threading.Thread(target=download, args=(Slow(store.root), model, folder))
     first.start()
-    assert begun.wait(20)
+    assert begun.wait(60)
     with pytest.raises(StorageError, match="another download writes to this folder"):
         download(store, model, folder)
     go_on.set()

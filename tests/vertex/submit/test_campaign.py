@@ -81,7 +81,7 @@ class Actor:
     def step(self) -> None:
         """Lets it run to its next stop."""
         self.go.release()
-        assert self.stopped.acquire(timeout=30)
+        assert self.stopped.acquire(timeout=60)
 
 
 class SteppingClient(JobServiceClient):

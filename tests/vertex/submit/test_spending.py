@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from fixtures.scripted_vertex import Clock, TinyVertex
-from google.cloud.aiplatform_v1 import CustomJob, JobState
+from google.cloud.aiplatform_v1 import CustomJob, HyperparameterTuningJob, JobState, Trial
 from google.rpc.status_pb2 import Status
 from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -19,6 +19,7 @@ from prefect_vertex_training.vertex.pricing.cost_labels import cost_labels
 from prefect_vertex_training.vertex.pricing.hourly_rate import HourlyRate
 from prefect_vertex_training.vertex.submit.attempts import submit_attempt
 from prefect_vertex_training.vertex.submit.intent import IntentFile
+from prefect_vertex_training.vertex.submit.spending import billed
 
 STOCK_OUT = Status(code=8, message="Resources are insufficient in region: x1.")
 RATE = HourlyRate(36.0, (), "built-in table of 2026-11-29")  # a cent a second
@@ -106,3 +107,19 @@ def test_a_job_that_exists_is_adopted_whatever_it_costs(submit: Submitter, verte
     submit(30.0, retry=1)
 
     assert [limit_of(job) for job in vertex.jobs()] == [2000, 1000]
+
+
+def test_a_tuning_job_is_billed_by_its_trials() -> None:
+    """One that ended by the time of all of them; one that goes on may still come to as much as all to their limit."""
+    times = [(100, 160), (110, 150), (0, 0)]
+    trials = [
+        Trial(start_time=datetime.fromtimestamp(begin, UTC), end_time=datetime.fromtimestamp(end, UTC))
+        for begin, end in times
+    ]
+    spec = {"scheduling": {"timeout": timedelta(seconds=600), "disable_retries": True}}
+    options: dict[str, Any] = {"labels": cost_labels(RATE, 9.0), "trial_job_spec": spec, "max_trial_count": 3}
+    over = HyperparameterTuningJob(state=JobState.JOB_STATE_SUCCEEDED, trials=trials, **options)
+    live = HyperparameterTuningJob(state=JobState.JOB_STATE_RUNNING, trials=trials, **options)
+
+    assert billed(cast("CustomJob", over)).cost(1000.0) == pytest.approx(1.0)
+    assert billed(cast("CustomJob", live)).most(1000.0) == pytest.approx(18.0)

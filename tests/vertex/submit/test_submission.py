@@ -287,7 +287,7 @@ def test_two_submitters_at_once_end_in_one_job(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     assert vertex.calls.count("create") == 2
     assert len(vertex.live()) == 1

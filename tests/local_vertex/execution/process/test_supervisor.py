@@ -47,7 +47,7 @@ def test_a_client_that_dies_with_unsent_events_is_closed_once(tmp_path: Path) ->
 def supervisor(tmp_path: Path) -> Iterator[socket.socket]:
     """A connection to a supervisor that was started by its path in isolated mode."""
     command = [sys.executable, "-I", "-S", str(PACKAGE / "__main__.py"), str(tmp_path)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, cwd="/", timeout=30, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, cwd="/", timeout=60, check=True)
     assert done.stdout == b"ready\n"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(30)
@@ -95,6 +95,6 @@ def test_it_imports_only_the_standard_library() -> None:
         "print([n for n in sys.modules if n.partition('.')[0] not in sys.stdlib_module_names | {'supervisor'}])"
     )
     command = [sys.executable, "-I", "-S", "-c", code, str(PACKAGE.parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "['__main__']" or done.stdout.strip() == "[]"

@@ -1,0 +1,1 @@
+"""A process that has imported Prefect, and forks for each run: the imports are two of the seconds that a run takes."""

@@ -1,0 +1,1 @@
+"""What a training and a sweep begin with: the opened project, the checks, the image, the data."""

@@ -1,0 +1,218 @@
+"""The preloaded process: a command that is handed over to it can't be told from one that imports for itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.cli.preloaded import handover, preload_facts, preload_lifecycle
+from prefect_vertex_training.core.home import Home
+
+pytestmark = [
+    pytest.mark.prefect,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform != "linux", reason="the preloaded process needs Linux"),
+]
+
+PROGRAM = Path(sys.executable).with_name("vertex-training")
+
+HANDED = """\
+import sys
+from prefect_vertex_training.cli.preloaded.handover import hand_over
+print(hand_over(sys.argv[1:]))
+"""
+NEXT = """\
+from prefect_vertex_training.cli.preloaded.preload_lifecycle import preload_for_next
+preload_for_next(["run"])
+"""
+SLEEPER = """\
+import os, sys, time
+print("variable", len(os.environ["OWN"]), flush=True)
+time.sleep(600)
+"""
+
+
+def eventually(condition: Callable[[], object], seconds: float = 120.0) -> None:
+    """Waits until a condition is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def handed(words: list[str], variables: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """A process that hands a command over, and prints its exit code, or None where it was not taken."""
+    return subprocess.run(
+        [sys.executable, "-c", HANDED, *words], env=variables, cwd=folder, capture_output=True, text=True, check=True
+    )
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process has started or forked, and that live."""
+    return [int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory, prefect_server: object) -> dict[str, str]:
+    """The environment of the commands, with the session's Prefect server."""
+    # A long path: a socket's own address would not hold it.
+    home = tmp_path_factory.mktemp("h" * 60) / ("home-" * 12)
+    return {**os.environ, "VERTEX_TRAINING_HOME": str(home), handover.SWITCH: ""}
+
+
+@pytest.fixture(scope="module")
+def preloaded(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The preloaded process of a home, left there by a command."""
+    home = Home(Path(variables["VERTEX_TRAINING_HOME"]))
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "train.py").write_text("raise SystemExit(3)\n")  # the run ends soon
+    ended = subprocess.run([PROGRAM, "run", folder], env=variables, cwd=folder, capture_output=True, check=False)
+    assert ended.returncode == 2, ended.stderr.decode()
+    eventually(lambda: preload_lifecycle.find(home))
+    yield preload_lifecycle.find(home)
+    assert preload_lifecycle.stop(home)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose script goes on until it is ended."""
+    folder = tmp_path / "sleeper"
+    folder.mkdir()
+    (folder / "train.py").write_text(SLEEPER)
+    (folder / "pyproject.toml").write_text('[tool.vertex-training]\nsecret-env = { OWN = "env:OWN" }\n')
+    return folder
+
+
+def started(project: Path, variables: dict[str, str]) -> tuple[subprocess.Popen[str], Path]:
+    """A command that runs the project, once its script runs, and what it has printed."""
+    output = project.parent / "output"
+    with output.open("w") as file:
+        command = subprocess.Popen(
+            [PROGRAM, "run", project.name], env=variables, cwd=project.parent, stdout=file, stderr=file, text=True
+        )
+    eventually(lambda: "variable" in output.read_text() or command.poll() is not None)
+    assert command.poll() is None, output.read_text()
+    return command, output
+
+
+def test_signals_reach_the_run_and_its_end_is_the_commands(
+    preloaded: int, variables: dict[str, str], project: Path
+) -> None:
+    """Ctrl-C ends a run that was handed over, with code 130; its variables and its folder are the command's."""
+    command, output = started(project, {**variables, "OWN": "o" * 37})
+    (run,) = children(preloaded)
+    assert children(command.pid) == []
+
+    command.send_signal(signal.SIGINT)
+
+    assert command.wait(60) == 130
+    assert "variable 37" in output.read_text()
+    assert output.read_text().endswith("interrupted\n")
+    eventually(lambda: not Path(f"/proc/{run}").exists())
+
+
+def test_a_killed_command_ends_its_run(preloaded: int, variables: dict[str, str], project: Path) -> None:
+    """`kill -9` of the command leaves no run behind, as where it runs itself; the next command is served."""
+    command, _ = started(project, {**variables, "OWN": "own"})
+    (run,) = children(preloaded)
+
+    command.kill()
+    command.wait()
+
+    eventually(lambda: not Path(f"/proc/{run}").exists())
+    assert preload_lifecycle.find(Home(Path(variables["VERTEX_TRAINING_HOME"]))) == preloaded
+
+
+def test_a_run_that_is_killed_ends_its_command_alike(preloaded: int, variables: dict[str, str], project: Path) -> None:
+    """The shell sees the signal that ended the run."""
+    command, _ = started(project, {**variables, "OWN": "own"})
+    (run,) = children(preloaded)
+
+    os.kill(run, signal.SIGKILL)
+
+    assert command.wait(60) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("changed", "file"),
+    [({"PREFECT_LOGGING_LEVEL": "DEBUG"}, ""), ({"PYTHONOPTIMIZE": "1"}, ""), ({}, "prefect.toml"), ({}, ".env")],
+)
+def test_other_settings_are_never_handed_over(
+    preloaded: int, variables: dict[str, str], tmp_path: Path, changed: dict[str, str], file: str
+) -> None:
+    """What an import would have read differently makes a command import for itself."""
+    if file:
+        (tmp_path / file).touch()
+
+    done = handed(["run"], {**variables, **changed}, tmp_path)
+
+    assert done.stdout == "None\n"
+    assert children(preloaded) == []
+
+
+def test_exit_codes_and_errors_are_the_commands(preloaded: int, variables: dict[str, str], tmp_path: Path) -> None:
+    """An error that the user can fix is one line and code 2, by the preloaded process too."""
+    done = handed(["run", "nowhere"], variables, tmp_path)
+
+    assert done.stdout == "2\n"
+    assert "nowhere" in done.stderr
+    assert done.stderr.count("error:") == 1
+
+
+def test_its_own_environment_has_no_secret(preloaded: int, variables: dict[str, str]) -> None:
+    """Variables that no import reads are not in the process that stays."""
+    own = dict(each.partition("=")[::2] for each in Path(f"/proc/{preloaded}/environ").read_text().split("\0") if each)
+
+    assert own == preload_facts.variables(variables)
+    assert not preload_facts.variables({"WANDB_API_KEY": "x", "AWS_SECRET_ACCESS_KEY": "x", "PASSWORD": "x"})
+
+
+READ = """
+import os, sys, json
+read = set()
+class Recorded(type(os.environ)):
+    def __getitem__(self, name):
+        read.add(name)
+        return super().__getitem__(name)
+    def get(self, name, default=None):
+        read.add(name)
+        return super().get(name, default)
+    def __contains__(self, name):
+        read.add(name)
+        return super().__contains__(name)
+    def __iter__(self):
+        return iter(())
+os.environ.__class__ = Recorded
+from prefect_vertex_training.cli.preloaded.preload_process import preload
+preload()
+import threading
+print(json.dumps([sorted(read), threading.active_count()]))
+"""
+
+
+def test_every_variable_that_an_import_reads_is_compared() -> None:
+    """None that decides what is imported is missing; those of the terminal are read again by what prints."""
+    done = subprocess.run([sys.executable, "-c", READ], capture_output=True, text=True, check=True)
+    read, threads = json.loads(done.stdout)
+
+    others = [name for name in read if not preload_facts.variables({name: "x"})]
+
+    assert set(others) <= {"COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"}
+    assert threads == 1  # a second one would be missing in forked processes
+
+
+def test_a_newer_one_takes_its_place(preloaded: int, variables: dict[str, str]) -> None:
+    """After an upgrade there are two processes for a moment; the older one takes no further command, and ends."""
+    home = Home(Path(variables["VERTEX_TRAINING_HOME"]))
+
+    subprocess.run([sys.executable, "-c", NEXT], env=variables, check=True)
+
+    eventually(lambda: preload_lifecycle.find(home) not in {0, preloaded})
+    eventually(lambda: not Path(f"/proc/{preloaded}").exists())
