@@ -126,7 +126,8 @@ def _rsync(source: Path, url: str, name: str) -> float:
     }
     command = ["gcloud", "storage", "rsync", "--recursive", "--quiet", str(source), f"gs://{BUCKET}/rsync-{name}"]
     begin = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return time.perf_counter() - begin
 
 

@@ -28,6 +28,9 @@ SWITCH = "VERTEX_TRAINING_PRELOAD"
 SECONDS = 2.0
 """Longest wait for the preloaded process to begin a command; then the command begins by itself."""
 
+GO = b"g"
+"""What a forked process waits for: it begins only when the command has seen that it is there."""
+
 _LENGTH = struct.Struct("!I")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -156,9 +159,11 @@ def _begun(words: Sequence[str], signals: _Signals) -> socket.socket | None:
         process = receive(connection).get("process")
         if not process:
             return None
-        signals.begin(process)
         connection.settimeout(None)
-        return connection.dup()
+        begun = connection.dup()
+        connection.sendall(GO)
+        signals.begin(process)
+        return begun
 
 
 def _end_of(connection: socket.socket) -> int:

@@ -56,6 +56,7 @@ class Preloaded:
         self._last = time.monotonic()
         self._listening = socket.socket(socket.AF_UNIX)
         self._own = 0
+        self._process = os.getpid()
 
     def serve(self) -> None:
         """Returns when it is no longer needed.
@@ -133,7 +134,8 @@ class Preloaded:
                 self._fork(connection, command, descriptors)
                 connection = None
         except (OSError, EOFError, ValueError):  # whoever asked has gone
-            return
+            if os.getpid() != self._process:
+                os._exit(0)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -145,8 +147,6 @@ class Preloaded:
         process = os.fork()
         if process:
             self._children[process] = connection
-            with contextlib.suppress(OSError):
-                handover.send(connection, {"process": process})
             return
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
@@ -156,6 +156,10 @@ class Preloaded:
         for other in self._children.values():
             other.close()
         become(command, descriptors)
+        # The command must know of this process before it begins: one that has given up runs by itself.
+        handover.send(connection, {"process": os.getpid()})
+        if connection.recv(1) != handover.GO:
+            os._exit(0)  # public, in spite of its name: the other process's exit handlers are not this one's
         # A duplicate, because `_accept` closes its own on the way out.
         threading.Thread(target=_end_with, args=(connection.dup(),), name="caller", daemon=True).start()
         raise Taken(command["words"])

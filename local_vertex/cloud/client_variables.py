@@ -68,6 +68,10 @@ def variables(service: LocalService, environment: Mapping[str, str] = os.environ
         "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(service.token_file),
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        # gcsfs, and with it fsspec and pandas, heeds proxies only where it is told to; and it would ask for a minute
+        # over gRPC whether a bucket has folders.
+        "FSSPEC_GCS": '{"session_kwargs":{"trust_env":true}}',
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
     }
 
 

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.kept_server import environment, prepare
+from prefect_vertex_training.cli.prefect_server import lifecycle
 from prefect_vertex_training.cli.preloaded import handover, preload_facts, preload_lifecycle
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import lifecycle as local_vertex
 
 pytestmark = [
     pytest.mark.prefect,
@@ -27,6 +30,17 @@ HANDED = """\
 import sys
 from prefect_vertex_training.cli.preloaded.handover import hand_over
 print(hand_over(sys.argv[1:]))
+"""
+GIVEN_UP = """\
+import os, sys
+from prefect_vertex_training.cli.preloaded import handover
+from prefect_vertex_training.cli.preloaded.preload_facts import fingerprint
+from prefect_vertex_training.core.home import Home
+with handover.connect(handover.socket_folder(Home.default())) as connection:
+    command = {"fingerprint": fingerprint(), "words": ["run", sys.argv[1]], "environ": dict(os.environ), "umask": 0o22}
+    handover.send(connection, command, (0, 1, 2, os.open(".", os.O_RDONLY)))
+    assert handover.receive(connection)["process"]
+print("begun")
 """
 NEXT = """\
 from prefect_vertex_training.cli.preloaded.preload_lifecycle import preload_for_next
@@ -60,24 +74,32 @@ def children(process: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def variables(tmp_path_factory: pytest.TempPathFactory, prefect_server: object) -> dict[str, str]:
-    """The environment of the commands, with the session's Prefect server."""
+def home(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Home]:
+    """The home of the commands; its servers end after the tests."""
     # A long path: a socket's own address would not hold it.
-    home = tmp_path_factory.mktemp("h" * 60) / ("home-" * 12)
-    return {**os.environ, "VERTEX_TRAINING_HOME": str(home), handover.SWITCH: ""}
+    found = Home(tmp_path_factory.mktemp("h" * 60) / ("home-" * 12))
+    prepare(found, pytestconfig.cache)
+    yield found
+    preload_lifecycle.stop(found)
+    lifecycle.stop(found)
+    local_vertex.stop(found)
 
 
 @pytest.fixture(scope="module")
-def preloaded(variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The preloaded process of a home, left there by a command."""
-    home = Home(Path(variables["VERTEX_TRAINING_HOME"]))
+def variables(home: Home) -> dict[str, str]:
+    """The environment of the commands."""
+    return {**environment(home), handover.SWITCH: ""}
+
+
+@pytest.fixture(scope="module")
+def preloaded(home: Home, variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> int:
+    """The preloaded process of the home, left there by a command."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "train.py").write_text("raise SystemExit(3)\n")  # the run ends soon
     ended = subprocess.run([PROGRAM, "run", folder], env=variables, cwd=folder, capture_output=True, check=False)
     assert ended.returncode == 2, ended.stderr.decode()
     eventually(lambda: preload_lifecycle.find(home))
-    yield preload_lifecycle.find(home)
-    assert preload_lifecycle.stop(home)
+    return preload_lifecycle.find(home)
 
 
 @pytest.fixture
@@ -118,7 +140,7 @@ def test_signals_reach_the_run_and_its_end_is_the_commands(
     eventually(lambda: not Path(f"/proc/{run}").exists())
 
 
-def test_a_killed_command_ends_its_run(preloaded: int, variables: dict[str, str], project: Path) -> None:
+def test_a_killed_command_ends_its_run(home: Home, preloaded: int, variables: dict[str, str], project: Path) -> None:
     """`kill -9` of the command leaves no run behind, as where it runs itself; the next command is served."""
     command, _ = started(project, {**variables, "OWN": "own"})
     (run,) = children(preloaded)
@@ -127,7 +149,7 @@ def test_a_killed_command_ends_its_run(preloaded: int, variables: dict[str, str]
     command.wait()
 
     eventually(lambda: not Path(f"/proc/{run}").exists())
-    assert preload_lifecycle.find(Home(Path(variables["VERTEX_TRAINING_HOME"]))) == preloaded
+    assert preload_lifecycle.find(home) == preloaded
 
 
 def test_a_run_that_is_killed_ends_its_command_alike(preloaded: int, variables: dict[str, str], project: Path) -> None:
@@ -164,6 +186,16 @@ def test_exit_codes_and_errors_are_the_commands(preloaded: int, variables: dict[
     assert done.stdout == "2\n"
     assert "nowhere" in done.stderr
     assert done.stderr.count("error:") == 1
+
+
+def test_a_command_that_has_given_up_is_not_begun(preloaded: int, variables: dict[str, str], project: Path) -> None:
+    """Who waited too long for the preloaded process runs by itself: the forked process must not run as well."""
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP, project], env=variables, cwd=project.parent, capture_output=True, check=True
+    )
+
+    eventually(lambda: not children(preloaded))
+    assert (done.stdout, done.stderr) == (b"begun\n", b"")
 
 
 def test_its_own_environment_has_no_secret(preloaded: int, variables: dict[str, str]) -> None:
@@ -208,10 +240,8 @@ def test_every_variable_that_an_import_reads_is_compared() -> None:
     assert threads == 1  # a second one would be missing in forked processes
 
 
-def test_a_newer_one_takes_its_place(preloaded: int, variables: dict[str, str]) -> None:
+def test_a_newer_one_takes_its_place(home: Home, preloaded: int, variables: dict[str, str]) -> None:
     """After an upgrade there are two processes for a moment; the older one takes no further command, and ends."""
-    home = Home(Path(variables["VERTEX_TRAINING_HOME"]))
-
     subprocess.run([sys.executable, "-c", NEXT], env=variables, check=True)
 
     eventually(lambda: preload_lifecycle.find(home) not in {0, preloaded})

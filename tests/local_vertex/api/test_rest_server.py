@@ -135,7 +135,9 @@ def test_nothing_without_the_token(rest: Any, rest_job: Job, token: str | None) 
     ("verb", "path", "body", "expected"),
     [
         ("GET", "/", None, 404),
-        ("GET", "/v1/projects/local/locations/us-central1/models", None, 501),
+        ("GET", "/v1/projects/local/locations/us-central1/endpoints", None, 501),
+        ("POST", "/v1/projects/local/locations/us-central1/models:upload", "{}", 501),
+        ("PATCH", "/v1/projects/local/locations/us-central1/models/1", "{}", 501),
         ("POST", "/v1/projects/local/locations/us-central1/endpoints/1:predict", "{}", 501),
         ("GET", "/v2/projects/local/sinks", None, 501),
         ("PATCH", f"{BASE}/1", "{}", 404),

@@ -58,6 +58,13 @@ def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: 
     assert ("\nCustomTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
 
 
+def test_gcsfs(cloud: Any) -> None:
+    """Files of a bucket, as pandas and fsspec reach them, too."""
+    said = cloud.run(sys.executable, str(PROGRAMS / "gcsfs_files.py"))
+
+    assert said.splitlines()[-1] == r"['local/gcsfs/copy.csv'] b'a,b\n1,2\n'"
+
+
 def test_node(cloud: Any, node_client: Path) -> None:
     """Google's client for Node runs a job, and gets the texts of errors."""
     said = cloud.run("node", str(PROGRAMS / "node.mjs"), str(node_client)).splitlines()

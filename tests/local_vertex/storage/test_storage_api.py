@@ -184,6 +184,23 @@ def test_a_multipart_body_with_its_boundary_in_the_data(storage: Any, line: byte
     assert storage.read("x") == data
 
 
+@pytest.mark.parametrize("size", [256 << 10, (256 << 10) + 1, 5_000_003])
+def test_a_large_body_has_the_checksums_of_its_bytes(storage: Any, size: int) -> None:
+    """They are computed beside reading and writing, also of the rest after a part that a session has already."""
+    data = os.urandom(size)
+    md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
+    _, at_once = storage.put("large", data)
+    path, half = session(storage, "resumed"), size // 2
+    storage.raw("PUT", path, data[:half], {"Content-Range": f"bytes 0-{half - 1}/{size}"})
+    again = {"Content-Range": f"bytes 0-{size - 1}/{size}"}  # from the begin: the server skips what it has
+    _, _, answer = storage.raw("PUT", path, data, again)
+
+    for found in (at_once, json.loads(answer)):
+        assert (int(found["size"]), found["md5Hash"], found["crc32c"]) == (size, md5, crc32c(data))
+    for name in ("large", "resumed"):
+        assert (storage.bucket / name).read_bytes() == data
+
+
 def test_compose_joins_objects_without_md5(storage: Any) -> None:
     """A missing source is refused with its name, and nothing is written."""
     for name in ("1", "2"):
