@@ -77,10 +77,11 @@ class Manifest:
             document = orjson.loads(gzip.decompress(data))
             if document["version"] != _VERSION:
                 raise ValueError(document["version"])
-            files = [StoredFile(*file) for file in document["files"]]
+            files = [_stored_file(*file) for file in document["files"]]
+            packs = [(_text(sha), _number(size)) for sha, size in document["packs"]]
             if document["mode"] not in get_args(Mode):
                 raise ValueError(document["mode"])
-            return cls(document["mode"], [(sha, size) for sha, size in document["packs"]], files)
+            return cls(document["mode"], packs, files)
         except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 "the manifest of a data set can't be read", where=where, next_step="Upload it again"
@@ -92,6 +93,22 @@ class Manifest:
             return {tree_object(dataset, file.path) for file in self.files}
         own = {OBJECTS + file.sha256 for file in self.files if file.pack < 0}
         return own | {PACKS + sha for sha, _ in self.packs}
+
+
+def _stored_file(path: object, size: object, sha256: object, pack: object = -1, offset: object = 0) -> StoredFile:
+    return StoredFile(_text(path), _number(size), _text(sha256), _number(pack), _number(offset))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int:  # true and false are no numbers either
+        raise TypeError("no number")
+    return value
 
 
 def dataset_id(files: Iterable[tuple[str, int, str]]) -> str:

@@ -103,7 +103,7 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
         ref: Branch, tag or whole commit hash to train; empty for the default branch.
         subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
-        builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
+        builder: direct: in layers, without Docker; docker: by the project's Dockerfile; auto: docker if there is one.
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.

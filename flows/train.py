@@ -70,7 +70,7 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
         ref: Branch, tag or whole commit hash to train; empty for the default branch.
         subfolder: The project's folder inside the repository; empty for the repository itself.
         git_token: A Secret block with the access token of a private repository.
-        builder: direct needs no Docker; docker uses the project's Dockerfile; auto takes docker if there is one.
+        builder: direct: in layers, without Docker; docker: by the project's Dockerfile; auto: docker if there is one.
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
@@ -78,8 +78,8 @@ def train(  # noqa: PLR0917 - Prefect names every parameter
             auto, for the allowed regions, the cheapest first. Empty: project setting.
         allowed_regions: Regions to which data may go, one a line; empty: project setting.
         ignore_regions: Regions that are neither asked nor used, because they don't answer and surely have no job.
-        verify: here runs the script in the user's own Python, locked in a clean environment made from the frozen list,
-            image in the image of its own Dockerfile, off sends it without a local run; auto: project setting.
+        verify: Where the script first runs with a small workload. here: in your own Python; locked: in a clean
+            environment with the frozen list; image: in its Dockerfile's image; off: nowhere; auto: project setting.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
         dry_run: Only say what the run would do and cost; nothing is run, built, sent or started.

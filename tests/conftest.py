@@ -1,11 +1,15 @@
 """Plugins of the whole suite; each module of tests/fixtures/ provides one real part."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 # No command that a test starts leaves a process behind for the next one.
 os.environ["VERTEX_TRAINING_PRELOAD"] = "off"
+# A shell's background job ignores Ctrl-C, and so would every program that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Makes `fixtures` importable from the tests, whose folders are no packages.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import pytest
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
-from prefect_vertex_training.core.job_fields import BOOT_DISK_GB, JOB_FIELDS, JobField
+from prefect_vertex_training.core.job_fields import JOB_FIELDS, JobField
 from prefect_vertex_training.core.job_options import Machine, Pool
 from prefect_vertex_training.core.machine_types import (
     BUILT_IN_ACCELERATORS,
@@ -109,7 +109,7 @@ def test_the_block_has_the_tables_defaults_and_limits() -> None:
     assert defaults == {name: FIELDS[name].default for name in defaults}
     limits = {name: (field.get("minimum"), field.get("maximum")) for name, field in schema.items()}
     assert {name: limit for name, limit in limits.items() if any(limit)} == {
-        "boot_disk_gb": (BOOT_DISK_GB.minimum, BOOT_DISK_GB.maximum),
+        **{name: (FIELDS[name].minimum, FIELDS[name].maximum) for name in ("boot_disk_gb", "max_cost")},
         **{name: (FIELDS[name].minimum, None) for name in ("replicas", "timeout", "attempts")},
     }
     assert limits["accelerator_count"] == limits["max_wait"] == (0, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from uuid import UUID
 
 from prefect import flow
@@ -84,6 +85,9 @@ def say(word: str) -> None:
 
 def main() -> None:
     """Executes runs until stdin ends."""
+    # As large as Prefect itself, and imported by each run that reaches its job.
+    import_module("google.cloud.aiplatform_v1.services.job_service.client")
+    import_module("google.cloud.logging_v2.services.logging_service_v2.client")
     say("ready")
     for line in sys.stdin:
         pid = os.fork()

@@ -9,7 +9,7 @@ WHOLE = """
 import sys
 from prefect_vertex_training.cli import light_imports, partial_packages
 light_imports.lighten_imports()
-light_imports._import_clients()
+light_imports.import_clients()
 partial = [n for n in sys.modules if type(sys.modules[n]) is partial_packages.PartialPackage]
 assert {"google.cloud.aiplatform_v1", "google.cloud.aiplatform_v1.types", "fastapi"} <= set(partial), partial
 assert "google.cloud.aiplatform_v1.services.endpoint_service" not in sys.modules

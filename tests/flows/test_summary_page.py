@@ -219,7 +219,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_failure_notifies(
-    home: Home, project: Path, worker_of_session: Worker, listener: tuple[str, list[str]]
+    home: Home, project: Path, worker_of_module: Worker, listener: tuple[str, list[str]]
 ) -> None:
     """The example automation, with a webhook as the notification block."""
     address, bodies = listener
@@ -228,7 +228,7 @@ def test_a_failure_notifies(
     )
     saved = block.save("listener", overwrite=True)
     (project / "train.py").write_text("raise SystemExit(7)\n")
-    with automation("notify-on-failure.yaml", worker_of_session, block=saved):
+    with automation("notify-on-failure.yaml", worker_of_module, block=saved):
         with pytest.raises(VerifyError):
             train(project)
         until(lambda: bodies)
@@ -239,9 +239,9 @@ def test_a_failure_notifies(
     assert "exit code 7" in told["body"]
 
 
-def test_two_triggered_runs_of_a_project_take_turns(home: Home, project: Path, worker_of_session: Worker) -> None:
+def test_two_triggered_runs_of_a_project_take_turns(home: Home, project: Path, worker_of_module: Worker) -> None:
     """The second says for what it waits, and goes on when the first has ended."""
-    deployment = worker_of_session.deploy({"project": str(project)}, home)
+    deployment = worker_of_module.deploy({"project": str(project)}, home)
     with get_client(sync_client=True) as client:
         for limit in client.read_global_concurrency_limits():
             if limit.name == "train-tiny":  # from another test's project of that name

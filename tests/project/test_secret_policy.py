@@ -230,7 +230,7 @@ PLANTED_FILES = {
     "tests/flows/screening/test_checked_flow.py",
     "tests/flows/test_data.py",
     "tests/images/registry/test_auth.py",
-    "tests/project/dependencies/test_private_index.py",
+    "tests/fixtures/private_index.py",
     "tests/project/secrets/noseyparker/examples.json",
     "tests/project/secrets/test_recall.py",
 }
