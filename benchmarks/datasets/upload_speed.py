@@ -37,7 +37,6 @@ def main() -> None:
     parser.add_argument("--large-megabytes", type=int, default=250, help="of each large file")
     parser.add_argument("--small-files", type=int, default=100_000)
     parser.add_argument("--folder", help="where the files lie")
-    parser.add_argument("--rsync", action="store_true", help="also `gcloud storage rsync`, which takes long")
     options = parser.parse_args()
     rows: list[tuple[str, ...]] = [("what", "seconds", "objects", "MB sent", "memory", "requests", "wanted")]
     with storage(options.folder) as (service, root):
@@ -49,8 +48,6 @@ def main() -> None:
         for name, source, mode in (("large", large, "copy"), ("small", small, "copy")):
             plain = _plain_copy(source, f"{service.url}/upload/storage/v1/b/{BUCKET}/o", name)
             rows.append((f"{name}: plain parallel copy", f"{plain:.1f}", "", "", "", "", ""))
-            if options.rsync:
-                rows.append((f"{name}: gcloud storage rsync", f"{_rsync(source, service.url, name):.1f}", *[""] * 5))
             cache = root / "cache"
             first = _upload(rows, f"{name}: first upload", source, service.url, cache, mode)
             rows[-1] = (*rows[-1][:-1], f">= 0.8 of the plain copy's rate: {plain / first:.2f}")
@@ -111,23 +108,6 @@ def _plain_copy(source: Path, url: str, name: str) -> float:
     begin = time.perf_counter()
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(put, paths))
-    return time.perf_counter() - begin
-
-
-def _rsync(source: Path, url: str, name: str) -> float:
-    """Seconds for gcloud's own way."""
-    os.sync()
-    environment = {
-        **os.environ,
-        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{url}/storage/v1/",
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
-        "CLOUDSDK_CONFIG": str(source.parent / "gcloud"),
-        "CLOUDSDK_CORE_PROJECT": "local",
-    }
-    command = ["gcloud", "storage", "rsync", "--recursive", "--quiet", str(source), f"gs://{BUCKET}/rsync-{name}"]
-    begin = time.perf_counter()
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
     return time.perf_counter() - begin
 
 
