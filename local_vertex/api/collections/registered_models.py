@@ -1,8 +1,8 @@
 """ModelService for the models that training pipelines leave.
 
 A pipeline with `model_to_upload` registers what its job saved in its model folder. Where that is nothing, the pipeline
-fails with the code and the text that users of the real service have quoted. Nothing is copied: the model's
-`artifact_uri` is the job's folder.
+fails with NOT_FOUND, as users of the real service report; the text is a plausible choice. Nothing is copied: the
+model's `artifact_uri` is the job's folder.
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.models
 """
 
