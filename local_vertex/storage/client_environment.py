@@ -2,7 +2,8 @@
 
 - google-cloud-storage and gcsfs read `STORAGE_EMULATOR_HOST`; gcsfs would first ask a real host about each bucket.
 - Arrow and pandas' Parquet read `CLOUD_STORAGE_EMULATOR_ENDPOINT`, and need credentials nevertheless.
-- gcloud reads `CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE`.
+- gcloud reads `CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE`, but neither `GOOGLE_APPLICATION_CREDENTIALS` nor the address
+  for tokens in that file.
 - Credentials are a service account that doesn't exist, whose key was made here: a client that knows none of these
   variables is refused by Google, instead of writing to a real bucket.
 """
@@ -33,6 +34,9 @@ def storage_variables(url: str, credentials: str, project: str) -> dict[str, str
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{url}/storage/v1/",
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
         CREDENTIALS: credentials,
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": credentials,
+        "CLOUDSDK_AUTH_TOKEN_HOST": f"{url}/_storage/token",
+        "CLOUDSDK_CORE_PROJECT": project,
         "GOOGLE_CLOUD_PROJECT": project,
     }
 

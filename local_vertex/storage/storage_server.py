@@ -93,8 +93,8 @@ class StorageServer:
             case "_storage/status":
                 return json_answer({"addresses": list(self._servers), "process": os.getpid()})
             case "_storage/token":
-                # For clients that ask the address in a credentials file for a token; nothing checks it.
-                return json_answer({"access_token": "local", "expires_in": 3600, "token_type": "Bearer"})
+                # For clients that ask the address in a credentials file for a token.
+                return json_answer({"access_token": self._secret, "expires_in": 3600, "token_type": "Bearer"})
         raise StorageApiError(404, "Not Found")
 
     def _listen(self, address: str) -> None:

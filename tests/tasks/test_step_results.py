@@ -249,7 +249,7 @@ def change(folder: Path, how: Callable[[dict[str, Any], Path], str], file: Path)
 
 
 @pytest.mark.prefect
-@pytest.mark.parametrize("how", RUNS_CODE, ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", sorted(RUNS_CODE, key=lambda how: how.__name__), ids=lambda how: how.__name__)
 def test_prefect_alone_would_run_the_code(storage: Path, tmp_path: Path, how: Callable[..., str]) -> None:
     """The changes below are real attacks: a task with Prefect's own serializer falls for each."""
     calls: list[int] = []

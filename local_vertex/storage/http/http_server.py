@@ -31,7 +31,7 @@ Handle = Callable[[Request], Answer]
 
 
 class HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Serves the requests whose path begins with the secret; all others are refused with 401.
+    """Serves the requests whose path begins with the secret, or whose token it is; others are refused with 401.
 
     Args:
         listener: A socket that listens.
@@ -169,8 +169,8 @@ class _Connection(socketserver.StreamRequestHandler):
         target, _, query = request.path.partition("?")
         if target.startswith("http://"):  # the form for proxies
             target = "/" + target.removeprefix("http://").partition("/")[2]
-        secret, _, path = target.removeprefix("/").partition("/")
-        if not hmac.compare_digest(secret.encode(), self.server.secret.encode()):
+        path = self._own_path(target.removeprefix("/"), headers)
+        if path is None:
             text = "Anonymous caller: begin the path with the secret of this storage, as STORAGE_EMULATOR_HOST does."
             return error_answer(StorageApiError(401, text))
         request.path = path
@@ -181,6 +181,17 @@ class _Connection(socketserver.StreamRequestHandler):
             return self.server.handle_request_of(request)
         except StorageApiError as error:
             return error_answer(error, as_text=request.query.get("alt") == "media" and request.method == "GET")
+
+    def _own_path(self, path: str, headers: Mapping[str, str]) -> str | None:
+        """The path after the secret; None without it.
+
+        gcloud sends uploads to the host alone, and leaves the secret out: its token, which it got here, is the secret.
+        """
+        secret, _, rest = path.partition("/")
+        if hmac.compare_digest(secret.encode(), self.server.secret.encode()):
+            return rest
+        token = headers.get("authorization", "").partition(" ")[2].strip()
+        return path if hmac.compare_digest(token.encode(), self.server.secret.encode()) else None
 
     def _base(self, headers: Mapping[str, str]) -> str:
         """What URLs in answers begin with. A proxy in front that stands for Google's host names that host."""

@@ -87,9 +87,8 @@ def bucket_storage(folder: Path, vertex: Path, env: Mapping[str, str]) -> RunSto
     variables = {
         **storage_variables(service.url, str(credentials), _PROJECT),
         **without_proxy(env, storage_service.LOOPBACK),
-        # gcloud and gsutil have credentials of their own.
+        # gcloud and gsutil have credentials of their own, which are out of reach in another folder.
         "CLOUDSDK_CONFIG": str(folder / "gcloud"),
-        "CLOUDSDK_AUTH_DISABLE_CREDENTIALS": "true",
         "BOTO_CONFIG": "/dev/null",
     }
     place = f"{_BUCKET}/{folder.name}"

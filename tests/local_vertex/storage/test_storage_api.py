@@ -47,6 +47,17 @@ def test_only_those_with_the_secret_are_served(storage: Any) -> None:
     assert storage.put("x", b"")[0] == 401
 
 
+def test_a_token_from_here_stands_for_the_secret(storage: Any) -> None:
+    """gcloud sends uploads to the host alone, without the path that an endpoint has, but with the token that it got."""
+    token = json.loads(storage.raw("GET", "_storage/token")[2])["access_token"]
+    storage.url = storage.url.rpartition("/")[0]
+    path = "upload/storage/v1/b/b/o?uploadType=media&name=x"
+
+    assert storage.raw("POST", path, b"1", {"Authorization": f"Bearer {token}"})[0] == 200
+    assert storage.raw("POST", path, b"2", {"Authorization": f"Bearer {token}x"})[0] == 401
+    assert (storage.bucket / "x").read_bytes() == b"1"
+
+
 def test_an_upload_is_checked_and_described(storage: Any) -> None:
     """Size, checksums and generation are right; wrong checksums are refused and nothing is written."""
     status, found = storage.put("x", b"hello")
