@@ -48,7 +48,7 @@ def test_only_those_with_the_secret_are_served(storage: Any) -> None:
 
 
 def test_a_token_from_here_stands_for_the_secret(storage: Any) -> None:
-    """gcloud sends uploads to the host alone, without the path that an endpoint has, but with the token that it got."""
+    """Gcloud sends uploads to the host alone, without the path that an endpoint has, but with the token that it got."""
     token = json.loads(storage.raw("GET", "_storage/token")[2])["access_token"]
     storage.url = storage.url.rpartition("/")[0]
     path = "upload/storage/v1/b/b/o?uploadType=media&name=x"
