@@ -28,6 +28,10 @@ IDLE_SECONDS = 30 * 60.0
 _NICE = 10
 """The niceness of the imports: nobody waits for them."""
 
+_AT_ONCE = 4
+"""Commands that it runs at once; others import for themselves. Ten that began in the same moment kept Prefect's server
+on SQLite busy with locks for two minutes, where runs that came one after the other took half a minute together."""
+
 _LOOK_EVERY = 5.0
 """Seconds between looks whether another one has taken its place."""
 
@@ -128,8 +132,8 @@ class Preloaded:
             command = handover.receive(connection, descriptors)
             if command.get("stop"):
                 self._close()
-            elif command.get("fingerprint") != self._fingerprint or len(descriptors) != 4:
-                handover.send(connection, {"process": 0})
+            elif not self._takes(command, descriptors):
+                handover.send(connection, {"process": 0, "same": command.get("fingerprint") == self._fingerprint})
             else:
                 self._fork(connection, command, descriptors)
                 connection = None
@@ -141,6 +145,11 @@ class Preloaded:
                 os.close(descriptor)
             if connection is not None:
                 connection.close()
+
+    def _takes(self, command: dict[str, Any], descriptors: list[int]) -> bool:
+        if len(descriptors) != 4 or len(self._children) >= _AT_ONCE:
+            return False
+        return command.get("fingerprint") == self._fingerprint
 
     def _fork(self, connection: socket.socket, command: dict[str, Any], descriptors: list[int]) -> None:
         self._last = time.monotonic()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from fixtures.kept_server import environment, prepare
 from prefect_vertex_training.cli.prefect_server import lifecycle
-from prefect_vertex_training.cli.preloaded import handover, preload_facts, preload_lifecycle
+from prefect_vertex_training.cli.preloaded import handover, preload_facts, preload_lifecycle, preload_process
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle as local_vertex
 
@@ -249,8 +250,29 @@ def test_every_variable_that_an_import_reads_is_compared() -> None:
 
 
 def test_a_newer_one_takes_its_place(home: Home, preloaded: int, variables: dict[str, str]) -> None:
-    """After an upgrade there are two processes for a moment; the older one takes no further command, and ends."""
+    """After a change there are two processes for a moment; the older one takes no further command, and ends."""
+    log = home.preloaded / "log"
+    before = log.stat().st_mtime_ns
+
     subprocess.run([sys.executable, "-c", NEXT], env=variables, check=True)
+    assert log.stat().st_mtime_ns == before  # the one that is there serves the next command too
+
+    subprocess.run([sys.executable, "-c", NEXT], env={**variables, "XDG_CONFIG_HOME": "/other"}, check=True)
 
     eventually(lambda: preload_lifecycle.find(home) not in {0, preloaded})
     eventually(lambda: has_ended(preloaded))
+
+
+def test_it_runs_few_commands_at_once(tmp_path: Path) -> None:
+    """More of them would begin in the same moment, and wait for the locks of Prefect's database."""
+    process = preload_process.Preloaded(tmp_path, "same")
+    command = {"fingerprint": "same"}
+    taken = []
+    for number in range(6):
+        taken.append(process._takes(command, [0, 1, 2, 3]))
+        process._children[number] = socket.socket()
+
+    for connection in process._children.values():
+        connection.close()
+    assert taken == [True] * 4 + [False] * 2
+    assert not process._takes({"fingerprint": "other"}, [0, 1, 2, 3])
