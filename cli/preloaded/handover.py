@@ -39,7 +39,8 @@ def is_wanted(words: Sequence[str]) -> bool:
     """Whether the command is one that a preloaded process may run."""
     if sys.platform != "linux" or os.environ.get(SWITCH, "").lower() in {"0", "off", "no", "false"}:
         return False
-    return bool(words) and words[0] in COMMANDS and "--help" not in words and "-h" not in words
+    own = words[: words.index("--")] if "--" in words else words
+    return bool(own) and own[0] in COMMANDS and not {"--help", "-h"} & set(own)
 
 
 def socket_folder(home: Home) -> Path:
@@ -58,11 +59,14 @@ def hand_over(words: Sequence[str]) -> int | None:
         try:
             connection = _begun(words, signals)
         except (OSError, EOFError, ValueError):  # it isn't there, is another user's, or is ending: nothing has begun
-            return None
-        if connection is None:
-            return None
-        with connection:
-            code = _end_of(connection)
+            connection = None
+        code = None
+        if connection is not None:
+            with connection:
+                code = _end_of(connection)
+    if code is None:
+        signals.send_again()
+        return None
     if code < 0:  # as the shell sees it when the command itself is ended by a signal
         with contextlib.suppress(OSError):  # SIGKILL has no handler to reset
             signal.signal(-code, signal.SIG_DFL)
@@ -195,6 +199,11 @@ class _Signals:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process, number)
+
+    def send_again(self) -> None:
+        """Sends the early signals to this process, which runs the command itself."""
+        for number in self._early:
+            os.kill(os.getpid(), number)
 
     def stop(self, _: int, __: FrameType | None) -> None:
         """Ctrl-Z stops the command, and this process with it."""

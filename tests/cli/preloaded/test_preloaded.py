@@ -263,6 +263,29 @@ def test_a_newer_one_takes_its_place(home: Home, preloaded: int, variables: dict
     eventually(lambda: has_ended(preloaded))
 
 
+def test_a_signal_is_not_lost_while_nobody_answers(tmp_path: Path) -> None:
+    """Ctrl-C ends a command that waits for a preloaded process which has stopped answering."""
+    home = Home(tmp_path / "home")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"/proc/self/fd/{os.open(home.preloaded, os.O_PATH)}/socket")
+        silent.listen(1)
+        silent.settimeout(60)
+        command = subprocess.Popen(
+            [sys.executable, "-c", HANDED, "run", "nowhere"],
+            env={**environment(home), handover.SWITCH: ""},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        connection, _ = silent.accept()
+        assert connection.recv(1)
+        command.send_signal(signal.SIGINT)
+        output, _ = command.communicate(timeout=60)
+        connection.close()
+
+    assert (command.returncode, output) == (-signal.SIGINT, b"")
+
+
 def test_it_runs_few_commands_at_once(tmp_path: Path) -> None:
     """More of them would begin in the same moment, and wait for the locks of Prefect's database."""
     process = preload_process.Preloaded(tmp_path, "same")
