@@ -9,6 +9,7 @@ from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, model_validator
 
+from ..core.background.imports import one_importer
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from ..images.oci.reference import TAG, Reference
 from ..images.oci.registry_host import canonical_host, host_of
@@ -158,7 +159,8 @@ def _google(block: GcpCredentials | None, impersonate: str) -> Credentials:
     Raises:
         RegistryDenied: The block's key can't be used, or this machine has no Google login.
     """
-    from google.auth.exceptions import GoogleAuthError
+    with one_importer():
+        from google.auth.exceptions import GoogleAuthError
 
     try:
         source: Any = _account_of(block)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 
+from ..core.background.imports import one_importer
 from .partial_packages import import_partially
 
 _AIPLATFORM = "google.cloud.aiplatform_v1"
@@ -37,9 +38,7 @@ def import_ahead() -> None:
 def import_clients() -> None:
     """Imports Google's clients, as far as a run needs them, and what submits a job."""
     package = __package__.rpartition(".")[0] if __package__ else ""
-    for name in (
-        f"{_AIPLATFORM}.services.job_service.client",
-        f"{_LOGGING}.services.logging_service_v2.client",
-        f"{package}.flows.train_job",
-    ):
-        import_module(name)
+    with one_importer():
+        import_module(f"{_AIPLATFORM}.services.job_service.client")
+        import_module(f"{_LOGGING}.services.logging_service_v2.client")
+    import_module(f"{package}.flows.train_job")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ...core.background.imports import one_importer
 from ...core.errors import VertexError
 from ...core.home import Home
 from .call_context import LOG_IN, CallContext
@@ -128,17 +129,19 @@ class LocalEndpoint:
 
     def jobs(self) -> JobServiceClient:
         """See `Endpoint`."""
-        from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
-        from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
+        with one_importer():
+            from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
+            from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
         return JobServiceClient(transport=JobServiceGrpcTransport(channel=self.channel()))
 
     def logs(self) -> LoggingServiceV2Client:
         """See `Endpoint`."""
-        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
-        from google.cloud.logging_v2.services.logging_service_v2.transports import (
-            LoggingServiceV2GrpcTransport,
-        )
+        with one_importer():
+            from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+            from google.cloud.logging_v2.services.logging_service_v2.transports import (
+                LoggingServiceV2GrpcTransport,
+            )
 
         return LoggingServiceV2Client(transport=LoggingServiceV2GrpcTransport(channel=self.channel()))
 
@@ -205,13 +208,15 @@ class GoogleEndpoint:
 
     def jobs(self) -> JobServiceClient:
         """See `Endpoint`."""
-        from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
+        with one_importer():
+            from google.cloud.aiplatform_v1.services.job_service.client import JobServiceClient
 
         return JobServiceClient(credentials=self.credentials(), client_options={"api_endpoint": self.endpoint})
 
     def logs(self) -> LoggingServiceV2Client:
         """See `Endpoint`."""
-        from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+        with one_importer():
+            from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
         return LoggingServiceV2Client(credentials=self.credentials())
 

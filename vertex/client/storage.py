@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...core.atomic_files import atomic_file, write_atomic
+from ...core.background.imports import one_importer
 from ...core.errors import VertexError
 from .call_context import CallContext
 from .errors import mapped
@@ -224,7 +225,8 @@ class CloudStore:
     def __init__(
         self, project: str, credentials: Credentials | None, context: Callable[[str, str], CallContext]
     ) -> None:
-        from google.cloud import storage
+        with one_importer():
+            from google.cloud import storage
 
         with mapped(context("open Cloud Storage", f"projects/{project}")):
             self._client: Any = storage.Client(project=project, credentials=credentials)

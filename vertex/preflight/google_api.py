@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ...core.background.imports import one_importer
+
 TIMEOUT = 8.0
 """Seconds for one call."""
 
@@ -83,9 +85,10 @@ def google_session(credentials: Any = None) -> Session:  # noqa: ANN401 - google
     Raises:
         NotMade: There are no credentials.
     """
-    import google.auth
-    from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport.requests import AuthorizedSession
+    with one_importer():
+        import google.auth
+        from google.auth.exceptions import GoogleAuthError
+        from google.auth.transport.requests import AuthorizedSession
 
     try:
         if credentials is None:

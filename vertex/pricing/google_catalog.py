@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ...core.background.imports import one_importer
 from .billing_catalog import Get, catalog_prices
 from .price_list import PriceList
 
@@ -38,8 +39,9 @@ def current_prices(
 
 
 def _getter(address: str, credentials: Any) -> Get:  # noqa: ANN401
-    import google.auth
-    from google.auth.transport.requests import AuthorizedSession
+    with one_importer():
+        import google.auth
+        from google.auth.transport.requests import AuthorizedSession
 
     if credentials is None:
         credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-billing.readonly"])

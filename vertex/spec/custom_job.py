@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
+from ...core.background.imports import one_importer
 from ...core.errors import VertexError
 from ...core.job_fields import Role
 from ...core.job_options import Machine, Pool
@@ -35,8 +36,9 @@ def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
         VertexError: It breaks one or more of Vertex AI's limits; all are named.
     """
     check_request(request, local=local)
-    from google.cloud.aiplatform_v1.types.custom_job import CustomJob, CustomJobSpec
-    from google.cloud.aiplatform_v1.types.io import GcsDestination
+    with one_importer():
+        from google.cloud.aiplatform_v1.types.custom_job import CustomJob, CustomJobSpec
+        from google.cloud.aiplatform_v1.types.io import GcsDestination
 
     return CustomJob(
         display_name=request.display_name,
