@@ -99,17 +99,35 @@ def _last_exception(tail: Sequence[str]) -> str:
 def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
     """An explanation that replaces the exception (may be empty), and the next step."""
     if found := _NO_FILE.search(exception):
-        path = found[1] or found[2]
+        path = _from_root(found[1] or found[2], settings)
         if path.startswith("/gcs/"):
             return _missing_in_bucket(path)
         return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
-    if _NO_DISPLAY.search(exception):
-        return "", _WITHOUT_DISPLAY
-    if "attempted relative import with no known parent" in exception:
-        return "", "Import by the package's name (from package.module import ...): the script is run by its path"
+    if step := next((step for pattern, step in _STEPS if re.search(pattern, exception)), None):
+        return "", step
     if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
         return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
     return _BY_CODE.get(code if not exception else 1, ("", NO_ADVICE))
+
+
+_STEPS = (
+    (_NO_DISPLAY, _WITHOUT_DISPLAY),
+    (
+        "attempted relative import with no known parent",
+        "Import by the package's name (from package.module import ...): the script is run by its path",
+    ),
+    (
+        "name '(?:get_ipython|display)' is not defined",
+        "Delete those lines, which only a notebook can run, or set script to the notebook itself",
+    ),
+)
+"""What an exception says, and the step for it."""
+
+
+def _from_root(path: str, settings: Settings) -> str:
+    """A path that a notebook names, which runs in its own folder, relative to the project."""
+    folder = os.path.dirname(settings.starts.notebook)  # noqa: PTH120 - a path in the project, with "/"
+    return os.path.normpath(f"{folder}/{path}") if folder and not path.startswith("/") else path
 
 
 NO_ADVICE = "Fix the script and run again"

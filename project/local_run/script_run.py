@@ -133,7 +133,8 @@ class ScriptRun:
         if entry.kind == "notebook":
             left_out = read_notebook(self._settings.root / entry.notebook).left_out
             magics = f" without its magics and shell lines: {', '.join(left_out)}" if left_out else ""
-            self._log(f"{entry.notebook} runs as the script {entry.file}{magics}")
+            where = ", in its own folder as in Jupyter" if "/" in entry.notebook else ""
+            self._log(f"{entry.notebook} runs as the script {entry.file}{where}{magics}")
 
     def with_small_workload(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments]:
         """Runs the script with what limits its work; once more without if it refuses that."""
