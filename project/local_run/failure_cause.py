@@ -11,18 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
-from ..dependencies.distributions import how_to_add, package_for
-from ..dependencies.interpreters import interpreters, this_interpreter
-from ..dependencies.lists import requirements_files
 from ..settings.settings import Settings
 from . import asked_files
+from .missing_modules import missing_module
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
-from .unlisted_imports import lacking, missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
-_MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
@@ -71,8 +67,8 @@ def failed(
     exception = _last_exception(ended.tail)
     if reason := memory_reason(exception, code, ended.tail):
         step = STEP
-    elif module := _MODULE.search(exception):
-        reason, step = _missing_module(module[1] or module[2], settings, paths, python, method)
+    elif found := missing_module(exception, settings, paths, python, method):
+        reason, step = found
     else:
         reason, step = _advice(exception, code, settings)
     last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
@@ -115,6 +111,10 @@ _STEPS = (
     (
         "attempted relative import with no known parent",
         "Import by the package's name (from package.module import ...): the script is run by its path",
+    ),
+    (
+        r"^EOFError: EOF when reading a line",
+        "A job has no keyboard: let the script take what it asks for from an argument or a variable",
     ),
     (
         "name '(?:get_ipython|display)' is not defined",
@@ -195,49 +195,6 @@ def _provide(variable: str) -> str:
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
         return "Let the script read it from Secret Manager: a secret must not be written into the project"
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
-
-
-def _missing_module(
-    module: str, settings: Settings, paths: Collection[str], python: Path, method: str
-) -> tuple[str, str]:
-    """The advice for modules that the environment lacks: all that the sources import, not only the first."""
-    top = module.partition(".")[0]
-    here = [name for name in (f"{top}.py", top) if (settings.root / name).exists()]
-    if here and not any(path == here[0] or path.startswith(f"{here[0]}/") for path in paths):
-        return (
-            f"it imports {module}, which the project's ignore rules leave out",
-            f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
-        )
-    if settings.verify == "image":
-        packages = package_for(module, {})
-        return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
-    sites = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
-    found = missing(settings.root, settings.script, sites)
-    modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
-    owners = owners_of(this_interpreter().sites)
-    packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
-    imports = f"it imports {', '.join(modules)}"
-    if method != "nothing" or settings.requirements:
-        listed = settings.requirements or method
-        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
-    reason, step = _no_list(settings, modules, packages)
-    return f"{imports}, {reason}", step
-
-
-def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]) -> tuple[str, str]:
-    """The rest of the reason and the step for modules that are missing in a project without a list."""
-    table = "under [tool.vertex-training]"
-    if found := requirements_files.listing(settings.root, packages):
-        return f"which {found} lists", f'Set requirements = "{found}" {table}'
-    own = interpreters(settings.root, os.environ)[:-1]  # without the Python that runs this program
-    mine = next((it for it in own if it.python == settings.python), None)
-    if mine and not lacking(modules, mine.sites):
-        step = f'Set freeze = "environment" {table}: what is installed there is frozen'
-        return f"which no list names and {mine.path} has", step
-    if (settings.root / "Dockerfile").is_file():
-        step = f'Activate an environment that has it, or set verify = "image" {table}'
-        return "which no environment here has", step
-    return "which no list names", how_to_add(settings.root, "nothing", packages)
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:
