@@ -27,14 +27,25 @@ _WITHOUT_DISPLAY = (
     'A job has no display either. If matplotlib wants it, set MPLBACKEND = "Agg" under [tool.vertex-training.env], '
     "else run the script without one"
 )
+_COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
+_INCOMPLETE = re.compile(
+    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required",
+    re.IGNORECASE,
+)
+_NO_GUARD = "An attempt has been made to start a new process before"
+_GUARD = 'Put what the script does below if __name__ == "__main__": its processes import it'
+_ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
 
-def timed_out(settings: Settings) -> VerifyError:
+def timed_out(settings: Settings, tail: Sequence[str] = ()) -> VerifyError:
     """The error for a script that exceeded its time limit.
 
     Like the others here it has no detail: the script's output was logged line by line already.
     """
+    if any(_NO_GUARD in line for line in tail):
+        what = f"{settings.title} starts processes that start it again, and did not end"
+        return VerifyError(what, where=settings.root, next_step=_GUARD)
     return VerifyError(
         f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
@@ -70,8 +81,8 @@ def failed(
     elif found := missing_module(exception, settings, paths, python, method):
         reason, step = found
     else:
-        reason, step = _advice(exception, code, settings)
-    last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
+        reason, step = _advice(exception or _last_words(ended.tail), 1 if exception else code, settings, ended.tail)
+    last = reason or exception or _last_words(ended.tail)
     if asked and not reason:
         why, step = asked_files.why(asked)
         last = f"{_cut(last)}; {why}" if last else why
@@ -92,18 +103,39 @@ def _last_exception(tail: Sequence[str]) -> str:
     return f"{text} {following}" if text.endswith(":") and following else text
 
 
-def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
-    """An explanation that replaces the exception (may be empty), and the next step."""
-    if found := _NO_FILE.search(exception):
+def _last_words(tail: Sequence[str]) -> str:
+    """The last line that says what is wrong, without the frame that rich draws; else the last one with a word."""
+    lines = [line.strip().strip("│┃|╭╮╰╯─━ ") for line in tail]
+    spoken = [line for line in lines if re.search(r"\w", line)]
+    complaints = (line for line in reversed(spoken[-4:]) if _COMPLAINT.search(line))
+    return next(complaints, spoken[-1] if spoken else "")
+
+
+def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tuple[str, str]:
+    """An explanation that replaces the exception or the last words (may be empty), and the next step."""
+    if found := _NO_FILE.search(said):
         path = _from_root(found[1] or found[2], settings)
         if path.startswith("/gcs/"):
             return _missing_in_bucket(path)
         return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
-    if step := next((step for pattern, step in _STEPS if re.search(pattern, exception)), None):
+    if step := next((step for pattern, step in _STEPS if re.search(pattern, said)), None):
         return "", step
-    if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
-        return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    return _BY_CODE.get(code if not exception else 1, ("", NO_ADVICE))
+    if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
+        return why, _provide(variable[1])
+    if _INCOMPLETE.search(said):
+        return "", "Give what is missing after --, or as args under [tool.vertex-training]"
+    return _BY_CODE.get(code, ("", NO_ADVICE))
+
+
+def _missing_variable(name: str, settings: Settings, tail: Sequence[str]) -> str | None:
+    """Why the script lacks a variable; None if the key may be that of something else, as a column."""
+    if name in os.environ:
+        return f"it needs the variable {name}, which is set here but not in the cloud"
+    line = re.compile(rf"^\s*(?:export\s+)?{name}\s*=", re.MULTILINE)
+    if file := next((file for file in _ENV_FILES if line.search(_text(settings.root / file))), None):
+        return f"it needs the variable {name}, which {file} sets: that file stays out of images"
+    asked = any(re.search(r'File "(?:<frozen os>|.*[/\\]os\.py)"', line) for line in tail)
+    return f"it needs the variable {name}, which is not set" if asked else None
 
 
 _STEPS = (
@@ -111,6 +143,12 @@ _STEPS = (
     (
         "attempted relative import with no known parent",
         "Import by the package's name (from package.module import ...): the script is run by its path",
+    ),
+    (_NO_GUARD, _GUARD),
+    ("Missing parentheses in call to 'print'", "It is written for Python 2: convert it to Python 3, which images have"),
+    (
+        "'(?:await|async for|async with)' outside",
+        "Only Jupyter awaits at the top level: write asyncio.run(...) there",
     ),
     (
         r"^EOFError: EOF when reading a line",
@@ -193,7 +231,8 @@ def _text(file: Path) -> str:
 def _provide(variable: str) -> str:
     """How the script can get a variable in the cloud."""
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
-        return "Let the script read it from Secret Manager: a secret must not be written into the project"
+        source = "secret-manager:projects/PROJECT/secrets/SECRET/versions/latest"
+        return f'Name where it comes from: {variable} = "{source}" under [tool.vertex-training.secret-env]'
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
 
 

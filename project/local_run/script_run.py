@@ -268,6 +268,10 @@ class ScriptRun:
             "leaves the local run out"
         )
 
+    def made_outside(self) -> tuple[str, ...]:
+        """The files that it wrote outside of its working directory and of the run's own folders."""
+        return self.asked.made_outside([self._outputs])
+
     def model(self, smoke: SmokeArguments) -> tuple[str, ...]:
         """The model's files, relative to its folder: the run's own, or one that the arguments or variables name."""
         places = {**smoke.places, **self._places}

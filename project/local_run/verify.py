@@ -241,7 +241,7 @@ def _report(
     """
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, folder / "project") for line in ended.tail))
     if ended.code is None:
-        raise failure_cause.timed_out(settings)
+        raise failure_cause.timed_out(settings, ended.tail)
     if ended.code != 0:
         error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
         raise _with_advice(error, ended.tail, run.options.commands or commands_in(ended.tail))
@@ -255,7 +255,8 @@ def _report(
     if not model:
         if shows_usage(ended.tail) and not written:
             raise _only_usage(settings, run.options.commands or commands_in(ended.tail))
-        raise no_model(settings, written, run.storage.outputs, run.options, smoke.added)
+        outside = run.made_outside()
+        raise no_model(settings, written, run.storage.outputs, run.options, added=smoke.added, outside=outside)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]

@@ -21,6 +21,13 @@ _MEASURED = re.compile(r"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?)%time\s+(?=\S)")
 """A line magic that runs the Python behind it."""
 _TAKES_OUTPUT = re.compile(r"^(\s*[A-Za-z_]\w*)\s*=\s*([%!]|get_ipython\(\)\.)")
 """A name that gets what a shell line or a magic returns."""
+_WRITES = re.compile(r"^\s*%%(?:writefile|file)\s+(-a\s+)?(\S+)\s*$")
+_AS_PYTHON = (
+    (re.compile(r"^(\s*)%run\s+(\S+\.py)\s*$"), 'globals().update(__import__("runpy").run_path({0}))'),
+    (re.compile(r"^(\s*)%cd\s+(\S+)\s*$"), '__import__("os").chdir(__import__("os").path.expanduser({0}))'),
+    (re.compile(r"^(\s*)%(?:set_)?env\s+(\w+)[= ]\s*(.*?)\s*$"), '__import__("os").environ[{0}] = {1}'),
+)
+"""Line magics on which later cells depend, and what they do in Python."""
 _PARTS = re.compile(r"""\"{3}|'{3}|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\#.*|[\[({]|[\])}]""")
 _STAND_INS = {
     "display": "def display(*objects, **_):\n    print(*objects)",
@@ -86,6 +93,11 @@ def _stand_ins(cells: Sequence[str]) -> Iterator[str]:
 
 def _cell(source: str, left_out: list[str]) -> str:
     magic = _CELL_MAGIC.match(source)
+    if magic and (file := _WRITES.match(magic[1])):
+        content = source[magic.end() :].removeprefix("\n")
+        content += "" if content.endswith("\n") else "\n"
+        mode = "a" if file[1] else "w"
+        return f"with open({file[2]!r}, {mode!r}, encoding='utf-8') as file:\n    file.write({content!r})"
     if magic and not magic[1].startswith(_KEPT_MAGICS):
         left_out.append(magic[1].strip())
         return ""
@@ -97,7 +109,7 @@ def _lines(source: str, left_out: list[str]) -> Iterator[str]:
     statement = _Statement()
     magic_goes_on = False
     for raw in source.splitlines():
-        line = raw if statement.is_open else _MEASURED.sub(r"\1", raw)
+        line = raw if statement.is_open else _as_python(raw)
         ends_open = line.rstrip().endswith("\\")
         if magic_goes_on:
             magic_goes_on = ends_open
@@ -109,6 +121,15 @@ def _lines(source: str, left_out: list[str]) -> Iterator[str]:
         else:
             statement.add(line)
             yield line
+
+
+def _as_python(line: str) -> str:
+    """A line with the magics on which later cells depend written in Python."""
+    for pattern, python in _AS_PYTHON:
+        if found := pattern.match(line):
+            indent, *texts = found.groups()
+            return indent + python.format(*map(repr, texts))
+    return _MEASURED.sub(r"\1", line)
 
 
 def _stand_in(line: str) -> str | None:

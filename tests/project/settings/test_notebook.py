@@ -38,6 +38,9 @@ def run(script, folder):
         ("total = 7 \\\n  % 4\nprint(total)", "3\n"),
         ("text = '''it's\n%s''' % 1\nprint(text)", "it's\n1\n"),
         ("x = 'a\\'b(' # [\n%matplotlib inline\nprint(x)", "a'b(\n"),
+        ("%%writefile helper.py\nX = 3", ""),
+        ("%cd /\nimport os\nprint(os.getcwd())", "/\n"),
+        ("%env MODE=a b\nimport os\nprint(os.environ['MODE'])", "a b\n"),
         ("display({'a': 1})", "{'a': 1}\n"),
         ("print('google.colab' in str(get_ipython()))", "False\n"),
         ("get_ipython().run_line_magic('matplotlib', 'inline')\nprint(1)", "1\n"),
@@ -46,6 +49,18 @@ def run(script, folder):
 def test_a_cell_does_what_it_does_in_jupyter(tmp_path, cell, printed):
     """Magics are left out, Python behind or around them stays, and strings stay as they are."""
     assert printed == run(read_notebook(notebook(tmp_path, cell)), tmp_path)
+
+
+def test_files_that_a_notebook_writes_and_runs_are_there(tmp_path):
+    """Later cells import what %%writefile wrote and use what %run defined."""
+    cells = (
+        "%%writefile helper.py\nX = 'it\\'s'\n",
+        "%%writefile -a helper.py\nY = 2",
+        "%run helper.py\nprint(X, Y)",
+        "import helper",
+    )
+    script = read_notebook(notebook(tmp_path, *cells))
+    assert (run(script, tmp_path), script.left_out) == ("it's 2\n", ())
 
 
 def test_an_import_of_the_future_comes_first(tmp_path):
