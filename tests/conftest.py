@@ -22,6 +22,7 @@ os.environ.update(FASTER)  # before Prefect is imported
 
 pytest_plugins = [
     "fixtures.checkout_folder",
+    "fixtures.distribution",
     "fixtures.external_tools",
     "fixtures.registry_server",
     "fixtures.schema_cache",
