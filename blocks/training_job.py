@@ -309,6 +309,7 @@ class VertexTrainingJob(_ReceiptJob):
             network=vertex.network if vertex else None,
             tensorboard=vertex.tensorboard if vertex else None,
             persistent_resource=vertex.persistent_resource if vertex else None,
+            encryption_key=vertex.encryption_key if vertex else None,
         )
         return replace(request, labels={**request.labels, **self._cost_labels(connection, request)})
 

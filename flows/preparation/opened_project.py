@@ -130,7 +130,7 @@ def check_cloud(
         return
     _check_regions(connection, registry.host)
     if settings.preflight != "off" and not connection.endpoint.local:
-        access = ProjectAccess(vertex, registry, job, settings.name)
+        access = ProjectAccess(vertex, registry, job, settings.name, base=settings.base)
         steps.run(check_project, access, settings.preflight == "on")
 
 
