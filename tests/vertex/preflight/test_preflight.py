@@ -300,7 +300,7 @@ def test_the_service_agent_pulls_from_another_project(apis: GoogleApis) -> None:
                 "custom_model_training_preemptible_nvidia_l4_gpus": 1,
                 "custom_model_training_preemptible_cpus": 4,
                 DISK: 100,
-            },  # noqa: E501 - a table
+            },
         ),
         (
             replace(JOB, machine=Machine("a3-highgpu-8g", "NVIDIA_H100_80GB", 8), strategy="FLEX_START"),
@@ -308,7 +308,7 @@ def test_the_service_agent_pulls_from_another_project(apis: GoogleApis) -> None:
                 "custom_model_training_preemptible_nvidia_h100_gpus": 8,
                 "custom_model_training_preemptible_cpus": 208,
                 DISK: 100,
-            },  # noqa: E501 - a table
+            },
         ),
         (
             replace(JOB, machine=Machine(), pools={"server": Pool(Machine("n1-highcpu-16"), replicas=2)}),
@@ -357,7 +357,7 @@ def test_what_may_not_be_asked_names_the_role(apis: GoogleApis) -> None:
 
     assert (
         quotas.fix == f"gcloud projects add-iam-policy-binding {PROJECT} --member={ME} --role=roles/cloudquotas.viewer"
-    )  # noqa: E501 - a table
+    )
 
 
 @pytest.mark.parametrize(
