@@ -28,7 +28,7 @@ from .interpreter import Interpreters
 from .log_files import LogFile, LogFilePoller
 from .package_environment import PackageEnvironments
 from .path_mapping import PathMapper
-from .programs import job_path, linked_programs
+from .programs import LinkedPrograms, job_path
 from .rootfs import Rootfs, RootfsCache
 from .supervisor_client import SupervisorClient
 from .temporary_folder import forget_temporary, make_temporary
@@ -50,7 +50,7 @@ class ProcessRuntime:
         self.context = context
         self.rootfs = RootfsCache(rootfs_folder, lambda: rootfs_in_use(context.runs))
         self.packages = PackageEnvironments(Interpreters(), context.buckets)
-        self.programs = rootfs_folder.with_name("programs")
+        self.programs = LinkedPrograms(rootfs_folder.with_name("programs"))
         self.supervisor = SupervisorClient(context.runs)
         self.log_files = LogFilePoller()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
@@ -180,7 +180,7 @@ class _Process:
             temporary = make_temporary(self._folder / "tmp")
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
-            programs = linked_programs(self._runtime.programs)
+            programs = self._runtime.programs.ready()
         mounted = can_mount()
         pool = self._attempt.pool(self._name)
         started = self._packaged(pool, code) if pool.package else self._unpacked(pool, code)
