@@ -53,6 +53,9 @@ class ProcessRuntime:
         self.programs = LinkedPrograms(rootfs_folder.with_name("programs"))
         self.supervisor = SupervisorClient(context.runs)
         self.log_files = LogFilePoller()
+        self.mount_point = rootfs_folder.with_name("root")
+        self._recordings: dict[Path, asyncio.Task[None]] = {}
+        self._recording = asyncio.Lock()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     def addresses(self, spec: JobSpec) -> Mapping[str, str]:
@@ -76,6 +79,18 @@ class ProcessRuntime:
         """Stops reading output and closes the connection to the supervisor; processes go on."""
         self._polling.cancel()
         await self.supervisor.close()
+
+    async def was_used(self, tree: Path) -> None:
+        """Records what jobs' Pythons compiled in an unpacked image, once for all jobs that ended before it begins."""
+        waiting = self._recordings.get(tree)
+        if waiting is None:
+            waiting = self._recordings[tree] = asyncio.create_task(self._record(tree))
+        await asyncio.shield(waiting)
+
+    async def _record(self, tree: Path) -> None:
+        async with self._recording:
+            del self._recordings[tree]
+            await asyncio.to_thread(self.rootfs.was_used, tree)
 
     async def _poll(self) -> None:
         while True:
@@ -104,6 +119,7 @@ class _Process:
         self._run = f"{attempt.job_id}/{attempt.number}-{name}.{number}"
         self._folder = self._context.runs / self._run
         self._log_files: list[LogFile] = []
+        self._tree: Path | None = None  # the link to the unpacked image; None if another service has made it
 
     async def start(self) -> bool:
         argv: list[str] = []
@@ -148,9 +164,9 @@ class _Process:
         self._log_files = []
         forget_temporary(self._folder / "tmp")
         self._runtime.supervisor.forget(self._run)
-        for link in self._folder.glob("*.tree"):
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._runtime.rootfs.was_used, link.readlink())
+        for link in [self._tree] if self._tree else list(self._folder.glob("*.tree")):
+            with contextlib.suppress(OSError, StorageError):
+                await self._runtime.was_used(link.readlink())
 
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()
@@ -201,8 +217,9 @@ class _Process:
         self._context.storage.make_buckets([*command, *variables.values()])
         argv = mapper.texts(command)
         if mounted and _is_program(argv[0], env["PATH"], code):
-            (self._folder / "root").mkdir(exist_ok=True)
-            argv = mounted_command(argv, self._context.buckets, self._folder / "root")
+            # The same for all jobs: each mounts its root in a namespace of its own.
+            self._runtime.mount_point.mkdir(exist_ok=True)
+            argv = mounted_command(argv, self._context.buckets, self._runtime.mount_point)
         return argv, env, str(code)
 
     def _unpacked(self, pool: Pool, code: Path) -> _Started:
@@ -211,6 +228,7 @@ class _Process:
             rootfs = self._runtime.rootfs.unpack(image, code)
             link = self._folder / f"{code.name}.tree"
             link.symlink_to(rootfs.shared)
+            self._tree = link
 
         def command(variables: Mapping[str, str]) -> list[str]:
             entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)

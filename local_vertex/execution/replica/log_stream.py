@@ -26,6 +26,8 @@ class LogStore(Protocol):
         id: str,  # noqa: A002
         entries: list[LogEntry],
         cursor: tuple[str, int] | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         """Adds entries and the position up to which their source was read, in one transaction."""
         ...
@@ -106,8 +108,7 @@ class LogStream:
 def service_lines(store: LogStore, job_id: str, key: str, texts: Sequence[str], severity: str = "INFO") -> None:
     """Stores messages of the service itself; only once for each `key` of a job."""
     stream, now = f"service/{key}", time.time()
-    if store.cursor(job_id, stream) == 0:
-        store.append_logs(job_id, [LogEntry(now, severity, "service", text) for text in texts], (stream, 1))
+    store.append_logs(job_id, [LogEntry(now, severity, "service", text) for text in texts], (stream, 1), once=True)
 
 
 def _split(data: bytes, *, final: bool) -> tuple[list[bytes], int]:
