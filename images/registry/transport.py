@@ -251,6 +251,12 @@ class Transport:
 
     def _fetch_token(self, challenge: Challenge) -> str | None:
         realm = challenge.parameters.get("realm", "")
+        if not realm:
+            raise RegistryError(
+                "the registry asks for a token and doesn't say where it is to be had",
+                where=self.host,
+                next_step="Check the registry's host name, or ask its administrator",
+            )
         # On a loopback registry the token server may speak plain HTTP too; the connection's address is checked.
         if urlsplit(realm).scheme != "https" and not is_loopback(urlsplit(realm).netloc):
             raise RegistryError(

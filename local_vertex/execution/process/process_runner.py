@@ -119,21 +119,25 @@ class _Process:
         self._run = f"{attempt.job_id}/{attempt.number}-{name}.{number}"
         self._folder = self._context.runs / self._run
         self._log_files: list[LogFile] = []
-        self._tree: Path | None = None  # the link to the unpacked image; None if another service has made it
+        # The folder with the code and the link to the unpacked image; None if another service has made them.
+        self._code: Path | None = None
+        self._tree: Path | None = None
 
     async def start(self) -> bool:
         argv: list[str] = []
         env: dict[str, str] = {}
         cwd = ""
-        if not self._is_claimed():
+        is_new = not self._is_claimed()
+        if is_new:
             image = self._attempt.pool(self._name).image
             argv, env, cwd = await self._context.threads.run(f"unpack {host_of(image)}", self._prepare)
-        self._read_output()
+        self._read_output(is_new=is_new)
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
     async def wait(self) -> Exit:
         end = await self._runtime.supervisor.wait(self._run)
-        if end.code == 0 and any(path.is_dir() for path in self._folder.glob("code-*/gs:")):
+        folders = [self._code] if self._code else list(self._folder.glob("code-*"))
+        if end.code == 0 and any((folder / "gs:").is_dir() for folder in folders):
             return replace(end, code=1, reason="Error", message=LOCAL_GS)
         return end
 
@@ -142,6 +146,8 @@ class _Process:
 
         That also holds if a killed service has just sent the supervisor a request to start it.
         """
+        if self._runtime.supervisor.has_ended(self._run):
+            return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -171,7 +177,7 @@ class _Process:
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()
 
-    def _read_output(self) -> None:
+    def _read_output(self, *, is_new: bool = False) -> None:
         if self._log_files:
             return
         for output in ("stdout", "stderr"):
@@ -182,6 +188,7 @@ class _Process:
                 self._name,
                 run,
                 output,
+                is_new=is_new,
                 plain=lambda: self._context.faults.plain_lines,
             )
             self._log_files.append(LogFile(self._folder / output, stream))
@@ -190,7 +197,7 @@ class _Process:
     def _prepare(self) -> tuple[list[str], dict[str, str], str]:
         """Unpacks the image, or installs the package; returns the command line, environment and working directory."""
         # A new name each time: the request of a killed service, with the earlier name, may still be under way.
-        code = self._folder / f"code-{secrets.token_hex(4)}"
+        self._code = code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
             (self._folder / "home").mkdir(parents=True, exist_ok=True)
             temporary = make_temporary(self._folder / "tmp")

@@ -47,6 +47,7 @@ class LogStream:
         run: Name of the run within the job.
         output: "stdout", whose lines may be JSON objects, or "stderr", whose lines have the severity ERROR.
         clock: Seconds since 1970.
+        is_new: Whether the run has not started yet, so that nothing of its output is in the store.
         plain: The form of lines that are no JSON objects, as the switch `plain_lines` has it.
     """
 
@@ -59,6 +60,7 @@ class LogStream:
         output: str,
         *,
         clock: Callable[[], float] = time.time,
+        is_new: bool = False,
         plain: Callable[[], str] = lambda: "text",
     ) -> None:
         self._plain = plain
@@ -68,7 +70,7 @@ class LogStream:
         self._name = f"{run}/{output}"
         self._is_error = output == "stderr"
         self._clock = clock
-        self.position = store.cursor(job_id, self._name)
+        self.position = 0 if is_new else store.cursor(job_id, self._name)
         """How many bytes of the output are in the store."""
 
     def add(self, data: bytes, *, final: bool = False) -> None:
