@@ -23,6 +23,7 @@ from ..run_history import run_scope
 from ..tasks.receipt import receipt_step, storage_page
 from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
+from ..tasks.stopping.stop_job import job_ends_with_run
 from ..tasks.submit import submit
 from ..tasks.watch import WatchProgress, watch
 from ..vertex.client.connection import Connection
@@ -77,7 +78,8 @@ def run_and_record(
     settings = asdict(project.settings.job)
     scope = run_scope(*key, *sorted(f"{name}={value}" for name, value in settings.items() if name != "max_cost"))
     name = job_key(scope.key, "submit", *key)
-    with turn(project.settings.name, connection, name):
+    services = [connection] if fallback is None else fallback.connections().values()
+    with turn(project.settings.name, connection, name), job_ends_with_run(services, name):
         if fallback is not None:
             connection, request, outcome = fallback.run(steps, name, allowed=allowed, retry=scope.retries)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 from prefect import task
@@ -13,9 +12,7 @@ from ..core.home import Home
 from ..run_history import run_scope
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, SubmittedJob
-from ..vertex.labels import REQUEST_LABEL
 from ..vertex.submit.attempts import submit_attempt
-from ..vertex.submit.cancellation import cancel_by_key
 from ..vertex.submit.intent import IntentFile
 from ..vertex.submit.submission import FAILED_STATES
 from .reporting.events import SUBMITTED, job_event
@@ -25,7 +22,7 @@ from .reporting.step_log import step_log
 from .retry_policy import STEP
 from .step_results import step_result
 from .stopping.open_jobs import OpenJobs
-from .stopping.stop_job import is_stopped, stop
+from .stopping.stop_job import stop_request
 from .variables.secret_values import with_secret_values
 
 
@@ -84,7 +81,7 @@ def submit(
     except BaseException:
         # The run is ending. A job that was created, with or without an answer, is found by the request's label.
         recorded = intents[-1].read() if intents else None
-        if recorded is None or _stop(connection, key, recorded):
+        if recorded is None or stop_request(connection, key, recorded):
             noted.stopped(key)
         raise
     noted.rename(key, job.name)
@@ -96,15 +93,6 @@ def submit(
         log(job.console)
     report_job(connection, job.name, request)
     return job
-
-
-def _stop(connection: Connection, key: str, recorded: str) -> bool:
-    """Cancels the jobs of the request, also one whose create got no answer; returns whether all were asked to end."""
-
-    def cancel(limited: Connection) -> list[SubmittedJob]:
-        return cancel_by_key(limited, key, label=REQUEST_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
-
-    return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))
 
 
 def _lines(job: SubmittedJob) -> Iterator[str]:

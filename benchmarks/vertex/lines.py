@@ -73,6 +73,7 @@ def measured(home: Home, project: Path, lines: int, *, kill: bool) -> int:
         process = subprocess.Popen(words, stdout=output, stderr=output)
         with get_client(sync_client=True) as client:
             run = until(lambda: next((found.id for found in client.read_flow_runs()), None))
+        before = 0
         if kill:
             until(lambda: printed(run))
             process.send_signal(signal.SIGKILL)

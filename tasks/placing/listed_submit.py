@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from prefect import task
@@ -19,8 +18,6 @@ from ...vertex.fallback.job_regions import JobRegions
 from ...vertex.fallback.request_view import Limits
 from ...vertex.fallback.tries import Place, rows
 from ...vertex.job_types import SubmittedJob
-from ...vertex.labels import REQUEST_LABEL
-from ...vertex.submit.cancellation import cancel_by_key
 from ...vertex.submit.intent import intent_text
 from ..reporting.artifacts import artifact_key, optional_display
 from ..reporting.events import SUBMITTED, job_event
@@ -32,7 +29,7 @@ from ..step_results import step_result
 from ..stopping import run_end
 from ..stopping.open_jobs import OpenJobs
 from ..stopping.run_places import note_places
-from ..stopping.stop_job import is_stopped, stop
+from ..stopping.stop_job import stop_request
 
 
 class ListedRequest:
@@ -146,9 +143,4 @@ def _stop(connection: Connection, listed: ListedRequest) -> bool:
     """Cancels the jobs of the request in one region, also one whose create got no answer."""
     key = listed.key
     sent = [create.at for create in listed.record().creates() if create.region in {"", connection.region}]
-
-    def cancel(limited: Connection) -> list[SubmittedJob]:
-        recorded = intent_text(key, max(sent)) if sent else None
-        return cancel_by_key(limited, key, label=REQUEST_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
-
-    return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))
+    return stop_request(connection, key, intent_text(key, max(sent)) if sent else None)

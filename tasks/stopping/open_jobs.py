@@ -50,6 +50,12 @@ class OpenJobs:
         with suppress(OSError):
             self._folder.rmdir()
 
+    def names(self) -> list[str]:
+        """What is noted: keys of requests whose create is under way, and ids of jobs."""
+        with suppress(OSError):
+            return sorted(note.name for note in self._folder.iterdir())
+        return []
+
     def take_none_left(self) -> bool:
         """Whether all jobs of the run have been asked to end; if so, the notes are removed."""
         try:

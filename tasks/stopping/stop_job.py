@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ...vertex.client.connection import Connection
 from ...vertex.job_types import TERMINAL, State, SubmittedJob
-from ...vertex.submit.cancellation import await_end
-from ..reporting.step_log import LogFunction
+from ...vertex.labels import REQUEST_LABEL
+from ...vertex.submit.cancellation import await_end, cancel_by_key
+from ...vertex.submit.intent import intent_text
+from ..reporting.step_log import LogFunction, step_log
+from .open_jobs import OpenJobs
 
 C = TypeVar("C", bound=Connection)
 
@@ -59,3 +65,41 @@ def stop(
                 f"{connection.cancel_command(job.name)}"
             )
     return True
+
+
+def stop_request(connection: Connection, key: str, recorded: str | None) -> bool:
+    """Cancels the jobs of a request, also one whose create got no answer; returns whether all were asked to end.
+
+    Args:
+        connection: The service that may have jobs of the request.
+        key: The request's key.
+        recorded: The text that was recorded before the last create, as `cancel_by_key` takes it.
+    """
+
+    def cancel(limited: Connection) -> list[SubmittedJob]:
+        return cancel_by_key(limited, key, label=REQUEST_LABEL, recorded=recorded, wait=0.0, enough=is_stopped)
+
+    return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))
+
+
+@contextmanager
+def job_ends_with_run(connections: Iterable[Connection], key: str) -> Iterator[None]:
+    """Cancels a request's job if the run is ended between two steps, while none of them takes care of the job.
+
+    The hook of a cancelled run would do so, too, but in a process of its own, which needs seconds to begin.
+
+    Args:
+        connections: The services that may have jobs of the request.
+        key: The request's key.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        notes = OpenJobs.of_this_run()
+        names, recorded = notes.names(), intent_text(key, time.time())
+        if names and all([stop_request(each, key, recorded) for each in connections]):  # noqa: C419 - all are asked
+            for name in names:
+                notes.stopped(name)
+        raise

@@ -15,6 +15,8 @@ from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.tasks.stopping.open_jobs import OpenJobs
+from prefect_vertex_training.tasks.stopping.stop_job import job_ends_with_run
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch
 from prefect_vertex_training.vertex.client.connection import Connection
@@ -29,8 +31,8 @@ IGNORES_SIGTERM = (
 
 
 @pytest.fixture
-def limited(home: Home, project: Path) -> Callable[..., str]:
-    """Runs a job's flow whose watch has a time limit; the job's state afterwards."""
+def long_job(home: Home, project: Path) -> Callable[..., JobRequest]:
+    """A job that runs a command in the project's image."""
     script = project / "train.py"
     wanted = ImageRequest(
         name="tiny",
@@ -42,21 +44,50 @@ def limited(home: Home, project: Path) -> Callable[..., str]:
         fingerprint="0" * 64,
     )
     image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    return lambda *command: JobRequest(display_name="long", image=image, output="gs://local/out", command=command)
+
+
+def state_of_only_job(connection: Connection) -> str:
+    """The state of the service's only job, without the common prefix."""
+    (job,) = connection.jobs.list_custom_jobs(parent=connection.parent)
+    return job.state.name.removeprefix("JOB_STATE_")
+
+
+@pytest.fixture
+def limited(home: Home, long_job: Callable[..., JobRequest]) -> Callable[..., str]:
+    """Runs a job's flow whose watch has a time limit; the job's state afterwards."""
     connection = Connection.local(home)
 
     def run(*command: str) -> str:
         @flow(name="limited")
         def limited_flow() -> None:
-            request = JobRequest(display_name="long", image=image, output="gs://local/out", command=command)
-            job = submit(connection, request, job_key(str(flow_run.id)))
+            job = submit(connection, long_job(*command), job_key(str(flow_run.id)))
             watch.with_options(timeout_seconds=5, retries=0)(connection, job)
 
         with pytest.raises(TimeoutError):
             limited_flow()
-        (job,) = connection.jobs.list_custom_jobs(parent=connection.parent)
-        return job.state.name.removeprefix("JOB_STATE_")
+        return state_of_only_job(connection)
 
     return run
+
+
+def test_a_run_that_ends_between_two_steps_ends_its_job(home: Home, long_job: Callable[..., JobRequest]) -> None:
+    """By its own process, once the job is created and before it is watched; then the hook has nothing to do."""
+    connection, runs = Connection.local(home), []
+
+    @flow(name="ended early")
+    def ended_early() -> None:
+        runs.append(str(flow_run.id))
+        key = job_key(runs[0])
+        with job_ends_with_run([connection], key):
+            submit(connection, long_job("sleep", "600"), key)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ended_early()
+
+    assert state_of_only_job(connection) in {"CANCELLING", "CANCELLED"}
+    assert OpenJobs(runs[0]).take_none_left()
 
 
 def test_a_time_limit_ends_the_job(limited: Callable[..., str], caplog: pytest.LogCaptureFixture) -> None:
