@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..core.background.collection import rarely_collected
 from ..core.errors import DataError
 from .bucket_objects import BucketObjects
 from .data_files import DataFile, changed, read_pieces
@@ -47,6 +48,7 @@ class Uploaded:
     sent_bytes: int
 
 
+@rarely_collected()
 def upload(prepared: Prepared, bucket: BucketObjects, progress: Progress = lambda _: None) -> Uploaded:
     """Makes sure that the data set is in the bucket.
 

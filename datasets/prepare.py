@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.background.collection import rarely_collected
 from ..core.errors import DataError
 from .data_files import DataFile, find_files, hash_file
 from .data_index import DataIndex, Known
@@ -70,6 +71,7 @@ class Prepared:
         return [file for file, known in pairs if known is None or known[4] == -2]
 
 
+@rarely_collected()
 def prepare(data: LocalData, bucket: str, cache: Path) -> Prepared:
     """Finds the files and compares them with the last upload; reads none of them.
 
