@@ -1,6 +1,6 @@
-"""Leaves modules out of a start that others import and that nothing here uses: they take a third of its time.
+"""Leaves modules out of a start that others import and that nothing needs before it responds: half of its time.
 
-`import grpc` imports `grpc.aio`, and protobuf its messages in pure Python beside those in C.
+`import grpc` imports `grpc.aio` and asyncio, and protobuf its messages in pure Python beside those in C.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib
 import sys
 from types import ModuleType
 
-_UNUSED = {"grpc.aio": "grpc", "google.protobuf.internal.python_message": "google.protobuf"}
+_UNUSED = {"asyncio": "grpc", "grpc.aio": "grpc", "google.protobuf.internal.python_message": "google.protobuf"}
 """The modules, each with the package that imports it."""
 
 
@@ -21,7 +21,11 @@ class _Deferred(ModuleType):
             raise AttributeError(name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        return getattr(importlib.import_module(self.__name__), name)
+        value = getattr(importlib.import_module(self.__name__), name)
+        self.__dict__[name] = (
+            value  # a module that has this one keeps it: its next look is as fast as into the real one
+        )
+        return value
 
 
 def defer_unused() -> None:

@@ -12,10 +12,14 @@ from prefect_vertex_training.local_vertex.deferred_imports import defer_unused
 defer_unused()
 import grpc
 from google.protobuf import descriptor_pb2, message_factory
-early = [name for name in ("grpc.aio._base_call", "google.protobuf.internal.decoder") if name in sys.modules]
+late = ("asyncio.events", "grpc.aio._base_call", "google.protobuf.internal.decoder")
+early = [name for name in late if name in sys.modules]
 import grpc.aio._call
 from google.protobuf.internal import python_message
 from grpc import aio
+import asyncio
+async def two(): return await asyncio.gather(asyncio.sleep(0, 1), asyncio.to_thread(int, 1))
+assert asyncio.run(two()) == [1, 1] and asyncio.Task is sys.modules["asyncio"].Task
 used = [aio.insecure_channel.__name__, grpc.aio.Server.__name__, python_message.GeneratedProtocolMessageType.__name__]
 defer_unused()
 print(json.dumps([early, used, sys.modules["grpc.aio"].__file__ is not None]))
