@@ -64,6 +64,9 @@ class Namespaces:
     Args:
         buckets: The folder that becomes /gcs.
         root: An empty folder for the new root.
+
+    Raises:
+        OSError: This process could not return from a namespace.
     """
 
     def __init__(self, buckets: str, root: str) -> None:
@@ -72,6 +75,7 @@ class Namespaces:
         self._top = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
         self._kept = -1
         self._facts: tuple[list[str], bytes] | None = None
+        self._return(os.getcwd())  # from where it is: a system that refuses this must do so before it has left
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[None]:
@@ -85,10 +89,13 @@ class Namespaces:
             self._enter()
             yield
         finally:
-            _call(libc.setns(self._own, _NEW_MOUNTS))
-            os.fchdir(self._top)
-            os.chroot(".")  # a process that was not at the top of its namespace has to get its own root again
-            os.chdir(folder)
+            self._return(folder)
+
+    def _return(self, folder: str) -> None:
+        _call(libc.setns(self._own, _NEW_MOUNTS))
+        os.fchdir(self._top)
+        os.chroot(".")  # a process that was not at the top of its namespace has to get its own root again
+        os.chdir(folder)
 
     def _enter(self) -> None:
         facts = sorted(os.listdir("/")), _read("/proc/self/mountinfo")
