@@ -90,19 +90,19 @@ def _start_with(mounts: tuple[str, str], program: str, start: Callable[..., subp
     For root this process itself enters a namespace and returns, so that it needn't be copied; for others the new
     process does that, before it becomes the program.
     """
+    process: Process | OSError | None = None
     if os.geteuid() == 0 and mounts not in _refused:
         try:
             namespaces = _namespaces.get(mounts) or _load_namespace().Namespaces(*mounts)
             _namespaces[mounts] = namespaces
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(namespaces.copy())
+            with namespaces.copy():
                 process = _started(start)
         except OSError:
             _refused.add(mounts)  # as in a container without the right to do so
-        else:
-            if isinstance(process, OSError):
-                raise process
-            return process
+    if isinstance(process, OSError):
+        raise process
+    if process is not None:
+        return process  # whatever happened since: no program is started twice
 
     def enter() -> None:
         try:
