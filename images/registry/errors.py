@@ -146,4 +146,4 @@ def root_cause(error: BaseException) -> str:
     if isinstance(cause, ProxyError):
         return f"by the proxy of this machine's settings: {root_cause(cause.original_error)}"
     text = str(cause)
-    return re.sub(r"(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)):?\s*", "", text) or type(error).__name__
+    return re.sub(r"(<[^>]*>|(HTTPS?Connection(Pool)?|Secure|Plain)\([^)]*\)):?\s*", "", text) or type(error).__name__
