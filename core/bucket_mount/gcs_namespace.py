@@ -9,7 +9,7 @@ process with threads can't change its namespaces. It must start fast, so it impo
 https://man7.org/linux/man-pages/man7/mount_namespaces.7.html
 """
 
-# ruff: noqa: PTH102, PTH109, PTH115, PTH208, PTH211
+# ruff: noqa: PTH102, PTH109, PTH115, PTH123, PTH208, PTH211
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ import ctypes
 import os
 import stat
 import sys
+from collections.abc import Iterator
 
+_MOUNTS = "/proc/self/ns/mnt"
 _NEW_MOUNTS, _NEW_USER = 0x00020000, 0x10000000
 _READ_ONLY, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 32, 4096, 16384, 1 << 18
 _DETACH = 2
@@ -52,6 +54,64 @@ def enter(buckets: str, root: str) -> None:
     _leave_mounts()
     _new_root(buckets, root)
     os.chdir(folder)
+
+
+class Namespaces:
+    """Mount namespaces for many programs: one as `enter` makes it is kept, and each program gets a copy of that.
+
+    This process enters the copy, starts the program, and returns. Only root can return, and only with one thread.
+
+    Args:
+        buckets: The folder that becomes /gcs.
+        root: An empty folder for the new root.
+
+    Raises:
+        OSError: This process could not return from a namespace.
+    """
+
+    def __init__(self, buckets: str, root: str) -> None:
+        self._folders = buckets, root
+        self._own = os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC)
+        self._top = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
+        self._kept = -1
+        self._facts: tuple[list[str], bytes] | None = None
+        self._return(os.getcwd())  # from where it is: a system that refuses this must do so before it has left
+
+    @contextlib.contextmanager
+    def copy(self) -> Iterator[None]:
+        """This process is in a copy of its own until the end of the block.
+
+        Raises:
+            OSError: The kernel refuses a step; this process is where it was.
+        """
+        folder = os.getcwd()
+        try:
+            self._enter()
+            yield
+        finally:
+            self._return(folder)
+
+    def _return(self, folder: str) -> None:
+        _call(libc.setns(self._own, _NEW_MOUNTS))
+        os.fchdir(self._top)
+        os.chroot(".")  # a process that was not at the top of its namespace has to get its own root again
+        os.chdir(folder)
+
+    def _enter(self) -> None:
+        facts = sorted(os.listdir("/")), _read("/proc/self/mountinfo")
+        if facts == self._facts:
+            _call(libc.setns(self._kept, _NEW_MOUNTS))
+        else:  # the first, or something was mounted since
+            enter(*self._folders)
+            self.forget()
+            self._kept, self._facts = os.open(_MOUNTS, os.O_RDONLY | os.O_CLOEXEC), facts
+        _call(libc.unshare(_NEW_MOUNTS))
+
+    def forget(self) -> None:
+        """Lets the kept one go, which would hold on to every file system that was mounted when it was made."""
+        if self._facts is not None:
+            os.close(self._kept)
+            self._facts = None
 
 
 def _leave_mounts() -> None:
@@ -104,6 +164,11 @@ def _call(result: int) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _write(path: str, text: str) -> None:

@@ -6,11 +6,18 @@ import ipaddress
 import urllib.request
 from urllib.parse import urlsplit
 
+from ..errors import TrainingError
+
+_SCHEMES = frozenset(("http", "https", "socks", "socks4", "socks4a", "socks5", "socks5h"))
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy's URL; None for a direct connection. Loopback addresses never have a proxy."""
+    """The proxy's URL; None for a direct connection. Loopback addresses never have a proxy.
+
+    Raises:
+        TrainingError: The variable holds no URL of a proxy.
+    """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
     proxies = urllib.request.getproxies()
@@ -19,7 +26,25 @@ def proxy_for(url: str) -> str | None:
         return None
     if _is_bypassed(host, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0), proxies.get("no", "")):
         return None
-    return found if "://" in found else f"http://{found}"
+    found = found.strip()
+    return _checked(found if "://" in found else f"http://{found}", parts.scheme)
+
+
+def _checked(proxy: str, scheme: str) -> str:
+    """The URL of a proxy. The error doesn't show it, because it may hold a password."""
+    try:
+        parts = urlsplit(proxy)
+        is_sound = parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        is_sound = is_sound and not set(parts.netloc) & set(" \t") and not (parts.query or parts.fragment)
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise TrainingError(
+            "a proxy's variable holds no URL of a proxy",
+            where=f"{scheme.upper()}_PROXY or ALL_PROXY",
+            next_step="Set it to http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with %23 for # and the like",
+        )
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:

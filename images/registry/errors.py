@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from urllib3.exceptions import SSLError
+from urllib3.exceptions import ProxyError, SSLError
 
 from ...core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from .artifact_registry import ArtifactRepository
@@ -142,5 +142,8 @@ def connection_error(error: Exception, server: str, host: str) -> RegistryError:
 
 def root_cause(error: BaseException) -> str:
     """The innermost cause as text, without object addresses and without the host, which the message names anyway."""
-    text = str(getattr(error, "reason", None) or error)
-    return re.sub(r"(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)):?\s*", "", text) or type(error).__name__
+    cause = getattr(error, "reason", None) or error
+    if isinstance(cause, ProxyError):
+        return f"by the proxy of this machine's settings: {root_cause(cause.original_error)}"
+    text = str(cause)
+    return re.sub(r"(<[^>]*>|(HTTPS?Connection(Pool)?|Secure|Plain)\([^)]*\)):?\s*", "", text) or type(error).__name__

@@ -6,6 +6,7 @@ import socketserver
 import threading
 
 import pytest
+from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.core.network.addresses import PRIVATE_HOSTS, AddressGuard, RefusedAddress, reach_of
 from prefect_vertex_training.core.network.http_pools import Pools
 from prefect_vertex_training.core.network.proxies import proxy_for
@@ -43,6 +44,10 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8"}, "https://10.1.2.3/", None),
         ({"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8"}, "https://11.1.2.3/", "http://p:1"),
         ({"ALL_PROXY": "http://p:1", "NO_PROXY": "fd00::/8"}, "https://[fd00::1]/", None),
+        ({"HTTPS_PROXY": " http://p:1 "}, "https://a.example/", "http://p:1"),
+        ({"HTTPS_PROXY": "me:p%23@p:1"}, "https://a.example/", "http://me:p%23@p:1"),
+        ({"HTTPS_PROXY": "https://[fd00::1]:3128/"}, "https://a.example/", "https://[fd00::1]:3128/"),
+        ({"HTTPS_PROXY": ""}, "https://a.example/", None),
     ],
 )  # fmt: skip
 def test_which_proxy(variables: dict[str, str], url: str, proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,6 +56,20 @@ def test_which_proxy(variables: dict[str, str], url: str, proxy: str | None, mon
         monkeypatch.setenv(name, value)
 
     assert proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    "value", ["http://p:abc", "ftp://p:1", "http://[::1", "http://", "://x", "http://a b:1", "http://me:se#cret@p:1",
+              "http://p:99999", "http://p:1/?x"],
+)  # fmt: skip
+def test_what_is_no_proxy(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line with the variable's name and the right form, and without the value, which may hold a password."""
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(TrainingError, match="HTTPS_PROXY or ALL_PROXY") as caught:
+        proxy_for("https://registry.example/v2/")
+
+    assert "me:" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_proxy_is_asked_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -404,3 +404,11 @@ def test_how_long_a_busy_registry_is_waited_for(
 
     assert len(waits) == 1
     assert waits[0] == seconds or (seconds < 1 and waits[0] < 1)
+
+
+def test_a_host_that_is_not_there(waits: list[float]) -> None:
+    """The reason is told in words, without what this program calls its connections."""
+    with pytest.raises(RegistryError, match="no answer from the registry: Failed to resolve") as caught:
+        repository("registry.invalid", None, waits).head_manifest("tag")
+
+    assert "(host=" not in str(caught.value)

@@ -113,14 +113,14 @@ def test_as_many_jobs_run_as_a_region_has_machines(harness: Any, images: Any, po
 
 def test_the_durations_of_the_real_service_are_switches(harness: Any, images: Any, pool: Any) -> None:
     """Teardown, a late state, and a second start of a failed program, whose lines follow those of the first."""
-    harness.faults.update({"teardown_seconds": 0.3, "update_lag_seconds": 0.4, "second_start_seconds": 0.2})
+    harness.faults.update({"teardown_seconds": 0.8, "update_lag_seconds": 0.4, "second_start_seconds": 0.2})
     good = harness.run(pool(images.image(Entrypoint=["true"])))
     bad = harness.run(pool(images.script("print('again', flush=True); raise SystemExit(1)")))
     lines = harness.store.find_logs("job_id = ? AND task = 'service'", [good.id])
     times = {line.entry.payload: line.entry.timestamp for line in lines}
 
     torn_down = times["Finished tearing down training program."] - times["Tearing down training program."]
-    assert torn_down >= 0.29
+    assert torn_down >= 0.4  # it begins with the program's end, which a busy machine hears of later
     assert good.update_time - good.end_time >= 0.39
     assert harness.lines(bad.id, "workerpool0-0") == ["again", "again"]
     assert "non-zero status of 1" in bad.error_message

@@ -54,6 +54,8 @@ class Supervisor:
                     for request in self._connections.handle(key, mask):
                         self._runs.handle(request)
             self._runs.run_timers()
+            if not self._runs.is_busy:
+                process_control.forget_namespaces()
             if self._connections or self._runs.is_busy:
                 idle_since = time.monotonic()
             elif time.monotonic() - idle_since > _IDLE_SECONDS:

@@ -10,10 +10,14 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .protocol import MARK, SIGNAL_BASE
+
+Process = subprocess.Popen[bytes]
 
 PROC = Path("/proc")
 """Where Linux shows its processes; other systems have no such folder."""
@@ -21,6 +25,9 @@ PROC = Path("/proc")
 _NAMESPACE = Path(__file__).resolve().parents[4] / "core" / "bucket_mount" / "gcs_namespace.py"
 _BEFORE_PROGRAM = 6  # words before a program that sees the buckets: a Python, -I, -S, the path above, two folders
 _NOT_STARTED = 126  # exit status, as of a shell
+
+_namespaces: dict[tuple[str, str], Any] = {}
+_refused: set[tuple[str, str]] = set()
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PS_SECONDS = 10
@@ -44,20 +51,21 @@ def spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
     Raises:
         OSError: The program can't be started.
     """
-    namespace, program = _namespace_of(argv)
+    mounts, program = _mounts_of(argv)
     out, err = (os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr"))
+    start = partial(
+        subprocess.Popen,
+        program,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        umask=0o022,
+    )
     try:
-        process = subprocess.Popen(
-            program,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-            umask=0o022,
-            preexec_fn=namespace,  # noqa: PLW1509 - the supervisor has one thread
-        )
+        process = _start_with(mounts, program[0], start) if mounts else start()
     finally:
         os.close(out)
         os.close(err)
@@ -65,25 +73,59 @@ def spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
     return process.pid
 
 
-def _namespace_of(argv: list[str]) -> tuple[Callable[[], None] | None, list[str]]:
-    """What a process does before its program, and the program's command line.
+def _mounts_of(argv: list[str]) -> tuple[tuple[str, str] | None, list[str]]:
+    """The folders of a command line that shows a program the buckets below /gcs, and the program's own command line.
 
-    A command line that shows a program the buckets below /gcs begins with a Python, whose start takes longer than all
-    else that a short job does. The process that is about to become that Python does its work, without starting it.
+    It begins with a Python, whose start takes longer than all else that a short job does; its work is done here.
     """
     if argv[1:4] != ["-I", "-S", str(_NAMESPACE)] or len(argv) <= _BEFORE_PROGRAM:
         return None, argv
     buckets, root, *program = argv[4:]
-    enter = _load_namespace().enter
+    return (buckets, root), program
 
-    def change() -> None:
+
+def _start_with(mounts: tuple[str, str], program: str, start: Callable[..., subprocess.Popen[bytes]]) -> Process:
+    """Starts a program that sees the buckets.
+
+    For root this process itself enters a namespace and returns, so that it needn't be copied; for others the new
+    process does that, before it becomes the program.
+    """
+    process: Process | OSError | None = None
+    if os.geteuid() == 0 and mounts not in _refused:
         try:
-            enter(buckets, root)
+            namespaces = _namespaces.get(mounts) or _load_namespace().Namespaces(*mounts)
+            _namespaces[mounts] = namespaces
+            with namespaces.copy():
+                process = _started(start)
+        except OSError:
+            _refused.add(mounts)  # as in a container without the right to do so
+    if isinstance(process, OSError):
+        raise process
+    if process is not None:
+        return process  # whatever happened since: no program is started twice
+
+    def enter() -> None:
+        try:
+            _load_namespace().enter(*mounts)
         except OSError as error:  # reported as by the program itself
-            os.write(2, f"{program[0]}: {error.strerror}\n".encode())
+            os.write(2, f"{program}: {error.strerror}\n".encode())
             os._exit(_NOT_STARTED)
 
-    return change, program
+    return start(preexec_fn=enter)  # this process has one thread
+
+
+def _started(start: Callable[..., subprocess.Popen[bytes]]) -> Process | OSError:
+    """The process, or why the program could not be started: no reason to give namespaces up."""
+    try:
+        return start()
+    except OSError as error:
+        return error
+
+
+def forget_namespaces() -> None:
+    """Lets the kept namespaces go; to be called when no program needs one soon."""
+    for namespaces in _namespaces.values():
+        namespaces.forget()
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import signal
 import socket
@@ -111,6 +112,30 @@ def test_a_program_sees_buckets_without_a_python_before_it(supervisor: socket.so
     assert (missing["reason"], "no-such-program" in missing["message"]) == ("StartError", True)
     assert not Path("/made-by-a-test").exists()
     assert not Path("/gcs").exists() or not Path("/gcs/b/out").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not can_mount(), reason="only root can mount something in a job")
+def test_what_a_program_mounts_is_its_own(supervisor: socket.socket, tmp_path: Path) -> None:
+    """The next program doesn't see it, nor does the supervisor, which is where it was; a new mount is seen."""
+    for name in ("buckets", "root", "place", "later", "1/a", "1/b", "1/c"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def run(name: str, script: str) -> str:
+        command = mounted_command(["sh", "-c", script], tmp_path / "buckets", tmp_path / "root")
+        request = {"run": f"1/{name}", "argv": command, "env": {"PATH": "/usr/bin:/bin"}, "cwd": "/"}
+        end = next(event for event in events(supervisor, op="start", **request) if event["event"] == "exited")
+        assert end["code"] == 0, (tmp_path / "1" / name / "stderr").read_text()
+        return (tmp_path / "1" / name / "stdout").read_text()
+
+    place, later = tmp_path / "place", tmp_path / "later"
+    assert run("a", f"mount -t tmpfs none {place} && touch {place}/mine && ls {place}") == "mine\n"
+    assert run("b", f"ls {place}; ls -d /gcs") == "/gcs\n"
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(later)], check=True)
+    try:
+        (later / "seen").touch()
+        assert run("c", f"ls {later}; readlink /proc/$PPID/ns/mnt") == f"seen\n{Path('/proc/self/ns/mnt').readlink()}\n"
+    finally:
+        subprocess.run(["umount", str(later)], check=True)
 
 
 def test_it_imports_only_the_standard_library() -> None:
