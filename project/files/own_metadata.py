@@ -55,8 +55,7 @@ def _name_and_version(root: Path) -> tuple[str, str]:
     for table in _tables(root):
         name, version = table.get("name"), table.get("version")
         if isinstance(name, str) and _NAME.fullmatch(name):
-            good = isinstance(version, str) and _VERSION.fullmatch(version)
-            return name, version if good else _NO_VERSION
+            return name, version if isinstance(version, str) and _VERSION.fullmatch(version) else _NO_VERSION
     return "", ""
 
 
