@@ -119,6 +119,19 @@ def file_of(root: Path, module: str) -> str | None:
     return next((name for name in names if (root / name).is_file()), None)
 
 
+def runs_as_module(root: Path, name: str) -> bool:
+    """Whether `python -m` is the way to run a file: it imports relatively or is `__main__.py`, and does something.
+
+    A library's training.py only defines what others call, and a folder whose name is none in Python is no package.
+    """
+    if not all(part.isidentifier() for part in Path(name).with_suffix("").parts):
+        return False
+    if name.endswith("/__main__.py"):
+        return True
+    text = _read(root / name)
+    return bool(_GUARD.search(text) or _ACTS.search(text)) and has_relative_import(root / name)
+
+
 def has_relative_import(path: Path) -> bool:
     """Whether a file imports relatively to its package when it starts, which only `python -m` can run.
 

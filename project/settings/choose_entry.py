@@ -16,6 +16,7 @@ from .candidates import (
     in_dockerfile,
     likely_scripts,
     module_of,
+    runs_as_module,
     scripts_in_packages,
     scripts_in_root,
 )
@@ -87,9 +88,7 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
         )
     for target in scripts.values():
         return Entry("console-script", _console_file(root, target), target)
-    found = [
-        name for name in scripts_in_packages(root) if has_relative_import(root / name) or name.endswith("/__main__.py")
-    ]
+    found = [name for name in scripts_in_packages(root) if runs_as_module(root, name)]
     only = [name for name in found if not name.endswith("/__main__.py")] or found
     if len(only) > 1:
         raise ProjectError(
