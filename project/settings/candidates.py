@@ -24,6 +24,10 @@ _GUARD = re.compile(rb"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
 _ACTS = re.compile(rb"^(?:(?!exec|eval)[A-Za-z_][\w.]*\(|(?:for|while|with) )", re.MULTILINE)
 """A file that does something when it is run: a call or a loop at its top level."""
 _TESTING = re.compile(rb"^(?:import|from) (?:pytest|unittest)\b|^def test_", re.MULTILINE)
+_TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
+_MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
+_YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
+_PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
 _DEEPEST = 5
 _MOST_FILES = 3000
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -96,6 +100,49 @@ def in_dockerfile(root: Path) -> str | None:
     places = (word.lstrip("./").split("/") for word in words)
     paths = ("/".join(parts[start:]) for parts in places for start in range(len(parts)))
     return next((path for path in paths if (root / path).is_file()), None)
+
+
+def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
+    """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
+
+    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
+    poe, pixi, taskipy and Hatch in pyproject.toml.
+    """
+    commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
+    found: list[str] = []
+    for module, path in _PROGRAM.findall("\n".join(commands)):
+        if path and (root / path).is_file():
+            found.append(os.path.normpath(path))
+        elif module and file_of(root, module):
+            found.append(module)
+    return list(dict.fromkeys(found))
+
+
+def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and commands."""
+    texts = {
+        name: _read(root / name).decode(errors="replace") for name in ("Makefile", "makefile", "dvc.yaml", "MLproject")
+    }
+    for name in ("Makefile", "makefile"):
+        yield from _MAKE_TARGET.findall(texts[name])
+    for name in ("dvc.yaml", "MLproject"):
+        yield from _YAML_COMMAND.findall(texts[name])
+    tool = document.get("tool")
+    tools = tool if isinstance(tool, dict) else {}
+    tables = [tools.get(name, {}) for name in ("pdm", "poe", "pixi", "taskipy", "hatch")]
+    for table in tables:
+        yield from _texts_in(table, "")
+
+
+def _texts_in(value: object, name: str) -> Iterator[tuple[str, str]]:
+    """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_in(inner, name if key in {"cmd", "shell", "script", "command"} else str(key))
+    elif isinstance(value, list):
+        yield name, " ".join(item for item in value if isinstance(item, str))
+    elif isinstance(value, str):
+        yield name, value
 
 
 def _read(path: Path) -> bytes:
