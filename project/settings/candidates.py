@@ -27,6 +27,12 @@ _TESTING = re.compile(rb"^(?:import|from) (?:pytest|unittest)\b|^def test_", re.
 _TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
 _MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
 _YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
+_TASK_FILES = {
+    "Makefile": _MAKE_TARGET,
+    "makefile": _MAKE_TARGET,
+    "dvc.yaml": _YAML_COMMAND,
+    "MLproject": _YAML_COMMAND,
+}
 _PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
 _DEEPEST = 5
 _MOST_FILES = 3000
@@ -120,21 +126,14 @@ def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
 
 def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and commands."""
-    texts = {
-        name: _read(root / name).decode(errors="replace") for name in ("Makefile", "makefile", "dvc.yaml", "MLproject")
-    }
-    for name in ("Makefile", "makefile"):
-        yield from _MAKE_TARGET.findall(texts[name])
-    for name in ("dvc.yaml", "MLproject"):
-        yield from _YAML_COMMAND.findall(texts[name])
-    tool = document.get("tool")
-    tools = tool if isinstance(tool, dict) else {}
-    tables = [tools.get(name, {}) for name in ("pdm", "poe", "pixi", "taskipy", "hatch")]
-    for table in tables:
-        yield from _texts_in(table, "")
+    for name, pattern in _TASK_FILES.items():
+        yield from pattern.findall(_read(root / name).decode(errors="replace"))
+    tools: Any = document.get("tool")
+    for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
+        yield from _texts_in(tools.get(name), "")
 
 
-def _texts_in(value: object, name: str) -> Iterator[tuple[str, str]]:
+def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds
     """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
     if isinstance(value, dict):
         for key, inner in value.items():
