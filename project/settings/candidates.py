@@ -28,6 +28,9 @@ _TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
 _MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
 _YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
 _TASK_FILES = {
+    **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
+    **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
+}
     "Makefile": _MAKE_TARGET,
     "makefile": _MAKE_TARGET,
     "dvc.yaml": _YAML_COMMAND,
