@@ -31,11 +31,6 @@ _TASK_FILES = {
     **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
     **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
 }
-    "Makefile": _MAKE_TARGET,
-    "makefile": _MAKE_TARGET,
-    "dvc.yaml": _YAML_COMMAND,
-    "MLproject": _YAML_COMMAND,
-}
 _PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
 _DEEPEST = 5
 _MOST_FILES = 3000
