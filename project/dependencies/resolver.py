@@ -231,13 +231,12 @@ class _Resolver:
         versions = (
             {package["name"]: package["version"] for package in tomllib.loads(older)["packages"]} if older else {}
         )
-        choice = (
-            f"Write {release.name}=={versions[release.name]}, which has a wheel" if release.name in versions else ""
-        )
+        version = versions.get(release.name)
+        choice = f"Write {release.name}=={version}, which has a wheel, or install it" if version else "Install it"
         return DependencyError(
             f"{release.name} {release.version}{wanted} has no wheel, and its sdist contains code to compile",
             where=error.where,
-            next_step=f"{choice}, or install it in the project's own Dockerfile",
+            next_step=f"{choice} in the project's own Dockerfile",
         )
 
     def _wanted_by(self, name: str) -> str:

@@ -62,7 +62,9 @@ def _name_and_version(root: Path) -> tuple[str, str]:
 def _tables(root: Path) -> Iterator[Mapping[str, Any]]:
     """[project], Poetry's table, setup.cfg's [metadata] and the texts that setup.py gives as arguments."""
     document = tomllib.loads(_text(root / "pyproject.toml").removeprefix("\ufeff"))
-    yield from (table for table in (document.get("project"), document.get("tool", {}).get("poetry")) if table)
+    tools = document.get("tool")
+    places = (document.get("project"), tools.get("poetry") if isinstance(tools, dict) else None)
+    yield from (table for table in places if isinstance(table, dict))
     parser = configparser.RawConfigParser()
     with contextlib.suppress(configparser.Error):
         parser.read_string(_text(root / "setup.cfg"))

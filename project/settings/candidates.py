@@ -24,6 +24,14 @@ _GUARD = re.compile(rb"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
 _ACTS = re.compile(rb"^(?:(?!exec|eval)[A-Za-z_][\w.]*\(|(?:for|while|with) )", re.MULTILINE)
 """A file that does something when it is run: a call or a loop at its top level."""
 _TESTING = re.compile(rb"^(?:import|from) (?:pytest|unittest)\b|^def test_", re.MULTILINE)
+_TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
+_MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
+_YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
+_TASK_FILES = {
+    **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
+    **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
+}
+_PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
 _DEEPEST = 5
 _MOST_FILES = 3000
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -98,6 +106,42 @@ def in_dockerfile(root: Path) -> str | None:
     return next((path for path in paths if (root / path).is_file()), None)
 
 
+def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
+    """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
+
+    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
+    poe, pixi, taskipy and Hatch in pyproject.toml.
+    """
+    commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
+    found: list[str] = []
+    for module, path in _PROGRAM.findall("\n".join(commands)):
+        if path and (root / path).is_file():
+            found.append(os.path.normpath(path))
+        elif module and file_of(root, module):
+            found.append(module)
+    return list(dict.fromkeys(found))
+
+
+def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and commands."""
+    for name, pattern in _TASK_FILES.items():
+        yield from pattern.findall(_read(root / name).decode(errors="replace"))
+    tools: Any = document.get("tool")
+    for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
+        yield from _texts_in(tools.get(name), "")
+
+
+def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds
+    """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_in(inner, name if key in {"cmd", "shell", "script", "command"} else str(key))
+    elif isinstance(value, list):
+        yield name, " ".join(item for item in value if isinstance(item, str))
+    elif isinstance(value, str):
+        yield name, value
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -117,6 +161,19 @@ def file_of(root: Path, module: str) -> str | None:
     path = module.replace(".", "/")
     names = (f"{folder}{path}{end}" for folder in ("", "src/") for end in (".py", "/__main__.py"))
     return next((name for name in names if (root / name).is_file()), None)
+
+
+def runs_as_module(root: Path, name: str) -> bool:
+    """Whether `python -m` is the way to run a file: it imports relatively or is `__main__.py`, and does something.
+
+    A library's training.py only defines what others call, and a folder whose name is none in Python is no package.
+    """
+    if not all(part.isidentifier() for part in Path(name).with_suffix("").parts):
+        return False
+    if name.endswith("/__main__.py"):
+        return True
+    text = _read(root / name)
+    return bool(_GUARD.search(text) or _ACTS.search(text)) and has_relative_import(root / name)
 
 
 def has_relative_import(path: Path) -> bool:

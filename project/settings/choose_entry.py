@@ -14,8 +14,10 @@ from .candidates import (
     file_of,
     has_relative_import,
     in_dockerfile,
+    in_tasks,
     likely_scripts,
     module_of,
+    runs_as_module,
     scripts_in_packages,
     scripts_in_root,
 )
@@ -73,7 +75,8 @@ def _found(root: Path, document: Mapping[str, Any]) -> Entry:
             )
         if found:
             return _entry(root, _checked(root, found[0]))
-    return _in_package(root, document) or _in_dockerfile(root) or _one_notebook(root) or _fail(root)
+    found = _in_package(root, document) or _in_dockerfile(root) or _in_tasks(root, document)
+    return found or _one_notebook(root) or _fail(root)
 
 
 def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
@@ -87,9 +90,7 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
         )
     for target in scripts.values():
         return Entry("console-script", _console_file(root, target), target)
-    found = [
-        name for name in scripts_in_packages(root) if has_relative_import(root / name) or name.endswith("/__main__.py")
-    ]
+    found = [name for name in scripts_in_packages(root) if runs_as_module(root, name)]
     only = [name for name in found if not name.endswith("/__main__.py")] or found
     if len(only) > 1:
         raise ProjectError(
@@ -103,6 +104,14 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
 def _in_dockerfile(root: Path) -> Entry | None:
     name = in_dockerfile(root)
     return _entry(root, _checked(root, name)) if name else None
+
+
+def _in_tasks(root: Path, document: Mapping[str, Any]) -> Entry | None:
+    """What the only program of the tasks named after training runs: `make train`, `pdm run train`."""
+    found = in_tasks(root, document)
+    if len(found) != 1:
+        return None
+    return _entry(root, _checked(root, found[0])) if (root / found[0]).is_file() else _module(root, found[0])
 
 
 def _one_notebook(root: Path) -> Entry | None:

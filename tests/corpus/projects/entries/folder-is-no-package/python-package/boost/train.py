@@ -1,0 +1,8 @@
+from .core import Booster
+
+
+def train(params):
+    return Booster(params)
+
+
+train({})

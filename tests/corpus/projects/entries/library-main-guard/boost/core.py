@@ -1,0 +1,3 @@
+class Booster:
+    def __init__(self, params):
+        self.params = params

@@ -1,0 +1,5 @@
+from .core import Booster
+
+
+def train(params):
+    return Booster(params)

@@ -1,0 +1,4 @@
+import os
+from pathlib import Path
+
+Path(os.environ["VERTEX_TRAINING_MODEL_DIR"], "model.txt").write_text("1")
