@@ -32,9 +32,8 @@ def test_property_tests_leave_their_settings_to_the_profile() -> None:
 def test_a_checkout_may_have_any_name(tmp_path: Path) -> None:
     """The tests are found in a folder whose name is no module's, such as the distribution's own name."""
     checkout = tmp_path / "prefect-vertex-training"
-    shutil.copytree(
-        ROOT / "tests" / "fixtures", checkout / "tests" / "fixtures", ignore=shutil.ignore_patterns("__pyc*")
-    )
+    # With what Python compiled of them: to rewrite and compile the fixtures again takes seconds.
+    shutil.copytree(ROOT / "tests" / "fixtures", checkout / "tests" / "fixtures")
     for name in ("__init__.py", "pyproject.toml", "tests/conftest.py", "tests/test_job_fields.py"):
         shutil.copy(ROOT / name, checkout / name)
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "table_holds_together"]
