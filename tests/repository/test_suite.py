@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fixtures.distribution import LONGEST, SPLIT
 from fixtures.module_graph import ROOT
 
 PROFILE = ROOT / "tests" / "fixtures" / "hypothesis_profile.py"
@@ -41,3 +42,8 @@ def test_a_checkout_may_have_any_name(tmp_path: Path) -> None:
     run = subprocess.run(words, cwd=checkout, check=False, capture_output=True, text=True)
 
     assert "1 passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_the_files_that_are_dealt_out_apart_exist() -> None:
+    """A file that was renamed would lose its place among the longest, which start first."""
+    assert [name for name in {*LONGEST, *SPLIT} if not (ROOT / "tests" / name).is_file()] == []
