@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ..core.background.imports import one_importer
 from ..core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ..core.network.google_login import machine_login
 from ..images.oci.reference import TAG, Reference
 from ..images.oci.registry_host import canonical_host, host_of
 from ..images.registry.artifact_registry import RegistryPath
@@ -180,12 +181,11 @@ def _google(block: GcpCredentials | None, impersonate: str) -> Credentials:
 
 def _account_of(block: GcpCredentials | None) -> Any:  # noqa: ANN401 - google.auth has no common typed interface
     """The account of the block's key, or this machine's login: of a person, a service account, or workload identity."""
-    import google.auth
     from google.auth.credentials import with_scopes_if_required
 
     has_key = block and (block.service_account_info or block.service_account_file)
     # Without scopes at first: with them, google.auth would ask the cloud for the name of the project.
-    source = block.get_credentials_from_service_account() if block and has_key else google.auth.default()[0]
+    source = block.get_credentials_from_service_account() if block and has_key else machine_login()
     return with_scopes_if_required(source, [_SCOPE])
 
 

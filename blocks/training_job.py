@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,7 +12,7 @@ from prefect.blocks.abstract import JobBlock, JobRun
 from prefect.utilities.asyncutils import run_sync_in_worker_thread
 from pydantic import Field, model_validator
 
-from ..core.errors import JobFailed, VertexError
+from ..core.errors import JobFailed, ProjectError, VertexError
 from ..core.home import Home
 from ..core.job_fields import (
     ACCELERATOR_COUNT,
@@ -43,6 +44,7 @@ from ..core.job_fields import (
 )
 from ..core.job_options import Machine, Pool
 from ..core.output_folders import bucket_folder_uri
+from ..core.security.secret_sources import SecretSource
 from ..prefect_private import async_dispatch, call_synchronously
 from ..run_history import run_scope
 from ..vertex.client.connection import Connection
@@ -62,6 +64,7 @@ from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
+from .secret_values import with_secret_values
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")
@@ -205,6 +208,15 @@ class VertexTrainingJob(_ReceiptJob):
     args: list[str] = Field(default_factory=list, **ARGS.form)
     command: list[str] = Field(default_factory=list, **COMMAND.form)
     env: dict[str, str] = Field(default_factory=dict, **ENV.form)
+    secret_env: dict[str, str] = Field(
+        default_factory=dict,
+        title="Secret environment",
+        description='Variables whose values are secrets, and where each comes from, as JSON: {"WANDB_API_KEY": '
+        '"block:wandb-key"}. block: is a saved Secret block, env: a variable of this machine for local jobs, '
+        "secret-manager: a version in Google's Secret Manager, which the job itself reads if its image was built by "
+        "this package for a project with secret-env. Whoever may read the job sees the values of the first two.",
+        examples=[{"WANDB_API_KEY": "block:wandb-key"}],
+    )
     labels: dict[str, str] = Field(default_factory=dict, **LABELS.form)
     machine_type: str = Field(default=MACHINE_TYPE.default, **MACHINE_TYPE.form)
     accelerator_type: Text = Field(default=ACCELERATOR_TYPE.default, **ACCELERATOR_TYPE.form)
@@ -237,7 +249,26 @@ class VertexTrainingJob(_ReceiptJob):
         from ..project.run_secrets import refuse_secrets_of_job
 
         refuse_secrets_of_job(args=self.args, command=self.command, env=self.env, allow_secrets=self.allow_secrets)
+        _ = self._secret_sources()
         return self
+
+    def _secret_sources(self) -> dict[str, SecretSource]:
+        """Where each secret variable comes from.
+
+        Raises:
+            ProjectError: One has no such form, or its name is not one of a variable, or has a plain value as well.
+        """
+        sources: dict[str, SecretSource] = {}
+        for name, text in self.secret_env.items():
+            where = f"secret_env of the job block, {name}"
+            if name in self.env or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+                what = "is in env as well" if name in self.env else "is not a variable's name"
+                raise ProjectError(f"the secret variable {name} {what}", where=where, next_step="Leave one of them out")
+            try:
+                sources[name] = SecretSource.parse(text)
+            except ValueError as error:  # whose message doesn't repeat what may be the secret itself
+                raise ProjectError(str(error), where=where, next_step="Save the value, and name its place") from None
+        return sources
 
     async def atrigger(self, key: str | None = None) -> VertexTrainingJobRun:
         """As `trigger`."""
@@ -280,7 +311,8 @@ class VertexTrainingJob(_ReceiptJob):
 
         With another cap it is still the same job, which has used up a part of it.
         """
-        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost", "allow_secrets"})
+        none = {"secret_env"} if not self.secret_env else set[str]()
+        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost", "allow_secrets", *none})
         machines = [pool["machine"] for pool in values["pools"].values() if pool["machine"]]
         for part in (values, *machines):
             if part["reservation"] is None:
@@ -296,6 +328,7 @@ class VertexTrainingJob(_ReceiptJob):
             args=self.args,
             command=self.command,
             env=self.env,
+            secret_env=self._secret_sources(),
             labels={**(vertex.labels if vertex else {}), **self.labels},
             machine=Machine(**{part.name: getattr(self, part.name) for part in fields(Machine)}),
             replicas=self.replicas,
@@ -309,8 +342,10 @@ class VertexTrainingJob(_ReceiptJob):
             network=vertex.network if vertex else None,
             tensorboard=vertex.tensorboard if vertex else None,
             persistent_resource=vertex.persistent_resource if vertex else None,
+            encryption_key=vertex.encryption_key if vertex else None,
         )
-        return replace(request, labels={**request.labels, **self._cost_labels(connection, request)})
+        request = replace(request, labels={**request.labels, **self._cost_labels(connection, request)})
+        return with_secret_values(request, local=connection.endpoint.local)
 
     def _cost_labels(self, connection: Connection, request: JobRequest) -> dict[str, str]:
         """Price and cap of the job; none without a cap, or on this machine, where a job costs nothing.

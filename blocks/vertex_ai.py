@@ -9,7 +9,15 @@ from prefect.blocks.core import Block
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, SecretStr, field_validator
 
-from ..core.job_fields import LABELS, NETWORK, PERSISTENT_RESOURCE, SERVICE_ACCOUNT, TENSORBOARD, JobField
+from ..core.job_fields import (
+    ENCRYPTION_KEY,
+    LABELS,
+    NETWORK,
+    PERSISTENT_RESOURCE,
+    SERVICE_ACCOUNT,
+    TENSORBOARD,
+    JobField,
+)
 from ..vertex.client.connection import Connection
 from .form_fields import Number, Plain, Text
 
@@ -59,6 +67,7 @@ class VertexAI(Block):
     network: Text = Field(default=NETWORK.default, **NETWORK.form)
     tensorboard: Text = Field(default=TENSORBOARD.default, **TENSORBOARD.form)
     persistent_resource: Text = Field(default=PERSISTENT_RESOURCE.default, **PERSISTENT_RESOURCE.form)
+    encryption_key: Text = Field(default=ENCRYPTION_KEY.default, **ENCRYPTION_KEY.form)
     labels: dict[str, str] = Field(default_factory=dict, **LABELS.form)
     endpoint: Text = Field(
         default=None,
@@ -109,6 +118,11 @@ class VertexAI(Block):
     @classmethod
     def _check_network(cls, value: str | None) -> str | None:
         return value and _matching_field(NETWORK, value)
+
+    @field_validator("encryption_key")
+    @classmethod
+    def _check_encryption_key(cls, value: str | None) -> str | None:
+        return value and _matching_field(ENCRYPTION_KEY, value)
 
     @field_validator("endpoint")
     @classmethod

@@ -6,13 +6,16 @@ They change how this process imports, so that the command line does it, and the 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from importlib import import_module
 
 from ..core.background.imports import one_importer
-from .partial_packages import import_partially
+from .deferred_names import defer
+from .partial_packages import complete, import_partially
 
 _AIPLATFORM = "google.cloud.aiplatform_v1"
 _LOGGING = "google.cloud.logging_v2"
+_COLLECTIONS = ("prefect_docker", "prefect_gcp")
 
 
 def lighten_imports() -> None:
@@ -27,7 +30,32 @@ def lighten_imports() -> None:
         _LOGGING,
         f"{_LOGGING}.types",
         f"{_LOGGING}.services.logging_service_v2",
+        *_COLLECTIONS,  # of each one block, where Prefect imports workers and Google's SDK as well
     )
+    google = (f"google.cloud.{name}" for name in ("aiplatform.gapic", "bigquery", "secretmanager", "storage"))
+    defer("prefect_gcp.credentials", *google)
+
+
+def look_up_imported_blocks_first() -> None:
+    """Has Prefect look for a saved block's class among the imported ones, before it imports all installed collections.
+
+    It looks when a block holds another one, such as credentials, and the collections take seconds.
+    """
+    from prefect.blocks.core import Block
+    from prefect.utilities.dispatch import lookup_type
+
+    look_up = Block.get_block_class_from_key.__func__
+    if look_up.__module__ == __name__:
+        return
+
+    def found(cls: type[Block], key: str) -> type[Block]:
+        for collection in ("", *_COLLECTIONS):
+            complete(collection)
+            with suppress(KeyError):
+                return lookup_type(cls, key)
+        return look_up(cls, key)
+
+    Block.get_block_class_from_key = classmethod(found)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def import_ahead() -> None:

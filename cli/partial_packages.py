@@ -55,6 +55,13 @@ def import_partially(*packages: str) -> None:
             setattr(sys.modules[parent], last, package)
 
 
+def complete(name: str) -> None:
+    """Runs the `__init__` of a package that was imported partially; any other is left as it is."""
+    package = sys.modules.get(name)
+    if isinstance(package, PartialPackage):
+        _complete(package)
+
+
 def _complete(package: ModuleType) -> None:
     """Runs the package's own `__init__`; other threads wait for it."""
     spec = package.__spec__

@@ -62,6 +62,9 @@ def prefect_server(*, temporary: bool = False, heartbeats: bool = True) -> Itera
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from .light_imports import look_up_imported_blocks_first
+
+    look_up_imported_blocks_first()
     changes: dict[Any, Any] = {} if heartbeats else {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
     with ExitStack() as stack:
         kept = None

@@ -293,6 +293,17 @@ PERSISTENT_RESOURCE: JobField[str | None] = JobField(
     expected="a persistent resource's id (the last part of its full name)",
     pattern=r"[a-z]([a-z0-9-]{0,126}[a-z0-9])?",
 )
+ENCRYPTION_KEY: JobField[str | None] = JobField(
+    "encryption_key",
+    "Encryption key",
+    "A key of Cloud KMS that encrypts what Vertex AI keeps of the job",
+    None,
+    expected="a key's full name",
+    format="projects/PROJECT/locations/REGION/keyRings/RING/cryptoKeys/KEY",
+    details="It must be in the job's region, and Vertex AI's service agent must be allowed to use it.",
+    pattern=r"projects/(?P<project>[\w.:-]+)/locations/(?P<region>[a-z0-9-]+)"
+    r"/keyRings/(?P<ring>[\w-]+)/cryptoKeys/(?P<name>[\w-]+)",
+)
 WEB_ACCESS: JobField[bool] = JobField(
     "web_access",
     "Web access",
@@ -357,6 +368,7 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     NETWORK,
     TENSORBOARD,
     PERSISTENT_RESOURCE,
+    ENCRYPTION_KEY,
     WEB_ACCESS,
     LABELS,
     DISPLAY_NAME,

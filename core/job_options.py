@@ -11,6 +11,7 @@ from .job_fields import (
     ACCELERATOR_TYPE,
     BOOT_DISK_GB,
     BOOT_DISK_TYPE,
+    ENCRYPTION_KEY,
     MACHINE_TYPE,
     MAX_WAIT,
     NETWORK,
@@ -86,6 +87,7 @@ class JobOptions:
     tensorboard: str | None = TENSORBOARD.default
     web_access: bool = WEB_ACCESS.default
     persistent_resource: str | None = PERSISTENT_RESOURCE.default
+    encryption_key: str | None = ENCRYPTION_KEY.default
 
     def options(self) -> dict[str, Any]:
         """The options alone, by name: arguments for another class that has them."""

@@ -131,6 +131,7 @@ _NOT_OFFERED = frozenset({"n1-standard-1", "n1-standard-2", "a3-edgegpu-8g"})
 """Machine types of Compute Engine that custom jobs can't have, although their family is offered."""
 
 _FAMILIES = tuple(sorted({f"{name.partition('-')[0]}-" for name in MACHINE_TYPES - {"cloud-tpu"}}))
+_HYPERDISK_BY_DEFAULT = ("a3-ultragpu", "a4-", "a4x-", "n4-")
 _GPU_FAMILIES = tuple(sorted({f"{name.partition('-')[0]}-" for name in BUILT_IN_ACCELERATORS}))
 _SERIES_ACCELERATORS: Mapping[str, AcceleratorType] = {
     name.rpartition("-")[0]: kind for name, (kind, _) in BUILT_IN_ACCELERATORS.items()
@@ -160,6 +161,11 @@ def built_in_accelerator(machine_type: str) -> tuple[AcceleratorType, int | None
 def comes_with_gpu(machine_type: str) -> bool:
     """Whether every machine of this family has GPUs."""
     return machine_type.startswith(_GPU_FAMILIES)
+
+
+def default_disk(machine_type: str) -> str:
+    """The kind of boot disk that a machine gets unless another is asked for."""
+    return "hyperdisk-balanced" if machine_type.startswith(_HYPERDISK_BY_DEFAULT) else "pd-ssd"
 
 
 def is_known(machine_type: str) -> bool:

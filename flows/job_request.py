@@ -89,6 +89,7 @@ def describe_job(
             "network": job.network or (vertex.network if vertex else None),
             "tensorboard": job.tensorboard or (vertex.tensorboard if vertex else None),
             "persistent_resource": job.persistent_resource or (vertex.persistent_resource if vertex else None),
+            "encryption_key": job.encryption_key or (vertex.encryption_key if vertex else None),
         },
     )
 

@@ -6,6 +6,7 @@ setting can have another value in one region: `stock_out@europe-west4`.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Faults:
         denied_permissions: Rights that the caller lacks, as "aiplatform.customJobs.create".
         forbidden_apis: APIs about a project that answer PERMISSION_DENIED, as "cloudquotas,artifactregistry".
         quota_limits: Training quotas that differ from 1000, as "custom_model_training_nvidia_t4_gpus=0".
+        api_answers: Answers of the APIs about a project in place of their own: a JSON object by API and path, as
+            {"compute/v1/projects/1/global/networks/n": {}}; null for a resource that doesn't exist.
         api_delay_seconds: How long each answer of the APIs about a project takes.
     """
 
@@ -91,6 +94,7 @@ class Faults:
     denied_permissions: str = ""
     forbidden_apis: str = ""
     quota_limits: str = ""
+    api_answers: str = ""
     api_delay_seconds: float = 0.0
     _regional: dict[str, Any] = field(default_factory=dict, repr=False)
     _set_at: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
@@ -174,8 +178,21 @@ def _checked(setting: str, value: object) -> object:
             where="switches",
             next_step=f"Use a value of the type {wanted.__name__} that is not negative",
         )
+    if name == "api_answers" and value and not _is_json_object(str(value)):
+        raise LocalServiceError(
+            "the switch api_answers is no JSON object",
+            where="switches",
+            next_step='Write it as {"compute/v1/projects/P/global/networks/N": {}}',
+        )
     if value not in _CHOICES.get(name, (value,)):
         raise LocalServiceError(
             f"the switch {name} can't be {value!r}", where="switches", next_step=f"Use {' or '.join(_CHOICES[name])}"
         )
     return value
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from ..core.job_options import Pool
 from ..vertex.job_types import JobDescription
 from ..vertex.preflight import readiness
-from ..vertex.preflight.google_api import GoogleApi, NotMade, google_session
+from ..vertex.preflight.google_api import GoogleApi, NotMade
 from ..vertex.preflight.preflight import preflight
 from ..vertex.preflight.subject import Repository, Subject
 from .reporting.artifacts import artifact_key, optional_display
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from ..blocks.vertex_ai import VertexAI
 
 
+_RESTRICTED = "-docker.pkg.dev/vertex-ai-restricted/"
+"""In the names of images that Google restricts, whose accelerators have quotas of their own."""
+
+
 class ProjectAccess:
     """The blocks of a run, and the job that it will send; a plain class, because Prefect looks into dataclasses.
 
@@ -30,12 +36,20 @@ class ProjectAccess:
         registry: Where the image will be; None for a check without one.
         job: The job; None for a check of the blocks alone.
         name: What the image is called.
+        base: Its base image; None where that isn't chosen.
     """
 
     def __init__(
-        self, vertex: VertexAI, registry: ContainerRegistry | None, job: JobDescription | None, name: str = "image"
+        self,
+        vertex: VertexAI,
+        registry: ContainerRegistry | None,
+        job: JobDescription | None,
+        name: str = "image",
+        *,
+        base: str | None = None,
     ) -> None:
         self._vertex = vertex
+        base = base or ""
         image = registry.image(name) if registry else None
         self.subject = Subject(
             vertex.project,
@@ -44,6 +58,10 @@ class ProjectAccess:
             Repository.of(image.host, image.repository) if image else None,
             service_account=job.service_account if job else vertex.service_account,
             tensorboard=job.tensorboard if job else vertex.tensorboard,
+            network=job.network if job else vertex.network,
+            persistent_resource=job.persistent_resource if job else vertex.persistent_resource,
+            encryption_key=job.encryption_key if job else vertex.encryption_key,
+            restricted_image=_RESTRICTED in base or any(_RESTRICTED in (pool.image or "") for pool in _pools(job)),
             job=job,
         )
 
@@ -54,9 +72,11 @@ class ProjectAccess:
             NotMade: There are no credentials.
         """
         block = self._vertex.credentials
-        credentials = block.get_credentials_from_service_account() if block else None
-        email = str(getattr(credentials, "service_account_email", "") or "")
-        return GoogleApi(google_session(credentials), account=f"serviceAccount:{email}" if "@" in email else "")
+        return GoogleApi.of(block.get_credentials_from_service_account() if block else None)
+
+
+def _pools(job: JobDescription | None) -> Iterable[Pool]:
+    return job.pools.values() if job else ()
 
 
 @task(name="preflight", cache_policy=NO_CACHE, persist_result=False)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from ..blocks.secret_values import with_secret_values
 from ..core.errors import VertexError
 from ..core.home import Home
 from ..run_history import run_scope
@@ -23,7 +24,6 @@ from .retry_policy import STEP
 from .step_results import step_result
 from .stopping.open_jobs import OpenJobs
 from .stopping.stop_job import stop_request
-from .variables.secret_values import with_secret_values
 
 
 # Prefect's cache never skips this step: only the service knows whether the job exists, and which of a request's jobs

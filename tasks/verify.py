@@ -13,6 +13,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
+from ..blocks.secret_values import local_values
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..core.placeholders import fill_all, folder_values
@@ -27,7 +28,6 @@ from .reporting.progress import DOING, current, show_line
 from .reporting.step_log import LogFunction, step_log
 from .retry_policy import STEP
 from .step_results import step_result
-from .variables.secret_values import local_values
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -123,7 +123,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Prefect around the engines.
     "prefect_private": set(),
     "run_history": set(),
-    "blocks": {"core", "project", "images", "vertex", "prefect_private", "run_history"},
+    "blocks": {"core", "runtime", "project", "images", "vertex", "prefect_private", "run_history"},
     "tasks/reporting": {"core", "project", "vertex"},
     "tasks/stopping": {"core", "vertex", "tasks/reporting", "prefect_private"},
     "tasks/tuning": {"core", "vertex", "tasks"},

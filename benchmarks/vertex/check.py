@@ -3,7 +3,7 @@
     python benchmarks/vertex/check.py [--runs 5] [--delay 0.1]
 
 The APIs are those of local_vertex, in the environment of `vertex-training local exec`; the Prefect server is the kept
-one. It prints the seconds of the whole command and, for comparison, those of `check` without a project.
+one. It prints the seconds of the whole command, those of `check` without a project, and how the seconds divide.
 """
 
 from __future__ import annotations
@@ -30,6 +30,45 @@ from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 ContainerRegistry(host="{REGION}-docker.pkg.dev", project="{PROJECT}", repository="training").save("c", overwrite=True)
 VertexAI(project="{PROJECT}", region="{REGION}", bucket="BUCKET").save("c", overwrite=True)
+"""
+TIMED = """
+import sys, time
+begin = last = time.perf_counter()
+def lap(name):
+    global last
+    now = time.perf_counter()
+    print(f"{name:<40} {now - last:6.2f} s", flush=True)
+    last = now
+from prefect_vertex_training.cli.light_imports import lighten_imports
+lighten_imports()
+from prefect_vertex_training.cli.commands import check
+lap("imports of the command line")
+import prefect.settings
+lap("imports of Prefect")
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
+from prefect_vertex_training.tasks.preflight import ProjectAccess
+from prefect_vertex_training.vertex.preflight.preflight import JOB_CHECKS, PLACE_CHECKS, begin as begun
+lap("imports of the blocks and the checks")
+from prefect_vertex_training.flows.planning.training_plan import plan_training
+lap("imports of the plan")
+from prefect_vertex_training.cli.load_blocks import load_registry, load_vertex
+with check.prefect_session():
+    lap("the kept Prefect server")
+    vertex, registry = load_vertex("c"), load_registry("c")
+    lap("load of two blocks")
+    access = ProjectAccess(vertex, registry, None)
+    api = access.api()
+    lap("Google login")
+    from pathlib import Path
+    of_place = begun(PLACE_CHECKS, access.subject, api)
+    job = check._planned(Path(sys.argv[1]), vertex)
+    lap("the plan, beside the first calls")
+    access = ProjectAccess(vertex, registry, job.job)
+    of_place()
+    lap("the rest of the first calls")
+    begun(JOB_CHECKS, access.subject, api)()
+    lap("the calls about the job")
+lap("end of the session")
 """
 
 
@@ -61,12 +100,21 @@ def main() -> int:
             "the blocks alone": [*in_cloud, PROGRAM, "check", "--vertex", "c", "--registry", "c"],
         }
         medians = {name: measured(words, options.runs) for name, words in rows.items()}
+        parts = divided([*in_cloud, sys.executable, "-c", TIMED, str(project)])
     finally:
         subprocess.run([PROGRAM, "local", "stop", "--yes"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
     for name, seconds in medians.items():
         print(f"check, {name:<18} {seconds:6.2f} s")
+    print("\n".join(parts))
     return 1 if medians["with a project"] > BAR else 0
+
+
+def divided(words: list[str | Path]) -> list[str]:
+    """How the seconds of a check divide, line by line; the first of two runs isn't counted."""
+    subprocess.run(words, capture_output=True, check=True)
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return [line for line in done.stdout.splitlines() if line.endswith(" s")]
 
 
 def measured(words: list[str | Path], runs: int) -> float:

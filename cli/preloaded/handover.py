@@ -19,7 +19,7 @@ from typing import Any
 
 from ...core.home import Home
 
-COMMANDS = frozenset(("run", "sweep"))
+COMMANDS = frozenset(("check", "plan", "run", "sweep"))
 """Those that import Prefect and the flows; none of them reads standard input."""
 
 SWITCH = "VERTEX_TRAINING_PRELOAD"

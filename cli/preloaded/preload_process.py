@@ -35,7 +35,10 @@ on SQLite busy with locks for two minutes, where runs that came one after the ot
 _LOOK_EVERY = 5.0
 """Seconds between looks whether another one has taken its place."""
 
-_MODULES = ("cli.main", "cli.commands.run", "cli.commands.sweep", "flows.train", "flows.train_job", "flows.sweep")
+_MODULES = (
+    *("cli.main", "cli.commands.run", "cli.commands.sweep", "cli.commands.check", "cli.commands.plan"),
+    *("flows.train", "flows.train_job", "flows.sweep", "flows.planning.dry_run", "tasks.preflight"),
+)
 
 
 class Taken(Exception):

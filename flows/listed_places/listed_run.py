@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...blocks.secret_values import with_secret_values
 from ...core.errors import VertexError
 from ...core.retry import backoff
 from ...project.snapshot import Project
 from ...tasks.placing.listed_submit import ListedRequest, submit_listed
 from ...tasks.reporting.step_log import step_log
 from ...tasks.stopping import run_end
-from ...tasks.variables.secret_values import with_secret_values
 from ...tasks.watch import WatchProgress, watch
 from ...vertex.client.connection import Connection, region_of
 from ...vertex.fallback.job_regions import JobRegions

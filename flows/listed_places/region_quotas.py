@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from ...vertex.job_types import JobDescription
-from ...vertex.preflight.google_api import GoogleApi, Missing, NotMade, google_session
+from ...vertex.preflight.google_api import GoogleApi, Missing, NotMade
 from ...vertex.preflight.subject import Subject
 from ...vertex.preflight.training_quotas import check_quotas
 
@@ -27,7 +27,7 @@ def regions_with_quota(block: VertexAI, job: JobDescription, regions: Sequence[s
     """
     try:
         credentials = block.credentials.get_credentials_from_service_account() if block.credentials else None
-        api = GoogleApi(google_session(credentials))
+        api = GoogleApi.of(credentials)
     except NotMade:
         return dict.fromkeys(regions)
     return quotas_by_region(api, lambda region: Subject(block.project, region, block.bucket, job=job), regions)

@@ -81,7 +81,7 @@ def _findings(planned: TrainingPlan, vertex: VertexAI | None, registry: Containe
     settings = planned.project.settings
     if vertex is None or settings.preflight == "off" or vertex.connection().endpoint.local:
         return ()
-    access = ProjectAccess(vertex, registry, planned.job, settings.name)
+    access = ProjectAccess(vertex, registry, planned.job, settings.name, base=settings.base)
     try:
         return preflight(access.subject, access.api())
     except NotMade as error:

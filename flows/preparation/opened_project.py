@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
+from ...blocks.secret_values import job_variables
 from ...core.home import Home
 from ...project.settings.settings import Settings
 from ...project.snapshot import Project
 from ...tasks.preflight import ProjectAccess, check_project
 from ...tasks.reporting.step_log import step_log
 from ...tasks.step_results import keep_results_private
-from ...tasks.variables.secret_values import job_variables
 from ..block_parameters import connect
 from ..checkout import project_folder
 from ..planning.training_plan import TrainingPlan, refuse_unreachable_image
@@ -130,7 +130,7 @@ def check_cloud(
         return
     _check_regions(connection, registry.host)
     if settings.preflight != "off" and not connection.endpoint.local:
-        access = ProjectAccess(vertex, registry, job, settings.name)
+        access = ProjectAccess(vertex, registry, job, settings.name, base=settings.base)
         steps.run(check_project, access, settings.preflight == "on")
 
 

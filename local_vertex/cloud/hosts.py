@@ -19,6 +19,7 @@ _HOSTS = {
     r"logging\.googleapis\.com": API,
     r"(oauth2|iamcredentials|sts|cloudresourcemanager)\.googleapis\.com": IDENTITY,
     r"(serviceusage|iam|artifactregistry|cloudquotas|cloudbilling)\.googleapis\.com": IDENTITY,
+    r"(compute|cloudkms|orgpolicy)\.googleapis\.com": IDENTITY,
     r"([a-z0-9._-]+\.)?storage\.googleapis\.com": STORAGE,
 }
 CERTIFIED = (

@@ -14,14 +14,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from ...core.job_fields import DISK_TYPES
 from ...core.quota_names import training_quotas
 from ..faults import Faults
 from ..location import Locations, project_number
 from . import billing_skus
 from .identity import Answer, error_answer, json_answer
 from .project_resources import ProjectResources
+from .surroundings import QUESTIONS, first_policy
 
 _DEFAULT_LIMIT = 1000
+_DEFAULT_DISK = 75_000
+"""Gigabytes."""
+
+_DISKS = frozenset(kind.replace("-", "_") for kind in DISK_TYPES)
 _PAGE = 500
 _DOMAIN = ".googleapis.com"
 _ETAG = "BwYLocal"
@@ -66,10 +72,22 @@ class ProjectApis:
         url = urlsplit(path)
         name = host.partition(":")[0].lower()
         asked = f"{method} {name.removesuffix(_DOMAIN)}{unquote(url.path)}"
+        replaced = self._replaced(asked)
+        if replaced is not None:
+            return replaced
         for pattern, answer in self._routes:
             if found := pattern.fullmatch(asked):
                 return self._answer(name, answer, found, url.query, body)
         return None
+
+    def _replaced(self, asked: str) -> Answer | None:
+        """What the switch `api_answers` says of a question, by API and path."""
+        answers = json.loads(self._faults.api_answers or "{}")
+        path = asked.partition(" ")[2]
+        if path not in answers:
+            return None
+        time.sleep(self._faults.api_delay_seconds)
+        return _missing("Requested entity was not found.") if answers[path] is None else json_answer(answers[path])
 
     def _answer(
         self, host: str, answer: Callable[[Call], Answer], found: re.Match[str], query: str, body: bytes
@@ -118,11 +136,15 @@ class ProjectApis:
             rf"(POST|PATCH) {quotas}/quotaPreferences(/[^/:]+)?": self._prefer_quota,
             r"GET cloudbilling/v1/services/(?P<service>[^/]+)/skus": self._skus,
         }
+        table |= {question: self._surrounding(answer) for question, answer in QUESTIONS.items()}
         for resource, exists in policy_of.items():
             table[rf"(GET|POST) {resource}:getIamPolicy"] = _where(exists, self._policy)
             table[rf"POST {resource}:setIamPolicy"] = _where(exists, self._set_policy)
             table[rf"POST {resource}:testIamPermissions"] = _where(exists, self._permissions)
         return table
+
+    def _surrounding(self, answer: Callable[[re.Match[str], str], Mapping[str, Any]]) -> Callable[[Call], Answer]:
+        return lambda call: json_answer(answer(call.found, self._number(call.found["project"])))
 
     # Services
 
@@ -169,7 +191,10 @@ class ProjectApis:
     # IAM
 
     def _policy(self, call: Call) -> Answer:
-        found = self._resources.get("policies", self._resource(call))
+        name = self._resource(call)
+        found = self._resources.get("policies", name)
+        if found is None and name.count("/") == 1 and name.startswith("projects/"):
+            found = dict(first_policy(self._number(call.found["project"])))
         return json_answer({"version": 1, "etag": _ETAG, **(found or {})})
 
     def _set_policy(self, call: Call) -> Answer:
@@ -272,7 +297,8 @@ class ProjectApis:
             for region, value in limits.items()
         ]
         others = [region for region in self._locations.regions if region not in limits]
-        entries.append({"details": {"value": str(_DEFAULT_LIMIT)}, "applicableLocations": others})
+        general = _DEFAULT_DISK if metric.removeprefix("custom_model_training_") in _DISKS else _DEFAULT_LIMIT
+        entries.append({"details": {"value": str(general)}, "applicableLocations": others})
         service = f"aiplatform{_DOMAIN}"
         quota = _quota_id(metric)
         return {

@@ -29,7 +29,7 @@ from .places.data_links import link_data
 from .processes import process
 from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
-from .script_options import texts_of
+from .script_options import commands_in, shows_usage, texts_of
 from .script_run import InImage, ScriptRun
 from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
@@ -41,7 +41,6 @@ _NO_GPU = re.compile(
     re.IGNORECASE,
 )
 """What a script says that needs a GPU and finds none."""
-_SUBCOMMANDS = re.compile(r"\{(\w[\w-]*(?:,\w[\w-]*)+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +241,10 @@ def _report(
     """
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, folder / "project") for line in ended.tail))
     if ended.code is None:
-        raise failure_cause.timed_out(settings)
+        raise failure_cause.timed_out(settings, ended.tail)
     if ended.code != 0:
         error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
-        raise _with_advice(error, ended.tail)
+        raise _with_advice(error, ended.tail, run.options.commands or commands_in(ended.tail))
     if (folder / "project" / "gs:").is_dir():
         raise VerifyError(
             f"{settings.title} took a gs:// URI for a path and wrote to a folder named gs:, which the cloud would lose",
@@ -254,7 +253,10 @@ def _report(
         )
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, written, run.storage.outputs, run.options, smoke.added)
+        if shows_usage(ended.tail) and not written:
+            raise _only_usage(settings, run.options.commands or commands_in(ended.tail))
+        outside = run.made_outside()
+        raise no_model(settings, written, run.storage.outputs, run.options, added=smoke.added, outside=outside)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -269,11 +271,21 @@ def _report(
     )
 
 
-def _with_advice(error: VerifyError, tail: Sequence[str]) -> VerifyError:
+def _only_usage(settings: Settings, commands: Sequence[str]) -> VerifyError:
+    """The error for a script that printed how to call it, and ended as if all was well."""
+    wanted = f"Name one of its commands first: {', '.join(commands)}" if commands else "Give it what that asks for"
+    return VerifyError(
+        f"{settings.title} printed its usage and trained nothing",
+        where=settings.root,
+        next_step=f"{wanted}, after -- or as args under [tool.vertex-training]",
+    )
+
+
+def _with_advice(error: VerifyError, tail: Sequence[str], commands: Sequence[str]) -> VerifyError:
     """The error with the next step for a script that needs a GPU, or one of its subcommands."""
     if error.next_step == failure_cause.NO_ADVICE and any(_NO_GPU.search(line) for line in tail):
         step = 'If it needs a GPU that only the cloud has, set verify = "off" under [tool.vertex-training]'
         return error.replace(next_step=step)
-    if "required" in error.what and (found := next(filter(None, map(_SUBCOMMANDS.search, tail)), None)):
-        return error.replace(next_step=f"Name one of its subcommands first: {found[1].replace(',', ', ')}")
+    if commands and any(re.search(r"required|Missing command", line) for line in (error.what, *tail)):
+        return error.replace(next_step=f"Name one of its subcommands first: {', '.join(commands)}")
     return error

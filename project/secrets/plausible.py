@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from .gitleaks_rules import entropy
 
@@ -13,10 +14,10 @@ _PLACEHOLDER = re.compile(
 _REFERENCE = re.compile(
     r"^(?:[<{%].*|\$[({]?\w+[)}]?|@\w+@|.*[>}%])$|\$\{|\$\(|\{\{|\{[a-z_]\w*\}|environ|getenv|process\.env|secrets?\.|vault:|arn:aws|^op://"
 )
-_CODE = re.compile(
-    r"[(){}\[\]<>;]|://|^[./~]|/.*/.*/|^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$"
-)
+_CODE = re.compile(r"[(){}\[\]<>;]|://|^[./~]|/.*/.*/|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$")
 """Code, URLs, paths, and hashes of passwords."""
+_DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+"""As `config.api_key`; the parts of a token are longer than names."""
 _WORDS = re.compile(
     r"(?i)pass(?:word|wd|phrase|code|wort)?|passwd|pwd|secrets?|tokens?|keys?|my|the|your|user(?:name)?|login|db|database|test|api|name"
     r"|id|some|value|env|prompt|field|file|path|type|confirm|new|old|hash(?:ed)?|admin|root|auth|access|client|app|service|default|enter"
@@ -33,6 +34,7 @@ _NO_SECRET_NAME = re.compile(
 )
 """Names whose values are no secrets, such as hashes and ids."""
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_HEX = re.compile(r"[0-9a-fA-F]+")
 _HARMLESS_HOSTS = frozenset({"localhost", "127.0.0.1", "host", ""})
 
 
@@ -62,22 +64,25 @@ def is_harmless_login(text: str, password: str) -> bool:
     return user == password or host in _HARMLESS_HOSTS
 
 
-def is_random(value: str, name: str = "") -> bool:
+def is_random(value: str, name: str = "", *, quoted: bool = False) -> bool:
     """Whether a text mixes letters and digits as keys do, and words and names don't.
 
     Args:
         value: The text.
         name: What it is assigned to: a UUID is a key only where the name says so.
+        quoted: Whether it is a literal, and no part of an address.
     """
-    if is_placeholder(value) or _CODE.search(value) or _NO_SECRET_NAME.search(name):
+    if is_placeholder(value) or _is_code(value) or _NO_SECRET_NAME.search(name):
         return False
     if is_uuid(value):
         # A UUID after `token=` alone names a file in many public addresses.
-        return bool(re.search(r"(?i)key|.[_.-]?token|secret|pass", name)) and not re.search(r"(?i)u?id$", name)
-    lower, upper, digits = (any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit))
-    is_hex = len(value) >= 32 and re.fullmatch(r"[0-9a-fA-F]+", value) is not None
-    is_long = len(value) >= 20 and (lower or upper) and not re.search(r"[a-z]{6}|[._]", value)
-    return digits and ((lower and upper) or is_hex or is_long) and entropy(value) > 3.1 and not _is_readable(value)
+        return bool(
+            re.search(r"(?i)key|.[_.-]?token|secret|pass" if not quoted else r"(?i)key|token|secret|pass", name)
+        ) and not re.search(r"(?i)u?id$", name)
+    parts = re.split(r"[_.:-]", value)
+    if name.lower() == "key" and len(parts) > 1:  # as in `key: linux-py311-0f3a9c1b2d4e`
+        return any(len(part) >= 32 and not _HEX.fullmatch(part) and _is_random_part(part) for part in parts)
+    return any(map(_is_random_part, (value, *parts))) and entropy(value) > 3.1
 
 
 def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
@@ -91,7 +96,7 @@ def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
     """
     if not re.search(r"(?i)pass|pwd", name) or _NO_SECRET_NAME.search(name):
         return False
-    if is_placeholder(value) or _CODE.search(value) or value.lower() in name.lower():
+    if is_placeholder(value) or _is_code(value) or value.lower() in name.lower():
         return False
     letters = any(map(str.isalpha, value))
     mixed = letters and bool(re.search(r"[0-9$#@!%&*?^+~]", value))
@@ -100,9 +105,39 @@ def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
     return letters and value.isascii() and not re.fullmatch(r"[A-Z_]+|[a-z]+(?:[-_][a-z]+){2,}", value)
 
 
+def _is_code(value: str) -> bool:
+    dotted = _DOTTED_NAME.fullmatch(value) and max(map(len, value.split("."))) < 32
+    return bool(dotted or _CODE.search(value))
+
+
 def is_uuid(value: str) -> bool:
     """Whether a text is a UUID."""
     return _UUID.fullmatch(value) is not None
+
+
+def _is_random_part(value: str) -> bool:
+    """Whether letters and digits follow each other as by chance, without the separators that names have."""
+    lower, upper, digits = (any(map(test, value)) for test in (str.islower, str.isupper, str.isdigit))
+    if len(value) >= 32 and digits and _HEX.fullmatch(value):
+        return True
+    changes = _changes(value)
+    if len(value) < 12 or not (digits or (lower and upper and len(value) >= 20 and changes >= _CHANCE_OF_CASES)):
+        return False
+    if not (lower and upper) and (len(value) < 16 or (len(value) < 20 and changes < _CHANCE_IN_SHORT)):
+        return False
+    chance = _CHANCE_OF_ALL if lower and upper else _CHANCE
+    return changes >= chance or not (_is_readable(value) or "_" in value or "." in value)
+
+
+_CHANCE, _CHANCE_IN_SHORT, _CHANCE_OF_CASES, _CHANCE_OF_ALL = 0.18, 0.35, 0.4, 0.36
+"""How often random text changes between small letters, capitals and digits, a character: with digits about 0.4, with
+both cases 0.5, with all three 0.6. Words with numbers come to 0.15, and words in CamelCase to 0.3."""
+
+
+def _changes(value: str) -> float:
+    """How often a text changes between small letters, capitals and digits, as a part of its length."""
+    kinds = ["d" if char.isdigit() else "u" if char.isupper() else "l" for char in value if char.isalnum()]
+    return sum(one != other for one, other in pairwise(kinds)) / max(len(value), 1)
 
 
 def _is_readable(value: str) -> bool:

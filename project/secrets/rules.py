@@ -9,7 +9,7 @@ from .detectors import PLUGINS
 
 _KEY_TEXT = r"""[\s"'\\nr+,]{1,60}(?:[A-Za-z-]+: [^\n]{0,80}[\s"'\\nr+,]{1,60})*[A-Za-z0-9+/]{16}"""
 _QUOTE = r"""\\{0,4}["']"""
-_TO = rf"""(?P<separator>(?:{_QUOTE})?\]?[ \t]{{0,8}}(?::=|==?|!=|=>|:|,)[ \t]{{0,8}})"""
+_TO = rf"""(?P<separator>(?:{_QUOTE})?\]?[ \t]{{0,8}}(?::=|==?|!=|=>|:|,|[ \t]-[ \t])[ \t]{{0,8}})"""
 """What stands between a name and its value, in Python, JSON, YAML, shells and others."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _PEM_64 = "LS0tLS1CRUdJTi|0tLS0tQkVHSU4|tLS0tLUJFR0lO|InByaXZhdGVfa2V5|Jwcml2YXRlX2tleS|icHJpdmF0ZV9rZX"
@@ -133,7 +133,7 @@ OWN: tuple[tuple[str, str], ...] = (
 """Kind and expression of secrets that their form alone shows; group 1, where there is one, is the secret."""
 
 _PASSWORD = r"""(?:passw(?:or)?d|passwd|passphrase|pwd|passcode|\bpass|[_.-]pass|secret(?:_?key)?)"""
-_TOKEN = r"""(?:api_?-?key|apikey|token|secret|credentials?|auth_?key|[a-z0-9][_.-]key|[a-z]Key|[_-]pat|passw(?:or)?d|pwd|passphrase|tokens?)"""
+_TOKEN = r"""(?:\bkey|api_?-?key|apikey|token|secret|credentials?|auth_?key|[a-z0-9][_.-]key|[a-z]Key|[_-]pat|passw(?:or)?d|pwd|passphrase|tokens?)"""
 _NAMED = r"""[A-Za-z0-9_.-]{0,40}"""
 
 DETECTED = (
@@ -152,12 +152,12 @@ PASSWORDS = (
 """A name such as `password`, and the value that is assigned to it: people choose them freely."""
 
 TOKENS = (
-    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{12,200}}){_QUOTE}""",
-    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~-]{{16,200}})(?:[\s,;"'`&)\\]|$)""",
+    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{12,200}})(?:{_QUOTE}|[^\s"'\\])""",
+    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|:=|[ \t]is:?[ \t]|[ \t]-[ \t]|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~-]{{16,200}})(?:[\s,;"'`&)\\A-Za-z0-9]|$)""",
 )
 """A name such as `token`, and a value that must look random."""
 
-_SIGN = r"""(?:\\*["'])?\]?[ \t]*(?::=|[=!]=?>?|:|,| is:?)[ \t]*"""
+_SIGN = r"""(?:\\*["'])?\]?[ \t]*(?::=|[=!]=?>?|:|,| is:?| -[ \t])[ \t]*"""
 _QUOTED = r"""[bruf]?\\*["']"""
 _RANDOM = rf"""(?:{_QUOTED}[^\s"'\\0-9]*[0-9][^\s"'\\]{{6}}|[A-Za-z+/=_~-]*[0-9][A-Za-z0-9+/=_.~-]{{8}})"""
 
@@ -205,7 +205,7 @@ VALUE_ANCHORS: tuple[str, ...] = (
     r"""(?i:personal_?access_?token|azure|devops|comet|cohere|vault|okta|ssws|license_?key|kaggle_key)[\w.-]*[\s"'\\:=\],]+[A-Za-z0-9_.-]{24}""",
     rf"""(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|passcode)[a-z0-9_]*|[^a-z]pass(?:_[a-z0-9_]*)?){_SIGN}(?:{_QUOTED}[^\s"'\\]{{6}}|[^\s"'\\,;()\[\]{{}}<>|`]*[0-9$#@!%&*?^+~])""",
     r"""(?i:passw(?:or)?d) for (?:the )?user""",
-    rf"""(?i:api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[a-z0-9][_.-]key)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
+    rf"""(?i:\bkey|api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[a-z0-9][_.-]key)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
     rf"""[a-z]Key{_SIGN}{_RANDOM}""",
     r"""(?i:key|token)[ \t][A-Za-z+/=_~-]*[0-9][A-Za-z0-9+/=_.~-]{12}""",
 )

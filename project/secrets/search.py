@@ -100,9 +100,9 @@ class SecretSearch:
         ]
         found += [
             match["value"]
-            for pattern in TOKENS
+            for pattern, quoted in zip(TOKENS, (True, False), strict=True)
             for match in _matches(pattern, text)
-            if is_random(match["value"], match["name"]) and not _is_in_base64(text, *match.span("value"))
+            if is_random(match["value"], match["name"], quoted=quoted) and not _is_in_base64(text, *match.span("value"))
         ]
         return [("password or key", value) for value in dict.fromkeys(found)]
 

@@ -13,6 +13,7 @@ from ...core.job_fields import (
     ATTEMPTS,
     BOOT_DISK_GB,
     BOOT_DISK_TYPE,
+    ENCRYPTION_KEY,
     IMAGE,
     LABELS,
     LAUNCHER,
@@ -168,6 +169,7 @@ JOB_KEYS: Keys = {
             _text(TENSORBOARD),
             _entry(WEB_ACCESS, flag),
             _text(PERSISTENT_RESOURCE),
+            _text(ENCRYPTION_KEY),
             _text(OUTPUT),
         )
     ),

@@ -104,6 +104,41 @@ def test_a_cap_becomes_the_jobs_time_limit(job: VertexTrainingJob, vertex: TinyV
     assert len(vertex.jobs()) == 1
 
 
+def test_a_secret_variable_reaches_the_job_alone(
+    job: VertexTrainingJob, vertex: TinyVertex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The block and its key have the source; the job's environment has the value."""
+    plain = job._text_for_key()
+    monkeypatch.setenv("OF_THIS_MACHINE", "s3cr3t-value")
+    job.secret_env = {"WANDB_API_KEY": "env:OF_THIS_MACHINE"}
+    job.trigger(key=job_key("secret"))
+
+    sent = {entry.name: entry.value for entry in vertex.jobs()[0].job_spec.worker_pool_specs[0].container_spec.env}
+    assert sent["WANDB_API_KEY"] == "s3cr3t-value"
+    assert "secret_env" not in plain
+    assert "env:OF_THIS_MACHINE" in job._text_for_key()
+    assert "s3cr3t-value" not in job.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"secret_env": {"KEY": "hunter2-itself-9"}},
+            r"a source of a secret is .*\(secret_env of the job block, KEY\)",
+        ),
+        ({"secret_env": {"KEY": "env:X"}, "env": {"KEY": "x"}}, "the secret variable KEY is in env as well"),
+        ({"secret_env": {"NOT A NAME": "env:X"}}, "NOT A NAME is not a variable's name"),
+    ],
+)
+def test_a_wrong_source_is_refused_without_its_text(given: dict[str, dict[str, str]], message: str) -> None:
+    """It may be the secret itself."""
+    with pytest.raises(ProjectError, match=message) as error:
+        VertexTrainingJob(image=IMAGE, **given)  # pyright: ignore[reportArgumentType]
+
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_failed_job_raises_with_its_diagnosis(job: VertexTrainingJob, vertex: TinyVertex) -> None:
     """Waiting for it and asking for its result both say so."""
     run = job.trigger()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...core.background.imports import one_importer
 from ...core.errors import VertexError
 from ...core.home import Home
+from ...core.network.google_login import machine_login
 from .call_context import LOG_IN, CallContext
 
 if TYPE_CHECKING:
@@ -192,12 +193,11 @@ class GoogleEndpoint:
         Raises:
             VertexError: There are none.
         """
-        import google.auth
         import google.auth.exceptions
 
         if self._given is None:
             try:
-                self._given, _ = google.auth.default(scopes=_SCOPES)
+                self._given = machine_login(_SCOPES)
             except google.auth.exceptions.DefaultCredentialsError as error:
                 raise VertexError(
                     "no Google credentials on this machine",

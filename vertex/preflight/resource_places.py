@@ -1,15 +1,13 @@
-"""Whether bucket, repository, TensorBoard, reservation and accelerator are in the right place, and can be used."""
+"""Whether bucket, repository and accelerator are in the right place, and can be used."""
 
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ...core.job_fields import RESERVATION
 from .check_result import Finding
 from .google_api import GoogleApi, Missing
 from .subject import Repository, Subject
@@ -31,9 +29,19 @@ def check_bucket(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
     else:
         fix = f"gcloud storage buckets create gs://NAME --location={subject.region}, and name it in the VertexAI block"
         yield Finding(name, "FAIL", f"in {location}, and the job runs in {subject.region}", fix)
+    update = f"gcloud storage buckets update gs://{subject.bucket}"
+    yield from (Finding(name, "FAIL", what, f"{update} {option}") for what, option in _bucket_locks(bucket))
+
+
+def _bucket_locks(bucket: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What keeps a job from writing, and the option that takes it away."""
     if bucket.get("retentionPolicy"):
-        fix = f"gcloud storage buckets update gs://{subject.bucket} --clear-retention-period, or name another bucket"
-        yield Finding(name, "FAIL", "has a retention policy: a checkpoint can't be written again", fix)
+        another = ", or name another bucket"
+        yield "has a retention policy: a checkpoint can't be written again", f"--clear-retention-period{another}"
+    if bucket.get("defaultEventBasedHold"):
+        yield "holds each new object: a checkpoint can't be written again", "--no-default-event-based-hold"
+    if bucket.get("billing", {}).get("requesterPays"):
+        yield "lets the requester pay, which a job can't", "--no-requester-pays"
 
 
 def check_repository(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
@@ -50,7 +58,12 @@ def check_repository(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
         return
     problems = list(_repository_problems(repository, found, subject))
     yield from (Finding(name, "FAIL", what, fix) for what, fix in problems)
-    if not problems:
+    if problems:
+        return
+    if found.get("dockerConfig", {}).get("immutableTags"):
+        fix = f"gcloud artifacts repositories update {repository.options} --no-immutable-tags"
+        yield Finding(name, "PASS", "for images; its tags are immutable, and stay at their first image", fix)
+    else:
         yield Finding(name, "PASS", f"for images, in {repository.location}")
 
 
@@ -62,6 +75,10 @@ def _repository_problems(repository: Repository, found: dict[str, Any], subject:
         yield f"is a {found['mode']}, to which nothing can be pushed", new
     if not near(repository.location, subject.region):
         yield f"in {repository.location}, far from {subject.region}: each start pulls the image over there", new
+    yield from _deleting(repository, found)
+
+
+def _deleting(repository: Repository, found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     deleting = [
         policy
         for policy in found.get("cleanupPolicies", {}).values()
@@ -80,22 +97,8 @@ def near(location: str, region: str) -> bool:
     return location == region or (continent is not None and region.startswith(continent))
 
 
-def check_tensorboard(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
-    """It exists."""
-    if subject.tensorboard is None:
-        return
-    try:
-        api.get(f"{subject.region}-aiplatform.googleapis.com", f"v1/{subject.tensorboard}")
-    except Missing:
-        place = f"--region={subject.region} --project={subject.project}"
-        fix = f"gcloud ai tensorboards create --display-name=training {place}"
-        yield Finding("TensorBoard", "FAIL", f"{subject.tensorboard} doesn't exist", fix)
-        return
-    yield Finding("TensorBoard", "PASS", "exists")
-
-
 def check_offer(subject: Subject, api: GoogleApi) -> Iterator[Finding]:  # noqa: ARG001 - all checks have one signature
-    """The region offers the accelerator to training jobs, and a reservation is in the region. No call is made."""
+    """The region offers the accelerator to training jobs. No call is made."""
     if subject.job is None:
         return
     machine = subject.job.machine
@@ -106,14 +109,6 @@ def check_offer(subject: Subject, api: GoogleApi) -> Iterator[Finding]:  # noqa:
         else:
             fix = f"Use one of its regions: {', '.join(sorted(regions))}"
             yield Finding(name, "FAIL", "not offered for training", fix)
-    if machine.reservation and (found := re.fullmatch(RESERVATION.pattern, machine.reservation)):
-        if found["region"] == subject.region:
-            yield Finding("reservation", "PASS", f"in {subject.region}")
-        else:
-            what = f"in {found['region']}, and the job runs in {subject.region}"
-            yield Finding(
-                "reservation", "FAIL", what, f"Name one in {subject.region}, or run the job in {found['region']}"
-            )
 
 
 @cache

@@ -12,12 +12,19 @@ _HOST = "serviceusage.googleapis.com"
 _ALWAYS = ("aiplatform.googleapis.com", "storage.googleapis.com", "logging.googleapis.com")
 
 
+def needed_services(subject: Subject) -> list[str]:
+    """The APIs that the job uses."""
+    registry = ["artifactregistry.googleapis.com"] if subject.repository else []
+    keys = ["cloudkms.googleapis.com"] if subject.encryption_key else []
+    return [*_ALWAYS, *registry, *keys]
+
+
 def check_services(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
     """One finding for each API.
 
     https://cloud.google.com/service-usage/docs/reference/rest/v1/services/batchGet
     """
-    wanted = [*_ALWAYS, *(["artifactregistry.googleapis.com"] if subject.repository else [])]
+    wanted = needed_services(subject)
     names = [f"projects/{subject.project}/services/{service}" for service in wanted]
     answer = api.get(_HOST, f"v1/projects/{subject.project}/services:batchGet", {"names": names})
     states = {str(found.get("name", "")).rpartition("/")[2]: found.get("state") for found in answer.get("services", ())}

@@ -52,6 +52,10 @@ class Subject:
         repository: Where the image is; None for another registry.
         service_account: The account that the job runs as; None for Vertex AI's own.
         tensorboard: Full name; None without one.
+        network: Full name of the network to peer the job with; None without one.
+        persistent_resource: Its id; None without one.
+        encryption_key: Full name of the key that encrypts the job's data; None for Google's own.
+        restricted_image: Whether the job's image is one of those that Google restricts.
         job: The job; None for a check of the blocks alone.
     """
 
@@ -61,4 +65,8 @@ class Subject:
     repository: Repository | None = None
     service_account: str | None = None
     tensorboard: str | None = None
+    network: str | None = None
+    persistent_resource: str | None = None
+    encryption_key: str | None = None
+    restricted_image: bool = False
     job: JobDescription | None = None

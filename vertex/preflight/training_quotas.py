@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from ...core.job_options import Machine
-from ...core.machine_types import MACHINE_SHAPES
-from ...core.quota_names import accelerator_quota, cpu_quota
+from ...core.machine_types import MACHINE_SHAPES, default_disk
+from ...core.quota_names import accelerator_quota, cpu_quota, disk_quota, restricted_quota
 from ..job_types import JobDescription
 from .check_result import Finding
 from .google_api import GoogleApi, NotMade
@@ -30,34 +31,47 @@ def jobs_at_once(job: JobDescription, count: int) -> JobDescription:
     return replace(job, replicas=job.replicas * count, pools=pools)
 
 
-def needed(job: JobDescription) -> Counter[str]:
-    """The quotas that a job needs, by metric without its prefix."""
+def needed(job: JobDescription, *, restricted_image: bool = False) -> Counter[str]:
+    """The quotas that a job needs, by metric without its prefix.
+
+    Args:
+        job: The job.
+        restricted_image: Whether its image is one of those that Google restricts.
+    """
     wanted: Counter[str] = Counter()
+    if job.persistent_resource:  # its machines are counted already
+        return wanted
     machines = [
         (job.machine, job.replicas),
         *((pool.machine or job.machine, pool.replicas) for pool in job.pools.values()),
     ]
     for machine, replicas in machines:
-        for metric, amount in _of_machine(machine, preemptible=job.strategy != "STANDARD"):
+        preemptible = job.strategy != "STANDARD"
+        for metric, amount in _of_machine(machine, preemptible=preemptible, restricted=restricted_image):
             wanted[metric] += amount * replicas
     return wanted
 
 
-def _of_machine(machine: Machine, *, preemptible: bool) -> Iterator[tuple[str, int]]:
+def _of_machine(machine: Machine, *, preemptible: bool, restricted: bool = False) -> Iterator[tuple[str, int]]:
     if machine.accelerator_type:
-        yield accelerator_quota(machine.accelerator_type, preemptible=preemptible), machine.accelerator_count
+        metric = restricted_quota(machine.accelerator_type) if restricted else None
+        metric = metric or accelerator_quota(machine.accelerator_type, preemptible=preemptible)
+        yield metric, machine.accelerator_count
     shape = MACHINE_SHAPES.get(machine.machine_type)
     if shape and shape.vcpus:
         yield cpu_quota(machine.machine_type, preemptible=preemptible), shape.vcpus
+    yield disk_quota(machine.boot_disk_type or default_disk(machine.machine_type)), machine.boot_disk_gb
 
 
 def check_quotas(subject: Subject, api: GoogleApi) -> Iterator[Finding]:
     """One finding for each quota that the job needs."""
     if subject.job is None:
         return
-    wanted = needed(subject.job)
-    limits = _limits(subject, api, wanted)
-    used = _used(subject, api)
+    wanted = needed(subject.job, restricted_image=subject.restricted_image)
+    with ThreadPoolExecutor(1, thread_name_prefix="preflight") as pool:
+        using = pool.submit(_used, subject, api)
+        limits = _limits(subject, api, wanted)
+        used = using.result()
     for metric, amount in wanted.items():
         yield _finding(subject, metric, amount, limits.get(metric), used)
 
@@ -104,11 +118,13 @@ def _used(subject: Subject, api: GoogleApi) -> Counter[str] | None:
         spec = job.get("jobSpec", {})
         preemptible = spec.get("scheduling", {}).get("strategy") in {"SPOT", "FLEX_START"}
         for pool in spec.get("workerPoolSpecs", ()):
-            machine = pool.get("machineSpec", {})
+            machine, disk = pool.get("machineSpec", {}), pool.get("diskSpec", {})
             described = Machine(
                 str(machine.get("machineType", "")),
                 machine.get("acceleratorType"),
                 int(machine.get("acceleratorCount", 0)),
+                int(disk.get("bootDiskSizeGb", 100)),
+                disk.get("bootDiskType"),
             )
             for metric, amount in _of_machine(described, preemptible=preemptible):
                 used[metric] += amount * int(pool.get("replicaCount", 1))

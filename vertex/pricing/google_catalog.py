@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.background.imports import one_importer
+from ...core.network.google_login import machine_login
 from .billing_catalog import Get, catalog_prices
 from .price_list import PriceList
 
@@ -40,11 +41,10 @@ def current_prices(
 
 def _getter(address: str, credentials: Any) -> Get:  # noqa: ANN401
     with one_importer():
-        import google.auth
         from google.auth.transport.requests import AuthorizedSession
 
     if credentials is None:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-billing.readonly"])
+        credentials = machine_login(["https://www.googleapis.com/auth/cloud-billing.readonly"])
     session = AuthorizedSession(credentials)
 
     def get(path: str, query: Mapping[str, str]) -> Mapping[str, Any]:

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...core.job_options import JobOptions, Machine
-from ...core.machine_types import MACHINE_SHAPES, MachineShape
+from ...core.machine_types import MACHINE_SHAPES, MachineShape, default_disk
 from .price_list import Basis, Part, PartKey, PriceList
 
 MANAGEMENT_FEE = 0.15
 """Vertex AI's fee as a part of the list price."""
-
-_HYPERDISK_BY_DEFAULT = ("a3-ultragpu", "a4-", "a4x-", "n4-")
-"""Machine types whose boot disk is a hyperdisk unless another is asked for."""
 
 _SHARED_SERIES = {"a3-megagpu": "A3PLUS", "a3-ultragpu": "A3ULTRA"}
 """Machine types that are billed under another name than their series."""
@@ -140,8 +137,7 @@ def _local_ssd(lookup: _Lookup, shape: MachineShape, series: str, basis: Basis) 
 
 
 def _disk_rate(lookup: _Lookup, machine: Machine) -> float:
-    hyperdisk = machine.machine_type.startswith(_HYPERDISK_BY_DEFAULT)
-    kind = machine.boot_disk_type or ("hyperdisk-balanced" if hyperdisk else "pd-ssd")
+    kind = machine.boot_disk_type or default_disk(machine.machine_type)
     return lookup.sum([_Amount("disk", kind, machine.boot_disk_gb)], "list") * (1 + MANAGEMENT_FEE)
 
 

@@ -38,11 +38,13 @@ def to_custom_job(request: JobRequest, *, local: bool = False) -> CustomJob:
     check_request(request, local=local)
     with one_importer():
         from google.cloud.aiplatform_v1.types.custom_job import CustomJob, CustomJobSpec
+        from google.cloud.aiplatform_v1.types.encryption_spec import EncryptionSpec
         from google.cloud.aiplatform_v1.types.io import GcsDestination
 
     return CustomJob(
         display_name=request.display_name,
         labels=dict(request.labels),
+        encryption_spec=EncryptionSpec(kms_key_name=request.encryption_key) if request.encryption_key else None,
         job_spec=CustomJobSpec(
             worker_pool_specs=_pools(request),
             scheduling=_scheduling(request),

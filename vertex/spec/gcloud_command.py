@@ -50,6 +50,8 @@ def create_command(job: JobDescription, *, project: str, region: str, config: st
     """The command that creates this job from its YAML."""
     words = ["gcloud", "ai", "custom-jobs", "create", f"--project={project}", f"--region={region}"]
     words += [f"--display-name={job.display_name}", f"--config={config}"]
+    if job.encryption_key:
+        words.append(f"--kms-key={job.encryption_key}")
     if job.labels:
         words.append("--labels=" + ",".join(f"{key}={value}" for key, value in sorted(job.labels.items())))
     return shlex.join(words)

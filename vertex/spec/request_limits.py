@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ...core.errors import VertexError
 from ...core.job_fields import (
     DAY,
+    ENCRYPTION_KEY,
     IMAGE,
     MAX_WAIT,
     NETWORK,
@@ -216,8 +217,18 @@ def _resources(job: JobDescription, region: str, *, local: bool) -> Iterator[Pro
         if local:
             yield Problem("persistent_resource", "local_vertex has none", "Leave it out of a run on this machine")
         yield from _text(PERSISTENT_RESOURCE, job.persistent_resource)
+    if job.encryption_key:
+        yield from _encryption_key(job.encryption_key, region)
     if job.tensorboard:
         yield from _tensorboard(job, job.tensorboard, region)
+
+
+def _encryption_key(key: str, region: str) -> Iterator[Problem]:
+    yield from _text(ENCRYPTION_KEY, key)
+    found = re.fullmatch(ENCRYPTION_KEY.pattern, key)
+    if found and region and found["region"] != region:
+        what = f"it is in {found['region']}, the job in {region}"
+        yield Problem("encryption_key", what, f"Use a key in {region}")
 
 
 def _tensorboard(job: JobDescription, tensorboard: str, region: str) -> Iterator[Problem]:

@@ -1,24 +1,23 @@
-"""Values of a project's secret variables, read when a run needs them and never stored."""
+"""Values of a job's secret variables, read when it is submitted and never stored."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from prefect.blocks.system import Secret
 
-from ...core.errors import ProjectError
-from ...core.security.masked_text import mask_from_now_on
-from ...core.security.secret_sources import SecretSource
-from ...prefect_private import load_saved
-from ...runtime import secret_variables
-from ...vertex.job_types import JobRequest
-from ..reporting.step_log import LogFunction
+from ..core.errors import ProjectError
+from ..core.security.masked_text import mask_from_now_on
+from ..core.security.secret_sources import SecretSource
+from ..prefect_private import load_saved
+from ..runtime import secret_variables
+from ..vertex.job_types import JobRequest
 
-_SETTING = "secret-env under [tool.vertex-training]"
+_SETTING = "secret-env"
 
 
 def job_variables(sources: Mapping[str, SecretSource], *, local: bool) -> tuple[dict[str, str], dict[str, str]]:
@@ -56,7 +55,7 @@ def with_secret_values(request: JobRequest, *, local: bool) -> JobRequest:
     return replace(request, env={**request.env, **listed, **escaped}, secret_env={})
 
 
-def local_values(sources: Mapping[str, SecretSource], log: LogFunction) -> dict[str, str]:
+def local_values(sources: Mapping[str, SecretSource], log: Callable[[str], object]) -> dict[str, str]:
     """The values for the local run; what only a job can read is left out, and `log` is told so."""
     values, versions = job_variables(sources, local=True)
     for name in versions:
