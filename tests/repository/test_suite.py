@@ -24,7 +24,7 @@ def test_property_tests_leave_their_settings_to_the_profile() -> None:
         f"{path.relative_to(ROOT)}: {word}"
         for path in others
         for word in ("deadline=None", "suppress_health_check", "max_examples=")
-        if word in path.read_text("utf-8").replace("max_examples=examples(", "")
+        if word in path.read_text("utf-8", "replace").replace("max_examples=examples(", "")
     ]
 
     assert found == []
