@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core import output_folders
-from ...core.errors import ProjectError, VerifyError, storage_errors
+from ...core.errors import VerifyError, storage_errors
 from ..dependencies.find_list import read
 from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import request_key as freeze_key
@@ -26,6 +25,7 @@ from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
 from .places.data_links import link_data
+from .places.project_copy import ProjectCopy
 from .processes import process
 from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
@@ -91,7 +91,7 @@ def verify(
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
-    However this ends, by an interruption too, the script's processes and the copy are gone afterwards.
+    However this ends, by an interruption too, the script's processes and what they wrote are gone afterwards.
 
     Args:
         root: The project's folder.
@@ -117,7 +117,9 @@ def verify(
     chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder, ExitStack() as cleanup:
         copied = () if in_image else files  # an image has its own
-        _copy(copied, settings, folder / "project")
+        copy = ProjectCopy(root, folder / "project", cache / "verify")
+        copy.make(copied, settings.directories)
+        cleanup.callback(copy.keep)
         link_data(settings.data, root, folder / "project")
         run = ScriptRun(
             settings,
@@ -206,19 +208,6 @@ def _work_folder(parent: Path) -> Iterator[Path]:
     forget_unused(parent, seconds=24 * 3600)
     with tempfile.TemporaryDirectory(dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder).resolve()
-
-
-def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> None:
-    """Copies the project's files. Hard links would not do: a script may change its files, which are the user's then."""
-    for parent in {file.path.rpartition("/")[0] for file in files} | set(settings.directories):
-        (folder / parent).mkdir(parents=True, exist_ok=True)
-    for file in files:
-        target = folder / file.path
-        try:
-            shutil.copyfile(file.source, target)
-        except FileNotFoundError as error:
-            raise ProjectError(f"{file.path} was deleted during the run", where=settings.root) from error
-        target.chmod(0o755 if file.executable else 0o644)
 
 
 def _report(
