@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter, defaultdict
+from functools import cache
 
 import pytest
 from fixtures.module_graph import PACKAGE, Import, Module, cycles, imports_between, modules, top_level_folders
@@ -186,7 +187,12 @@ SHARED_NAMES = {
 }
 
 KNOWN = modules()
-IMPORTS = imports_between(KNOWN)
+
+
+@cache
+def imports() -> list[Import]:
+    """All of them; read on first use, because that takes seconds, which each of pytest's processes would pay."""
+    return imports_between(KNOWN)
 
 
 def is_below(name: str, part: str) -> bool:
@@ -227,7 +233,7 @@ def test_every_module_belongs_to_a_layer() -> None:
 @pytest.mark.parametrize("part", MAY_IMPORT)
 def test_imports_follow_the_layers(part: str) -> None:
     """A part imports only what the table allows, inside functions too."""
-    assert [str(edge) for edge in IMPORTS if part_of(edge.importer) == part and forbidden(edge)] == []
+    assert [str(edge) for edge in imports() if part_of(edge.importer) == part and forbidden(edge)] == []
 
 
 def test_the_table_has_no_cycle() -> None:
@@ -238,7 +244,7 @@ def test_the_table_has_no_cycle() -> None:
 def test_no_two_modules_import_each_other() -> None:
     """Neither directly nor through others, and not inside functions either."""
     graph: dict[str, set[str]] = defaultdict(set)
-    for edge in IMPORTS:
+    for edge in imports():
         graph[edge.importer].add(edge.imported)
 
     assert cycles(graph) == []

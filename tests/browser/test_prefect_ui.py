@@ -146,14 +146,20 @@ def steps_of(run: UUID) -> list[str]:
     return [f"{task.task_key.rpartition('.')[2].split('-')[0]} {task.state_name}" for task in found]
 
 
-def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str) -> None:
-    """Goes from a run's page to one of its artifacts, as a person does; waits until it shows all of `holds`."""
+def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str, clicks: bool = False) -> None:
+    """Opens one of a run's artifacts, and waits until it shows all of `holds`.
+
+    With `clicks` it goes there from the run's page, as a person does: to load that page takes seconds of CPU.
+    """
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]), key=ArtifactFilterKey(any_=[key]))
     with get_client(sync_client=True) as client:
         (made,) = client.read_artifacts(artifact_filter=wanted)
-    page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
-    page.get_by_role("link", name=key).first.click()
-    page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()  # among those of other runs
+    if clicks:
+        page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
+        page.get_by_role("link", name=key).first.click()
+        page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()  # among those of other runs
+    else:
+        page.goto(f"{ui}/artifacts/artifact/{made.id}")
     for part in holds:  # blocks of text are drawn one by one
         expect(page.locator("body")).to_contain_text(part)
 
@@ -187,7 +193,7 @@ def test_a_run_from_the_form_ends_with_a_model_to_look_at(
     said = [str(written.parent), str(output / "receipt.json"), written.name, sha256(written.read_bytes()).hexdigest()]
 
     def look(page: Page) -> dict[str, int]:
-        open_artifact(page, ui, run, "tiny-model", *said)
+        open_artifact(page, ui, run, "tiny-model", *said, clicks=True)
         open_artifact(page, ui, run, "tiny-job", job.name)
         open_artifact(page, ui, run, "tiny-metrics", "accuracy")
         size = "image => image.decode().then(() => ({width: image.naturalWidth, height: image.naturalHeight}))"
@@ -224,7 +230,7 @@ def test_a_job_in_the_cloud_is_a_click_away_and_a_refused_one_says_why(
             submitted(wire.target)
 
     def look(page: Page) -> list[str]:
-        open_artifact(page, ui, runs[0], "tiny-job", "customJobs")
+        open_artifact(page, ui, runs[0], "tiny-job", "customJobs", clicks=True)
         links = page.wait_for_function(LINKS, arg=2).json_value()
         open_artifact(page, ui, runs[1], "tiny-failure", "no such machine type", "invalid_request")
         return links

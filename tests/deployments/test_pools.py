@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -113,9 +112,8 @@ def test_the_file_deploys_and_its_on_demand_deployment_runs(
     file = tmp_path / "prefect.yaml"
     file.write_text(text)
     env = {**os.environ, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())}
-    program = Path(sys.executable).with_name("prefect")
     done = subprocess.run(
-        [program, "--no-prompt", "deploy", "--all", "--prefect-file", file],
+        [*worker.forked, "prefect", "", "--no-prompt", "deploy", "--all", "--prefect-file", file],
         env=env,
         cwd=tmp_path,
         capture_output=True,

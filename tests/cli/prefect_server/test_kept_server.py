@@ -41,7 +41,6 @@ from prefect_vertex_training.cli.prefect_server.kept_server import (
 )
 from prefect_vertex_training.cli.prefect_server.server_process import _listen
 from prefect_vertex_training.cli.prefect_server.usage import counted_as_use
-from prefect_vertex_training.cli.prefect_server.web_server import IDLE_VARIABLE
 from prefect_vertex_training.core.background.process_lock import is_held
 from prefect_vertex_training.core.errors import PrefectServerError, StorageError, TrainingError
 from prefect_vertex_training.core.home import Home
@@ -226,6 +225,9 @@ def nightly() -> None:
 def test_it_ends_when_nobody_uses_it(kept_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that is at work and an active schedule keep it; `local stop` would name the schedule."""
     lifecycle.stop(kept_home)
+    # Prefect's server takes seconds to import, which each of pytest's processes would pay.
+    from prefect_vertex_training.cli.prefect_server.web_server import IDLE_VARIABLE
+
     monkeypatch.setenv(IDLE_VARIABLE, str(1 / 3600))
     with counted_as_use(kept_home):
         server, _ = lifecycle.ensure_running(kept_home)

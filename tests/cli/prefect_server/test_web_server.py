@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import pytest
-from prefect_vertex_training.cli.prefect_server.web_server import Activity
 
 
 def asked(kind: str = "http", method: str = "POST", **headers: str) -> list[Any]:
@@ -21,6 +20,9 @@ def asked(kind: str = "http", method: str = "POST", **headers: str) -> list[Any]
 
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": method, "headers": pairs}
+    # Prefect's server takes seconds to import, which each of pytest's processes would pay.
+    from prefect_vertex_training.cli.prefect_server.web_server import Activity
+
     asyncio.run(Activity(app)(scope, None, send))
     return sent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 from prefect_vertex_training.project.local_run.machine_paths import local_path_warnings
@@ -24,11 +25,12 @@ def test_a_file_in_the_users_home_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert warned(str(home / "data.csv"), "~/data.csv", "~/gone.csv") == [str(home / "data.csv")] * 2
 
 
-def test_a_file_in_a_folder_of_every_container_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_a_folder_of_every_container_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """`/dev`, `/etc` and `/tmp` are there in the cloud too, also for a user whose home is such a folder."""
     monkeypatch.setenv("HOME", "/tmp")
 
-    assert warned("/dev/null", "/etc/passwd", "/tmp", str(tmp_path), "/", "relative", "text") == []
+    with NamedTemporaryFile(dir="/tmp") as file:
+        assert warned("/dev/null", "/etc/passwd", "/tmp", file.name, "/", "relative", "text") == []
 
 
 def test_a_user_without_a_home_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -504,9 +504,11 @@ def test_a_file_that_stays_behind_is_told(run, files, message):
         run({"train.py": f"open({path!r})", **files})
 
 
-def test_paths_of_this_machine_are_a_warning(run):
+def test_paths_of_this_machine_are_a_warning(run, tmp_path, monkeypatch):
     """A script that uses them works here and would fail in the cloud."""
-    home = Path.home() / ".."
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    home = Path.home() / "data"
+    home.mkdir(parents=True)
     system = "/lib"
     script = f"{SAVES}\nimport os; os.stat('{system}')\nopen('/dev/null').close()\nx = '/' * 10000\n"
     report = run(script, f"--data={home}", "--out", "/tmp", "--rate", "1")
