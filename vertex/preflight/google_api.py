@@ -121,7 +121,7 @@ class GoogleApi:
             return begun.result()
         try:
             mine.set_result(self._send(method, host, path, **options))
-        except (NotMade, Missing) as error:
+        except BaseException as error:  # noqa: BLE001 - whoever else asked waits for it
             mine.set_exception(error)
         return mine.result()
 
