@@ -113,12 +113,11 @@ class GoogleApi:
     def _call(self, method: str, host: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
         """The answer; a question that was asked before, or is being asked, isn't sent again."""
         key = json.dumps([method, host, path, options], sort_keys=True)
+        mine: Future[dict[str, Any]] = Future()
         with self._lock:
-            begun = self._answers.get(key)
-            if begun is None:
-                mine = self._answers[key] = Future()
-        if begun is not None:
-            return begun.result()
+            first = self._answers.setdefault(key, mine)
+        if first is not mine:
+            return first.result()
         try:
             mine.set_result(self._send(method, host, path, **options))
         except BaseException as error:  # noqa: BLE001 - whoever else asked waits for it
