@@ -335,8 +335,8 @@ SECRET_ENV: JobField[None] = JobField(
     "Secret environment",
     'Variables whose values are secrets, and where each comes from, as JSON: {"WANDB_API_KEY": "block:wandb-key"}',
     None,
-    details="block: is a saved Secret block, env: a variable of this machine for local jobs, secret-manager: a version in "
-    "Google's Secret Manager, which the job itself reads if its image was built by this package for a project with "
+    details="block: is a saved Secret block, env: a variable of this machine for local jobs, secret-manager: a version "
+    "in Google's Secret Manager, which the job itself reads if its image was built by this package for a project with "
     "secret-env. Whoever may read the job sees the values of the first two.",
 )
 OUTPUT: JobField[str | None] = JobField(
