@@ -177,7 +177,7 @@ def a_run(ui: PrefectUI) -> None:
     ui.until(run, "Running")
     ui.show(f"runs/flow-run/{run}?tab=Logs")
     newest_first(ui)
-    expect(ui.text('"epochs": 300').first).to_be_visible()
+    expect(ui.text('"epochs": 300').first).to_be_visible(timeout=1000 * TIMEOUT)
     ui.show(f"runs/flow-run/{run}?tab=Logs")  # loaded again, because the graph gets the steps later
     ui.take("run-running", ui.text('"epochs": 300'), ui.text(re.compile(r"\d Task run")))
     ui.until(run, "Completed")

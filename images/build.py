@@ -174,6 +174,13 @@ def _check_contents(request: ImageRequest, base: Base) -> BaseContents:
             where=request.base,
             next_step="Name a base whose Python has a shorter path",
         )
+    for place in (image_paths.APP, image_paths.OWN):
+        if contents.python.startswith(f"{place}/"):
+            raise BaseImageError(
+                f"the base's Python is at {contents.python}, and what a base has in {place} is replaced",
+                where=request.base,
+                next_step="Name a base whose Python is in another folder, or write a Dockerfile",
+            )
     if contents.python_version != request.python:
         raise BaseImageError(
             f"the base has Python {contents.python_version}, and the dependencies are frozen for {request.python}",

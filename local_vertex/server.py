@@ -18,6 +18,7 @@ from ..core.background.detached import serve_detached
 from ..core.background.process_lock import holding
 from ..core.errors import LocalServiceError
 from ..core.home import Home
+from .deferred_grpc_aio import defer_grpc_aio
 from .endpoint import ADDED_FIELDS, LocalService, Options, is_listening, lock_path, record_path, socket_path
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: As `serve_detached`; the options are fields of `Options`.
     """
+    defer_grpc_aio()
     return serve_detached(arguments, lambda options, ready: _serve(Options(**options), ready))
 
 

@@ -52,7 +52,7 @@ from .endpoint import (
 from .faults import Faults
 from .lent_logins import LentLogins
 from .location import Location
-from .storage.objects.bucket_store import DENIED
+from .storage.objects.denied_permissions import deny
 from .storage.storage_service import storage_folder
 from .store.store import Store
 from .tuning.tuner import StoredTuner
@@ -105,7 +105,7 @@ class Service:
         self._schema: Schema = schemas.load(home.cache)
         self._faults = Faults()
         self._faults.update(options.faults)
-        self._tell_storage()
+        deny(storage_folder(home.vertex), self._faults.denied_permissions)
         self._logins = LentLogins()
         self._locations = options.locations()
         self._location = self._locations.default
@@ -252,14 +252,8 @@ class Service:
 
     def _set_faults(self, changes: dict[str, Any]) -> dict[str, Any]:
         self._faults.update(changes)
-        self._tell_storage()
+        deny(storage_folder(self._home.vertex), self._faults.denied_permissions)
         return self._faults.values()
-
-    def _tell_storage(self) -> None:
-        """The storage server is a process of its own, and denies what this service's fault denies."""
-        denied = storage_folder(self._home.vertex) / DENIED
-        if self._faults.denied_permissions or denied.exists():
-            write_atomic(denied, self._faults.denied_permissions)
 
     def _lend_login(self, request: dict[str, Any]) -> dict[str, Any]:
         self._logins.lend(str(request["host"]), request["login"])

@@ -13,6 +13,7 @@ from .files.fingerprint import combine
 from .files.lfs_pointer import refuse_pointers
 from .files.listing import scan
 from .files.notebook_script import with_notebook_script
+from .files.own_metadata import with_own_metadata
 from .files.project_file import ProjectFile
 from .files.size_report import SizeReport
 from .files.submodules import refuse_empty_submodules
@@ -83,8 +84,11 @@ class Project:
         contents = read_contents(files, root, cache=home.cache)
         refuse_pointers(contents.lfs_pointers, root)
         refuse_secrets(files, contents.findings, settings)
-        files = with_notebook_script(files, settings, home.cache)
-        return cls(root, settings, files, combine(contents.tree, settings), SizeReport.of(files, left_out))
+        listed = {file.path for file in files}
+        files = with_own_metadata(with_notebook_script(files, settings, home.cache), settings, home.cache)
+        made = {file.path: Path(file.location).stem for file in files if file.path not in listed}
+        digest = combine(contents.tree, settings, made)
+        return cls(root, settings, files, digest, SizeReport.of(files, left_out))
 
     @property
     def dependencies(self) -> Requirements:

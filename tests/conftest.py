@@ -15,11 +15,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fixtures.hypothesis_profile import load_profile
+from fixtures.prefect_settings import FASTER
 
 load_profile()
+os.environ.update(FASTER)  # before Prefect is imported
 
 pytest_plugins = [
     "fixtures.checkout_folder",
+    "fixtures.distribution",
     "fixtures.external_tools",
     "fixtures.registry_server",
     "fixtures.schema_cache",

@@ -34,11 +34,24 @@ def main(arguments: list[str]) -> None:
         OSError: The kernel refuses a step, or the program can't be started.
     """
     buckets, root, *program = arguments
+    enter(buckets, root)
+    os.execvp(program[0], program)  # noqa: S606 - that is what this program is for
+
+
+def enter(buckets: str, root: str) -> None:
+    """Changes this process's namespace; it must have one thread only. The working directory stays.
+
+    Args:
+        buckets: The folder that becomes /gcs.
+        root: An empty folder for the new root.
+
+    Raises:
+        OSError: The kernel refuses a step.
+    """
     folder = os.getcwd()
     _leave_mounts()
     _new_root(buckets, root)
     os.chdir(folder)
-    os.execvp(program[0], program)  # noqa: S606 - that is what this program is for
 
 
 def _leave_mounts() -> None:

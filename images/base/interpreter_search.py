@@ -122,6 +122,8 @@ def _elsewhere(files: MergedLayers, name: str) -> list[str]:
 def _interpreter(files: MergedLayers, path: str, wanted: str) -> Interpreter | None:
     """The Python that a path leads to; None if that is nothing that could run."""
     program = files.resolve(path)
+    if _is_shim(path) and (program is None or not posixpath.basename(program.path).startswith("python")):
+        return _behind_shim(files, path, wanted)  # the version manager itself, which mise links under every name
     if program is None:
         return None
     prefix = posixpath.dirname(posixpath.dirname(path))
@@ -166,13 +168,17 @@ def _virtual_environment(files: MergedLayers, prefix: str, version: str) -> dict
     return {name.strip().lower(): value.strip() for name, _, value in lines}
 
 
+def _is_shim(path: str) -> bool:
+    return posixpath.basename(posixpath.dirname(path)) == "shims"
+
+
 def _behind_shim(files: MergedLayers, path: str, wanted: str) -> Interpreter | None:
-    """The program that pyenv's shim starts: that of its chosen version, else the newest patch release."""
-    folder = posixpath.dirname(path)
-    root = posixpath.dirname(folder)
-    if posixpath.basename(folder) != "shims" or not wanted:
+    """The program that a shim of pyenv, asdf or mise starts: that of its chosen version, else the newest release."""
+    root = posixpath.dirname(posixpath.dirname(path))
+    if not _is_shim(path) or not wanted:
         return None
-    found = [entry.path for entry in files.matching(rf"{re.escape(root.strip('/'))}/versions/[^/]+/bin/python{wanted}")]
+    place = rf"{re.escape(root.strip('/'))}/(versions|installs/python)/[^/]+/bin/python{re.escape(wanted)}"
+    found = [entry.path for entry in files.matching(place)]
     chosen = files.resolve(f"{root}/version")
     names = chosen.content.removeprefix(TEXT).split() if chosen else []
 

@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import BaseImageError
 from ...core.integrity.sealed_json import read_sealed, write_sealed
 from ...core.retry import retry
-from ..oci.config import DOCKER
+from ..oci.config import DOCKER, OCI
 from ..oci.documents import amd64_candidates, is_index, manifest_blobs, parse_object
 from ..oci.image_types import Descriptor
 from ..oci.layout import OciLayout
@@ -25,6 +26,12 @@ from .inspect import BaseContents, Listings, inspect_base, read_platform, wrong_
 
 _FORMAT = 2
 """Version of the records of bases; raise it when they hold other facts."""
+
+_IMAGE_CONFIGS = frozenset((OCI.config, DOCKER.config, "application/octet-stream", ""))
+"""The media types of an image's config; two are of old tools."""
+
+_ELSEWHERE = ("foreign", "nondistributable")
+"""Parts of the media types of layers that registries needn't keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +215,19 @@ def _facts(text: str, source: ImageTarget, digest: str, media_type: str, manifes
             next_step="Push it again with a current docker",
         )
     config, layers = manifest_blobs(manifest, text)
+    if config.media_type not in _IMAGE_CONFIGS:
+        raise BaseImageError(
+            f"this is no image but an artifact of the type {manifest.get('artifactType') or config.media_type}",
+            where=text,
+            next_step="Name an image: an artifact has files beside an image, such as its signature",
+        )
+    for layer in layers:
+        if any(word in layer.media_type for word in _ELSEWHERE) and not retry(partial(source.has_blob, layer.digest)):
+            raise BaseImageError(
+                f"a layer of the base isn't in its registry, because it may not be passed on ({layer.media_type})",
+                where=text,
+                next_step="Push the base with that layer, or name another base",
+            )
     return {
         "format": _FORMAT,
         "digest": digest,
@@ -217,15 +237,16 @@ def _facts(text: str, source: ImageTarget, digest: str, media_type: str, manifes
     }
 
 
-def _of_index(text: str, source: ImageTarget, index: Mapping[str, Any]) -> dict[str, Any]:
+def _of_index(text: str, source: ImageTarget, index: Mapping[str, Any], *, is_nested: bool = False) -> dict[str, Any]:
     """The facts of the manifest for the plainest amd64 of an index; entries without a platform are tried in turn."""
     candidates, platforms = amd64_candidates(index, text)
     for candidate in candidates:
         media_type, manifest = _manifest(text, source, candidate.digest)
-        if is_index(manifest, media_type):  # an index in an index, as some build tools nest them
-            continue
         try:
-            return _facts(text, source, candidate.digest, media_type, manifest)
+            if not is_index(manifest, media_type):
+                return _facts(text, source, candidate.digest, media_type, manifest)
+            if not is_nested:  # an index in an index, as some build tools nest them
+                return _of_index(text, source, manifest, is_nested=True)
         except BaseImageError:
             platforms.append("another platform, by its config")
     raise wrong_platform(text, ", ".join(sorted(set(platforms))) or "no platform")

@@ -48,8 +48,9 @@ DOCKER = MediaTypes(
 # The base's command is replaced, and its health check was for that. Its triggers are for Dockerfiles. The other two are
 # Docker's records of how the base was built.
 _NOT_INHERITED = frozenset(("Cmd", "Entrypoint", "Healthcheck", "OnBuild", "ArgsEscaped", "Image"))
-_PYTHON_VARIABLES = frozenset(("PYTHONHOME", "PYTHONPATH"))
-"""Variables of a base that would bring its packages before those of the lock; the environment adds their folders."""
+_PYTHON_VARIABLES = frozenset(("PYTHONHOME", "PYTHONPATH", "PYTHONPLATLIBDIR", "PYTHONSAFEPATH", "PYTHONINSPECT"))
+"""Variables of a base that would bring its packages before those of the lock (the environment adds their folders), hide
+the modules beside the script, or let a script that failed exit with 0."""
 
 
 def created() -> str:

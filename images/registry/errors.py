@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from urllib3.exceptions import SSLError
@@ -17,6 +18,7 @@ BODY_LIMIT = 64 * 1024
 
 _TRANSIENT = frozenset((408, 425, 429, 500, 502, 503, 504))
 _MAX_RETRY_AFTER = 60.0
+_MESSAGES = ("message", "details", "error_description", "detail", "error")
 _LONGEST = 500
 """Characters of a server's message that are shown."""
 
@@ -35,7 +37,7 @@ def error_from_response(
         repository: The repository that was requested.
         account: The account that sent the request, for the message.
     """
-    code, message = _code_and_message(body)
+    code, message = _code_and_message(body, headers.get("Content-Type", ""))
     detail = f": {message}" if message else ""
     where = f"{host}/{repository}"
     if status in (401, 403):
@@ -51,7 +53,7 @@ def error_from_response(
             f"the registry answered {status} to {method}{detail}",
             where=where,
             next_step="Run again in a while",
-            retry_after=_retry_after(headers.get("Retry-After")),
+            retry_after=_retry_after(headers),
         )
     if _is_html(headers, body):
         return RegistryError(
@@ -81,14 +83,21 @@ def permission_hint(host: str, repository: str, account: str) -> str:
     )
 
 
-def _code_and_message(body: bytes) -> tuple[str, str]:
-    """The registry's error code and message; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes."""
+def _code_and_message(body: bytes, kind: str) -> tuple[str, str]:
+    """The registry's error code and message; https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes.
+
+    Token servers and gateways have other forms: Docker Hub's has `details`, Quay's `message`, OAuth 2 a code in `error`
+    and a text in `error_description`, Amazon's a line of plain text.
+    """
     try:
-        first: dict[str, Any] = json.loads(body)["errors"][0]
+        document: dict[str, Any] = json.loads(body)
+        errors = document.get("errors")
+        first: dict[str, Any] = errors[0] if errors else document
         code = _readable(str(first.get("code", "")))
-        return code, " ".join(f"{code} {_readable(str(first.get('message', '')))}".split())
+        texts = (str(first[name]) for name in _MESSAGES if isinstance(first.get(name), (str, int)))
+        return code, " ".join(f"{code} {_readable(next(texts, ''))}".split())
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return "", ""
+        return "", " ".join(_readable(body.decode(errors="replace")).split()) if kind.startswith("text/plain") else ""
 
 
 def _readable(text: str) -> str:
@@ -101,9 +110,18 @@ def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
     return "html" in headers.get("Content-Type", "") or body.lstrip()[:1] == b"<"
 
 
-def _retry_after(value: str | None) -> float:
-    """Seconds to wait; a date is ignored, because clocks differ."""
-    return min(float(value), _MAX_RETRY_AFTER) if value and value.isdigit() else 0.0
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait; those until a date count from the answer's own date, because clocks differ."""
+    value = headers.get("Retry-After", "")
+    try:
+        seconds = float(value) if value[:1].isdigit() else _time(value) - _time(headers.get("Date", ""))
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+    return min(max(seconds, 0.0), _MAX_RETRY_AFTER)
+
+
+def _time(text: str) -> float:
+    return parsedate_to_datetime(text).timestamp()
 
 
 def connection_error(error: Exception, server: str, host: str) -> RegistryError:

@@ -19,7 +19,7 @@ from ..oci.image_types import Descriptor
 from ..oci.reference import DIGEST, Reference
 from ..oci.target import ImageTarget, OpenBody
 from ..oci.verifying_reader import VerifyingReader, sha256
-from .answers import AnswerBody
+from .answers import Answer, AnswerBody
 from .auth import Credentials
 from .transport import Request, Transport
 from .upload_sessions import UploadSessions
@@ -34,6 +34,8 @@ _MISSING_BLOB = frozenset(("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"))
 _SESSION_LOST = frozenset((301, 307, 308, 400, 404, 405, 416))
 """Statuses of an upload's PUT after which a new session can help: the registry doesn't know the old one, or its address
 arrived cut in half. The body was checked, so it isn't the cause."""
+_NO_HEAD = frozenset((405, 501))
+"""Statuses with which servers before a registry refuse the method HEAD."""
 _SMALL = 256 * 1024
 """Bytes up to which a blob is sent in one piece with its request's headers."""
 
@@ -91,7 +93,12 @@ class Repository:
 
     def blob_size(self, digest: str) -> int | None:
         """Bytes of a blob, -1 if the registry doesn't say; None if it doesn't have it. One request."""
-        answer = self._transport.send(Request("HEAD", f"{self._path}/blobs/{digest}", {}, {200, 404}))
+        path = f"{self._path}/blobs/{digest}"
+        answer = self._transport.send(Request("HEAD", path, {}, {200, 404, *_NO_HEAD}))
+        if answer.status in _NO_HEAD:
+            answer = self._transport.send(Request("GET", path, {}, {200, 404}, stream=True))
+            if answer.stream is not None:
+                answer.stream.close()  # unread: the question was only whether it is there
         if answer.status != 200:
             return None
         length = answer.headers.get("Content-Length", "")
@@ -172,17 +179,17 @@ class Repository:
 
     def head_manifest(self, tag_or_digest: str) -> Descriptor | None:
         """The manifest that a tag or digest names; None if there is none."""
-        request = Request("HEAD", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404})
+        request = Request("HEAD", f"{self._path}/manifests/{tag_or_digest}", _ACCEPT, {200, 404, *_NO_HEAD})
         answer = self._transport.send(request)
         if answer.status == 404:
             return None
         digest = answer.headers.get("Docker-Content-Digest", "")
         size = answer.headers.get("Content-Length", "")
-        # Both are optional in a HEAD's answer, and some registries announce no bytes there.
-        if not DIGEST.fullmatch(digest) or not size.isdecimal() or int(size) == 0:
+        # Both are optional in a HEAD's answer, and some registries announce no bytes there, or know no HEAD.
+        if answer.status in _NO_HEAD or not DIGEST.fullmatch(digest) or not size.isdecimal() or int(size) == 0:
             found = self.get_manifest(tag_or_digest)
             return found[0] if found else None
-        return Descriptor(answer.headers.get("Content-Type", ""), digest, int(size))
+        return Descriptor(_media_type(answer), digest, int(size))
 
     def get_manifest(self, tag_or_digest: str) -> tuple[Descriptor, bytes] | None:
         """A manifest's descriptor and bytes; None if there is none.
@@ -213,7 +220,7 @@ class Repository:
                 where=f"{self.host}/{self.repository}",
                 next_step="Run again; if it stays, ask the registry's administrator",
             )
-        return Descriptor(answer.headers.get("Content-Type", ""), digest, len(data)), data
+        return Descriptor(_media_type(answer), digest, len(data)), data
 
     def put_manifest(
         self, data: bytes, media_type: str, tags: Sequence[str] = (), *, concurrently: bool = False
@@ -268,6 +275,11 @@ class Repository:
     def reference(self, digest: str) -> str:
         """`HOST/REPOSITORY@sha256:...`."""
         return f"{self.host}/{self.repository}@{digest}"
+
+
+def _media_type(answer: Answer) -> str:
+    """The media type of an answer, without parameters like `charset`."""
+    return answer.headers.get("Content-Type", "").partition(";")[0].strip()
 
 
 def _body(descriptor: Descriptor, open_body: OpenBody) -> bytes | OpenBody:

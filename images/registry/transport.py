@@ -7,10 +7,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO, TypeVar, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -33,6 +33,9 @@ _CONNECTIONS = 64
 _CLIENT = "prefect-vertex-training"
 """The name by which token servers know this client."""
 _NO_GET = frozenset((404, 405))
+_MOVED = frozenset((307, 308))
+"""Redirects that keep the method and the body."""
+_MOVES = 3
 T = TypeVar("T")
 
 Body = bytes | Callable[[], BinaryIO]
@@ -145,7 +148,26 @@ class Transport:
         if answer.status == 400 and self._switches_to_tls():
             return self._send(request)
         self._has_answered = True
+        for _ in range(_MOVES):
+            if (moved := self._moved(request, answer)) is None:
+                break
+            request, answer = moved, self._send(moved)
         return answer
+
+    def _moved(self, request: Request, answer: Answer) -> Request | None:
+        """The request for where a redirect leads; None for another answer, or to go on without TLS.
+
+        As in docker, a load balancer may send a push to another host. Redirects of GET and HEAD were followed before.
+        """
+        location = answer.headers.get("Location", "")
+        if answer.status not in _MOVED or not location:
+            return None
+        before = self._url(request)
+        after = urljoin(before, location)
+        return None if before.startswith("https:") and not after.startswith("https:") else replace(request, path=after)
+
+    def _url(self, request: Request) -> str:
+        return request.path if "://" in request.path else self.base + request.path
 
     def _switches_to_tls(self) -> bool:
         if self._has_answered or not self.base.startswith("http://") or not _speaks_tls(urlsplit(self.base).netloc):
@@ -154,7 +176,7 @@ class Transport:
         return True
 
     def _send(self, request: Request) -> Answer:
-        url = request.path if "://" in request.path else self.base + request.path
+        url = self._url(request)
         headers = {"Accept-Encoding": "identity", **request.headers}
         # The registry chooses an upload's address: credentials go neither to another host nor over plain HTTP.
         if urlsplit(url)[:2] == urlsplit(self.base)[:2] and (value := self._authorization()):
@@ -229,6 +251,12 @@ class Transport:
 
     def _fetch_token(self, challenge: Challenge) -> str | None:
         realm = challenge.parameters.get("realm", "")
+        if not realm:
+            raise RegistryError(
+                "the registry asks for a token and doesn't say where it is to be had",
+                where=self.host,
+                next_step="Check the registry's host name, or ask its administrator",
+            )
         # On a loopback registry the token server may speak plain HTTP too; the connection's address is checked.
         if urlsplit(realm).scheme != "https" and not is_loopback(urlsplit(realm).netloc):
             raise RegistryError(

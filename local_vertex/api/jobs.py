@@ -119,7 +119,7 @@ class JobsApi:
                 where, values = f"{where} AND create_time <= ?", [*values, self._clock() - lag]
             return self._store.find(where, values, before=before, limit=limit)
 
-        states = [*self._states]
+        states = tuple(self._states)
         found, token = page(request, [_KIND, location.name], lambda text: compile_jobs(text, states), find)
         response = self._schema[f"{_V1}.ListCustomJobsResponse"](next_page_token=token)
         messages = [self._message(record, location) for record in found]

@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from .filters import Call, Compare, Condition, FilterError, Search, compile_filter, parse, path_of, seconds
 
@@ -24,6 +25,12 @@ def compile_jobs(text: str, states: Sequence[str], *, own_table: bool = True) ->
     Raises:
         FilterError: The filter is invalid, or uses fields that these lists don't support.
     """
+    where, values = _compiled(text, tuple(states), own_table)
+    return where, [*values]
+
+
+@lru_cache(maxsize=64)  # a client that waits asks with the same filter many times a second
+def _compiled(text: str, states: Sequence[str], own_table: bool) -> Condition:
     label = _label if own_table else _json_label
 
     def compare(term: Compare | Search | Call) -> Condition:

@@ -41,11 +41,25 @@ class Schema:
 
     def __getitem__(self, name: str) -> type[Any]:
         """The message class of a full name, for example "google.rpc.Status"."""
+        if name not in self._classes:
+            self._keep(self.pool.FindMessageTypeByName(name))
+        return self._classes[name]
+
+    def _keep(self, descriptor: Generated) -> None:
+        """Makes the classes of a message and of all messages in it, and keeps them.
+
+        Protobuf makes those of inner messages when they are needed, and lets them be collected as garbage when no
+        message of them is left. A thread that needs such a class while another thread collects it gets a class without
+        a descriptor, and the process ends with a segmentation fault (seen with protobuf 7.36).
+        """
         from google.protobuf import message_factory
 
-        if name not in self._classes:
-            self._classes[name] = message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))
-        return self._classes[name]
+        pending = [descriptor]
+        while pending:
+            current = pending.pop()
+            if current.full_name not in self._classes:
+                pending += [field.message_type for field in current.fields if field.message_type is not None]
+                self._classes[current.full_name] = message_factory.GetMessageClass(current)
 
     def to_json(self, message: Message, *, proto_names: bool = False, enum_numbers: bool = False) -> dict[str, Any]:
         """The JSON form of a message, as in the REST API: int64 as strings, durations as "3600s", enums as names.

@@ -302,32 +302,49 @@ class Job:
     async def _set_running(self) -> None:
         now = float(int(time.time()))
         self._record.start_time = self._record.start_time or now
-        await self._set_state("JOB_STATE_RUNNING", start_time=now, attempt=self._attempt)
-        self._log(f"running-{self._attempt}", "Job is running.")
+        key, attempt = f"running-{self._attempt}", self._attempt
+        await self._set_state("JOB_STATE_RUNNING", (key, "Job is running."), start_time=now, attempt=attempt)
 
     async def _finish(self, outcome: Outcome) -> None:
         """Stores the last log entries and the terminal state."""
         state, *lines = _ENDINGS.get(outcome.kind, _FAILURE)
-        # Before the state: clients that read entries until the job has ended must get all of them.
-        self._log("end", *lines)
         start_time = end_time = None
         if outcome.kind == "cancelled":
             # A job that never ran has a start time, too, a moment after its creation.
             start_time = min((self._record.create_time or 0.0) + _CANCELLED_START_SECONDS, time.time())
         else:
             end_time = time.time()
-            await asyncio.sleep(self._fault("update_lag_seconds"))
+            if lag := self._fault("update_lag_seconds"):
+                self._log("end", *lines)
+                await asyncio.sleep(lag)
         code, message = (outcome.code, outcome.message) if outcome.code else (None, None)
-        store = self._context.store
-        await self._until_stored(
-            lambda: store.transition(
-                self._id, state, start_time=start_time, end_time=end_time, error_code=code, error_message=message
-            )
-        )
 
-    async def _set_state(self, state: str, **values: Any) -> None:  # noqa: ANN401 - those of `Store.transition`
+        def end() -> None:
+            # Together: clients that read entries until the job has ended must get all of them.
+            with self._context.store.together():
+                self._log("end", *lines)
+                self._context.store.transition(
+                    self._id, state, start_time=start_time, end_time=end_time, error_code=code, error_message=message
+                )
+
+        await self._until_stored(end)
+
+    async def _set_state(
+        self,
+        state: str,
+        line: tuple[str, str] | None = None,
+        **values: Any,  # noqa: ANN401 - those of `Store.transition`
+    ) -> None:
+        """Changes the state; `line` is the key and the text of a log entry that belongs to it."""
         expected = ("JOB_STATE_QUEUED", "JOB_STATE_PENDING", "JOB_STATE_RUNNING")
-        await self._until_stored(lambda: self._context.store.transition(self._id, state, expected=expected, **values))
+
+        def change() -> None:
+            with self._context.store.together():
+                self._context.store.transition(self._id, state, expected=expected, **values)
+                if line is not None:
+                    self._log(*line)
+
+        await self._until_stored(change)
 
     async def _note(self, **detail: object) -> None:
         await self._until_stored(lambda: self._context.store.note(self._id, **detail))

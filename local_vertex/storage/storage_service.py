@@ -16,8 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +76,7 @@ def ensure_running(vertex: Path, *, project_number: str = "0", region: str = "us
 def find(vertex: Path) -> StorageService | None:
     """The running storage server of a home; None if none runs."""
     folder = storage_folder(vertex)
-    return _recorded(folder) if _is_locked(folder) else None
+    return _recorded(folder) if is_held(folder) else None
 
 
 def stop(vertex: Path) -> bool:
@@ -97,7 +95,7 @@ def stop(vertex: Path) -> bool:
         call(service, "stop")
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
-        if not _is_locked(service.folder):
+        if not is_held(service.folder):
             return True
         time.sleep(0.02)
     raise LocalServiceError(
@@ -123,6 +121,9 @@ def call(service: StorageService, method: str) -> bytes:
     Raises:
         LocalServiceError: It refused, or is gone.
     """
+    import urllib.error  # late: their import takes as long as a tenth of local_vertex's start, which rarely needs them
+    import urllib.request
+
     request = urllib.request.Request(f"{service.url}/_storage/{method}", b"", method="POST")  # noqa: S310 - loopback
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -155,8 +156,8 @@ def _recorded(folder: Path) -> StorageService | None:
         return None
 
 
-def _is_locked(folder: Path) -> bool:
-    """Whether a server runs: it holds this lock from its start to its end."""
+def is_held(folder: Path) -> bool:
+    """Whether a server has this folder: it holds a lock from its start to its end."""
     import fcntl
 
     with (folder / "server.lock").open("a+") as file:

@@ -201,8 +201,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """The connection, in a transaction that is committed at the end of the block and rolled back on errors."""
+        """The connection, in a transaction that is committed at the end of the block and rolled back on errors.
+
+        A block within another one is part of its transaction.
+        """
         with self._lock, self._errors():
+            if self.connection.in_transaction:
+                yield self.connection
+                return
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection

@@ -118,6 +118,7 @@ def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
     known = None if refresh else _known(store, target.python)
     if known and not missing_wheels(known):
         return known
+    _require_variables(plan)
     with storage_errors(cache):
         wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
         text = resolve(plan, wheels, target)
@@ -125,6 +126,20 @@ def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
         _require_hashes(lock, plan, target)
         _keep(store, text)
     return lock
+
+
+def _require_variables(plan: Plan) -> None:
+    """Rejects a list with a variable that is not set: uv would take its name for the login or the address.
+
+    Raises:
+        DependencyError: It names the variable.
+    """
+    texts = [(plan.method, option) for option in plan.options] + [(line.place, line.text) for line in plan.lines]
+    for place, text in texts:
+        for name in re.findall(r"\$\{([A-Z0-9_]+)\}", text):
+            if name not in os.environ:
+                step = f"Set it: export {name}=..., as pip needs it"
+                raise DependencyError(f"the variable {name} is not set", where=place, next_step=step)
 
 
 def _kept_notes(lock: Lock) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
@@ -25,6 +26,17 @@ _FAMILIES = (
     (re.compile(r"^pyobjc(-|$)"), _MAC),
     (re.compile(r"^winrt(-|$)|^winsdk$"), _WINDOWS),
 )
+_OF_THE_SYSTEM = "belongs to Debian or Ubuntu itself; no index has it for a training"
+_SYSTEM = frozenset(
+    ("pkg-resources", "python-apt", "command-not-found", "ubuntu-advantage-tools", "ubuntu-pro-client", "ufw",
+     "unattended-upgrades", "ssh-import-id", "language-selector", "distro-info", "cupshelpers", "ubuntu-drivers-common",
+     "usb-creator", "screen-resolution-extra", "xkit", "systemd-python", "cloud-init", "sos", "apturl", "brlapi",
+     "louis", "duplicity", "language-table", "python-debian", "reportbug", "pycups", "pygobject", "dbus-python")
+)  # fmt: skip
+"""Packages that `pip freeze` lists with the Python of Debian or Ubuntu, and that need the system's libraries."""
+_IN_PYTHON = "is a part of Python itself"
+_BACKPORTS = frozenset(("enum34", "futures", "functools32", "subprocess32", "ordereddict", "unittest2", "wsgiref"))
+"""Releases for Python 2 of modules that Python has."""
 _COUNTERPARTS = {
     "tensorflow-macos": ("tensorflow", "the macOS build of tensorflow"),
     "onnxruntime-silicon": ("onnxruntime", "the macOS build of onnxruntime"),
@@ -52,10 +64,15 @@ class Counterpart:
     reason: str
 
 
-def only_elsewhere(name: str) -> str | None:
-    """Why a package can't be used on Linux; None if it can."""
+def only_elsewhere(written: str) -> str | None:
+    """Why a package can't be used in an image, or isn't needed; None if it can. Its name is that of the list."""
+    name = canonicalize_name(written)
     if reason := _ELSEWHERE.get(name):
         return reason
+    if name in _SYSTEM:
+        return _OF_THE_SYSTEM
+    if name in _BACKPORTS or (name in sys.stdlib_module_names and written != "DateTime"):  # that is Zope's package
+        return _IN_PYTHON
     return next((reason for pattern, reason in _FAMILIES if pattern.search(name)), None)
 
 

@@ -160,14 +160,35 @@ class _Planner:
         parsed = _parsed(line)
         if parsed is None:
             return _Step("kept", texts=(line.text,))
-        name = canonicalize_name(parsed.name)
-        applies = parsed.marker is None or parsed.marker.evaluate(self._environment)
-        reason = _OWN_REASON if name == _OWN else platforms.only_elsewhere(name)
-        if reason or not applies:
-            return _Step("dropped", reason or f"only for {parsed.marker}")
+        if reason := self._left_out(parsed, line):
+            return _Step("dropped", reason)
         if other := platforms.counterpart(parsed) or accelerators.counterpart(parsed):
             return _Step("replaced", other.reason, (other.text,))
         return _Step("kept", texts=(line.text,))
+
+    def _left_out(self, wanted: Requirement, line: Line) -> str | None:
+        """Why a line is left out; None if it counts.
+
+        Raises:
+            DependencyError: It names Python itself and excludes the project's version.
+        """
+        if canonicalize_name(wanted.name) == _OWN:
+            return _OWN_REASON
+        is_python = canonicalize_name(wanted.name) == "python"
+        if not is_python and (reason := platforms.only_elsewhere(wanted.name)):
+            return reason
+        if wanted.marker is not None and not wanted.marker.evaluate(self._environment):
+            return f"only for {wanted.marker}"
+        if not is_python:
+            return None
+        python = self._settings.python
+        if any(wanted.specifier.contains(f"{python}.{patch}") for patch in (0, 99)):
+            return f"the version of Python is the project's own, {python}"
+        raise DependencyError(
+            f"{line.text} excludes Python {python}",
+            where=line.place,
+            next_step="Set python under [tool.vertex-training] in pyproject.toml to a version that it allows",
+        )
 
     def _from_elsewhere(self, line: Line) -> _Step | None:
         """The decision on a line that names a folder, a file or a repository; None for any other line."""
@@ -235,4 +256,8 @@ def _parsed(line: Line) -> Requirement | None:
 def _rewritten(text: str) -> str:
     if conda := _CONDA.match(text):
         return f"That is conda's form; write {conda[1]}=={conda[2]}"
+    if installed := re.fullmatch(r"[!%]?\s*(?:python3? -m )?pip3? install (.+)", text):
+        return f"Write only what is installed: {installed[1]}"
+    if re.fullmatch(r"Package\s+Version|[\w.-]+\s+\d[\w.+!]*", text):
+        return "That is the table of pip list; write the list with pip freeze > requirements.txt"
     return "Write it as NAME==VERSION, NAME>=VERSION or NAME"

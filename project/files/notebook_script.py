@@ -27,7 +27,7 @@ def with_notebook_script(files: Sequence[ProjectFile], settings: Settings, cache
     entry = settings.starts
     if entry.kind != "notebook":
         return tuple(files)
-    text = read_notebook(settings.root / entry.notebook).text.encode()
+    text = read_notebook(settings.root / entry.notebook, in_folder="/" in entry.notebook).text.encode()
     path = cache / "notebooks" / f"{hashlib.sha256(text).hexdigest()}.py"
     write_atomic(path, text)
     template = next(file for file in files if file.path == entry.notebook)

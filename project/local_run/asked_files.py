@@ -12,6 +12,8 @@ from ..files.large_data import is_data
 from ..settings.data_settings import proposed_name
 
 _SHOWN = 3
+_NO_PLACES = ("/dev/", "/proc/", "/sys/", "/gcs/")
+"""Where no file of a disk lies, and the buckets."""
 _LONGEST = 200
 """Characters of a text that may be a path."""
 
@@ -48,12 +50,36 @@ class AskedFiles:
         found |= {text for text in texts if self._is_file(text)}
         return tuple(sorted(path for path in found if path not in files and self._is_missing(path)))
 
+    def made_outside(self, inside: Collection[Path]) -> tuple[str, ...]:
+        """The files that Python's own `open` wrote elsewhere and that are still there, as the script may name them.
+
+        Files of tools, in folders whose name begins with a dot or an underscore, are not among them.
+
+        Args:
+            inside: Folders that belong to the run.
+        """
+        above = self._copy.parent
+        found: list[str] = []
+        for line in self._lines("made"):
+            path = Path(line)
+            own = any(path.is_relative_to(folder) for folder in (*inside, self._folder)) or line.startswith(_NO_PLACES)
+            shown = os.path.relpath(path, self._copy) if path.is_relative_to(above) else line
+            if (
+                not own
+                and path.is_file()
+                and not any(part[:1] in "._" for part in Path(shown.replace("../", "")).parts)
+            ):
+                found.append(shown)
+        return tuple(found)
+
     def _asked(self) -> list[str]:
+        return [os.path.normpath(line) + ("/" if line.endswith("/") else "") for line in self._lines("asked")]
+
+    def _lines(self, name: str) -> list[str]:
         try:
-            text = (self._folder / "asked").read_text(encoding="utf-8", errors="surrogateescape")
+            return (self._folder / name).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
         except FileNotFoundError:
             return []
-        return [os.path.normpath(line) + ("/" if line.endswith("/") else "") for line in text.splitlines()]
 
     def _existing(self, asked: str) -> Iterator[str]:
         """The path in the project; for a folder that the image has too, the files in it."""

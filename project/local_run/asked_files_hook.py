@@ -1,8 +1,10 @@
 """Records which files of its project a Python process asks for in vain; copied as `sitecustomize.py` for the local run.
 
 Python imports `sitecustomize` at its start. Beside the copy, `root` holds the project's folder, and paths are added to
-`asked`, one a line; a folder that is listed ends in "/". This runs in the project's own Python, so it uses the standard
-library only, works with Python 3.7, and never raises an error.
+`asked`, one a line; a folder that is listed ends in "/". `made` gets the files elsewhere that it opens to write.
+
+This runs in the project's own Python, so it uses the standard library only, works with Python 3.7, and never raises an
+error.
 """
 
 # ruff: noqa: PTH100, PTH118, PTH120, PTH123 - pathlib and typing would be imported before the script starts
@@ -28,7 +30,7 @@ class _Recorder:
     def __init__(self, here: str) -> None:
         with open(os.path.join(here, "root"), encoding="utf-8") as file:
             self._root = file.read() + os.sep
-        self._target = os.path.join(here, "asked")
+        self._target, self._made = os.path.join(here, "asked"), os.path.join(here, "made")
         self._seen: set[str] = set()
         self._stat = os.stat
 
@@ -41,7 +43,17 @@ class _Recorder:
             is_new = full.startswith(self._root) and full not in self._seen and len(self._seen) < _MOST
             if is_new and not (unless_there and self._exists(full)):
                 self._seen.add(full)
-                self._write(full[len(self._root) :])
+                self._write(self._target, full[len(self._root) :])
+
+    def note_made(self, path: object) -> None:
+        """Notes a path outside of the project's folder that is opened to write."""
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        with contextlib.suppress(Exception):
+            full = os.path.abspath(os.fsdecode(path))
+            if not full.startswith(self._root) and full not in self._seen and len(self._seen) < _MOST:
+                self._seen.add(full)
+                self._write(self._made, full)
 
     def _exists(self, path: str) -> bool:
         try:
@@ -50,8 +62,9 @@ class _Recorder:
             return False
         return True
 
-    def _write(self, path: str) -> None:
-        opened = os.open(self._target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    @staticmethod
+    def _write(target: str, path: str) -> None:
+        opened = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.write(opened, os.fsencode(path + "\n"))  # one call, so that processes don't mix their lines
         finally:
@@ -59,8 +72,11 @@ class _Recorder:
 
     def audit(self, event: str, details: tuple[Any, ...]) -> None:
         """Python's audit hook: https://docs.python.org/3/library/audit_events.html."""
-        if event == "open" and not (details[2] or 0) & os.O_CREAT:
-            self.note(details[0], unless_there=True)
+        if event == "open":
+            if (details[2] or 0) & os.O_CREAT:
+                self.note_made(details[0])
+            else:
+                self.note(details[0], unless_there=True)
         elif event in _LISTING and not _in_import():
             self.note("." if details[0] is None else details[0], os.sep)
 

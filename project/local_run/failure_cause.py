@@ -11,18 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
-from ..dependencies.distributions import how_to_add, package_for
-from ..dependencies.interpreters import interpreters, this_interpreter
-from ..dependencies.lists import requirements_files
 from ..settings.settings import Settings
 from . import asked_files
+from .missing_modules import missing_module
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
-from .unlisted_imports import lacking, missing, owners_of
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
-_MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
@@ -31,14 +27,25 @@ _WITHOUT_DISPLAY = (
     'A job has no display either. If matplotlib wants it, set MPLBACKEND = "Agg" under [tool.vertex-training.env], '
     "else run the script without one"
 )
+_COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
+_INCOMPLETE = re.compile(
+    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required",
+    re.IGNORECASE,
+)
+_NO_GUARD = "An attempt has been made to start a new process before"
+_GUARD = 'Put what the script does below if __name__ == "__main__": its processes import it'
+_ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
 
-def timed_out(settings: Settings) -> VerifyError:
+def timed_out(settings: Settings, tail: Sequence[str] = ()) -> VerifyError:
     """The error for a script that exceeded its time limit.
 
     Like the others here it has no detail: the script's output was logged line by line already.
     """
+    if any(_NO_GUARD in line for line in tail):
+        what = f"{settings.title} starts processes that start it again, and did not end"
+        return VerifyError(what, where=settings.root, next_step=_GUARD)
     return VerifyError(
         f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
@@ -71,11 +78,11 @@ def failed(
     exception = _last_exception(ended.tail)
     if reason := memory_reason(exception, code, ended.tail):
         step = STEP
-    elif module := _MODULE.search(exception):
-        reason, step = _missing_module(module[1] or module[2], settings, paths, python, method)
+    elif found := missing_module(exception, settings, paths, python, method):
+        reason, step = found
     else:
-        reason, step = _advice(exception, code, settings)
-    last = reason or exception or next((line.strip() for line in reversed(ended.tail) if line.strip()), "")
+        reason, step = _advice(exception or _last_words(ended.tail), 1 if exception else code, settings, ended.tail)
+    last = reason or exception or _last_words(ended.tail)
     if asked and not reason:
         why, step = asked_files.why(asked)
         last = f"{_cut(last)}; {why}" if last else why
@@ -96,20 +103,69 @@ def _last_exception(tail: Sequence[str]) -> str:
     return f"{text} {following}" if text.endswith(":") and following else text
 
 
-def _advice(exception: str, code: int, settings: Settings) -> tuple[str, str]:
-    """An explanation that replaces the exception (may be empty), and the next step."""
-    if found := _NO_FILE.search(exception):
-        path = found[1] or found[2]
+def _last_words(tail: Sequence[str]) -> str:
+    """The last line that says what is wrong, without the frame that rich draws; else the last one with a word."""
+    lines = [line.strip().strip("│┃|╭╮╰╯─━ ") for line in tail]
+    spoken = [line for line in lines if re.search(r"\w", line)]
+    complaints = (line for line in reversed(spoken[-4:]) if _COMPLAINT.search(line))
+    return next(complaints, spoken[-1] if spoken else "")
+
+
+def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tuple[str, str]:
+    """An explanation that replaces the exception or the last words (may be empty), and the next step."""
+    if found := _NO_FILE.search(said):
+        path = _from_root(found[1] or found[2], settings)
         if path.startswith("/gcs/"):
             return _missing_in_bucket(path)
         return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
-    if _NO_DISPLAY.search(exception):
-        return "", _WITHOUT_DISPLAY
-    if "attempted relative import with no known parent" in exception:
-        return "", "Import by the package's name (from package.module import ...): the script is run by its path"
-    if (variable := _VARIABLE.match(exception)) and variable[1] in os.environ:
-        return f"it needs the variable {variable[1]}, which is set here but not in the cloud", _provide(variable[1])
-    return _BY_CODE.get(code if not exception else 1, ("", NO_ADVICE))
+    if step := next((step for pattern, step in _STEPS if re.search(pattern, said)), None):
+        return "", step
+    if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
+        return why, _provide(variable[1])
+    if _INCOMPLETE.search(said):
+        return "", "Give what is missing after --, or as args under [tool.vertex-training]"
+    return _BY_CODE.get(code, ("", NO_ADVICE))
+
+
+def _missing_variable(name: str, settings: Settings, tail: Sequence[str]) -> str | None:
+    """Why the script lacks a variable; None if the key may be that of something else, as a column."""
+    if name in os.environ:
+        return f"it needs the variable {name}, which is set here but not in the cloud"
+    line = re.compile(rf"^\s*(?:export\s+)?{name}\s*=", re.MULTILINE)
+    if file := next((file for file in _ENV_FILES if line.search(_text(settings.root / file))), None):
+        return f"it needs the variable {name}, which {file} sets: that file stays out of images"
+    asked = any(re.search(r'File "(?:<frozen os>|.*[/\\]os\.py)"', line) for line in tail)
+    return f"it needs the variable {name}, which is not set" if asked else None
+
+
+_STEPS = (
+    (_NO_DISPLAY, _WITHOUT_DISPLAY),
+    (
+        "attempted relative import with no known parent",
+        "Import by the package's name (from package.module import ...): the script is run by its path",
+    ),
+    (_NO_GUARD, _GUARD),
+    ("Missing parentheses in call to 'print'", "It is written for Python 2: convert it to Python 3, which images have"),
+    (
+        "'(?:await|async for|async with)' outside",
+        "Only Jupyter awaits at the top level: write asyncio.run(...) there",
+    ),
+    (
+        r"^EOFError: EOF when reading a line",
+        "A job has no keyboard: let the script take what it asks for from an argument or a variable",
+    ),
+    (
+        "name '(?:get_ipython|display)' is not defined",
+        "Delete those lines, which only a notebook can run, or set script to the notebook itself",
+    ),
+)
+"""What an exception says, and the step for it."""
+
+
+def _from_root(path: str, settings: Settings) -> str:
+    """A path that a notebook names, which runs in its own folder, relative to the project."""
+    folder = os.path.dirname(settings.starts.notebook)  # noqa: PTH120 - a path in the project, with "/"
+    return os.path.normpath(f"{folder}/{path}") if folder and not path.startswith("/") else path
 
 
 NO_ADVICE = "Fix the script and run again"
@@ -175,51 +231,9 @@ def _text(file: Path) -> str:
 def _provide(variable: str) -> str:
     """How the script can get a variable in the cloud."""
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
-        return "Let the script read it from Secret Manager: a secret must not be written into the project"
+        source = "secret-manager:projects/PROJECT/secrets/SECRET/versions/latest"
+        return f'Name where it comes from: {variable} = "{source}" under [tool.vertex-training.secret-env]'
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
-
-
-def _missing_module(
-    module: str, settings: Settings, paths: Collection[str], python: Path, method: str
-) -> tuple[str, str]:
-    """The advice for modules that the environment lacks: all that the sources import, not only the first."""
-    top = module.partition(".")[0]
-    here = [name for name in (f"{top}.py", top) if (settings.root / name).exists()]
-    if here and not any(path == here[0] or path.startswith(f"{here[0]}/") for path in paths):
-        return (
-            f"it imports {module}, which the project's ignore rules leave out",
-            f'Add include = ["/{here[0]}"] under [tool.vertex-training] in pyproject.toml',
-        )
-    if settings.verify == "image":
-        packages = package_for(module, {})
-        return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
-    sites = sorted(python.parent.parent.glob("lib/python3.*/site-packages"))
-    found = missing(settings.root, settings.script, sites)
-    modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
-    owners = owners_of(this_interpreter().sites)
-    packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
-    imports = f"it imports {', '.join(modules)}"
-    if method != "nothing" or settings.requirements:
-        listed = settings.requirements or method
-        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
-    reason, step = _no_list(settings, modules, packages)
-    return f"{imports}, {reason}", step
-
-
-def _no_list(settings: Settings, modules: Sequence[str], packages: Sequence[str]) -> tuple[str, str]:
-    """The rest of the reason and the step for modules that are missing in a project without a list."""
-    table = "under [tool.vertex-training]"
-    if found := requirements_files.listing(settings.root, packages):
-        return f"which {found} lists", f'Set requirements = "{found}" {table}'
-    own = interpreters(settings.root, os.environ)[:-1]  # without the Python that runs this program
-    mine = next((it for it in own if it.python == settings.python), None)
-    if mine and not lacking(modules, mine.sites):
-        step = f'Set freeze = "environment" {table}: what is installed there is frozen'
-        return f"which no list names and {mine.path} has", step
-    if (settings.root / "Dockerfile").is_file():
-        step = f'Activate an environment that has it, or set verify = "image" {table}'
-        return "which no environment here has", step
-    return "which no list names", how_to_add(settings.root, "nothing", packages)
 
 
 def _place(tail: Sequence[str], paths: Collection[str]) -> str | None:

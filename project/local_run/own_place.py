@@ -18,12 +18,23 @@ _ASIDE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html|log)$|(?:^|/)events\.out\.
 """Pictures and logs, which no model lies in."""
 _PLACE = re.compile(r"[-_](?:dir|path|folder|file)$|save|ckpt|checkpoint|out", re.IGNORECASE)
 """A part of an option that may give a place, also where its name doesn't say that it is one for outputs."""
+_OF_ONE_RUN = re.compile(
+    r"\d{4}[-_.]?\d{2}[-_.]?\d{2}(?:[-_.:T ]{0,3}\d+)*|\d{6,}(?:[-_.:]\d+)*"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"
+)
+"""Parts of names that differ from run to run: dates, times, numbers of processes, UUIDs."""
 _NO_MODEL = ("log", "tensorboard", "run", "job", "cache")
 """Parts of names of options that give a folder in which no model is saved."""
 
 
 def no_model(
-    settings: Settings, written: Sequence[str], outputs: Path, options: Options, added: Sequence[str] = ()
+    settings: Settings,
+    written: Sequence[str],
+    outputs: Path,
+    options: Options,
+    *,
+    added: Sequence[str] = (),
+    outside: Sequence[str] = (),
 ) -> VerifyError:
     """The error.
 
@@ -33,6 +44,7 @@ def no_model(
         outputs: The folder with what it saved.
         options: The script's options.
         added: What limited its work.
+        outside: Files that it wrote outside of its working directory.
     """
     stray = [path for path in written if not path.endswith("/")]
     what = f"{settings.title} saved no model"
@@ -43,6 +55,12 @@ def no_model(
         lost = f" {models[0]}{more} in its working directory would be lost in the cloud"
         what += f":{unmatched if settings.outputs else ''}{lost}"
         return VerifyError(what, where=settings.root, next_step=_advice(stray, options))
+    if lost := [path for path in outside if not _ASIDE.search(path)]:
+        return VerifyError(
+            f"{what}: {lost[0]} outside of its working directory would be lost in the cloud",
+            where=settings.root,
+            next_step=_inside(lost[0], settings),
+        )
     if aside := [*stray, *files_in(outputs)]:
         what += f", only {aside[0]}"
     if added:
@@ -55,6 +73,15 @@ def no_model(
         flag = next((flag for flag in options.flags if _PLACE.search(flag) and "data" not in flag), None)
         step = f"Give the run the option that makes it save: {flag}={{model-dir}}" if stray and flag else _NEXT
     return VerifyError(what, where=settings.root, next_step=step)
+
+
+def _inside(path: str, settings: Settings) -> str:
+    """The step for a file outside: a script in a folder that writes above may want to run in its folder."""
+    folder, _, name = settings.script.rpartition("/")
+    if path.startswith("../") and folder and settings.starts.kind == "script":
+        words = ["sh", "-c", f'cd {folder} && exec python {name} "$@"', name]
+        return f"Set command = {json.dumps(words)} under [tool.vertex-training], which runs it in its own folder"
+    return _NEXT
 
 
 def _with_more(added: Sequence[str]) -> str:
@@ -71,8 +98,12 @@ def _advice(stray: Sequence[str], options: Options) -> str:
 
 
 def patterns(stray: Sequence[str]) -> list[str]:
-    """Patterns of the setting `outputs` that match the files: a file of the working directory, or a whole folder."""
-    return list(dict.fromkeys(f"{path.partition('/')[0]}/**" if "/" in path else path for path in stray))[:5]
+    """Patterns of the setting `outputs` that match the files: a file of the working directory, or a whole folder.
+
+    What each run names anew, a time or a random number, matches any.
+    """
+    tops = ((_OF_ONE_RUN.sub("*", path.partition("/")[0]), "/" in path) for path in stray)
+    return list(dict.fromkeys(f"{top}/**" if is_folder else top for top, is_folder in tops))[:5]
 
 
 def _output_flag(stray: Sequence[str], options: Options) -> str | None:

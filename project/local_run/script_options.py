@@ -16,6 +16,9 @@ _PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|
 _HELP_OPTION = re.compile(r"(?<![\w-])(--[A-Za-z][\w.-]*\w)(\])?")
 _SHORT_WITH_NAME = re.compile(r"(?<![\w-])(-[A-Za-z])[ =]<?([A-Z][A-Z0-9_]+)\b")
 _YAML_KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w-]*):(?P<value>.*)$")
+_SUBCOMMANDS = re.compile(r"\{(\w[\w-]*(?:,\w[\w-]*)*)\} \.\.\.")
+_COMMANDS = re.compile(r"^\W*(?:(?:Sub)?Commands:?|COMMANDS|COMMAND is one of the following:?)\W*$")
+_USAGE = re.compile(r"^\W*(?:usage:|SYNOPSIS$)", re.IGNORECASE)
 _HYDRA = "Override anything in the config"
 
 
@@ -28,12 +31,14 @@ class Options:
         positional: Names of the positional arguments, in order.
         defaults: Default texts by option.
         keys: Keys of a Hydra configuration, with dots; they are set as `key=value`.
+        commands: Names of the subcommands, of which a run needs one.
     """
 
     flags: Mapping[str, str] = field(default_factory=dict)
     positional: tuple[str, ...] = ()
     defaults: Mapping[str, str] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def with_help(self, shown: Options, imported: Options) -> Options:
         """These options and those that `--help` shows.
@@ -48,6 +53,7 @@ class Options:
             self.positional or imported.positional,
             {**imported.defaults, **self.defaults},
             shown.keys,
+            shown.commands,
         )
 
 
@@ -102,7 +108,29 @@ def help_options(lines: Iterable[str]) -> Options:
         for flag, name in _SHORT_WITH_NAME.findall(line):
             flags.setdefault(flag, name.lower())
     keys = tuple(_yaml_keys(lines)) if any(_HYDRA in line for line in lines) else ()
-    return Options({flag: name for flag, name in flags.items() if flag not in valueless}, keys=keys)
+    taking = {flag: name for flag, name in flags.items() if flag not in valueless}
+    return Options(taking, keys=keys, commands=commands_in(lines))
+
+
+def shows_usage(lines: Iterable[str]) -> bool:
+    """Whether lines of output are, or end with, how the script is to be called."""
+    return any(_USAGE.match(line) for line in lines)
+
+
+def commands_in(lines: Iterable[str]) -> tuple[str, ...]:
+    """The subcommands that a usage or a help page names, as argparse, click, typer and fire write them."""
+    lines = list(lines)
+    if found := _SUBCOMMANDS.search(" ".join(line.strip() for line in lines)):
+        return tuple(found[1].split(","))
+    head = next((at for at, line in enumerate(lines) if _COMMANDS.match(line)), len(lines))
+    names: list[str] = []
+    for line in lines[head + 1 :]:
+        name = re.match(r"^\W{2,}([a-z][\w-]*)(?=\W|$)", line)
+        if name:
+            names.append(name[1])
+        elif names:
+            break
+    return tuple(names)
 
 
 def texts_of(script: Path) -> list[str]:

@@ -133,7 +133,8 @@ class ScriptRun:
         if entry.kind == "notebook":
             left_out = read_notebook(self._settings.root / entry.notebook).left_out
             magics = f" without its magics and shell lines: {', '.join(left_out)}" if left_out else ""
-            self._log(f"{entry.notebook} runs as the script {entry.file}{magics}")
+            where = ", in its own folder as in Jupyter" if "/" in entry.notebook else ""
+            self._log(f"{entry.notebook} runs as the script {entry.file}{where}{magics}")
 
     def with_small_workload(self, args: Sequence[str]) -> tuple[process.Ended, SmokeArguments]:
         """Runs the script with what limits its work; once more without if it refuses that."""
@@ -266,6 +267,10 @@ class ScriptRun:
             'verify-args under [tool.vertex-training], for example verify-args = ["--epochs", "1"]; verify = "off" '
             "leaves the local run out"
         )
+
+    def made_outside(self) -> tuple[str, ...]:
+        """The files that it wrote outside of its working directory and of the run's own folders."""
+        return self.asked.made_outside([self._outputs])
 
     def model(self, smoke: SmokeArguments) -> tuple[str, ...]:
         """The model's files, relative to its folder: the run's own, or one that the arguments or variables name."""

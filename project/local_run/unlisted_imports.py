@@ -60,12 +60,13 @@ def owners_of(sites: Sequence[Path]) -> dict[str, list[str]]:
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_NAMESPACES = frozenset(("google", "ruamel", "azure"))
+NAMESPACES = frozenset(("google", "ruamel", "azure"))
+"""Top-level names that many packages share."""
 
 
 def _is_there(module: str, sites: Sequence[Path]) -> bool:
     parts = module.split(".")
-    top = parts if parts[0] in _NAMESPACES else parts[:1]
+    top = parts if parts[0] in NAMESPACES else parts[:1]
     return any((place := site.joinpath(*top)).is_dir() or any(place.parent.glob(f"{place.name}.*")) for site in sites)
 
 
@@ -104,7 +105,7 @@ def _imported(root: Path, script: str, *, surely: bool = False) -> set[str]:
 def _named(module: str) -> str:
     """A module's top-level name; for namespace packages the part that one package provides."""
     parts = module.split(".")
-    if parts[0] not in _NAMESPACES:
+    if parts[0] not in NAMESPACES:
         return parts[0]
     return ".".join(parts[: 3 if parts[:2] == ["google", "cloud"] else 2])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core import output_folders
-from ...core.errors import ProjectError, VerifyError, storage_errors
+from ...core.errors import VerifyError, storage_errors
 from ..dependencies.find_list import read
 from ..dependencies.formats.requirements_txt import Requirements
 from ..dependencies.freeze import request_key as freeze_key
@@ -26,10 +25,11 @@ from .local_outputs import LocalOutputs
 from .machine_paths import local_path_warnings
 from .own_place import no_model, written_in
 from .places.data_links import link_data
+from .places.project_copy import ProjectCopy
 from .processes import process
 from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
-from .script_options import texts_of
+from .script_options import commands_in, shows_usage, texts_of
 from .script_run import InImage, ScriptRun
 from .smoke_arguments import SmokeArguments
 from .virtualenv import forget_unused
@@ -41,7 +41,6 @@ _NO_GPU = re.compile(
     re.IGNORECASE,
 )
 """What a script says that needs a GPU and finds none."""
-_SUBCOMMANDS = re.compile(r"\{(\w[\w-]*(?:,\w[\w-]*)+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def verify(
 ) -> VerifyReport:
     """Runs the script once with a small workload, in a copy of `files`; the project's folder is not changed.
 
-    However this ends, by an interruption too, the script's processes and the copy are gone afterwards.
+    However this ends, by an interruption too, the script's processes and what they wrote are gone afterwards.
 
     Args:
         root: The project's folder.
@@ -118,7 +117,9 @@ def verify(
     chosen = IMAGE if in_image else choose_interpreter(root, settings, listed, cache=cache, log=log)
     with storage_errors(cache), _work_folder(cache / "verify") as folder, ExitStack() as cleanup:
         copied = () if in_image else files  # an image has its own
-        _copy(copied, settings, folder / "project")
+        copy = ProjectCopy(root, folder / "project", cache / "verify")
+        copy.make(copied, settings.directories)
+        cleanup.callback(copy.keep)
         link_data(settings.data, root, folder / "project")
         run = ScriptRun(
             settings,
@@ -209,19 +210,6 @@ def _work_folder(parent: Path) -> Iterator[Path]:
         yield Path(folder).resolve()
 
 
-def _copy(files: Sequence[ProjectFile], settings: Settings, folder: Path) -> None:
-    """Copies the project's files. Hard links would not do: a script may change its files, which are the user's then."""
-    for parent in {file.path.rpartition("/")[0] for file in files} | set(settings.directories):
-        (folder / parent).mkdir(parents=True, exist_ok=True)
-    for file in files:
-        target = folder / file.path
-        try:
-            shutil.copyfile(file.source, target)
-        except FileNotFoundError as error:
-            raise ProjectError(f"{file.path} was deleted during the run", where=settings.root) from error
-        target.chmod(0o755 if file.executable else 0o644)
-
-
 def _report(
     run: ScriptRun,
     ended: process.Ended,
@@ -242,10 +230,10 @@ def _report(
     """
     ended = replace(ended, tail=tuple(failure_cause.shown_path(line, folder / "project") for line in ended.tail))
     if ended.code is None:
-        raise failure_cause.timed_out(settings)
+        raise failure_cause.timed_out(settings, ended.tail)
     if ended.code != 0:
         error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
-        raise _with_advice(error, ended.tail)
+        raise _with_advice(error, ended.tail, run.options.commands or commands_in(ended.tail))
     if (folder / "project" / "gs:").is_dir():
         raise VerifyError(
             f"{settings.title} took a gs:// URI for a path and wrote to a folder named gs:, which the cloud would lose",
@@ -254,7 +242,10 @@ def _report(
         )
     model = run.model(smoke)
     if not model:
-        raise no_model(settings, written, run.storage.outputs, run.options, smoke.added)
+        if shows_usage(ended.tail) and not written:
+            raise _only_usage(settings, run.options.commands or commands_in(ended.tail))
+        outside = run.made_outside()
+        raise no_model(settings, written, run.storage.outputs, run.options, added=smoke.added, outside=outside)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]
     shown = [failure_cause.shown_path(text, folder) for text in (*run.program[1:], *smoke.all)]
@@ -269,11 +260,21 @@ def _report(
     )
 
 
-def _with_advice(error: VerifyError, tail: Sequence[str]) -> VerifyError:
+def _only_usage(settings: Settings, commands: Sequence[str]) -> VerifyError:
+    """The error for a script that printed how to call it, and ended as if all was well."""
+    wanted = f"Name one of its commands first: {', '.join(commands)}" if commands else "Give it what that asks for"
+    return VerifyError(
+        f"{settings.title} printed its usage and trained nothing",
+        where=settings.root,
+        next_step=f"{wanted}, after -- or as args under [tool.vertex-training]",
+    )
+
+
+def _with_advice(error: VerifyError, tail: Sequence[str], commands: Sequence[str]) -> VerifyError:
     """The error with the next step for a script that needs a GPU, or one of its subcommands."""
     if error.next_step == failure_cause.NO_ADVICE and any(_NO_GPU.search(line) for line in tail):
         step = 'If it needs a GPU that only the cloud has, set verify = "off" under [tool.vertex-training]'
         return error.replace(next_step=step)
-    if "required" in error.what and (found := next(filter(None, map(_SUBCOMMANDS.search, tail)), None)):
-        return error.replace(next_step=f"Name one of its subcommands first: {found[1].replace(',', ', ')}")
+    if commands and any(re.search(r"required|Missing command", line) for line in (error.what, *tail)):
+        return error.replace(next_step=f"Name one of its subcommands first: {', '.join(commands)}")
     return error

@@ -17,6 +17,7 @@ from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
 from .fallback_settings import FALLBACK_KEYS, FallbackSettings, fallback_settings
+from .import_path import import_path
 from .job_settings import JOB_KEYS, JobSettings, job_settings
 from .python_version import choose_python
 from .readers import (
@@ -180,7 +181,7 @@ def load(folder: Path) -> Settings:
     check_places(values.get("data", ()), script, root)
     python = values.pop("python", None) or choose_python(root, document, script)
     name = values.pop("name", None) or image_name(root.name)
-    values["import_path"] = _import_path(root, script)
+    values["import_path"] = import_path(root, document, script)
     values["env"] = {**values["import_path"], **values.get("env", {})}
     _refuse_two_values(values["env"], values.get("secret_env", {}), file)
     fallback = fallback_settings(values, TABLE, file)
@@ -213,16 +214,6 @@ def _root(folder: Path) -> Path:
     if not path.is_dir():
         raise ProjectError("not a folder", where=folder, next_step=f"Give the folder around it: {path.parent}")
     return path.resolve()
-
-
-def _import_path(root: Path, script: str) -> dict[str, str]:
-    """PYTHONPATH for modules that are not in the script's own folder; relative to the project."""
-    folders = []
-    if "/" in script and not script.startswith("src/"):
-        folders.append(".")  # trainer/task.py, Vertex AI's own layout, imports trainer
-    if (root / "src").is_dir() and not (root / "src" / "__init__.py").exists():
-        folders.append("src")
-    return {"PYTHONPATH": ":".join(folders)} if folders else {}
 
 
 def _document(root: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _BREAKS = re.compile(r"(?<=[@:/,=])|(?<=www)(?=\.)", re.IGNORECASE)
 """Places for line breaks, which also keep a page from making a link of what stands around them."""
 
+_DIGEST = re.compile(r"(?<=@)(?=sha256:)")
+
 _CHUNK = re.compile(r".{1,24}")
 
 
@@ -54,10 +56,18 @@ def fenced(text: str) -> Markdown:
 
 
 def copyable(text: object) -> Markdown:
-    """One line that people copy: as code that breaks into lines where the page is too narrow, without being changed."""
+    """One line that people copy: as code that breaks into lines where the page is too narrow, without being changed.
+
+    Prefect's newer pages drop the places for line breaks, and a digest alone is as wide as such a page: it stands in a
+    piece of code of its own.
+    """
     line = " ".join(visible(str(text)).split())
+    return Markdown(" ".join(_breakable(piece) for piece in _DIGEST.split(line) if piece))
+
+
+def _breakable(line: str) -> str:
     chunks = [_escaped(chunk) for part in _BREAKS.split(line) for chunk in _CHUNK.findall(part)]
-    return Markdown(f"<code>{'<wbr>'.join(chunks)}</code>") if chunks else Markdown()
+    return f"<code>{'<wbr>'.join(chunks)}</code>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: Container[int] = ()) -> Markdown:

@@ -50,12 +50,12 @@ def image(docker_engine: DockerClient, base: PythonBase) -> str:
 
 
 @pytest.fixture
-def boxes(prefect_server: str, tmp_path: Path) -> Iterator[Worker]:
+def boxes(prefect_server: str, forked: list[str], tmp_path: Path) -> Iterator[Worker]:
     """A worker of a pool of type docker."""
     pool = f"boxes-{uuid4().hex[:6]}"
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=pool, type="docker"))
-    worker = Worker(prefect_server, tmp_path / "boxes.log", pool, "docker")
+    worker = Worker(prefect_server, tmp_path / "boxes.log", forked, pool, "docker")
     worker.start()
     yield worker
     worker.stop()

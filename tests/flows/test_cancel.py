@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,9 +21,6 @@ from prefect_vertex_training.vertex.client.connection import Connection
 
 pytestmark = pytest.mark.prefect
 
-PROGRAM = Path(sys.executable).with_name("vertex-training")
-# A shell's background job ignores Ctrl-C, and so would what is started by tests that run in one.
-HEEDING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 LONG = """\
 import os, time
 if "CLOUD_ML_JOB_ID" in os.environ:
@@ -54,7 +50,7 @@ def states(home: Home) -> list[str]:
 
 
 @contextmanager
-def running(home: Home, results: Path, *words: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(forked: list[str], home: Home, results: Path, *words: object) -> Iterator[subprocess.Popen[bytes]]:
     """The program as a process, on this session's Prefect server."""
     env = {
         **os.environ,
@@ -62,9 +58,7 @@ def running(home: Home, results: Path, *words: object) -> Iterator[subprocess.Po
         "PREFECT_LOCAL_STORAGE_PATH": str(results),
         "VERTEX_TRAINING_HOME": str(home.root),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-c", HEEDING, PROGRAM, *map(str, words)], env=env, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([*forked, "vertex-training", *map(str, words)], env=env, stderr=subprocess.PIPE)
     try:
         yield process
     finally:
@@ -72,11 +66,11 @@ def running(home: Home, results: Path, *words: object) -> Iterator[subprocess.Po
         process.wait()
 
 
-def test_cancelling_in_prefect_cancels_the_job(home: Home, project: Path, tmp_path: Path) -> None:
+def test_cancelling_in_prefect_cancels_the_job(forked: list[str], home: Home, project: Path, tmp_path: Path) -> None:
     """Triggered as the UI does it, cancelled as the UI does it, executed by a served deployment."""
     (project / "train.py").write_text(LONG)
     with (
-        running(home, tmp_path / "results", "deploy", project, "--name", "to-cancel"),
+        running(forked, home, tmp_path / "results", "deploy", project, "--name", "to-cancel"),
         get_client(sync_client=True) as client,
     ):
 
@@ -97,11 +91,11 @@ def test_cancelling_in_prefect_cancels_the_job(home: Home, project: Path, tmp_pa
 
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_ending_the_command_cancels_the_job(
-    home: Home, project: Path, tmp_path: Path, sign: signal.Signals, code: int
+    forked: list[str], home: Home, project: Path, tmp_path: Path, sign: signal.Signals, code: int
 ) -> None:
     """By Ctrl-C, or as a machine that shuts down ends its processes."""
     (project / "train.py").write_text(LONG)
-    with running(home, tmp_path / "results", "run", project) as process:
+    with running(forked, home, tmp_path / "results", "run", project) as process:
         until(lambda: states(home) == ["RUNNING"])
         process.send_signal(sign)
         _, said = process.communicate(timeout=60)

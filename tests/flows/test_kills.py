@@ -129,12 +129,14 @@ def test_ten_thousand_lines_survive_a_kill_of_the_watcher(campaign: ModuleType, 
 
 
 @pytest.mark.timeout(600)
-def test_a_killed_server_of_a_deployment_loses_no_job(campaign: ModuleType, home: Home, tmp_path: Path) -> None:
+def test_a_killed_server_of_a_deployment_loses_no_job(
+    campaign: ModuleType, forked: list[str], home: Home, tmp_path: Path
+) -> None:
     """`deploy` and its flow process are killed; started again, it takes the retried run to the same job's end."""
     project = campaign.project(tmp_path / "tiny")
     script = (project / "train.py").read_text()
     (project / "train.py").write_text(script.replace("1.5", "6.0"))
-    words = [str(Path(sys.executable).with_name("vertex-training")), "deploy", str(project), "--name", "to-kill"]
+    words = [*forked, "vertex-training", "deploy", str(project), "--name", "to-kill"]
     with get_client(sync_client=True) as client:
 
         def deployment() -> UUID | None:

@@ -89,7 +89,7 @@ def test_a_run_says_what_it_did(home: Home, project: Path) -> None:
     assert {"tiny-summary", "tiny-metrics", "tiny-model"} <= set(shown)
     summary = str(shown["tiny-summary"].data)
     assert "| watch | Completed |" in summary
-    copied = re.sub(r"<wbr>|\\", "", summary)
+    copied = re.sub(r"<wbr>|</code> <code>|\\", "", summary)
     assert result.image in copied
     assert result.job in copied
     metrics = str(shown["tiny-metrics"].data)

@@ -90,6 +90,15 @@ KINDS = {
     "/app of its own": Kind((tar({"app/small.py": b"X = 'old'\n", "app/data/old.csv": b"1"}),), {"WorkingDir": "/app"}),
     "PYTHONPATH": Kind((tar(old_packages("srv/lib")),), {"Env": ["PYTHONPATH=/srv/lib:/nowhere"]}, from_base=True),
     "PYTHONHOME": Kind(config={"Env": ["PYTHONHOME=/nowhere"]}),
+    "variables that change Python": Kind(
+        config={"Env": ["PYTHONSAFEPATH=1", "PYTHONINSPECT=1", "PYTHONPLATLIBDIR=nowhere"], "WorkingDir": "relative/x"}
+    ),
+    "no shell: distroless": Kind(
+        (tar({f"usr/bin/.wh.{name}": b"" for name in ("sh", "dash", "bash")}),), {"User": "65532:65532"}, user=65532
+    ),
+    "/app is a link": Kind(
+        (tar({"app": "/srv/elsewhere", "srv/elsewhere/old.py": b""}),), {"WorkingDir": "/app"}
+    ),
     "older packages of the system": Kind((tar(old_packages("usr/lib/python3/dist-packages")),), from_base=True),
     "older packages in /usr/local": Kind(
         (tar(old_packages("usr/local/lib/python3.11/dist-packages")),), from_base=True

@@ -16,10 +16,12 @@ import time
 from pathlib import Path
 
 import pytest
+from fixtures.base_kinds import PYTHON, Kind, store, tar
 from fixtures.stored_images import put
-from prefect_vertex_training.core.errors import ImageError, RegistryDenied, StorageError, WheelError
+from prefect_vertex_training.core.errors import BaseImageError, ImageError, RegistryDenied, StorageError, WheelError
 from prefect_vertex_training.core.metering.meter import Meters
 from prefect_vertex_training.core.metering.reading import Reading
+from prefect_vertex_training.images.base.resolve import resolve_base
 from prefect_vertex_training.images.oci.config import OCI, blob_descriptor
 from prefect_vertex_training.images.oci.content_tag import image_tag
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor
@@ -432,6 +434,18 @@ def test_refusal_ends_the_build_at_once(demo_project, tmp_path: Path) -> None:
         demo_project.build(upload_to=Denying(tmp_path / "target", "demo"))
 
     assert not (demo_project.store.folder / "index.json").exists()
+
+
+@pytest.mark.parametrize("folder", ["app/python/bin", "opt/vertex-training/python/bin"])
+def test_a_bases_python_where_our_files_go(folder: str, demo_project, tmp_path: Path) -> None:
+    """It would be gone in the image, and is refused with its path; nothing is stored."""
+    base_layout = OciLayout(tmp_path / "base", "base")
+    store(base_layout, Kind([tar({f"{folder}/python3.11": PYTHON})], {"Env": [f"PATH=/{folder}"]}))
+    base = resolve_base(f"oci:{base_layout.folder}:base:v1", cache=tmp_path / "bases", python="3.11")
+    with pytest.raises(BaseImageError, match=rf"Python is at /{folder}/python3\.11, and what a base has in"):
+        demo_project.build(base=base)
+
+    assert demo_project.store.head_manifest("latest") is None
 
 
 def test_script_must_be_there(demo_project) -> None:

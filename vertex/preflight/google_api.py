@@ -115,14 +115,13 @@ class GoogleApi:
         key = json.dumps([method, host, path, options], sort_keys=True)
         mine: Future[dict[str, Any]] = Future()
         with self._lock:
-            first = self._answers.setdefault(key, mine)
-        if first is not mine:
-            return first.result()
-        try:
-            mine.set_result(self._send(method, host, path, **options))
-        except BaseException as error:  # noqa: BLE001 - whoever else asked waits for it
-            mine.set_exception(error)
-        return mine.result()
+            begun = self._answers.setdefault(key, mine)
+        if begun is mine:
+            try:
+                mine.set_result(self._send(method, host, path, **options))
+            except BaseException as error:  # noqa: BLE001 - raised below, for all who wait for this answer
+                mine.set_exception(error)
+        return begun.result()
 
     def _send(self, method: str, host: str, path: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
         try:

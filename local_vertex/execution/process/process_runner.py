@@ -28,7 +28,7 @@ from .interpreter import Interpreters
 from .log_files import LogFile, LogFilePoller
 from .package_environment import PackageEnvironments
 from .path_mapping import PathMapper
-from .programs import job_path, linked_programs
+from .programs import LinkedPrograms, job_path
 from .rootfs import Rootfs, RootfsCache
 from .supervisor_client import SupervisorClient
 from .temporary_folder import forget_temporary, make_temporary
@@ -50,9 +50,12 @@ class ProcessRuntime:
         self.context = context
         self.rootfs = RootfsCache(rootfs_folder, lambda: rootfs_in_use(context.runs))
         self.packages = PackageEnvironments(Interpreters(), context.buckets)
-        self.programs = rootfs_folder.with_name("programs")
+        self.programs = LinkedPrograms(rootfs_folder.with_name("programs"))
         self.supervisor = SupervisorClient(context.runs)
         self.log_files = LogFilePoller()
+        self.mount_point = rootfs_folder.with_name("root")
+        self._recordings: dict[Path, asyncio.Task[None]] = {}
+        self._recording = asyncio.Lock()
         self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     def addresses(self, spec: JobSpec) -> Mapping[str, str]:
@@ -76,6 +79,18 @@ class ProcessRuntime:
         """Stops reading output and closes the connection to the supervisor; processes go on."""
         self._polling.cancel()
         await self.supervisor.close()
+
+    async def was_used(self, tree: Path) -> None:
+        """Records what jobs' Pythons compiled in an unpacked image, once for all jobs that ended before it begins."""
+        waiting = self._recordings.get(tree)
+        if waiting is None:
+            waiting = self._recordings[tree] = asyncio.create_task(self._record(tree))
+        await asyncio.shield(waiting)
+
+    async def _record(self, tree: Path) -> None:
+        async with self._recording:
+            del self._recordings[tree]
+            await asyncio.to_thread(self.rootfs.was_used, tree)
 
     async def _poll(self) -> None:
         while True:
@@ -104,20 +119,25 @@ class _Process:
         self._run = f"{attempt.job_id}/{attempt.number}-{name}.{number}"
         self._folder = self._context.runs / self._run
         self._log_files: list[LogFile] = []
+        # The folder with the code and the link to the unpacked image; None if another service has made them.
+        self._code: Path | None = None
+        self._tree: Path | None = None
 
     async def start(self) -> bool:
         argv: list[str] = []
         env: dict[str, str] = {}
         cwd = ""
-        if not self._is_claimed():
+        is_new = not self._is_claimed()
+        if is_new:
             image = self._attempt.pool(self._name).image
             argv, env, cwd = await self._context.threads.run(f"unpack {host_of(image)}", self._prepare)
-        self._read_output()
+        self._read_output(is_new=is_new)
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
     async def wait(self) -> Exit:
         end = await self._runtime.supervisor.wait(self._run)
-        if end.code == 0 and any(path.is_dir() for path in self._folder.glob("code-*/gs:")):
+        folders = [self._code] if self._code else list(self._folder.glob("code-*"))
+        if end.code == 0 and any((folder / "gs:").is_dir() for folder in folders):
             return replace(end, code=1, reason="Error", message=LOCAL_GS)
         return end
 
@@ -126,6 +146,8 @@ class _Process:
 
         That also holds if a killed service has just sent the supervisor a request to start it.
         """
+        if self._runtime.supervisor.has_ended(self._run):
+            return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self._folder / "claim", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -148,14 +170,14 @@ class _Process:
         self._log_files = []
         forget_temporary(self._folder / "tmp")
         self._runtime.supervisor.forget(self._run)
-        for link in self._folder.glob("*.tree"):
-            with contextlib.suppress(OSError):
-                await asyncio.to_thread(self._runtime.rootfs.was_used, link.readlink())
+        for link in [self._tree] if self._tree else list(self._folder.glob("*.tree")):
+            with contextlib.suppress(OSError, StorageError):
+                await self._runtime.was_used(link.readlink())
 
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()
 
-    def _read_output(self) -> None:
+    def _read_output(self, *, is_new: bool = False) -> None:
         if self._log_files:
             return
         for output in ("stdout", "stderr"):
@@ -166,6 +188,7 @@ class _Process:
                 self._name,
                 run,
                 output,
+                is_new=is_new,
                 plain=lambda: self._context.faults.plain_lines,
             )
             self._log_files.append(LogFile(self._folder / output, stream))
@@ -174,13 +197,13 @@ class _Process:
     def _prepare(self) -> tuple[list[str], dict[str, str], str]:
         """Unpacks the image, or installs the package; returns the command line, environment and working directory."""
         # A new name each time: the request of a killed service, with the earlier name, may still be under way.
-        code = self._folder / f"code-{secrets.token_hex(4)}"
+        self._code = code = self._folder / f"code-{secrets.token_hex(4)}"
         with storage_errors(self._folder):
             (self._folder / "home").mkdir(parents=True, exist_ok=True)
             temporary = make_temporary(self._folder / "tmp")
             for uri in output_folders(self._attempt.spec):
                 bucket_folder(self._context.buckets, uri)
-            programs = linked_programs(self._runtime.programs)
+            programs = self._runtime.programs.ready()
         mounted = can_mount()
         pool = self._attempt.pool(self._name)
         started = self._packaged(pool, code) if pool.package else self._unpacked(pool, code)
@@ -201,8 +224,9 @@ class _Process:
         self._context.storage.make_buckets([*command, *variables.values()])
         argv = mapper.texts(command)
         if mounted and _is_program(argv[0], env["PATH"], code):
-            (self._folder / "root").mkdir(exist_ok=True)
-            argv = mounted_command(argv, self._context.buckets, self._folder / "root")
+            # The same for all jobs: each mounts its root in a namespace of its own.
+            self._runtime.mount_point.mkdir(exist_ok=True)
+            argv = mounted_command(argv, self._context.buckets, self._runtime.mount_point)
         return argv, env, str(code)
 
     def _unpacked(self, pool: Pool, code: Path) -> _Started:
@@ -211,6 +235,7 @@ class _Process:
             rootfs = self._runtime.rootfs.unpack(image, code)
             link = self._folder / f"{code.name}.tree"
             link.symlink_to(rootfs.shared)
+            self._tree = link
 
         def command(variables: Mapping[str, str]) -> list[str]:
             entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)

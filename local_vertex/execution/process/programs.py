@@ -30,15 +30,38 @@ _NAMES = (
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def linked_programs(folder: Path) -> Path:
-    """The folder with links to those programs of this machine; made where it, or a link in it, is missing.
+class LinkedPrograms:
+    """A folder with links to those programs of this machine. Threads may share it.
 
     Args:
         folder: The folder.
-
-    Raises:
-        OSError: It can't be made.
     """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: set[str] = set()
+
+    def ready(self) -> Path:
+        """The folder; made where it, or a link in it, is missing.
+
+        Raises:
+            OSError: It can't be made.
+        """
+        # Each program is looked at once for a service: there are more than a hundred, and jobs come by the thousand.
+        with contextlib.suppress(FileNotFoundError):
+            if self._names and self._names.issubset(_entries(self._folder)):
+                return self._folder
+        _link(self._folder)
+        self._names = _entries(self._folder)
+        return self._folder
+
+
+def _entries(folder: Path) -> set[str]:
+    with os.scandir(folder) as found:
+        return {entry.name for entry in found}
+
+
+def _link(folder: Path) -> None:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     for name in _NAMES:
         link = folder / name
@@ -47,7 +70,6 @@ def linked_programs(folder: Path) -> Path:
                 if link.is_symlink():
                     link.unlink()  # the program has moved
                 link.symlink_to(program)
-    return folder
 
 
 def job_path(wanted: str, own: Iterable[Path], programs: Path) -> str:
@@ -56,7 +78,7 @@ def job_path(wanted: str, own: Iterable[Path], programs: Path) -> str:
     Args:
         wanted: The PATH of its image or spec, with paths of this machine.
         own: The folders that belong to the job; other parts of its PATH are left out.
-        programs: As `linked_programs` returns it; the last part.
+        programs: As `LinkedPrograms.ready` returns it; the last part.
     """
     roots = [os.path.normpath(root) for root in own]
     kept = [part for part in wanted.split(os.pathsep) if part and _is_below(os.path.normpath(part), roots)]

@@ -30,6 +30,9 @@ from .unpack import first_paths, unpack_layer
 MAX_BYTES = 20 << 30
 """Size of the cache; above it, the least recently used images are removed."""
 
+_COUNTS = 1000
+"""Images for which it is remembered which of their layers are shared."""
+
 _USED = "used"  # a file beside the unpacked image; its modification time is when a replica last started to use it
 
 
@@ -72,6 +75,7 @@ class RootfsCache:
         self._interpreters = Interpreters()
         self._lock = threading.Lock()
         self._locks: dict[str, threading.Lock] = {}
+        self._shared_counts: dict[tuple[str, ...], int] = {}
 
     def unpack(self, image: Image, code: Path) -> Rootfs:
         """Unpacks an image for one replica; blocks meanwhile.
@@ -86,11 +90,19 @@ class RootfsCache:
             StorageError: The disk is full.
         """
         python = self._interpreters.find(image.python)
-        shared, own = _split(image)
+        layers = (image.working_dir, *(layer.digest for layer in image.layers))
+        count = self._shared_counts.get(layers)
+        if count is None:
+            count = _count_shared(image)
         try:
-            return self._rootfs(image, shared, own, python, code)
+            found = self._rootfs(image, image.layers[:count], image.layers[count:], python, code)
         except _NotOnlyCode:
-            return self._rootfs(image, image.layers, [], python, code)
+            count = len(image.layers)
+            found = self._rootfs(image, image.layers, [], python, code)
+        if len(self._shared_counts) >= _COUNTS:
+            self._shared_counts.clear()
+        self._shared_counts[layers] = count
+        return found
 
     def was_used(self, tree: Path) -> None:
         """Records what a replica's Python compiled in an unpacked image."""
@@ -203,13 +215,13 @@ def _number(size: Path) -> int:
         return 0
 
 
-def _split(image: Image) -> tuple[Sequence[Descriptor], Sequence[Descriptor]]:
-    """Splits the layers: those to share, and the last ones, which seem to contain only the working directory."""
+def _count_shared(image: Image) -> int:
+    """How many layers are to be shared; the last ones are not, which seem to contain only the working directory."""
     inside = image.working_dir.strip("/")
     count = len(image.layers)
     while inside and count and _is_code(image, image.layers[count - 1], inside):
         count -= 1
-    return image.layers[:count], image.layers[count:]
+    return count
 
 
 def _is_code(image: Image, layer: Descriptor, inside: str) -> bool:

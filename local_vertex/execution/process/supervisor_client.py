@@ -71,6 +71,10 @@ class SupervisorClient:
             await self._send({"op": "stop", "run": run, "grace": grace})
         await asyncio.shield(known.exited)
 
+    def has_ended(self, run: str) -> bool:
+        """Whether a run is known to have ended."""
+        return run in self._runs and self._runs[run].exited.done()
+
     def forget(self, run: str) -> None:
         """Frees the memory for a run that has ended."""
         self._runs.pop(run, None)

@@ -27,7 +27,9 @@ def make_temporary(folder: Path) -> Path:
 
 
 def forget_temporary(folder: Path) -> None:
-    """Removes the link to the folder; the folder itself stays."""
+    """Removes the link to the folder, if it needed one; the folder itself stays."""
+    if len(os.fsencode(folder)) <= _LONGEST:
+        return
     link = _link(folder)
     with contextlib.suppress(OSError):
         if _is_ours(link, folder):

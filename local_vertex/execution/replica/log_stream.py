@@ -26,6 +26,8 @@ class LogStore(Protocol):
         id: str,  # noqa: A002
         entries: list[LogEntry],
         cursor: tuple[str, int] | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         """Adds entries and the position up to which their source was read, in one transaction."""
         ...
@@ -45,6 +47,7 @@ class LogStream:
         run: Name of the run within the job.
         output: "stdout", whose lines may be JSON objects, or "stderr", whose lines have the severity ERROR.
         clock: Seconds since 1970.
+        is_new: Whether the run has not started yet, so that nothing of its output is in the store.
         plain: The form of lines that are no JSON objects, as the switch `plain_lines` has it.
     """
 
@@ -57,6 +60,7 @@ class LogStream:
         output: str,
         *,
         clock: Callable[[], float] = time.time,
+        is_new: bool = False,
         plain: Callable[[], str] = lambda: "text",
     ) -> None:
         self._plain = plain
@@ -66,7 +70,7 @@ class LogStream:
         self._name = f"{run}/{output}"
         self._is_error = output == "stderr"
         self._clock = clock
-        self.position = store.cursor(job_id, self._name)
+        self.position = 0 if is_new else store.cursor(job_id, self._name)
         """How many bytes of the output are in the store."""
 
     def add(self, data: bytes, *, final: bool = False) -> None:
@@ -106,8 +110,7 @@ class LogStream:
 def service_lines(store: LogStore, job_id: str, key: str, texts: Sequence[str], severity: str = "INFO") -> None:
     """Stores messages of the service itself; only once for each `key` of a job."""
     stream, now = f"service/{key}", time.time()
-    if store.cursor(job_id, stream) == 0:
-        store.append_logs(job_id, [LogEntry(now, severity, "service", text) for text in texts], (stream, 1))
+    store.append_logs(job_id, [LogEntry(now, severity, "service", text) for text in texts], (stream, 1), once=True)
 
 
 def _split(data: bytes, *, final: bool) -> tuple[list[bytes], int]:

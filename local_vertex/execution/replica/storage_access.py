@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,9 @@ HOST_NAME = "host.docker.internal"
 """This machine's name in containers."""
 
 _CREDENTIALS = "/run/vertex-training/credentials.json"
+_CHECK_SECONDS = 1.0
+"""For how long a server that answered, and still holds its lock, counts as running."""
+
 _BUCKET = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]*)")
 
 
@@ -41,6 +45,8 @@ class StorageAccess:
         self._vertex = vertex
         self._location = location
         self._lock = threading.Lock()
+        self._found: tuple[storage_service.StorageService, Path] | None = None
+        self._checked = 0.0
 
     def process_variables(self) -> dict[str, str]:
         """The variables of a replica that runs as a process."""
@@ -70,7 +76,12 @@ class StorageAccess:
 
     def _ready(self) -> tuple[storage_service.StorageService, Path]:
         with self._lock:
-            service = storage_service.ensure_running(
-                self._vertex, project_number=self._location.project_number, region=self._location.region
-            )
-            return service, make_credentials(service.folder, service.url, self._location.project_id)
+            # To ask the server itself costs as much as the rest of a short job's preparation.
+            is_fresh = time.monotonic() - self._checked < _CHECK_SECONDS
+            if self._found is None or not is_fresh or not storage_service.is_held(self._found[0].folder):
+                service = storage_service.ensure_running(
+                    self._vertex, project_number=self._location.project_number, region=self._location.region
+                )
+                credentials = make_credentials(service.folder, service.url, self._location.project_id)
+                self._found, self._checked = (service, credentials), time.monotonic()
+            return self._found

@@ -15,16 +15,13 @@ from typing import Any
 from ....core.atomic_files import write_atomic
 from ..http.http_messages import StorageApiError
 from ..http.storage_times import api_time
+from .denied_permissions import denied
 from .object_store import Preconditions
 
 _FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _MULTI_REGIONS = {"US", "EU", "ASIA"}
 _KEPT_BY_SERVER = {"kind", "id", "selfLink", "etag", "generation", "metageneration", "timeCreated", "updated", "acl"}
-
-
-DENIED = "denied_permissions.txt"
-"""File with the rights that the caller lacks, beside the folder of the buckets' metadata; a fault writes it."""
 
 
 class BucketStore:
@@ -152,11 +149,8 @@ class BucketStore:
 
     def held(self, asked: Sequence[str]) -> list[str]:
         """Those of some rights that the caller has: all but the denied ones."""
-        try:
-            denied = {name.strip() for name in (self._folder.parent / DENIED).read_text().split(",")}
-        except OSError:
-            denied = set()
-        return [name for name in asked if name not in denied]
+        lacking = denied(self._folder.parent)
+        return [name for name in asked if name not in lacking]
 
     def _policy_file(self, name: str) -> Path:
         return self._folder / f"{name}.policy"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tokenize
 import tomllib
 from pathlib import Path
 
 from ....core.errors import DependencyError
 from ...settings.script_metadata import find_block
-from .requirements_txt import Line, Requirements, decoded, package_of
+from .requirements_txt import Line, Requirements, package_of
 
 
 def read(root: Path, script: str) -> Requirements | None:
@@ -19,7 +20,7 @@ def read(root: Path, script: str) -> Requirements | None:
     path = root / script
     if path.suffix != ".py" or not path.is_file():
         return None
-    text = decoded(path, script).replace("\r\n", "\n")
+    text = _source(path)
     block = find_block(text)
     if block is None:
         return None
@@ -35,3 +36,12 @@ def read(root: Path, script: str) -> Requirements | None:
         for item in dependencies
     ]
     return Requirements(script, tuple(lines)) if lines else None
+
+
+def _source(path: Path) -> str:
+    """A script's text in the encoding that its first lines declare; empty where Python can't read it either."""
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return ""

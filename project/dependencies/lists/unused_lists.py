@@ -28,6 +28,8 @@ def note(root: Path, settings: Settings, method: str) -> str | None:
     """One sentence that names the lists that were seen and not used; None if there are none."""
     used = {method, *_SOURCES.get(method, ())}
     text = _text(root, method)
+    if re.search(r"^\s*(?:(?:-e|--editable)[ =]*)?\.(?:\[[^\]]*\])?\s*(?:[#;].*)?$", text, re.MULTILINE):
+        used |= {"pyproject.toml", "setup.cfg", "setup.py"}  # the list names the project itself
     found = [name for name in _seen(root, settings) if name not in used and name.rpartition("/")[2] not in text]
     if not found:
         return None

@@ -140,6 +140,88 @@ FOUND = {
         Kind([tar({"usr/bin/python3.11": PYTHON, f"{LONG}/python3.12": PYTHON})], {"Env": [f"PATH=/{LONG}:/usr/bin"]}),
         "/usr/bin/python3.11",
     ),
+    "an environment that only VIRTUAL_ENV names": (
+        Kind([tar({"usr/bin/python3.11": PYTHON, "srv/my env/bin/python": "/usr/bin/python3.11",
+                   "srv/my env/pyvenv.cfg": VENV})], {"Env": ["PATH=/bin", "VIRTUAL_ENV=/srv/my env"]}),
+        "/usr/bin/python3.11",
+    ),
+    "an environment of uv's python": (
+        Kind([tar({
+            "srv/.venv/bin/python": "/root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
+            "srv/.venv/bin/python3": "python",
+            "srv/.venv/pyvenv.cfg": b"home = /root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin\n",
+            "root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/srv/.venv/bin:/usr/bin"]}),
+        "/root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
+    ),
+    "alternatives with relative links, over layers": (
+        Kind([
+            tar({"usr/bin/python3.11": PYTHON}),
+            tar({"etc/alternatives/python3": "../../usr/bin/python3.11"}),
+            tar({"usr/bin/python3": "../../etc/alternatives/python3", "usr/bin/python": "python3"}),
+        ], {"Env": [PATH]}),
+        "/usr/bin/python3.11",
+    ),
+    "nix's profile": (
+        Kind([tar({
+            "root/.nix-profile": "/nix/var/nix/profiles/default",
+            "nix/var/nix/profiles/default": "default-1-link",
+            "nix/var/nix/profiles/default-1-link": "/nix/store/abc-env",
+            "nix/store/abc-env/bin": "/nix/store/def-python3-3.11.9/bin",
+            "nix/store/def-python3-3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/root/.nix-profile/bin"]}),
+        "/nix/store/def-python3-3.11.9/bin/python3.11",
+    ),
+    "homebrew": (
+        Kind([tar({
+            "home/linuxbrew/.linuxbrew/bin/python3.11": "../Cellar/python@3.11/3.11.9/bin/python3.11",
+            "home/linuxbrew/.linuxbrew/Cellar/python@3.11/3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/home/linuxbrew/.linuxbrew/bin:/usr/bin"]}),
+        "/home/linuxbrew/.linuxbrew/Cellar/python@3.11/3.11.9/bin/python3.11",
+    ),
+    "conda that PATH doesn't name": (
+        Kind([tar({"root/miniconda3/condabin/conda": b"#!/bin/sh", "root/miniconda3/bin/python3.11": PYTHON,
+                   "root/miniconda3/pkgs/python-3.11/bin/python3.11": PYTHON})], {"Env": [PATH]}),
+        "/root/miniconda3/bin/python3.11",
+    ),
+    "asdf, behind its shims": (
+        Kind([tar({
+            "root/.asdf/shims/python3": b"#!/usr/bin/env bash\nexec asdf exec",
+            "root/.asdf/installs/python/3.11.4/bin/python3.11": PYTHON,
+            "root/.asdf/installs/python/3.11.10/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/root/.asdf/shims:/usr/bin"]}),
+        "/root/.asdf/installs/python/3.11.10/bin/python3.11",
+    ),
+    "mise, whose program has every name": (
+        Kind([tar({
+            "usr/local/bin/mise": PYTHON,
+            "root/.local/share/mise/shims/python3.11": "/usr/local/bin/mise",
+            "root/.local/share/mise/installs/python/3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/root/.local/share/mise/shims:/usr/local/bin"]}),
+        "/root/.local/share/mise/installs/python/3.11.9/bin/python3.11",
+    ),
+    "a hard link to a lower layer": (
+        Kind([tar({"usr/bin/python3.11": PYTHON}), tar({}, {"usr/local/bin/python3.11": "usr/bin/python3.11"})],
+             {"Env": [PATH]}),
+        "/usr/local/bin/python3.11",
+    ),
+    "no shell, no /bin: distroless": (
+        Kind([tar({"usr/bin/python3.11": PYTHON, "usr/bin/python": "/usr/bin/python3.11", "etc/passwd": b"x"})],
+             {"Entrypoint": ["/usr/bin/python3.11"], "User": "65532"}),
+        "/usr/bin/python3.11",
+    ),
+    "site-packages removed and filled again": (
+        Kind([
+            tar({"usr/local/bin/python3.11": PYTHON, "usr/local/lib/python3.11/site-packages/old.py": b""}),
+            tar({"usr/local/lib/python3.11/site-packages/.wh..wh..opq": b"",
+                 "usr/local/lib/python3.11/site-packages/new.py": b""}),
+            tar({"usr/local/lib/python3.11/.wh.site-packages": b""}),
+        ], {"Env": [PATH]}),
+        "/usr/local/bin/python3.11",
+    ),
+    "a path with a slash too many": (
+        Kind([DEBIAN], {"Env": ["PATH=relative::/usr//bin/:."]}), "/usr/bin/python3.11",
+    ),
     "null where docker writes nothing": (
         Kind([DEBIAN], {"Env": [PATH], "Entrypoint": None, "Labels": None, "Volumes": None}), "/usr/bin/python3.11",
     ),
@@ -158,6 +240,12 @@ REFUSED = {
     "PYTHON_VERSION alone": (Kind([tar({"x": b""})], {"Env": ["PYTHON_VERSION=3.11.9"]}), "has no Python"),
     "another version": (Kind([tar({"usr/bin/python3.9": PYTHON})]), r"has Python 3\.9, not 3\.11.*Set base or python"),
     "arm64": (Kind([DEBIAN], architecture="arm64"), "only for linux/arm64"),
+    "pypy": (Kind([tar({"opt/pypy/bin/pypy3.11": PYTHON, "usr/local/bin/python3": "/opt/pypy/bin/pypy3.11",
+                       "opt/pypy/lib/pypy3.11/os.py": b""})], {"Env": [PATH]}), "has no Python"),
+    "a python without its lock": (
+        Kind([tar({"usr/bin/python3.11t": PYTHON, "usr/bin/python3": "python3.11t",
+                   "usr/lib/python3.11t/os.py": b""})]), "has no Python",
+    ),
     "everything removed": (Kind([DEBIAN, tar({".wh..wh..opq": b""})]), "has no Python"),
 }  # fmt: skip
 
@@ -251,6 +339,66 @@ def test_plain_amd64_of_an_index_comes_first(layout: OciLayout, tmp_path: Path) 
     store_index(layout, [attestation])
     with pytest.raises(BaseImageError, match="only for"):
         resolve_base(text, cache=tmp_path / "c")
+
+
+def test_an_index_in_an_index(layout: OciLayout, tmp_path: Path) -> None:
+    """Some tools wrap an image and its attestations in an index of their own; one without end is refused."""
+    plain = store(layout, Kind([DEBIAN]))
+    unnamed = entry(plain, os="unknown", architecture="unknown")
+    inner = store_index(layout, [entry(plain, architecture="amd64"), unnamed], "inner")
+    text = f"oci:{layout.folder}:thing:v1"
+    store_index(layout, [entry(inner, architecture="amd64"), unnamed])
+    assert resolve_base(text, cache=tmp_path / "a").digest == plain.digest
+    outer = store_index(layout, [entry(inner)], "outer")
+    store_index(layout, [entry(outer)])
+    with pytest.raises(BaseImageError, match="only for"):
+        resolve_base(text, cache=tmp_path / "b")
+
+
+def test_an_index_with_thousands_of_entries(layout: OciLayout, tmp_path: Path) -> None:
+    """As nightly builds leave them; what is for other machines isn't asked for."""
+    plain = store(layout, Kind([DEBIAN]))
+    others = [{**entry(plain, architecture="arm64"), "digest": f"sha256:{number:064x}"} for number in range(5000)]
+    store_index(layout, [*others, entry(plain, architecture="amd64")])
+
+    assert resolve_base(f"oci:{layout.folder}:thing:v1", cache=tmp_path / "a").digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"artifactType": "application/vnd.example.sbom", "config": "application/vnd.oci.empty.v1+json"},
+         "no image but an artifact of the type application/vnd.example.sbom"),
+        ({"config": "application/vnd.cncf.helm.config.v1+json"}, "artifact of the type application/vnd.cncf.helm"),
+        ({"schemaVersion": 1, "layers": None, "fsLayers": []}, "old manifest format"),
+        ({"layers": "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"}, "isn't in its registry"),
+        ({"layers": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}, "isn't in its registry"),
+    ],
+)  # fmt: skip
+def test_what_is_no_base(change: dict[str, object], message: str, layout: OciLayout, tmp_path: Path) -> None:
+    """Artifacts, manifests of schema 1 and layers that a registry needn't keep are refused in words."""
+    found = store(layout, Kind([DEBIAN]))
+    manifest = json.loads(layout.blob_path(found.digest).read_bytes())
+    if isinstance(kind := change.get("config"), str):
+        change = {**change, "config": {**manifest["config"], "mediaType": kind}}
+    if isinstance(kind := change.get("layers"), str):
+        change = {**change, "layers": [{"mediaType": kind, "digest": "sha256:" + "0" * 64, "size": 9}]}
+    manifest = {name: value for name, value in {**manifest, **change}.items() if value is not None}
+    layout.put_manifest(json.dumps(manifest).encode(), manifest["mediaType"], ["v1"])
+    with pytest.raises(BaseImageError, match=message) as caught:
+        contents(layout, tmp_path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_layer_that_may_not_be_passed_on_but_is_there(layout: OciLayout, tmp_path: Path) -> None:
+    """Its kind doesn't matter then."""
+    found = store(layout, Kind([DEBIAN]))
+    manifest = json.loads(layout.blob_path(found.digest).read_bytes())
+    manifest["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+    layout.put_manifest(json.dumps(manifest).encode(), manifest["mediaType"], ["v1"])
+
+    assert contents(layout, tmp_path).python == "/usr/bin/python3.11"
 
 
 def test_entries_without_a_platform_are_judged_by_their_configs(layout: OciLayout, tmp_path: Path) -> None:

@@ -258,3 +258,11 @@ def test_a_broken_lock_is_one_line(make_project, file, text, message):
         listed(make_project({file: text}))
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("line", "noted"), [("-e .", False), (".[train]  # own", False), ("./lib", True)])
+def test_a_list_that_names_the_project_uses_its_own_list(make_project, line, noted):
+    """pyproject.toml is not called unused where requirements.txt says -e ."""
+    own = '[project]\nname = "x"\nversion = "1"\ndependencies = ["six"]\n'
+    root = make_project({"requirements.txt": f"{line}\n", "pyproject.toml": own, "lib/setup.py": ""}, name="itself")
+    assert any("pyproject.toml" in note for note in read(root, load(root)).notes) == noted

@@ -375,3 +375,12 @@ def test_uvs_words_become_one_line(output, message):
 
     assert str(error).startswith(message)
     assert error.detail == output
+
+
+def test_a_variable_of_a_list_has_to_be_set(make_project, tmp_path, monkeypatch):
+    """The login of an index that is missing is named before the index refuses."""
+    text = "six\n--extra-index-url https://${INDEX_TOKEN}@index.example/simple\n"
+    root = make_project({"requirements.txt": text}, name="login")
+    monkeypatch.delenv("INDEX_TOKEN", raising=False)
+    with pytest.raises(DependencyError, match=r"variable INDEX_TOKEN is not set \(requirements\.txt\)\. Set it"):
+        freeze(root, load(root), cache=tmp_path / "cache")

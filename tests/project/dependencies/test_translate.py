@@ -290,3 +290,45 @@ def test_addresses_of_conda_packages_cannot_be_translated(make_project):
 
     with pytest.raises(DependencyError, match=r"can't be translated.*conda env export --no-builds"):
         plan_of(root, translate=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("pkg-resources==0.0.0", "belongs to Debian or Ubuntu itself"),
+        ("pkg_resources==0.0.0", "belongs to Debian or Ubuntu itself"),
+        ("python-apt==2.4.0+ubuntu4", "belongs to Debian or Ubuntu itself"),
+        ("dataclasses==0.8", "is a part of Python itself"),
+        ("futures==3.1.1", "is a part of Python itself"),
+        ("os", "is a part of Python itself"),
+        ("python>=3.8", "the version of Python is the project's own, 3.11"),
+    ],
+)
+def test_what_no_index_has_for_this_python_is_left_out_and_said(make_project, line, reason):
+    """Lists frozen on Ubuntu, of Python 2 or written by hand name what every image has or no image can have."""
+    plan = plan_of(make_project({"requirements.txt": f"{line}\nsix==1.16.0\nDateTime\n"}, name="listed"))
+    assert [(entry.line, reason in entry.reason) for entry in plan.changes] == [(line, True)]
+    assert plan.requirements == ("six==1.16.0", "DateTime")
+
+
+def test_a_list_that_excludes_the_projects_python_stops(make_project):
+    """The setting that chooses another one is named."""
+    with pytest.raises(
+        DependencyError, match=r"python<3\.10 excludes Python 3\.11 \(requirements\.txt:1\)\. Set python"
+    ):
+        plan_of(make_project({"requirements.txt": "python<3.10\n"}, name="excludes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("pip install six", "Write only what is installed: six"),
+        ("!pip3 install six==1.16.0", "Write only what is installed: six==1.16.0"),
+        ("Package    Version\n---------- -------\nsix        1.16.0", "pip freeze > requirements.txt"),
+    ],
+)
+def test_other_forms_of_a_list_are_told_by_what_to_write(make_project, text, step):
+    """Commands and tables that were copied into a list."""
+    with pytest.raises(DependencyError, match="is not a requirement") as caught:
+        plan_of(make_project({"requirements.txt": f"{text}\n"}, name="copied"))
+    assert step in str(caught.value)

@@ -98,3 +98,16 @@ def _run(root: Path, script: str, *, shown: str = "", **env: str) -> AskedFiles:
     assert done.returncode == 0 or "No such file" in done.stderr, done.stderr
     assert done.stdout == shown
     return asked
+
+
+def test_files_that_are_made_outside_are_known(root: Path, tmp_path: Path) -> None:
+    """In and above the run's folder and elsewhere; not what is gone, what tools keep, or the run's own folders."""
+    for name in ("outputs", "models", ".cache"):
+        (tmp_path / name).mkdir()
+    script = (
+        "import os\n"
+        "for name in ('inside.pt', '../models/a.pt', '../gone.pt', '../outputs/b.pt', '../.cache/c.pt'):\n"
+        "    open(name, 'wb').close()\n"
+        "os.remove('../gone.pt'); open('/dev/null', 'w').close()\n"
+    )
+    assert _run(root, script).made_outside([tmp_path / "outputs"]) == ("../models/a.pt",)

@@ -3,7 +3,12 @@ from pathlib import Path
 
 import pytest
 from prefect_vertex_training.project.local_run.places.run_storage import RunStorage
-from prefect_vertex_training.project.local_run.script_options import Options, declared_options, help_options
+from prefect_vertex_training.project.local_run.script_options import (
+    Options,
+    commands_in,
+    declared_options,
+    help_options,
+)
 from prefect_vertex_training.project.local_run.smoke_arguments import (
     SmokeArguments,
     limits,
@@ -111,6 +116,26 @@ def test_a_missing_script_declares_nothing(tmp_path):
 def test_flags_are_read_from_help(line, flags):
     """As argparse, click, absl and fire write it."""
     assert set(help_options([line]).flags) == flags
+
+
+@pytest.mark.parametrize(
+    ("lines", "commands"),
+    [
+        (["usage: train.py [-h] --data DATA {train,evaluate} ..."], ("train", "evaluate")),
+        (["usage: train.py [-h] [--much-longer-option VALUE] {fit,test}", "                ..."], ("fit", "test")),
+        (["usage: train.py [-h] --data DATA [--optim {sgd,adam}]"], ()),
+        (
+            ["Usage: train.py [OPTIONS] COMMAND [ARGS]...", "", "Commands:", "  fit   Trains.", "  test"],
+            ("fit", "test"),
+        ),
+        (["╭─ Commands ─────╮", "│ fit      Trains │", "╰────────────────╯"], ("fit",)),
+        (["COMMANDS", "    COMMAND is one of the following:", "", "     fit", "       Trains.", ""], ("fit",)),
+        (["epoch 1", "Commands that ran: 3"], ()),
+    ],
+)
+def test_subcommands_are_read_from_help(lines, commands):
+    """As argparse, click, typer and fire name them; an option's choices are none."""
+    assert commands_in(lines) == commands
 
 
 def test_a_positional_output_is_known_by_its_name(make_project):

@@ -111,3 +111,13 @@ def test_a_link_leads_only_to_a_web_page() -> None:
     """And its address can't end it."""
     assert link("x", "javascript:alert(1)") == "x"
     assert link("x", "https://a.example/b)c") == "x"
+
+
+def test_a_digest_has_a_line_of_its_own() -> None:
+    """No page is wide enough for an image's name and its digest together, and some know only spaces for line breaks."""
+    reference = f"europe-west4-docker.pkg.dev/p/training/digits@sha256:{'5' * 64}"
+
+    name, digest = re.findall("<code>(.*?)</code>", copyable(reference).replace("<wbr>", "").replace("\\", ""))
+
+    assert f"{name}{digest}" == reference
+    assert digest.startswith("sha256:")

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
+import importlib.util
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 from .protocol import MARK, SIGNAL_BASE
 
 PROC = Path("/proc")
 """Where Linux shows its processes; other systems have no such folder."""
+
+_NAMESPACE = Path(__file__).resolve().parents[4] / "core" / "bucket_mount" / "gcs_namespace.py"
+_BEFORE_PROGRAM = 6  # words before a program that sees the buckets: a Python, -I, -S, the path above, two folders
+_NOT_STARTED = 126  # exit status, as of a shell
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PS_SECONDS = 10
@@ -36,10 +44,11 @@ def spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
     Raises:
         OSError: The program can't be started.
     """
+    namespace, program = _namespace_of(argv)
     out, err = (os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600) for name in ("stdout", "stderr"))
     try:
         process = subprocess.Popen(
-            argv,
+            program,
             cwd=cwd,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -47,12 +56,45 @@ def spawn(folder: Path, argv: list[str], env: dict[str, str], cwd: str) -> int:
             stderr=err,
             start_new_session=True,
             umask=0o022,
+            preexec_fn=namespace,  # noqa: PLW1509 - the supervisor has one thread
         )
     finally:
         os.close(out)
         os.close(err)
     process.returncode = 0  # so that `subprocess` doesn't wait for it: the supervisor does
     return process.pid
+
+
+def _namespace_of(argv: list[str]) -> tuple[Callable[[], None] | None, list[str]]:
+    """What a process does before its program, and the program's command line.
+
+    A command line that shows a program the buckets below /gcs begins with a Python, whose start takes longer than all
+    else that a short job does. The process that is about to become that Python does its work, without starting it.
+    """
+    if argv[1:4] != ["-I", "-S", str(_NAMESPACE)] or len(argv) <= _BEFORE_PROGRAM:
+        return None, argv
+    buckets, root, *program = argv[4:]
+    enter = _load_namespace().enter
+
+    def change() -> None:
+        try:
+            enter(buckets, root)
+        except OSError as error:  # reported as by the program itself
+            os.write(2, f"{program[0]}: {error.strerror}\n".encode())
+            os._exit(_NOT_STARTED)
+
+    return change, program
+
+
+@functools.cache
+def _load_namespace() -> ModuleType:
+    # By its path: this process finds no other modules of this package.
+    spec = importlib.util.spec_from_file_location(_NAMESPACE.stem, _NAMESPACE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def kill(pid: int, number: int) -> None:

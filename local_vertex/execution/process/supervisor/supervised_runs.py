@@ -166,4 +166,5 @@ class Runs:
 
 def _start_error(request: Message, error: Exception) -> str:
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return f'exec: "{request["argv"][0] if request["argv"] else ""}": {(reason or "error").lower()}'
+    named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else ""
+    return f'exec: "{named or next(iter(request["argv"]), "")}": {(reason or "error").lower()}'

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_vertex_training.core.bucket_mount.mounted_command import can_mount, mounted_command
 from prefect_vertex_training.local_vertex.execution.process import supervisor_client
 from prefect_vertex_training.local_vertex.execution.process.supervisor.connections import Connections
 from prefect_vertex_training.local_vertex.execution.process.supervisor.protocol import SOCKET
@@ -86,6 +87,30 @@ def test_a_killed_process_is_reported_with_its_signal(supervisor: socket.socket,
     assert next(stream)["event"] == "started"
     end = next(event for event in events(supervisor, op="stop", run="1/r", grace=30.0))
     assert (end["code"], end["reason"]) == (128 + signal.SIGTERM, "Error")
+
+
+@pytest.mark.skipif(not can_mount(), reason="this kernel allows no mount namespaces")
+def test_a_program_sees_buckets_without_a_python_before_it(supervisor: socket.socket, tmp_path: Path) -> None:
+    """The command line's Python needn't even exist; what can't be mounted or started is said, and kept from others."""
+    for name in ("buckets/b", "root", "1/r", "1/no-buckets", "1/no-program"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def end_of(run: str, buckets: str, *program: str) -> dict[str, Any]:
+        _, *rest = mounted_command(program, tmp_path / buckets, tmp_path / "root")
+        request = {"run": run, "argv": ["/no/python", *rest], "env": {"PATH": "/usr/bin:/bin"}, "cwd": str(tmp_path)}
+        return next(event for event in events(supervisor, op="start", **request) if event["event"] == "exited")
+
+    script = "pwd; echo out > /gcs/b/out; mkdir /made-by-a-test"
+    assert end_of("1/r", "buckets", "sh", "-c", script)["code"] == 1
+    assert (tmp_path / "buckets/b/out").read_text() == "out\n"
+    assert (tmp_path / "1/r/stdout").read_text() == f"{tmp_path}\n"
+    assert "Read-only file system" in (tmp_path / "1/r/stderr").read_text()
+    assert end_of("1/no-buckets", "gone", "sh", "-c", "true")["code"] == 126
+    assert (tmp_path / "1/no-buckets/stderr").read_text() == "sh: No such file or directory\n"
+    missing = end_of("1/no-program", "buckets", "no-such-program")
+    assert (missing["reason"], "no-such-program" in missing["message"]) == ("StartError", True)
+    assert not Path("/made-by-a-test").exists()
+    assert not Path("/gcs").exists() or not Path("/gcs/b/out").exists()
 
 
 def test_it_imports_only_the_standard_library() -> None:

@@ -1,0 +1,1 @@
+from acme_tools.old import fit

@@ -1,0 +1,3 @@
+from src.util import save
+
+save()
