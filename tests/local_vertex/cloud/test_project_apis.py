@@ -178,15 +178,6 @@ WRONG: list[tuple[str, Change, str, str]] = [
     ("no repository", sent("DELETE", "artifactregistry", f"v1/{REPOSITORY.path}"), "doesn't exist in us-central1", "repositories create training"),  # noqa: E501 - a table
     ("maven", recreated(format="MAVEN"), "holds MAVEN", "--repository-format=docker"),
     ("remote", recreated(mode="REMOTE_REPOSITORY"), "can be pushed", "repositories create"),
-    ("no billing", answering(f"cloudbilling/v1/projects/{PROJECT}/billingInfo", {}), "no billing account", "gcloud billing projects link"),  # noqa: E501 - a table
-    ("place forbidden", answering(f"orgpolicy/v2/projects/{PROJECT}/policies/gcp.resourceLocations:getEffectivePolicy", {"spec": {"rules": [{"denyAll": True}]}}), "forbids resources", "org-policies describe"),  # noqa: E501 - a table
-    ("no network", answering(f"compute/v1/{WHOLE.network}", None), "doesn't exist", "gcloud compute networks create"),
-    ("not peered", answering(f"compute/v1/{WHOLE.network}", {}), "isn't peered", "gcloud services vpc-peerings connect"),  # noqa: E501 - a table
-    ("no reservation", answering(f"compute/v1/{RESERVATION}", None), "doesn't exist", "reservations create held"),
-    ("no key", answering(f"cloudkms/v1/{KEY}", None), "doesn't exist", "gcloud kms keys create own"),
-    ("key closed", answering(f"cloudkms/v1/{KEY}:getIamPolicy", {}), "no policy gives", "cryptoKeyEncrypterDecrypter"),
-    ("disk", fault(quota_limits="custom_model_training_pd_ssd=50"), "100 needed, 50 allowed", "PdSsdPerProject"),
-    ("agent", sent("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": {}}), "@gcp-sa-aiplatform.", "roles/artifactregistry.reader"),  # noqa: E501 - a table
     ("cleanup", sent("PATCH", "artifactregistry", f"v1/{REPOSITORY.path}", DELETING, updateMask="cleanup_policies"), "cleanup policy", "--policynames=old"),  # noqa: E501 - a table
 ]  # fmt: skip
 
@@ -196,9 +187,33 @@ def test_what_is_wrong_is_named_with_its_command(project: Project, change: Chang
     """One change of the project there, one kind of failure: who and what, and the command that puts it right."""
     change(project)
 
-    wrong = project.failed(WHOLE)
+    wrong = project.failed()
 
     assert [finding for finding in wrong if what in finding.what and fix in finding.fix], wrong
+
+
+OF_OTHERS: list[tuple[str, Change, str, str]] = [
+    ("no billing", answering(f"cloudbilling/v1/projects/{PROJECT}/billingInfo", {}), "no billing account", "gcloud billing projects link"),  # noqa: E501 - a table
+    ("place forbidden", answering(f"orgpolicy/v2/projects/{PROJECT}/policies/gcp.resourceLocations:getEffectivePolicy", {"spec": {"rules": [{"denyAll": True}]}}), "forbids resources", "org-policies describe"),  # noqa: E501 - a table
+    ("no network", answering(f"compute/v1/{WHOLE.network}", None), "doesn't exist", "gcloud compute networks create"),
+    ("not peered", answering(f"compute/v1/{WHOLE.network}", {}), "isn't peered", "gcloud services vpc-peerings connect"),  # noqa: E501 - a table
+    ("no reservation", answering(f"compute/v1/{RESERVATION}", None), "doesn't exist", "reservations create held"),
+    ("no key", answering(f"cloudkms/v1/{KEY}", None), "doesn't exist", "gcloud kms keys create own"),
+    ("key closed", answering(f"cloudkms/v1/{KEY}:getIamPolicy", {}), "no policy gives", "cryptoKeyEncrypterDecrypter"),
+    ("disk", fault(quota_limits="custom_model_training_pd_ssd=50"), "100 needed, 50 allowed", "PdSsdPerProject"),
+    ("agent", sent("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": {}}), "@gcp-sa-aiplatform.", "roles/artifactregistry.reader"),  # noqa: E501 - a table
+]  # fmt: skip
+
+
+def test_other_services_are_asked_as_well(project: Project) -> None:
+    """Billing, policies, networks, reservations, keys and disks: one wrong after the other, on one service."""
+    for name, change, what, fix in OF_OTHERS:
+        project.faults(api_answers="", quota_limits="")
+        change(project)
+
+        wrong = project.failed(WHOLE)
+
+        assert [finding for finding in wrong if what in finding.what and fix in finding.fix], (name, wrong)
 
 
 def test_a_project_that_is_right_passes(project: Project) -> None:
