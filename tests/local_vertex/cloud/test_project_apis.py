@@ -164,14 +164,14 @@ WRONG: list[tuple[str, Change, str, str]] = [
     ("push", lacking("artifactregistry.repositories.uploadArtifacts"), "uploadArtifacts", "artifactregistry.writer"),
     ("pull", lacking("artifactregistry.repositories.downloadArtifacts"), "downloadArtifacts", "artifactregistry.writer"),  # noqa: E501 - a table
     ("objects.create", lacking("storage.objects.create"), "lacks storage.objects.create", "roles/storage.objectUser"),
-    ("objects.get", lacking("storage.objects.get"), "lacks storage.objects.get", f"add-iam-policy-binding gs://{BUCKET}"),  # noqa: E501 - a table
+    ("objects.get", lacking("storage.objects.get"), "lacks storage.objects.get", f"add-iam-policy-binding gs://{BUCKET}"),
     ("objects.list", lacking("storage.objects.list"), "lacks storage.objects.list", "roles/storage.objectUser"),
     ("act as", lacking("iam.serviceAccounts.actAs"), "lacks iam.serviceAccounts.actAs", "iam.serviceAccountUser"),
     ("no GPU", fault(quota_limits="custom_model_training_nvidia_t4_gpus=0"), "2 needed, 0 allowed", "--quota-id=CustomModelTrainingNvidiaT4GpusPerProjectPerRegion"),  # noqa: E501 - a table
     ("one GPU", fault(**{f"quota_limits@{REGION}": "custom_model_training_nvidia_t4_gpus=1"}), "2 needed, 1 allowed", "--preferred-value=2"),  # noqa: E501 - a table
     ("few CPUs", fault(quota_limits="custom_model_training_cpus=4"), "8 needed, 4 allowed", f"--dimensions=region={REGION}"),  # noqa: E501 - a table
     ("all in use", busy, "2 needed beside 4 in use, 4 allowed", "--preferred-value=6"),
-    ("no bucket", sent("DELETE", "storage", f"storage/v1/b/{BUCKET}"), "doesn't exist", f"gcloud storage buckets create gs://{BUCKET}"),  # noqa: E501 - a table
+    ("no bucket", sent("DELETE", "storage", f"storage/v1/b/{BUCKET}"), "doesn't exist", f"gcloud storage buckets create gs://{BUCKET}"),
     ("far bucket", moved("europe-west4"), "in europe-west4", f"--location={REGION}"),
     ("multi-region", moved("US"), "in us, and the job", "buckets create"),
     ("locked bucket", sent("PATCH", "storage", f"storage/v1/b/{BUCKET}", {"retentionPolicy": {"retentionPeriod": "9"}}), "retention", "--clear-ret"),  # noqa: E501 - a table
