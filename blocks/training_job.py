@@ -34,6 +34,7 @@ from ..core.job_fields import (
     REPLICAS,
     RESERVATION,
     RESTARTS,
+    SECRET_ENV,
     STRATEGY,
     TIMEOUT,
     TPU_TOPOLOGY,
@@ -208,15 +209,7 @@ class VertexTrainingJob(_ReceiptJob):
     args: list[str] = Field(default_factory=list, **ARGS.form)
     command: list[str] = Field(default_factory=list, **COMMAND.form)
     env: dict[str, str] = Field(default_factory=dict, **ENV.form)
-    secret_env: dict[str, str] = Field(
-        default_factory=dict,
-        title="Secret environment",
-        description='Variables whose values are secrets, and where each comes from, as JSON: {"WANDB_API_KEY": '
-        '"block:wandb-key"}. block: is a saved Secret block, env: a variable of this machine for local jobs, '
-        "secret-manager: a version in Google's Secret Manager, which the job itself reads if its image was built by "
-        "this package for a project with secret-env. Whoever may read the job sees the values of the first two.",
-        examples=[{"WANDB_API_KEY": "block:wandb-key"}],
-    )
+    secret_env: dict[str, str] = Field(default_factory=dict, **SECRET_ENV.form)
     labels: dict[str, str] = Field(default_factory=dict, **LABELS.form)
     machine_type: str = Field(default=MACHINE_TYPE.default, **MACHINE_TYPE.form)
     accelerator_type: Text = Field(default=ACCELERATOR_TYPE.default, **ACCELERATOR_TYPE.form)

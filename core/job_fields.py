@@ -330,6 +330,15 @@ IMAGE: JobField[None] = JobField(
 ARGS: JobField[None] = JobField("args", "Arguments", "Arguments of the training script, one word a line", None)
 COMMAND: JobField[None] = JobField("command", "Command", "Replaces the image's entry point, one word a line", None)
 ENV: JobField[None] = JobField("env", "Environment", 'Environment variables, as JSON: {"NAME": "value"}', None)
+SECRET_ENV: JobField[None] = JobField(
+    "secret_env",
+    "Secret environment",
+    'Variables whose values are secrets, and where each comes from, as JSON: {"WANDB_API_KEY": "block:wandb-key"}',
+    None,
+    details="block: is a saved Secret block, env: a variable of this machine for local jobs, secret-manager: a version "
+    "in Google's Secret Manager, which the job itself reads if its image was built by this package for a project with "
+    "secret-env. Whoever may read the job sees the values of the first two.",
+)
 OUTPUT: JobField[str | None] = JobField(
     "output",
     "Output",
@@ -376,6 +385,7 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     ARGS,
     COMMAND,
     ENV,
+    SECRET_ENV,
     OUTPUT,
 )
 """Every field of a training job."""

@@ -11,6 +11,9 @@ from .plan import ImagePlan
 from .wheels.dependency_set import wheel_key
 from .wheels.lockfile import read_lock
 
+_SPEEDS = (25e6, 40e6, 25e6)
+"""Bytes a second of a download, of making layers on one core, and of an upload: of a network with 200 Mbit/s."""
+
 
 @dataclass(frozen=True, slots=True)
 class BuildForecast:
@@ -23,6 +26,7 @@ class BuildForecast:
         download: Bytes of the other packages' wheels, as far as the lock says their sizes.
         unsized: How many of those have a size that the lock doesn't say.
         code: Bytes of the project's files.
+        layers: Bytes of the layers that are there; the target may have some of them.
     """
 
     existing: BuiltImage | None
@@ -31,9 +35,23 @@ class BuildForecast:
     download: int
     unsized: int
     code: int
+    layers: int = 0
+
+    @property
+    def send(self) -> int:
+        """Most bytes that go to the target: all but the base. A wheel and its layer have about the same size."""
+        return 0 if self.existing else self.layers + self.download + self.code
+
+    @property
+    def seconds(self) -> float:
+        """Roughly how long download, layers and sending take, at the speeds of `_SPEEDS`."""
+        if self.existing:
+            return 0.0
+        work = zip((self.download, self.download + self.code, self.send), _SPEEDS, strict=True)
+        return sum(size / speed for size, speed in work)
 
     def __str__(self) -> str:
-        """For example "would be built: 3 of 5 packages ready, 2 to download (12.0 MB), 1.2 MB of code"."""
+        """For example "would be built: 3 of 5 packages ready, 2 to download (12.0 MB), 1.2 MB of code, up to ..."."""
         if self.existing:
             return "already there, nothing to build or send"
         parts = [f"{self.code / 1e6:.1f} MB of code"]
@@ -43,6 +61,7 @@ class BuildForecast:
             least = "at least " if self.unsized else ""
             size = f" ({least}{self.download / 1e6:.1f} MB)" if self.download else ""
             parts.insert(1, f"{self.packages - self.ready} to download{size}")
+        parts.append(f"up to {self.send / 1e6:.1f} MB to send, about {max(1, round(self.seconds))} s on a fast network")
         return f"would be built: {', '.join(parts)}"
 
 
@@ -61,7 +80,8 @@ def forecast(plan: ImagePlan, *, cache: Path) -> BuildForecast:
     direct = plan.builder == "direct" and request.lock
     wheels = read_lock(request.lock, request.python, request.root) if direct else []
     layers = LayerCache(cache / "wheels")
-    missing = [wheel for wheel in wheels if layers.get(wheel_key(wheel, request.python)) is None]
+    kept = [(wheel, layers.get(wheel_key(wheel, request.python))) for wheel in wheels]
+    missing = [wheel for wheel, layer in kept if layer is None]
     return BuildForecast(
         existing=plan.find_existing(),
         packages=len(wheels),
@@ -69,4 +89,5 @@ def forecast(plan: ImagePlan, *, cache: Path) -> BuildForecast:
         download=sum(wheel.size for wheel in missing),
         unsized=sum(not wheel.size for wheel in missing),
         code=code,
+        layers=sum(found.layer.size for _, found in kept if found is not None),
     )

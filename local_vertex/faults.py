@@ -58,7 +58,7 @@ class Faults:
         forbidden_apis: APIs about a project that answer PERMISSION_DENIED, as "cloudquotas,artifactregistry".
         quota_limits: Training quotas that differ from 1000, as "custom_model_training_nvidia_t4_gpus=0".
         api_answers: Answers of the APIs about a project in place of their own: a JSON object by API and path, as
-            {"compute/v1/projects/1/global/networks/n": {}}; null for a resource that doesn't exist.
+            {"compute/compute/v1/projects/1/global/networks/n": {}}; null for a resource that doesn't exist.
         api_delay_seconds: How long each answer of the APIs about a project takes.
     """
 
@@ -182,7 +182,7 @@ def _checked(setting: str, value: object) -> object:
         raise LocalServiceError(
             "the switch api_answers is no JSON object",
             where="switches",
-            next_step='Write it as {"compute/v1/projects/P/global/networks/N": {}}',
+            next_step='Write it as {"compute/compute/v1/projects/P/global/networks/N": {}}',
         )
     if value not in _CHOICES.get(name, (value,)):
         raise LocalServiceError(

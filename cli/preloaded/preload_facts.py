@@ -25,6 +25,7 @@ _NAMES = frozenset(
             "LANG",
             "LANGUAGE",
             "NO_COLOR",
+            "NO_GCE_CHECK",
             "PATH",
             "SSLKEYLOGFILE",
             "SSL_CERT_DIR",
@@ -37,7 +38,20 @@ _NAMES = frozenset(
     )
 )
 _PREFIXES = (
-    *("CLOUDSDK_", "CONDA_", "COOLNAME_", "FSSPEC_", "GLIBC_", "GOOGLE_", "GRIFFE_", "GRPC_", "LC_", "LD_", "MALLOC_"),
+    *(
+        "CLOUDSDK_",
+        "CONDA_",
+        "COOLNAME_",
+        "FSSPEC_",
+        "GCE_",
+        "GLIBC_",
+        "GOOGLE_",
+        "GRIFFE_",
+        "GRPC_",
+        "LC_",
+        "LD_",
+        "MALLOC_",
+    ),
     *(
         "OTEL_",
         "PENDULUM_",

@@ -104,6 +104,8 @@ class PlanPage:
             "packages_ready": self.forecast.ready,
             "download_bytes": self.forecast.download,
             "code_bytes": self.forecast.code,
+            "send_bytes_at_most": self.forecast.send,
+            "seconds_about": round(self.forecast.seconds, 1),
         }
 
     def spec(self) -> dict[str, Any]:

@@ -19,8 +19,11 @@ Found = re.Match[str]
 Document = Mapping[str, Any]
 
 QUESTIONS: Mapping[str, Callable[[Found, str], Document]] = {
-    rf"GET compute/v1/(?P<path>{_PROJECT}/global/networks/[^/]+)": lambda found, _: {"name": found["path"], **_PEERED},
-    rf"GET compute/v1/(?P<path>{_PROJECT}/zones/[^/]+/reservations/[^/]+)": lambda found, _: {
+    rf"GET compute/compute/v1/(?P<path>{_PROJECT}/global/networks/[^/]+)": lambda found, _: {
+        "name": found["path"],
+        **_PEERED,
+    },
+    rf"GET compute/compute/v1/(?P<path>{_PROJECT}/zones/[^/]+/reservations/[^/]+)": lambda found, _: {
         "name": found["path"],
         **_SHARED,
     },

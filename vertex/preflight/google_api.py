@@ -48,7 +48,7 @@ class Session(Protocol):
 
 
 class GoogleApi:
-    """Google's REST APIs with one account. Threads may share it.
+    """Google's REST APIs with one account, for one look: an answer is kept. Threads may share it.
 
     Args:
         session: Sends requests, with the account's credentials.

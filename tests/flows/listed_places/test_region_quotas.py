@@ -18,10 +18,15 @@ JOB = JobDescription(
 def test_quota_is_known_missing_or_unknown() -> None:
     """The fixture's project has quota in its own region, none in asia-east1, and 1 of each elsewhere."""
     with serving(GoogleApis()) as apis:
-        api = GoogleApi(requests.Session(), address=lambda _: apis.address)
-        found = quotas_by_region(api, lambda region: Subject(PROJECT, region, BUCKET, job=JOB), [REGION, "asia-east1"])
+
+        def api() -> GoogleApi:
+            return GoogleApi(requests.Session(), address=lambda _: apis.address)
+
+        found = quotas_by_region(
+            api(), lambda region: Subject(PROJECT, region, BUCKET, job=JOB), [REGION, "asia-east1"]
+        )
         apis.forbidden.append("v1/projects")
-        silent = quotas_by_region(api, lambda region: Subject(PROJECT, region, BUCKET, job=JOB), [REGION])
+        silent = quotas_by_region(api(), lambda region: Subject(PROJECT, region, BUCKET, job=JOB), [REGION])
 
     assert found == {REGION: True, "asia-east1": False}
     assert silent == {REGION: None}

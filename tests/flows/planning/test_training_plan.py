@@ -111,6 +111,7 @@ def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) ->
         "val: val, mode mount",
     ]
     assert rows["image"].startswith("direct, would be built: 0 of 1 packages ready, 1 to download")
+    assert re.search(r"up to \d+\.\d MB to send, about \d+ s on a fast network$", rows["image"])
     assert rows["job"] == "n1-standard-8, STANDARD, this machine, at most 24 h, 2 attempts"
     assert rows["cost"] == "nothing: the job runs on this machine"
     assert "t0k3n" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,6 +27,17 @@ JOB = JobDescription(
     display_name="tiny", output=f"gs://{BUCKET}/tiny", machine=Machine("n1-standard-8", "NVIDIA_TESLA_T4", 2)
 )
 SUBJECT = Subject(PROJECT, REGION, BUCKET, REPOSITORY, service_account=ACCOUNT, job=JOB)
+OF_THE_JOB = ("roles/logging.logWriter", "roles/aiplatform.user")
+NETWORK = "projects/123456789012/global/networks/training"
+RESERVATION = f"projects/{PROJECT}/zones/{REGION}-b/reservations/held"
+KEY = f"projects/{PROJECT}/locations/{REGION}/keyRings/ring/cryptoKeys/own"
+WHOLE = replace(
+    SUBJECT,
+    network=NETWORK.replace("123456789012", PROJECT),
+    encryption_key=KEY,
+    job=replace(JOB, machine=replace(JOB.machine, reservation=RESERVATION)),
+)
+"""With what a job can name of other services."""
 WRITER = {"role": "roles/storage.objectAdmin", "members": [f"serviceAccount:{ACCOUNT}"]}
 
 
@@ -49,6 +61,9 @@ class Project:
         parent = REPOSITORY.path.rpartition("/")[0]
         self.call("POST", "artifactregistry", f"v1/{parent}", {"mode": "MODE_UNSPECIFIED"}, repositoryId="training")
         self.call("POST", "iam", f"v1/projects/{PROJECT}/serviceAccounts", {"accountId": "trainer"})
+        policy = self.call("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:getIamPolicy", {})
+        policy["bindings"] += [{"role": role, "members": [f"serviceAccount:{ACCOUNT}"]} for role in OF_THE_JOB]
+        self.call("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": policy})
 
     def call(self, method: str, api: str, path: str, body: Any = None, **query: str) -> Any:
         """A call that must succeed."""
@@ -93,6 +108,11 @@ def sent(method: str, api: str, path: str, body: Any = None, **query: str) -> Ch
 def lacking(*permissions: str) -> Change:
     """Takes rights away."""
     return fault(denied_permissions=",".join(permissions))
+
+
+def answering(path: str, document: Any) -> Change:
+    """An answer in place of the service's own; None for a resource that doesn't exist."""
+    return fault(api_answers=json.dumps({path: document}))
 
 
 def recreated(**values: Any) -> Change:
@@ -172,9 +192,33 @@ def test_what_is_wrong_is_named_with_its_command(project: Project, change: Chang
     assert [finding for finding in wrong if what in finding.what and fix in finding.fix], wrong
 
 
+OF_OTHERS: list[tuple[str, Change, str, str]] = [
+    ("no billing", answering(f"cloudbilling/v1/projects/{PROJECT}/billingInfo", {}), "no billing account", "gcloud billing projects link"),  # noqa: E501 - a table
+    ("place forbidden", answering(f"orgpolicy/v2/projects/{PROJECT}/policies/gcp.resourceLocations:getEffectivePolicy", {"spec": {"rules": [{"denyAll": True}]}}), "forbids resources", "org-policies describe"),  # noqa: E501 - a table
+    ("no network", answering(f"compute/compute/v1/{WHOLE.network}", None), "doesn't exist", "gcloud compute networks create"),  # noqa: E501 - a table
+    ("not peered", answering(f"compute/compute/v1/{WHOLE.network}", {}), "isn't peered", "gcloud services vpc-peerings connect"),  # noqa: E501 - a table
+    ("no reservation", answering(f"compute/compute/v1/{RESERVATION}", None), "doesn't exist", "reservations create held"),  # noqa: E501 - a table
+    ("no key", answering(f"cloudkms/v1/{KEY}", None), "doesn't exist", "gcloud kms keys create own"),
+    ("key closed", answering(f"cloudkms/v1/{KEY}:getIamPolicy", {}), "no policy gives", "cryptoKeyEncrypterDecrypter"),
+    ("disk", fault(quota_limits="custom_model_training_pd_ssd=50"), "100 needed, 50 allowed", "PdSsdPerProject"),
+    ("agent", sent("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": {}}), "@gcp-sa-aiplatform.", "roles/artifactregistry.reader"),  # noqa: E501 - a table
+]  # fmt: skip
+
+
+def test_other_services_are_asked_as_well(project: Project) -> None:
+    """Billing, policies, networks, reservations, keys and disks: one wrong after the other, on one service."""
+    for name, change, what, fix in OF_OTHERS:
+        project.faults(api_answers="", quota_limits="")
+        change(project)
+
+        wrong = project.failed(WHOLE)
+
+        assert [finding for finding in wrong if what in finding.what and fix in finding.fix], (name, wrong)
+
+
 def test_a_project_that_is_right_passes(project: Project) -> None:
     """Every check, with the default quotas; and without the right to ask, none fails."""
-    assert {finding.status for finding in project.check()} == {"PASS"}
+    assert [finding for finding in project.check(WHOLE) if finding.status != "PASS"] == []
 
     project.faults(forbidden_apis="serviceusage,cloudresourcemanager,artifactregistry,iam,cloudquotas")
     found = project.check()
@@ -186,13 +230,16 @@ def test_a_project_that_is_right_passes(project: Project) -> None:
 def test_an_account_that_does_not_exist(project: Project) -> None:
     """It is named, and the call of its command makes it; its rights on the bucket stand in the bucket's policy."""
     other = replace(SUBJECT, service_account=f"other@{PROJECT}.iam.gserviceaccount.com")
-    (missing,) = project.failed(other)
+    (missing,) = [finding for finding in project.failed(other) if "doesn't exist" in finding.what]
     assert "service-accounts create other" in missing.fix
 
     project.call("POST", "iam", f"v1/projects/{PROJECT}/serviceAccounts", {"accountId": "other"})
 
-    assert project.failed(other) == []
-    assert [finding.check for finding in project.check(other) if finding.status == "UNKNOWN"] == ["bucket of the job"]
+    wrong = {finding.check: finding.fix for finding in project.failed(other)}
+    assert wrong.keys() == {"bucket of the job", "log of the job"}
+    assert (
+        f"gs://{BUCKET} --member=serviceAccount:other@{PROJECT}.iam.gserviceaccount.com" in wrong["bucket of the job"]
+    )
 
 
 def test_a_quota_that_is_raised_passes(project: Project) -> None:
