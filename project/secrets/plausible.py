@@ -9,7 +9,7 @@ from .gitleaks_rules import entropy
 
 _PLACEHOLDER = re.compile(
     r"(?i)example|placeholder|change.?(?:me|it|this)|dummy|redacted|your[_-]|[_-]?your|insert|replace.?me|x{4}|0{8}|\*{3}|\.{3}"
-    r"|_here$|^(?:todo|tbd|fixme|none|null|nil|true|false|undefined|string|str|required|optional|default|empty|unset|hidden)$"
+    r"|_here$|^(?:todo|tbd|fixme|none|null|nil|true|false|undefined|string|str|required|optional|default|empty|unset|hidden|deprecated|auto|warn)$"
 )
 _REFERENCE = re.compile(
     r"^(?:[<{%].*|\$[({]?\w+[)}]?|@\w+@|.*[>}%])$|\$\{|\$\(|\{\{|\{[a-z_]\w*\}|environ|getenv|process\.env|secrets?\.|vault:|arn:aws|^op://"
@@ -31,6 +31,7 @@ _NO_SECRET_NAME = re.compile(
     r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
     r"|key_?word|dict_?key|state_?key|json_?key|token_?(?:url|uri|endpoint|file)|passw(?:or)?d_?(?:file|hash|field|hint|help|policy|min|max|len|reset|label)"
     r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
+    r"|^pass_(?!wo?r?d|phrase|code|key|secret|token|dev|prod|test|stag|local|admin|user|root|db|\d)"
 )
 """Names whose values are no secrets, such as hashes and ids."""
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

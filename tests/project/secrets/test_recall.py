@@ -118,6 +118,7 @@ def test_binary_files_are_searched(tmp_path: Path) -> None:
         "plain.zip": zip_of(readme=b"nothing here"),
         "broken.zip": zip_of(config=f"token: {TOKEN}".encode())[:-40],
         "plain.pkl": pickle.dumps({"password": None, "lr": [0.1] * 100}),
+        "sklearn.pkl": pickle.dumps({"validate": False, "pass_y": "deprecated", "pass_args": "f1-score"}),
         "cut.pkl": pickle.dumps({"lr": [0.1] * 100})[:-30],
         "public.der": rsa_key.public_key().public_bytes(serialization.Encoding.DER, public),
         "noise.bin": random.Random(1).randbytes(5000) + b"\0",
