@@ -106,7 +106,7 @@ def stop(home: Home) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     while time.monotonic() < deadline:
         if not is_held(lock_path(home)):
-            if not any((home.vertex / "runs").glob("*")):  # jobs that go on need their buckets
+            if not any(path.is_dir() for path in (home.vertex / "runs").glob("*")):  # jobs that go on need buckets
                 storage_service.stop(home.vertex)
             return True
         time.sleep(0.02)

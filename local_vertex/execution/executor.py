@@ -158,6 +158,7 @@ class Executor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        _remove(self._ended)  # what is left here counts as the folders of jobs that go on
         if self._environment is not None:
             await self._environment.runtimes.close()
 

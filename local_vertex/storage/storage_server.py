@@ -61,7 +61,9 @@ class StorageServer:
             server.server_close()
 
     def is_idle(self) -> bool:
-        """Whether nobody has used it for hours, and no job runs that may need it."""
+        """Whether nobody has used it for hours, and no job runs that may need it; or its folder was deleted."""
+        if not self._runs.parent.is_dir():
+            return True
         if any(server.connections for server in self._servers.values()):
             return False
         last = max(server.last_used for server in self._servers.values())

@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.storage import storage_service
 from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -43,6 +44,8 @@ def test_no_job_is_lost_and_none_runs_twice(home: Home, tmp_path: Path) -> None:
     assert report.is_clean, report
     assert report.kills == 5
     assert report.jobs >= 3
+    lifecycle.stop(home)
+    assert storage_service.find(home.vertex) is None  # no job goes on that needs it
 
 
 @pytest.mark.parametrize(
