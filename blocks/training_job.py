@@ -48,6 +48,7 @@ from ..core.output_folders import bucket_folder_uri
 from ..core.security.secret_sources import SecretSource
 from ..prefect_private import async_dispatch, call_synchronously
 from ..run_history import run_scope
+from ..secret_values import with_secret_values
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
 from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State
@@ -65,7 +66,6 @@ from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
 from .form_fields import Number, Plain, Text
-from .secret_values import with_secret_values
 from .vertex_ai import LOGO, VertexAI
 
 T = TypeVar("T")

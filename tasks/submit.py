@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from ..blocks.secret_values import with_secret_values
 from ..core.errors import VertexError
 from ..core.home import Home
 from ..run_history import run_scope
+from ..secret_values import with_secret_values
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, SubmittedJob
 from ..vertex.submit.attempts import submit_attempt

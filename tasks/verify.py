@@ -13,13 +13,13 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.context import TaskRunContext
 
-from ..blocks.secret_values import local_values
 from ..core.errors import ProjectError
 from ..core.home import Home
 from ..core.placeholders import fill_all, folder_values
 from ..core.security.masked_text import masked
 from ..images.oci.image_types import BuiltImage
 from ..project.snapshot import Project
+from ..secret_values import local_values
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
 from .reporting.artifacts import artifact_key, optional_display

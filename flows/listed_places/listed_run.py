@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...blocks.secret_values import with_secret_values
 from ...core.errors import VertexError
 from ...core.retry import backoff
 from ...project.snapshot import Project
+from ...secret_values import with_secret_values
 from ...tasks.placing.listed_submit import ListedRequest, submit_listed
 from ...tasks.reporting.step_log import step_log
 from ...tasks.stopping import run_end

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from prefect.blocks.system import Secret
 from pydantic import BeforeValidator, Field
 
-from ...blocks.secret_values import job_variables
 from ...core.home import Home
 from ...project.settings.settings import Settings
 from ...project.snapshot import Project
+from ...secret_values import job_variables
 from ...tasks.preflight import ProjectAccess, check_project
 from ...tasks.reporting.step_log import step_log
 from ...tasks.step_results import keep_results_private

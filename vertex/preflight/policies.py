@@ -2,7 +2,8 @@
 
 IAM answers for the caller alone, so the policies are read, as far as the caller may. A right may come from the
 resource, its project, or a folder or the organization above; to the account itself, or to a group that nobody here can
-look into. Only where all of them were read, and nothing of the kind stands there, the right is lacking.
+look into. Only where all of them were read, and nothing of the kind stands there, the right is lacking. An account of
+Google's own that no policy names may not exist yet: https://cloud.google.com/iam/docs/service-agents.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ def access_finding(
         fix: The command that gives the account a role.
     """
     unread: list[str] = []
-    unclear = False
+    unclear, is_named = False, "@gcp-sa-" not in member
     for where, policy in _policies(api, resource, project, unread):
+        is_named = is_named or any(member in rule.get("members", ()) for rule in policy.get("bindings", ()))
         own, others = _roles_in(policy, member, {*roles, *_ANY})
         if own:
             return Finding(check, "PASS", f"{member} has {min(own)} by the policy of {where}")
@@ -76,6 +78,8 @@ def access_finding(
         return Finding(check, "UNKNOWN", f"{named}; that of {' and '.join(unread)} could not be read", fix)
     if unclear:
         return Finding(check, "UNKNOWN", f"{named}; a group, a condition or a role of your own may", fix)
+    if not is_named:
+        return Finding(check, "UNKNOWN", f"{named}; Google makes that account with the first job, and its roles", fix)
     return Finding(check, "FAIL", named, fix)
 
 

@@ -12,6 +12,8 @@ import pytest
 import requests
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.local_vertex.client import admin
+from prefect_vertex_training.local_vertex.cloud.surroundings import agent
+from prefect_vertex_training.local_vertex.location import project_number
 from prefect_vertex_training.vertex.job_types import JobDescription
 from prefect_vertex_training.vertex.preflight.check_result import Finding
 from prefect_vertex_training.vertex.preflight.google_api import GoogleApi
@@ -192,6 +194,7 @@ def test_what_is_wrong_is_named_with_its_command(project: Project, change: Chang
     assert [finding for finding in wrong if what in finding.what and fix in finding.fix], wrong
 
 
+OTHER_ROLE = {"bindings": [{"role": "roles/pubsub.viewer", "members": [agent(project_number(PROJECT))]}]}
 OF_OTHERS: list[tuple[str, Change, str, str]] = [
     ("no billing", answering(f"cloudbilling/v1/projects/{PROJECT}/billingInfo", {}), "no billing account", "gcloud billing projects link"),  # noqa: E501 - a table
     ("place forbidden", answering(f"orgpolicy/v2/projects/{PROJECT}/policies/gcp.resourceLocations:getEffectivePolicy", {"spec": {"rules": [{"denyAll": True}]}}), "forbids resources", "org-policies describe"),  # noqa: E501 - a table
@@ -201,7 +204,7 @@ OF_OTHERS: list[tuple[str, Change, str, str]] = [
     ("no key", answering(f"cloudkms/v1/{KEY}", None), "doesn't exist", "gcloud kms keys create own"),
     ("key closed", answering(f"cloudkms/v1/{KEY}:getIamPolicy", {}), "no policy gives", "cryptoKeyEncrypterDecrypter"),
     ("disk", fault(quota_limits="custom_model_training_pd_ssd=50"), "100 needed, 50 allowed", "PdSsdPerProject"),
-    ("agent", sent("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": {}}), "@gcp-sa-aiplatform.", "roles/artifactregistry.reader"),  # noqa: E501 - a table
+    ("agent", sent("POST", "cloudresourcemanager", f"v3/projects/{PROJECT}:setIamPolicy", {"policy": OTHER_ROLE}), "@gcp-sa-aiplatform.", "roles/artifactregistry.reader"),  # noqa: E501 - a table
 ]  # fmt: skip
 
 

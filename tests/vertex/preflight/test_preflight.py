@@ -137,11 +137,12 @@ def busy(apis: GoogleApis) -> None:
 
 
 def agent_without(role: str) -> Callable[[GoogleApis], None]:
-    """Takes a role of Vertex AI's service agent, or of the job's account, out of the project's policy."""
+    """Takes a role from Vertex AI's service agent, or from the job's account, in the project's policy."""
 
     def change(apis: GoogleApis) -> None:
-        policy = apis.resources[f"v3/projects/{PROJECT}:getIamPolicy"]
-        policy["bindings"] = [rule for rule in policy["bindings"] if rule["role"] != role]
+        for rule in apis.resources[f"v3/projects/{PROJECT}:getIamPolicy"]["bindings"]:
+            if rule["role"] == role:
+                rule["role"] = "roles/pubsub.viewer"
 
     return change
 
@@ -287,6 +288,18 @@ def test_the_service_agent_pulls_from_another_project(apis: GoogleApis) -> None:
 
     assert (lacking.status, granted.status) == ("UNKNOWN", "PASS")
     assert f"--member={agent} --role=roles/artifactregistry.reader" in lacking.fix
+
+
+def test_a_new_project_is_not_stopped(apis: GoogleApis) -> None:
+    """Google makes the agents, and gives them their roles, when the project's first job is created."""
+    apis.resources[f"v3/projects/{PROJECT}:getIamPolicy"] = {"bindings": []}
+
+    found = {finding.check: finding for finding in findings(apis, replace(SUBJECT, service_account=None))}
+
+    assert [name for name, finding in found.items() if finding.status == "FAIL"] == []
+    for check in ("pull by Vertex AI", "bucket of the job"):
+        assert found[check].status == "UNKNOWN"
+        assert "with the first job" in found[check].what
 
 
 @pytest.mark.parametrize(

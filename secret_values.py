@@ -10,12 +10,12 @@ from typing import Any
 
 from prefect.blocks.system import Secret
 
-from ..core.errors import ProjectError
-from ..core.security.masked_text import mask_from_now_on
-from ..core.security.secret_sources import SecretSource
-from ..prefect_private import load_saved
-from ..runtime import secret_variables
-from ..vertex.job_types import JobRequest
+from .core.errors import ProjectError
+from .core.security.masked_text import mask_from_now_on
+from .core.security.secret_sources import SecretSource
+from .prefect_private import load_saved
+from .runtime import secret_variables
+from .vertex.job_types import JobRequest
 
 _SETTING = "secret-env"
 
