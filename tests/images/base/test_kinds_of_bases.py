@@ -147,12 +147,12 @@ FOUND = {
     ),
     "an environment of uv's python": (
         Kind([tar({
-            "srv/.venv/bin/python": "/root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
+            "srv/.venv/bin/python": "/home/me/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
             "srv/.venv/bin/python3": "python",
-            "srv/.venv/pyvenv.cfg": b"home = /root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin\n",
-            "root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11": PYTHON,
+            "srv/.venv/pyvenv.cfg": b"home = /home/me/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin\n",
+            "home/me/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11": PYTHON,
         })], {"Env": ["PATH=/srv/.venv/bin:/usr/bin"]}),
-        "/root/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
+        "/home/me/.local/share/uv/python/cpython-3.11.9-linux-x86_64-gnu/bin/python3.11",
     ),
     "alternatives with relative links, over layers": (
         Kind([
@@ -164,12 +164,12 @@ FOUND = {
     ),
     "nix's profile": (
         Kind([tar({
-            "root/.nix-profile": "/nix/var/nix/profiles/default",
+            "home/me/.nix-profile": "/nix/var/nix/profiles/default",
             "nix/var/nix/profiles/default": "default-1-link",
             "nix/var/nix/profiles/default-1-link": "/nix/store/abc-env",
             "nix/store/abc-env/bin": "/nix/store/def-python3-3.11.9/bin",
             "nix/store/def-python3-3.11.9/bin/python3.11": PYTHON,
-        })], {"Env": ["PATH=/root/.nix-profile/bin"]}),
+        })], {"Env": ["PATH=/home/me/.nix-profile/bin"]}),
         "/nix/store/def-python3-3.11.9/bin/python3.11",
     ),
     "homebrew": (
@@ -180,25 +180,25 @@ FOUND = {
         "/home/linuxbrew/.linuxbrew/Cellar/python@3.11/3.11.9/bin/python3.11",
     ),
     "conda that PATH doesn't name": (
-        Kind([tar({"root/miniconda3/condabin/conda": b"#!/bin/sh", "root/miniconda3/bin/python3.11": PYTHON,
-                   "root/miniconda3/pkgs/python-3.11/bin/python3.11": PYTHON})], {"Env": [PATH]}),
-        "/root/miniconda3/bin/python3.11",
+        Kind([tar({"home/me/miniconda3/condabin/conda": b"#!/bin/sh", "home/me/miniconda3/bin/python3.11": PYTHON,
+                   "home/me/miniconda3/pkgs/python-3.11/bin/python3.11": PYTHON})], {"Env": [PATH]}),
+        "/home/me/miniconda3/bin/python3.11",
     ),
     "asdf, behind its shims": (
         Kind([tar({
-            "root/.asdf/shims/python3": b"#!/usr/bin/env bash\nexec asdf exec",
-            "root/.asdf/installs/python/3.11.4/bin/python3.11": PYTHON,
-            "root/.asdf/installs/python/3.11.10/bin/python3.11": PYTHON,
-        })], {"Env": ["PATH=/root/.asdf/shims:/usr/bin"]}),
-        "/root/.asdf/installs/python/3.11.10/bin/python3.11",
+            "home/me/.asdf/shims/python3": b"#!/usr/bin/env bash\nexec asdf exec",
+            "home/me/.asdf/installs/python/3.11.4/bin/python3.11": PYTHON,
+            "home/me/.asdf/installs/python/3.11.10/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/home/me/.asdf/shims:/usr/bin"]}),
+        "/home/me/.asdf/installs/python/3.11.10/bin/python3.11",
     ),
     "mise, whose program has every name": (
         Kind([tar({
             "usr/local/bin/mise": PYTHON,
-            "root/.local/share/mise/shims/python3.11": "/usr/local/bin/mise",
-            "root/.local/share/mise/installs/python/3.11.9/bin/python3.11": PYTHON,
-        })], {"Env": ["PATH=/root/.local/share/mise/shims:/usr/local/bin"]}),
-        "/root/.local/share/mise/installs/python/3.11.9/bin/python3.11",
+            "home/me/.local/share/mise/shims/python3.11": "/usr/local/bin/mise",
+            "home/me/.local/share/mise/installs/python/3.11.9/bin/python3.11": PYTHON,
+        })], {"Env": ["PATH=/home/me/.local/share/mise/shims:/usr/local/bin"]}),
+        "/home/me/.local/share/mise/installs/python/3.11.9/bin/python3.11",
     ),
     "a hard link to a lower layer": (
         Kind([tar({"usr/bin/python3.11": PYTHON}), tar({}, {"usr/local/bin/python3.11": "usr/bin/python3.11"})],
