@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from fixtures.base_image import PythonBase, push_base_with_user
-from fixtures.engine import remove_tags
+from fixtures.engine import is_own, remove_tags, unused_name
 from fixtures.faulty_proxy import Fault, faulty_proxy
 from fixtures.registry_server import RegistryServer
 from fixtures.train_flow import SCRIPT
@@ -61,7 +61,7 @@ def block(server: RegistryServer, host: str | None = None, password: str | None 
 @pytest.fixture
 def own(project: Path, docker_base: str) -> Path:
     """The tiny project with a Dockerfile of its own, and a name that no other test uses."""
-    named = project.parent / f"tiny-{uuid4().hex[:8]}"
+    named = project.parent / unused_name()
     project.rename(named)
     text = f'FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\nENTRYPOINT ["python3", "train.py"]\n'
     (named / "Dockerfile").write_text(text)
@@ -83,7 +83,7 @@ def fresh_machine(docker_engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def remove_tagged_images(docker_engine) -> Iterator[None]:
     """Removes the images that these tests tag."""
     yield
-    remove_tags(docker_engine, lambda tag: tag.startswith("tiny-"))
+    remove_tags(docker_engine, is_own)
 
 
 def test_built_pushed_confirmed(
@@ -163,7 +163,7 @@ def test_without_a_dockerfile(
     home: Home, project: Path, docker_registry: RegistryServer, docker_engine, docker_base
 ) -> None:
     """--builder docker renders a Dockerfile for a project that has none; --builder direct needs none."""
-    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    named = project.rename(project.parent / unused_name())
     (named / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{docker_base}"\npython = "3.11"\n')
     registry = block(docker_registry)
 
@@ -301,7 +301,7 @@ def test_a_container_reaches_its_model(
     auth = b64encode(f"{docker_registry.username}:{docker_registry.password}".encode()).decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {docker_registry.host: {"auth": auth}}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    named = project.rename(project.parent / unused_name())
     (named / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{docker_base}"\npython = "3.11"\n')
 
     result = train(named, args=["--epochs", "4"], builder=builder)
@@ -315,7 +315,7 @@ def test_a_base_that_does_not_run_as_root(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """The run says as whom the job runs, and that user may write beside the script, below it, and the model."""
-    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    named = project.rename(project.parent / unused_name())
     (named / "notes").mkdir()
     (named / "notes/read.txt").write_text("")
     (named / "train.py").write_text(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from fixtures.engine import remove_tags
+from fixtures.engine import is_own, remove_tags, unused_name
 from fixtures.launched_script import write_launched_project
 from prefect_vertex_training.core.errors import ProjectError, VerifyError
 from prefect_vertex_training.core.home import Home
@@ -36,7 +35,7 @@ else:
 @pytest.fixture
 def launched(tmp_path: Path) -> Path:
     """A project for two machines of two processes, by default with torchrun."""
-    folder = tmp_path / f"tiny-{uuid4().hex[:8]}"
+    folder = tmp_path / unused_name()
     write_launched_project(folder, 'replicas = 2\nlauncher = "torchrun"\nprocesses = "gpu"')
     return folder
 
@@ -73,7 +72,7 @@ def dockerfile(launched: Path, docker_base: str, docker_engine) -> Iterator[Path
     text = f'FROM {docker_base}\nWORKDIR /work\nCOPY . .\nENTRYPOINT ["python3", "train.py"]\n'
     (launched / "Dockerfile").write_text(text)
     yield launched
-    remove_tags(docker_engine, lambda tag: tag.startswith("tiny-"))
+    remove_tags(docker_engine, is_own)
 
 
 @pytest.mark.docker

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from fixtures.engine import remove_tags
+from fixtures.engine import is_own, remove_tags, unused_name
 from prefect_vertex_training.core.errors import BaseImageError, JobFailed
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
@@ -29,7 +28,7 @@ SETTINGS = '[tool.vertex-training]\noutputs = ["out/*.pt"]\nattempts = 1\n'
 @pytest.fixture
 def own_place(project: Path) -> Path:
     """A project whose script saves in its own place."""
-    named = project.rename(project.parent / f"tiny-{uuid4().hex[:8]}")
+    named = project.rename(project.parent / unused_name())
     (named / "train.py").write_text(SCRIPT)
     (named / "pyproject.toml").write_text(SETTINGS)
     (named / "out").mkdir()
@@ -58,7 +57,7 @@ def dockerfile(own_place: Path, docker_base: str, docker_engine) -> Iterator[Pat
         f'FROM {docker_base}\nWORKDIR /work\nCOPY . .\nENTRYPOINT exec python3 train.py "$0" "$@"\nCMD ["--default"]\n'
     )
     yield own_place
-    remove_tags(docker_engine, lambda tag: tag.startswith("tiny-"))
+    remove_tags(docker_engine, is_own)
 
 
 @pytest.mark.docker
