@@ -182,10 +182,13 @@ def test_a_file_that_grows_while_it_is_read_stops_the_upload(
     path.write_bytes(b"x" * size)
     real = data_upload.hash_files
 
-    def hash_files(*args: Any) -> Any:
-        found = real(*args)
-        path.write_bytes(b"y" * (size + 1))
-        return found
+    def hash_files(prepared: Any, hashed: Any) -> Any:
+        def grown(file: Any, known: Any) -> None:  # before `hashed`: from there on, a large file is being sent
+            if file.path == "grows":
+                path.write_bytes(b"y" * (size + 1))
+            hashed(file, known)
+
+        return real(prepared, grown)
 
     monkeypatch.setattr(data_upload, "hash_files", hash_files)
 
