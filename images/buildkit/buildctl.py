@@ -38,7 +38,7 @@ def find_buildctl() -> str:
     found = shutil.which(_PROGRAM)
     if found is None:
         raise DockerError(
-            "no Docker engine answers, and to build with BUILDKIT_HOST needs buildctl, which isn't on PATH",
+            "no Docker engine answers, and building with BUILDKIT_HOST needs buildctl, which isn't on PATH",
             where=f"BUILDKIT_HOST={daemon_address()}",
             next_step="Install buildctl (it comes with BuildKit), start Docker, or build without: --builder direct",
         )
