@@ -28,8 +28,6 @@ from prefect_vertex_training.images.registry.repository import Repository
 CONFIG = """\
 [registry."{host}"]
   http = true
-[worker.oci]
-  snapshotter = "native"
 [worker.containerd]
   enabled = false
 """
