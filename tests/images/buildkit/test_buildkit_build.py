@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from fixtures.base_image import PythonBase
-from fixtures.external_tools import missing
+from fixtures.buildkit_daemon import daemon
 from fixtures.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import BaseImageError, DockerError
 from prefect_vertex_training.images.buildkit.buildkit_build import build
@@ -25,37 +22,7 @@ from prefect_vertex_training.images.push import push
 from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 
-CONFIG = """\
-[registry."{host}"]
-  http = true
-[worker.containerd]
-  enabled = false
-"""
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory, docker_registry: RegistryServer) -> Iterator[str]:
-    """The address of a daemon in a folder of its own."""
-    if not (shutil.which("buildctl") and shutil.which("buildkitd")):
-        missing("buildkit", "buildctl and buildkitd are not on PATH")
-    folder = tmp_path_factory.mktemp("buildkit")
-    (folder / "buildkitd.toml").write_text(CONFIG.format(host=docker_registry.host))
-    address = f"unix://{folder}/buildkitd.sock"
-    command = [
-        "buildkitd",
-        "--addr",
-        address,
-        "--root",
-        str(folder / "root"),
-        "--config",
-        str(folder / "buildkitd.toml"),
-    ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        workers = ["buildctl", "--addr", address, "--wait", "debug", "workers"]
-        subprocess.run(workers, check=True, capture_output=True, timeout=60)
-        yield address
-        process.terminate()
-    shutil.rmtree(folder / "root", ignore_errors=True)
+__all__ = ["daemon"]
 
 
 @pytest.fixture
