@@ -14,11 +14,16 @@ from ...core.errors import VerifyError
 from ..settings.settings import Settings
 from . import asked_files
 from .missing_modules import missing_module
+from .network.refused_connection import refused_connection
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
+from .processes.self_starts import started_itself, starts_itself
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound|Timeout|Enabled)"
+    r"|[a-z_][\w.]*\.\w*(?:error|timeout))\b(?::.*)?$"
+)
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
@@ -32,8 +37,6 @@ _INCOMPLETE = re.compile(
     r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required",
     re.IGNORECASE,
 )
-_NO_GUARD = "An attempt has been made to start a new process before"
-_GUARD = 'Put what the script does below if __name__ == "__main__": its processes import it'
 _ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
@@ -43,9 +46,8 @@ def timed_out(settings: Settings, tail: Sequence[str] = ()) -> VerifyError:
 
     Like the others here it has no detail: the script's output was logged line by line already.
     """
-    if any(_NO_GUARD in line for line in tail):
-        what = f"{settings.title} starts processes that start it again, and did not end"
-        return VerifyError(what, where=settings.root, next_step=_GUARD)
+    if starts_itself(tail):
+        return started_itself(settings)
     return VerifyError(
         f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
@@ -62,6 +64,7 @@ def failed(
     python: Path,
     method: str,
     asked: Collection[str] = (),
+    addresses: Sequence[str] = (),
 ) -> VerifyError:
     """The error for a script that ended with an exit code other than 0.
 
@@ -72,7 +75,10 @@ def failed(
         python: The Python that ran it.
         method: The dependency list that is frozen.
         asked: What it asked for and the ignore rules leave out.
+        addresses: What it asked for on the network, in this order.
     """
+    if starts_itself(ended.tail):
+        return started_itself(settings)
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
     exception = _last_exception(ended.tail)
@@ -80,6 +86,8 @@ def failed(
         step = STEP
     elif found := missing_module(exception, settings, paths, python, method):
         reason, step = found
+    elif refused := refused_connection(exception or _last_words(ended.tail), ended.tail, addresses):
+        reason, step = refused
     else:
         reason, step = _advice(exception or _last_words(ended.tail), 1 if exception else code, settings, ended.tail)
     last = reason or exception or _last_words(ended.tail)
@@ -144,7 +152,6 @@ _STEPS = (
         "attempted relative import with no known parent",
         "Import by the package's name (from package.module import ...): the script is run by its path",
     ),
-    (_NO_GUARD, _GUARD),
     ("Missing parentheses in call to 'print'", "It is written for Python 2: convert it to Python 3, which images have"),
     (
         "'(?:await|async for|async with)' outside",
@@ -153,6 +160,14 @@ _STEPS = (
     (
         r"^EOFError: EOF when reading a line",
         "A job has no keyboard: let the script take what it asks for from an argument or a variable",
+    ),
+    (
+        "DefaultCredentialsError|Could not automatically determine credentials",
+        "Sign in: gcloud auth application-default login",
+    ),
+    (
+        r"No API key configured|api_key not configured",
+        'Set WANDB_MODE = "offline" under [tool.vertex-training.env]',
     ),
     (
         "name '(?:get_ipython|display)' is not defined",
