@@ -68,6 +68,28 @@ def run_checkout(checkout: Checkout, work: Path) -> Outcome:
         return replace(outcome, planned=_planned(project))
 
 
+def plan_checkout(checkout: Checkout, work: Path) -> Outcome:
+    """Runs verify, freeze and image plan of a copy of a checkout in this process, without a Prefect server."""
+    from corpus import steps
+    from prefect_vertex_training.core.errors import TrainingError
+    from prefect_vertex_training.core.home import Home
+
+    project = checkout.copy(work / checkout.folder.name)
+    home, lines = Home.default(), list[str]()
+    begin, reached = time.perf_counter(), "open"
+    with _activated(checkout.environment):
+        try:
+            opened = steps.open_project(project, home, lines.append)
+            reached = "verify"
+            verified = steps.verified(opened, list(checkout.args), home, lines.append)
+            message = f"{', '.join(verified.model[:3]) or 'no local run'}"
+        except TrainingError as error:
+            message = str(error).replace(f"{project}/", "").replace(str(project), ".")
+        seconds = time.perf_counter() - begin
+        planned = _planned(project) if reached == "verify" else ""
+    return Outcome(checkout.name, reached, message, seconds, planned=planned)
+
+
 def _planned(project: Path) -> str:
     """Freezes a project's list and plans its image, as a run does behind the local run."""
     from corpus import steps
