@@ -9,6 +9,7 @@ import signal
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...core import output_folders
 from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
@@ -248,6 +249,8 @@ def _provide(variable: str) -> str:
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
         source = "secret-manager:projects/PROJECT/secrets/SECRET/versions/latest"
         return f'Name where it comes from: {variable} = "{source}" under [tool.vertex-training.secret-env]'
+    if output_folders.is_output(variable):  # as SageMaker's SM_MODEL_DIR
+        return f'Set {variable} = "{{model-dir}}" under [tool.vertex-training.env] in pyproject.toml'
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
 
 

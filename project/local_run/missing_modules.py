@@ -17,6 +17,8 @@ from ..settings.settings import Settings
 from .unlisted_imports import NAMESPACES, lacking, missing, owners_of
 
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
+_HOSTED = {"google.colab": "Colab", "kaggle_secrets": "Kaggle", "kaggle_datasets": "Kaggle", "dbutils": "Databricks"}
+"""Modules of hosted notebooks, which no package provides."""
 _OTHER_VERSION = re.compile(
     r"No module named '(\w+)\.[\w.]+'|cannot import name '\w+' from '(\w+)[\w.]*'|module '(\w+)[\w.]*' has no attribute"
 )
@@ -39,8 +41,15 @@ def missing_module(
     if top and top not in NAMESPACES and not lacking([top], sites):
         return _other_version(exception, top, settings, sites, method)
     if found := _MODULE.search(exception):
-        return _missing(found[1] or found[2], settings, paths, sites, method)
+        module = found[1] or found[2]
+        return _hosted(module) or _missing(module, settings, paths, sites, method)
     return None
+
+
+def _hosted(module: str) -> tuple[str, str] | None:
+    """The advice for a module that only a hosted notebook has."""
+    service = next((name for prefix, name in _HOSTED.items() if f"{module}.".startswith(f"{prefix}.")), None)
+    return (f"it imports {module}, which only {service} has", "Leave out what needs it") if service else None
 
 
 def _other_version(
