@@ -25,6 +25,7 @@ _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound|Timeout|Enabled)"
     r"|[a-z_][\w.]*\.\w*(?:error|timeout))\b(?::.*)?$"
 )
+_FIELDS = re.compile(r"\d+ validation errors? for")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
@@ -35,7 +36,8 @@ _WITHOUT_DISPLAY = (
 )
 _COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
 _INCOMPLETE = re.compile(
-    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required",
+    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required"
+    r"|^usage:",
     re.IGNORECASE,
 )
 _ENV_FILES = (".env", ".envrc", ".env.local")
@@ -108,8 +110,12 @@ def _last_exception(tail: Sequence[str]) -> str:
     if at is None:
         return ""
     text = tail[at].strip()
-    following = next((line.strip() for line in tail[at + 1 :] if line.strip()), "")
-    return f"{text} {following}" if text.endswith(":") and following else text
+    following = [line.strip() for line in tail[at + 1 :] if re.search(r"\w", line)]
+    if text.endswith(":"):
+        return " ".join([text, *following[:1]])
+    if _FIELDS.search(text):  # pydantic's, which names the field and what is wrong with it in two lines
+        return " ".join([text, *following[:2]])
+    return text
 
 
 def _last_words(tail: Sequence[str]) -> str:
@@ -131,8 +137,6 @@ def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tu
         return "", step
     if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
         return why, _provide(variable[1])
-    if _INCOMPLETE.search(said):
-        return "", "Give what is missing after --, or as args under [tool.vertex-training]"
     return _BY_CODE.get(code, ("", NO_ADVICE))
 
 
@@ -167,6 +171,10 @@ _STEPS = (
         "Sign in: gcloud auth application-default login",
     ),
     (
+        "filesystem tracking backend .* maintenance mode",
+        'Set MLFLOW_ALLOW_FILE_STORE = "true" under [tool.vertex-training.env]',
+    ),
+    (
         r"No API key configured|api_key not configured",
         'Set WANDB_MODE = "offline" under [tool.vertex-training.env]',
     ),
@@ -174,6 +182,11 @@ _STEPS = (
         "name '(?:get_ipython|display)' is not defined",
         "Delete those lines, which only a notebook can run, or set script to the notebook itself",
     ),
+    (
+        "validation errors? for .*Field required",
+        "Give what is missing as an argument after --, or as a variable under [tool.vertex-training.env]",
+    ),
+    (_INCOMPLETE, "Give what is missing after --, or as args under [tool.vertex-training]"),
 )
 """What an exception says, and the step for it."""
 
