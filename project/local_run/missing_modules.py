@@ -19,6 +19,10 @@ from .unlisted_imports import NAMESPACES, lacking, missing, owners_of
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
 _HOSTED = {"google.colab": "Colab", "kaggle_secrets": "Kaggle", "kaggle_datasets": "Kaggle", "dbutils": "Databricks"}
 """Modules of hosted notebooks, which no package provides."""
+_ASKED = re.compile(
+    r"pip3? install (?:-U |--upgrade )?[`'\"]?([A-Za-z][\w.-]*(?:\[[\w,-]+\])?)|Missing optional dependency '([\w.-]+)'"
+)
+"""How a library asks for another one that it needs for what is called."""
 _OTHER_VERSION = re.compile(
     r"No module named '(\w+)\.[\w.]+'|cannot import name '\w+' from '(\w+)[\w.]*'|module '(\w+)[\w.]*' has no attribute"
 )
@@ -43,6 +47,8 @@ def missing_module(
     if found := _MODULE.search(exception):
         module = found[1] or found[2]
         return _hosted(module) or _missing(module, settings, paths, sites, method)
+    if (found := _ASKED.search(exception)) and "ImportError" in exception.partition(":")[0]:
+        return "", how_to_add(settings.root, settings.requirements or method, [found[1] or found[2]])
     return None
 
 
