@@ -45,8 +45,7 @@ def missing_module(
     if top and top not in NAMESPACES and not lacking([top], sites):
         return _other_version(exception, top, settings, sites, method)
     if found := _MODULE.search(exception):
-        module = found[1] or found[2]
-        return _hosted(module) or _missing(module, settings, paths, sites, method)
+        return _missing(found[1] or found[2], settings, paths, sites, method)
     if (found := _ASKED.search(exception)) and "ImportError" in exception.partition(":")[0]:
         return "", how_to_add(settings.root, settings.requirements or method, [found[1] or found[2]])
     return None
@@ -95,8 +94,16 @@ def _missing(
     if settings.verify == "image":
         packages = package_for(module, {})
         return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
+    return _not_installed(module, settings, sites, method)
+
+
+def _not_installed(module: str, settings: Settings, sites: Sequence[Path], method: str) -> tuple[str, str]:
+    """The advice for all modules that the sources import and no package here has, this one first."""
+    top = module.partition(".")[0]
     found = missing(settings.root, settings.script, sites)
     modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
+    if hosted := next(filter(None, map(_hosted, modules)), None):
+        return hosted
     owners = owners_of(this_interpreter().sites)
     packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
     imports = f"it imports {', '.join(modules)}"
