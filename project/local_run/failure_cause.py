@@ -14,11 +14,11 @@ from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
 from . import asked_files
-from .connections.refused_connection import refused_connection
 from .missing_modules import missing_module
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
 from .processes.self_starts import started_itself, starts_itself
+from .reached.refused_connection import refused_connection
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(

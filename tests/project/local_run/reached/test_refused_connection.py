@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from prefect_vertex_training.project.local_run.connections.refused_connection import refused_connection
+from prefect_vertex_training.project.local_run.reached.refused_connection import refused_connection
 
 
 @pytest.mark.parametrize(

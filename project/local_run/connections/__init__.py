@@ -1,1 +1,0 @@
-"""What a local run asks of the network, and in vain."""
