@@ -37,7 +37,7 @@ _WITHOUT_DISPLAY = (
 _COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
 _INCOMPLETE = re.compile(
     r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required"
-    r"|^usage:",
+    r"|^usage:|\b(?:needs? to|must) be (?:specified|given|provided)",
     re.IGNORECASE,
 )
 _ENV_FILES = (".env", ".envrc", ".env.local")
