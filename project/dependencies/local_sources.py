@@ -19,7 +19,9 @@ from .formats.requirements_txt import Line
 
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
 _VCS = re.compile(r"^(git|hg|svn|bzr)\+")
-_LOCAL = re.compile(r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
+_LOCAL = re.compile(
+    r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^(?!https?://)[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)"
+)
 _ARCHIVE = re.compile(r"^https?://[^#?]+\.(?:tar\.gz|tgz|tar\.bz2|zip)(?:[#?]|$)")
 _URL = "url"
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*@\s*(.+)$")

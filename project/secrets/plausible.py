@@ -27,7 +27,7 @@ _WORDS = re.compile(
 """Words of which placeholders and names of variables are made."""
 _SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "9876543210987654321")
 _NO_SECRET_NAME = re.compile(
-    r"(?i)public|pub_?key|cache|primary|foreign|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
+    r"(?i)public|pub_?key|cache|primary|foreign|original_?key|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
     r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
     r"|key_?word|dict_?key|state_?key|json_?key|token_?(?:url|uri|endpoint|file)|passw(?:or)?d_?(?:file|hash|field|hint|help|policy|min|max|len|reset|label)"
     r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
