@@ -168,7 +168,7 @@ def test_a_branch_that_is_an_option_is_refused(ref: str) -> None:
     """Git would start the program that it names; a project's branch is refused like that of a dependency."""
     with pytest.raises(ProjectError, match="not a branch, tag or commit"):
         check_source("https://example.com/a/b", ref, "")
-    line = Line(f"pkg @ git+ssh://git@example.com/a/b@{ref}", "requirements.txt:1")
+    line = Line("requirements.txt", 1, f"pkg @ git+ssh://git@example.com/a/b@{ref}")
     source = local_sources.parse(line, Path("/"))
     assert source
     with pytest.raises(DependencyError, match="is not a branch, tag or commit"):
@@ -186,7 +186,7 @@ def test_a_branch_that_is_an_option_is_refused(ref: str) -> None:
 )
 def test_a_dependency_outside_of_its_repository_is_refused(address: str) -> None:
     """Its folder would be built, and so run, from elsewhere on this machine."""
-    source = local_sources.parse(Line(f"pkg @ {address}", "requirements.txt:1"), Path("/"))
+    source = local_sources.parse(Line("requirements.txt", 1, f"pkg @ {address}"), Path("/"))
     assert source
     with pytest.raises(DependencyError, match=r"is not a folder in the repository|is not the address of a repository"):
         source.build()

@@ -192,14 +192,15 @@ def test_nothing_of_the_repository_s_configuration_is_started(
 @pytest.mark.parametrize(
     ("setting", "plain"),
     [
-        ('[core]\n\tpager = "RUN"\n', ("-p", "log")),
-        ('[pager]\n\tlog = "RUN"\n', ("-p", "log")),
         ('[diff]\n\texternal = "RUN"\n', ("diff", "HEAD", "--", "changed.txt")),
-        ('[core]\n\tsshCommand = "RUN"\n', ("ls-remote", "ssh://127.0.0.1:1/x")),
+        ('[core]\n\tsshCommand = "RUN_FILE"\n', ("ls-remote", "ssh://127.0.0.1:1/x")),
         ('[core]\n\tgitProxy = "RUN_FILE"\n', ("ls-remote", "git://127.0.0.1:1/x")),
         ('[url "ext::sh -c RUN_FILE "]\n\tinsteadOf = https://\n', ("ls-remote", "https://127.0.0.1:1/x")),
         ('[remote "o"]\n\turl = .\n\tuploadpack = "RUN;git-upload-pack"\n', ("fetch", "o")),
-        ('[submodule "inner"]\n\turl = .\n\tactive = true\n\tupdate = !RUN_FILE\n', ("submodule", "update")),
+        (
+            '[protocol "file"]\n\tallow = always\n[submodule "inner"]\n\turl = REPOSITORY\n\tupdate = !RUN_FILE\n',
+            ("submodule", "update"),
+        ),
         ("[gpg]\n\tprogram = RUN_FILE\n[log]\n\tshowSignature = true\n", ("log",)),
         ("[core]\n\taskPass = RUN_FILE\n", ("credential", "fill")),
         ('[credential]\n\thelper = "!RUN"\n', ("credential", "fill")),
@@ -216,14 +217,16 @@ def test_programs_for_other_commands_are_not_started_either(
     (repository / "changed.txt").write_text("1\n")
     git(repository, "add", "changed.txt")
     _signed_commit_with_submodule(repository)
-    words = setting.replace("RUN_FILE", str(program)).replace("RUN", f"touch {mark}")
+    words = (
+        setting.replace("RUN_FILE", str(program)).replace("RUN", f"touch {mark}").replace("REPOSITORY", str(repository))
+    )
     _config(repository, f'[protocol "ext"]\n\tallow = always\n{words}')
 
     revision(repository)
     is_changed(repository)
     safe_git.read(repository, "ls-files", "--stage")
     if plain[0] not in _ASK_FOR_A_PROGRAM:
-        safe_git.read(repository, *(word for word in plain if word != "-p"))
+        safe_git.read(repository, *plain)
     assert not mark.exists()
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     subprocess.run(
