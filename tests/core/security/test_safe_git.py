@@ -197,10 +197,6 @@ def test_nothing_of_the_repository_s_configuration_is_started(
         ('[core]\n\tgitProxy = "RUN_FILE"\n', ("ls-remote", "git://127.0.0.1:1/x")),
         ('[url "ext::sh -c RUN_FILE "]\n\tinsteadOf = https://\n', ("ls-remote", "https://127.0.0.1:1/x")),
         ('[remote "o"]\n\turl = .\n\tuploadpack = "RUN;git-upload-pack"\n', ("fetch", "o")),
-        (
-            '[protocol "file"]\n\tallow = always\n[submodule "inner"]\n\turl = REPOSITORY\n\tupdate = !RUN_FILE\n',
-            ("submodule", "update"),
-        ),
         ("[gpg]\n\tprogram = RUN_FILE\n[log]\n\tshowSignature = true\n", ("log",)),
         ("[core]\n\taskPass = RUN_FILE\n", ("credential", "fill")),
         ('[credential]\n\thelper = "!RUN"\n', ("credential", "fill")),
@@ -216,10 +212,8 @@ def test_programs_for_other_commands_are_not_started_either(
     program.chmod(0o755)
     (repository / "changed.txt").write_text("1\n")
     git(repository, "add", "changed.txt")
-    _signed_commit_with_submodule(repository)
-    words = (
-        setting.replace("RUN_FILE", str(program)).replace("RUN", f"touch {mark}").replace("REPOSITORY", str(repository))
-    )
+    _signed_commit(repository)
+    words = setting.replace("RUN_FILE", str(program)).replace("RUN", f"touch {mark}")
     _config(repository, f'[protocol "ext"]\n\tallow = always\n{words}')
 
     revision(repository)
@@ -240,16 +234,13 @@ def test_programs_for_other_commands_are_not_started_either(
     assert mark.exists()
 
 
-_ASK_FOR_A_PROGRAM = {"credential", "go", "submodule"}
+_ASK_FOR_A_PROGRAM = {"credential", "go"}
 """Commands that are there to start a program: this package has no use for them where a repository isn't trusted."""
 
 
-def _signed_commit_with_submodule(folder: Path) -> None:
-    """The last commit has a signature, which isn't valid, and the submodule `inner`, of the repository itself."""
-    (folder / ".gitmodules").write_text('[submodule "inner"]\n\tpath = inner\n\turl = ./.git\n')
+def _signed_commit(folder: Path) -> None:
+    """The last commit has a signature, which isn't valid."""
     head = git(folder, "rev-parse", "HEAD").strip()
-    git(folder, "add", ".gitmodules")
-    git(folder, "update-index", "--add", "--cacheinfo", f"160000,{head},inner")
     tree, who = git(folder, "write-tree").strip(), "t <t@example.com> 1700000000 +0000"
     text = (
         f"tree {tree}\nparent {head}\nauthor {who}\ncommitter {who}\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n"

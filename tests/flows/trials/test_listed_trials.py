@@ -41,7 +41,9 @@ def searched(tmp_path: Path) -> Path:
 
 def choices(trials: int) -> SweepChoices:
     """A search for the score."""
-    return SweepChoices(metric="score", goal="max", space=["lr = [0.1, 0.2, 0.3]"], algorithm="grid", trials=trials)
+    return SweepChoices(
+        metric="score", goal="max", space=["lr = [0.1, 0.2, 0.3]"], algorithm="grid", trials=trials, parallel=trials
+    )
 
 
 def jobs(home: Home) -> list[tuple[str, str]]:
