@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from ..core.errors import VertexError
 from ..core.home import Home
+from ..core.job_fields import Strategy
 from ..core.job_options import Machine
 from ..project.settings.fallback_settings import FallbackSettings, settings_of_block
 from ..project.settings.job_settings import JobSettings
@@ -23,8 +24,30 @@ from ..vertex.submit.region_check import check_bucket
 from .list_plan import ListedPlace, ListedSettings, list_places
 
 if TYPE_CHECKING:
-    from .training_job import VertexTrainingJob
     from .vertex_ai import VertexAI
+
+
+class Listed(Protocol):
+    """The fields of a `VertexTrainingJob` that decide its places."""
+
+    vertex_ai: VertexAI | None
+    strategy: Strategy
+    max_wait: float | None
+    output: str | None
+    attempts: int
+    fallback: list[str]
+    allowed_regions: list[str]
+    ignore_regions: list[str]
+    wait: float | None
+    fallback_rounds: int
+    fallback_bucket: str | None
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
+        """A copy with some fields changed."""
+        ...
+
+
+Block = TypeVar("Block", bound=Listed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +57,7 @@ class _OwnPlace:
     local: bool
 
 
-def list_of(block: VertexTrainingJob) -> FallbackSettings:
+def list_of(block: Listed) -> FallbackSettings:
     """The block's list.
 
     Raises:
@@ -50,12 +73,12 @@ def list_of(block: VertexTrainingJob) -> FallbackSettings:
 
 
 def listed_job(
-    block: VertexTrainingJob,
+    block: Block,
     connection: Connection,
     key: str,
     *,
     retry: int,
-    request: Callable[[VertexTrainingJob, Connection], JobRequest],
+    request: Callable[[Block, Connection], JobRequest],
     notice: Callable[[str], None],
 ) -> ListedJob:
     """The job of a block with a list, checked; nothing is created yet.
@@ -93,12 +116,12 @@ def listed_job(
     )
 
 
-def _job_of(block: VertexTrainingJob) -> JobSettings:
+def _job_of(block: Listed) -> JobSettings:
     machine = Machine(**{part.name: getattr(block, part.name) for part in fields(Machine)})
     return JobSettings(machine=machine, strategy=block.strategy, max_wait=block.max_wait, output=block.output)
 
 
-def _block_at(block: VertexTrainingJob, place: ListedPlace, own: _OwnPlace) -> VertexTrainingJob:
+def _block_at(block: Block, place: ListedPlace, own: _OwnPlace) -> Block:
     """The block with what a place changes."""
     vertex: VertexAI | None = block.vertex_ai
     if vertex is not None and (place.region, place.bucket) != (own.region, own.bucket):
@@ -108,9 +131,7 @@ def _block_at(block: VertexTrainingJob, place: ListedPlace, own: _OwnPlace) -> V
     return block.model_copy(update={**changes, "vertex_ai": vertex})
 
 
-def _connections(
-    places: Sequence[ListedPlace], blocks: Sequence[VertexTrainingJob], own: Connection
-) -> Mapping[str, Connection]:
+def _connections(places: Sequence[ListedPlace], blocks: Sequence[Listed], own: Connection) -> Mapping[str, Connection]:
     """One for each region; that of its first place."""
     made: dict[str, Connection] = {}
     for place, block in zip(places, blocks, strict=True):
@@ -128,9 +149,9 @@ def _connections(
 def _checked(
     number: int,
     place: ListedPlace,
-    block: VertexTrainingJob,
+    block: Block,
     connection: Connection,
-    request: Callable[[VertexTrainingJob, Connection], JobRequest],
+    request: Callable[[Block, Connection], JobRequest],
 ) -> JobRequest:
     try:
         if not connection.endpoint.local:
