@@ -80,8 +80,12 @@ class ProcessRuntime:
         self._polling.cancel()
         await self.supervisor.close()
 
-    async def was_used(self, tree: Path) -> None:
-        """Records what jobs' Pythons compiled in an unpacked image, once for all jobs that ended before it begins."""
+    async def was_used(self, tree: Path, code: Path) -> None:
+        """Keeps a job's code, and records what jobs' Pythons compiled in an unpacked image.
+
+        The latter is done once for all jobs that ended before it begins.
+        """
+        await asyncio.to_thread(self.rootfs.keep_code, tree, code)
         waiting = self._recordings.get(tree)
         if waiting is None:
             waiting = self._recordings[tree] = asyncio.create_task(self._record(tree))
@@ -172,7 +176,7 @@ class _Process:
         self._runtime.supervisor.forget(self._run)
         for link in [self._tree] if self._tree else list(self._folder.glob("*.tree")):
             with contextlib.suppress(OSError, StorageError):
-                await self._runtime.was_used(link.readlink())
+                await self._runtime.was_used(link.readlink(), link.with_suffix(""))
 
     def _is_claimed(self) -> bool:
         return (self._folder / "claim").exists()

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from ....core.integrity.sealed_json import set_aside
 from ....core.integrity.tree_record import is_unchanged, record_compiled, record_tree
 from ....images.oci.image_types import Descriptor
 from ..replica.image import Image
+from .code_folder import CodeFolder, NotOnlyCode, kept_size
 from .interpreter import Interpreters, make_environment
 from .unpack import first_paths, unpack_layer
 
@@ -36,12 +36,10 @@ _COUNTS = 1000
 _USED = "used"  # a file beside the unpacked image; its modification time is when a replica last started to use it
 
 
+_KEPT = "kept"  # beside the unpacked image, the code of an earlier replica
+
 _RECORD = "files.json"
 """A file beside the unpacked image; says how its files looked, so that a changed one is noticed before it is run."""
-
-
-class _NotOnlyCode(Exception):
-    """A layer contains files outside the working directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class RootfsCache:
             count = _count_shared(image)
         try:
             found = self._rootfs(image, image.layers[:count], image.layers[count:], python, code)
-        except _NotOnlyCode:
+        except NotOnlyCode:
             count = len(image.layers)
             found = self._rootfs(image, image.layers, [], python, code)
         if len(self._shared_counts) >= _COUNTS:
@@ -109,6 +107,10 @@ class RootfsCache:
         if tree.is_dir():
             with self._locked(tree.parent):
                 record_compiled(tree, tree.with_name(_RECORD))
+
+    def keep_code(self, tree: Path, code: Path) -> None:
+        """Keeps the code of a replica that has ended for the next one over the same unpacked image."""
+        CodeFolder(code, tree.with_name(_KEPT)).keep()
 
     def _rootfs(
         self,
@@ -125,28 +127,11 @@ class RootfsCache:
             below = tree / working_dir.strip("/")
             if working_dir.strip("/") and below.is_dir() and below.resolve().is_relative_to(tree.resolve()):
                 shutil.copytree(below, code, symlinks=True)
-            else:
-                code.mkdir(parents=True)
             if own:
-                self._add_code(image, own, code)
+                CodeFolder(code, tree.with_name(_KEPT)).unpack(image, own)
+            else:
+                code.mkdir(parents=True, exist_ok=True)
         return Rootfs(tree, working_dir, code)
-
-    def _add_code(self, image: Image, layers: Sequence[Descriptor], code: Path) -> None:
-        """Unpacks layers that contain only the working directory, in a folder beside it, and moves the result back."""
-        inside = image.working_dir.strip("/")
-
-        def check(path: str) -> None:
-            if not (path == inside or path.startswith(f"{inside}/") or inside.startswith(f"{path}/")):
-                raise _NotOnlyCode
-
-        with tempfile.TemporaryDirectory(prefix=".code.", dir=code.parent) as name:
-            scratch = Path(name)
-            moved = scratch / inside
-            moved.parent.mkdir(parents=True, exist_ok=True)
-            code.rename(moved)
-            for layer in layers:
-                unpack_layer(image.blobs, layer, scratch, check)
-            moved.rename(code)
 
     def _shared(self, image: Image, layers: Sequence[Descriptor], python: Path) -> Path:
         facts = json.dumps([str(python), *(layer.digest for layer in layers)])
@@ -196,7 +181,7 @@ class RootfsCache:
         trees = []
         for used in self._folder.glob(f"*/{_USED}"):
             size = used.with_name("size")
-            trees.append((used.stat().st_mtime, _number(size), used.parent))
+            trees.append((used.stat().st_mtime, _number(size) + kept_size(used.with_name(_KEPT)), used.parent))
         keep = {new, *self._in_use()}
         left = self._max_bytes
         for _, size, home in sorted(trees, reverse=True):

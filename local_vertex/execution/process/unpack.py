@@ -14,10 +14,10 @@ import posixpath
 import shutil
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ....core.errors import ImageError, storage_errors
 from ....images.layers.decompression import CorruptData, decompressed
@@ -41,7 +41,16 @@ _HEADERS = (
 _LONGEST_HEADER = 1024 * 1024
 """Bytes of a header for a long path; `tarfile` would read one of any size into memory."""
 
-Check = Callable[[str], None]
+
+class Check(Protocol):
+    """Looks at an entry before it is written; its path is relative to the image's root, and has no slash at its end."""
+
+    def __call__(self, path: str, *, is_folder: bool) -> None:
+        """Raises what is wrong with it."""
+
+
+def _anything(path: str, *, is_folder: bool) -> None:
+    """Each path may be written."""
 
 
 class _Member(tarfile.TarInfo):
@@ -53,21 +62,21 @@ class _Member(tarfile.TarInfo):
         return super()._proc_member(archive)  # pyright: ignore[reportAttributeAccessIssue] - not in typeshed
 
 
-def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Check | None = None) -> None:
+def unpack_layer(source: ImageTarget, layer: Descriptor, root: Path, check: Check = _anything) -> None:
     """Unpacks a layer over the lower layers in `root`.
 
     Args:
         source: The registry repository or image layout with the blob.
         layer: The layer.
         root: Folder for the image's root; nothing else may write there meanwhile.
-        check: Called with each path (relative to the image's root, without a slash) before it is written.
+        check: Called with each path before it is written.
 
     Raises:
         ImageError: The layer contains something that must not be unpacked, or can't be read.
         RegistryError: The blob is missing or damaged.
         StorageError: The disk is full.
     """
-    unpacker = _Unpacker(root, layer, check or (lambda _: None))
+    unpacker = _Unpacker(root, layer, check)
     with storage_errors(root), _opened(source, layer) as (blob, stream):
         try:
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
@@ -110,7 +119,7 @@ class _Unpacker:
         path = self._clean(member.name)
         if not path:
             return  # the root itself
-        self._check(path)
+        self._check(path, is_folder=member.isdir())
         folder, name = posixpath.split(path)
         if name.startswith(_WHITEOUT):
             self._whiteout(folder, name)
@@ -174,7 +183,7 @@ class _Unpacker:
 
     def _add_link(self, path: str, target: Path, member: tarfile.TarInfo) -> None:
         other = self._clean(member.linkname)
-        self._check(other)
+        self._check(other, is_folder=False)
         existing = self._root / other
         if self._passes_link(posixpath.dirname(other)) or not _is_file(existing):
             raise self.error(f"links {path!r} to {other!r}, which is not a file of the image")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import ImageError, RegistryError
-from prefect_vertex_training.local_vertex.execution.process import rootfs
+from prefect_vertex_training.local_vertex.execution.process import code_folder, rootfs
 from prefect_vertex_training.local_vertex.execution.process.interpreter import Interpreters
 from prefect_vertex_training.local_vertex.execution.process.rootfs import Rootfs, RootfsCache
 from prefect_vertex_training.local_vertex.execution.replica.image import Images as ImageFinder
@@ -39,7 +39,8 @@ def test_a_changed_line_of_code_unpacks_only_code(images: Any, unpack: Any, monk
         unpacked.append(layer.digest)
         real(source, layer, *rest)
 
-    monkeypatch.setattr(rootfs, "unpack_layer", spy)
+    for module in (rootfs, code_folder):
+        monkeypatch.setattr(module, "unpack_layer", spy)
     first, second = (
         images.image([DEPENDENCIES, [("app/", None), ("app/train.py", text)]], WorkingDir="/app", python="3.11")
         for text in (b"1", b"2")
