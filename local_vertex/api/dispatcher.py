@@ -32,6 +32,7 @@ PERSISTENT = f"{V1}.PersistentResourceService"
 MODELS = f"{V1}.ModelService"
 OPERATIONS = "google.longrunning.Operations"
 LOCATIONS = "google.cloud.location.Locations"
+PROJECTS = "google.cloud.resourcemanager.v3.Projects"
 LOGGING = "google.logging.v2.LoggingServiceV2"
 
 
@@ -162,9 +163,11 @@ def _shared(apis: Apis) -> Sequence[Method]:
         ("ListLocations", apis.locations.list, "reads", "GET", "/v1/{name=projects/*}/locations", ""),
         ("GetLocation", apis.locations.get, "reads", "GET", f"/v1/{{name={_LOCATION}}}", ""),
     )
+    projects = (("GetProject", apis.locations.project, "", "GET", "/v3/{name=projects/*}", ""),)
     return (
         *_table(OPERATIONS, "google.longrunning", rows),
         *_table(LOCATIONS, "google.cloud.location", places),
+        *_table(PROJECTS, "google.cloud.resourcemanager.v3", projects),
     )
 
 

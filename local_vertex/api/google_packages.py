@@ -16,7 +16,7 @@ from ...core.errors import LocalServiceError
 Descriptor: TypeAlias = Any
 """A descriptor of protobuf: its two implementations have no common static type."""
 
-_PACKAGES = ("aiplatform_v1", "logging_v2")
+_PACKAGES = ("aiplatform_v1", "logging_v2", "resourcemanager_v3")
 
 # Modules and the messages of the API in them; the messages that these refer to are added.
 _ROOTS = {
@@ -69,6 +69,7 @@ _ROOTS = {
         "ListLogsRequest",
         "ListLogsResponse",
     ),
+    "google.cloud.resourcemanager_v3.types.projects": ("GetProjectRequest", "Project"),
     "google.longrunning.operations_pb2": (
         "GetOperationRequest",
         "ListOperationsRequest",
@@ -94,6 +95,8 @@ _SLOW_PACKAGES = (
     "google.cloud.aiplatform_v1.types",
     "google.cloud.logging_v2",
     "google.cloud.logging_v2.types",
+    "google.cloud.resourcemanager_v3",
+    "google.cloud.resourcemanager_v3.types",
 )
 
 

@@ -54,6 +54,7 @@ def variables(service: LocalService, environment: Mapping[str, str] = os.environ
             ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"), authorities
         ),
         "NODE_EXTRA_CA_CERTS": authorities,
+        "NODE_USE_ENV_PROXY": "1",  # Node's own fetch, from 22.21 and 24 on: https://nodejs.org/api/cli.html
         "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": authorities,
         "GCE_METADATA_HOST": metadata,
         "GCE_METADATA_IP": metadata,

@@ -127,13 +127,13 @@ class Proxy:
     ) -> None:
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         await writer.drain()
-        await writer.start_tls(self._with_grpc if found == API else self._http_only)
+        await writer.start_tls(self._with_grpc if found in (API, IDENTITY) else self._http_only)
         if found == STORAGE:
             await self._to_storage(reader, writer, host)
-        elif found == IDENTITY:
-            await _join(reader, writer, *await asyncio.open_unix_connection(self._targets.identity))
         elif writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
             await self._to_grpc(reader, writer, host)
+        elif found == IDENTITY:
+            await _join(reader, writer, *await asyncio.open_unix_connection(self._targets.identity))
         else:
             target = found if isinstance(found, Address) else self._targets.rest
             await _join(reader, writer, *await asyncio.open_connection(target.host, target.port))

@@ -42,6 +42,16 @@ class LocationsApi:
         """Locations.GetLocation."""
         return self._message(self._names.parent(request.name, caller, "aiplatform.locations.get", "name"))
 
+    def project(self, request: Generated, caller: Caller) -> Generated:  # noqa: ARG002
+        """Projects.GetProject of Resource Manager: the SDK asks it whose bucket it found."""
+        project = self._locations.project(request.name.removeprefix("projects/"))
+        if project is None:
+            raise denied("resourcemanager.projects.get", request.name)
+        number = self._locations.projects[project]
+        return self._schema["google.cloud.resourcemanager.v3.Project"](
+            name=f"projects/{number}", project_id=project, display_name=project, state="ACTIVE"
+        )
+
     def _message(self, location: Location) -> Generated:
         message = self._schema["google.cloud.location.Location"](
             name=f"projects/{location.project_id}/locations/{location.region}", location_id=location.region

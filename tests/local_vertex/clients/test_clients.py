@@ -55,6 +55,7 @@ def test_googles_sdk(cloud: Any, python_client: Callable[[str], Path], version: 
     )
     assert "listed grpc True" in said
     assert "listed rest True" in said
+    assert ("staged True" in said) == bool(extra)
     assert ("\nCustomTrainingJob PIPELINE_STATE_SUCCEEDED" in said) == bool(extra)
 
 

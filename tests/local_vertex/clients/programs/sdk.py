@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from google.cloud import aiplatform
+from google.cloud.aiplatform.utils import gcs_utils
 
 image = sys.argv[1]
 pool = {
@@ -13,6 +14,11 @@ pool = {
     "container_spec": {"image_uri": image},
 }
 started = []
+if "--package" in sys.argv:
+    # The SDK makes a bucket; one that exists it takes only if Resource Manager says that it is the project's.
+    aiplatform.init(project="my-project", location="europe-west4")
+    staged = [gcs_utils.stage_local_data_in_gcs(__file__) for _ in range(2)]
+    print("staged", all(uri.startswith("gs://my-project-vertex-staging-europe-west4-") for uri in staged))
 for transport in ("grpc", "rest"):
     aiplatform.init(project="my-project", location="europe-west4", staging_bucket="gs://local", api_transport=transport)
     mark = f"{transport}-{aiplatform.__version__.replace('.', '-')}"
