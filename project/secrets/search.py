@@ -25,9 +25,11 @@ _MUCH = 16 << 20
 """Bytes of text after which one large automaton costs less than two small ones: its states, which RE2 makes when text
 needs them, take as long as some megabytes, but then it reads twice as fast."""
 _TOLD = re.compile(
-    r'"(?:value|content|output|text|response|completion|answer|arguments|prompt|instruction)"\s*:\s*"(?:[^"\\]|\\.)*$'
+    r'"(?:(?:content|output|text|response|completion|answer|arguments|prompt|instruction)"\s*:\s*"'
+    r'|value"\s*:\s*"(?:\{\\"|[A-Z]\w* [a-z]+ [a-z]+ ))(?:[^"\\]|\\.)*$'
 )
-"""The beginning of a message in a set of conversations, in which people and programs make up passwords."""
+"""The beginning of a message in a set of conversations, in which people and programs make up passwords. A `value` is one
+if it is an object or a sentence."""
 _WEAK = frozenset({"bearer token", "token in an address", "authorization header"})
 """Kinds of own rules whose secret has no form of its own, and so must look random."""
 
