@@ -21,7 +21,13 @@ _VERSION = 1
 _RACY = 2_000_000_000  # nanoseconds
 
 Known = list[Any]
-"""Size, mtime, inode, SHA-256, pack (a number; -1 for an object of its own; -2: not in the bucket), offset."""
+"""What is known of one file: a list, as in the index, because making 100,000 objects of another type takes long."""
+
+SIZE, CHANGED, INODE, SHA256, PACK, OFFSET = range(6)
+"""The places in `Known`. At `PACK` is the number of a pack in the index, or one of the next two; `OFFSET` is in it."""
+
+OWN_OBJECT = -1
+NOT_IN_BUCKET = -2
 
 
 @dataclass(slots=True)
@@ -59,7 +65,7 @@ class DataIndex:
     def known(self, file: DataFile) -> Known | None:
         """What is known of a file that has not changed since."""
         found = self.files.get(file.path)
-        if found is None or found[0] != file.size or found[1] != file.changed or found[2] != file.inode:
+        if found is None or found[:SHA256] != [file.size, file.changed, file.inode]:
             return None
         return found if file.changed < self.saved - _RACY else None
 
@@ -83,4 +89,4 @@ class DataIndex:
         """Keeps the hashes, and forgets where the bytes lie: the bucket lost them."""
         self.packs, self.dataset = [], ""
         for known in self.files.values():
-            known[4] = -2
+            known[PACK] = NOT_IN_BUCKET

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.background.collection import rarely_collected
 from ..core.errors import DataError
 from .data_files import DataFile, find_files, hash_file
-from .data_index import DataIndex, Known
+from .data_index import NOT_IN_BUCKET, PACK, DataIndex, Known
 from .manifest import Mode
 
 SMALL = 1 << 20
@@ -68,7 +68,7 @@ class Prepared:
     def new(self) -> list[DataFile]:
         """The files that are not known to be in the bucket."""
         pairs = zip(self.files, self.known, strict=True)
-        return [file for file, known in pairs if known is None or known[4] == -2]
+        return [file for file, known in pairs if known is None or known[PACK] == NOT_IN_BUCKET]
 
 
 @rarely_collected()
@@ -110,7 +110,7 @@ def hash_files(prepared: Prepared, hashed: Callable[[DataFile, Known], None] = l
         for found in pool.map(read, _batches(prepared)):
             for i, sha in found:
                 file = prepared.files[i]
-                facts[i] = known = [file.size, file.changed, file.inode, sha, -2, 0]
+                facts[i] = known = [file.size, file.changed, file.inode, sha, NOT_IN_BUCKET, 0]
                 hashed(file, known)
     return [known for known in facts if known is not None]
 

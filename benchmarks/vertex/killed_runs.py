@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 HERE = Path(__file__).resolve().parent
+PROGRAM = [sys.executable, str(HERE / "killed_flow.py")]
+"""The command that executes runs; the tests fork it from a process that has imported what it needs."""
 LINES = 60
 SCRIPT = f"""
 import sys, time
@@ -124,7 +126,7 @@ class Starter:
     def __init__(self, log: Path) -> None:
         self._log = log.open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "killed_flow.py")],
+            PROGRAM,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -32,13 +32,13 @@ def seen() -> None:
     """A flow whose run the test looks at."""
 
 
-def test_the_password_opens_pages_and_forms(browser: Browser, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_the_password_opens_pages_and_forms(browser: Browser, tmp_path: Path) -> None:
     """A run's link leads to the login page, and from there to the run. A block that is filled in there is saved.
 
     Block types are registered apart from the server's start, those of other packages too.
     """
     home = Home(tmp_path / "home")
-    prepare(home, pytestconfig.cache, registered=False)
+    prepare(home, registered=False)
     server, _ = lifecycle.ensure_running(home)
     changes = {settings.PREFECT_API_URL: server.api, settings.PREFECT_API_AUTH_STRING: server.auth_string}
     name = f"kept-{uuid4().hex[:6]}"

@@ -242,10 +242,10 @@ def test_without_any_server_the_setting_is_named(home_without_server: dict[str, 
 
 
 @pytest.fixture
-def home_without_server(tmp_path: Path, pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
+def home_without_server(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a machine with an empty home and Prefect database, and no server in its settings."""
     database = tmp_path / "prefect.db"
-    copy_tables(database, pytestconfig.cache)
+    copy_tables(database)
     home = Home(tmp_path / "home")
     yield {**server_environment(database), **REGISTERED, "VERTEX_TRAINING_HOME": str(home.root)}
     lifecycle.stop(home)

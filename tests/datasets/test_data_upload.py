@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import DataError
-from prefect_vertex_training.datasets import data_files, data_upload
+from prefect_vertex_training.datasets import data_files, data_upload, sending, upload_layouts
 from prefect_vertex_training.datasets.data_plan import check_disk, lines
 from prefect_vertex_training.datasets.prepare import LocalData, check_limit, chosen_mode, prepare
 
@@ -92,7 +92,7 @@ def test_packs_that_are_mostly_unused_are_made_anew(bucket: Any) -> None:
 
 def test_many_small_packs_become_one(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each edit leaves one; above a number they are joined."""
-    monkeypatch.setattr(data_upload, "_MANY_PACKS", 3)
+    monkeypatch.setattr(upload_layouts, "_MANY_PACKS", 3)
     for number in range(6):
         (bucket.source / f"new{number}.txt").write_text(f"new {number}")
         done = bucket.upload()
@@ -118,14 +118,14 @@ def test_a_mounted_data_set_lies_there_by_name(bucket: Any) -> None:
 
 def test_an_interrupted_upload_leaves_no_data_set(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its manifest it is not there; the next one goes on."""
-    real = data_upload._Sent.put
+    real = sending.Sent.put
 
     def put(self: Any, name: str, data: bytes) -> None:
         if "manifests/" in name:
             raise ConnectionError("cut")
         real(self, name, data)
 
-    monkeypatch.setattr(data_upload._Sent, "put", put)
+    monkeypatch.setattr(sending.Sent, "put", put)
     with pytest.raises(ConnectionError):
         bucket.upload()
 

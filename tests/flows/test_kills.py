@@ -43,11 +43,12 @@ def load(folder: str, name: str) -> ModuleType:
 
 
 @pytest.fixture
-def campaign(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+def campaign(forked: list[str], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The benchmark, for processes on this session's Prefect server."""
     monkeypatch.setenv("PREFECT_API_URL", str(settings.PREFECT_API_URL.value()))
     monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(tmp_path / "results"))
     monkeypatch.syspath_prepend(BENCHMARKS / "vertex")
+    monkeypatch.setattr("killed_runs.PROGRAM", [*forked, "script", str(BENCHMARKS / "vertex" / "killed_flow.py")])
     return load("vertex", "flow_kills")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,7 +165,7 @@ def test_retry_after_a_cancel_and_with_a_used_up_budget(service: Service) -> Non
     assert "after 2 failed that this request has paid for" in said(run)
 
 
-def test_the_commands_retry_makes_a_new_job(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_retry_makes_a_new_job(service: Service, forked: list[str], tmp_path: Path) -> None:
     """`prefect flow-run retry` with an entrypoint, which executes the run itself."""
 
     @flow(name="one job")
@@ -177,7 +176,7 @@ def test_the_commands_retry_makes_a_new_job(service: Service, tmp_path: Path, mo
     run = begin(training)
     (tmp_path / "flow.py").write_text(ENTRYPOINT)
     env = {"TARGET": service.wire.target, "IMAGE": IMAGE, "KEY": "retried"}
-    command = [Path(sys.executable).with_name("prefect"), "flow-run", "retry", str(run)]
+    command = [*forked, "prefect", "", "flow-run", "retry", str(run)]
     subprocess.run(
         [*command, "--entrypoint", f"{tmp_path}/flow.py:one_job"],
         env={**os.environ, **env, "PREFECT_API_URL": str(settings.PREFECT_API_URL.value())},

@@ -83,11 +83,11 @@ def children(process: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Home]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The home of the commands; its servers end after the tests."""
     # A long path: a socket's own address would not hold it.
     found = Home(tmp_path_factory.mktemp("h" * 60) / ("home-" * 12))
-    prepare(found, pytestconfig.cache)
+    prepare(found)
     yield found
     preload_lifecycle.stop(found)
     lifecycle.stop(found)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +44,19 @@ def opened(project: Path, home: Home, settings: str = SETTINGS) -> Project:
     return Project.open(project, home)
 
 
-def program(*words: str) -> str:
+def program(forked: list[str], *words: str) -> str:
     """What `vertex-training plan` prints."""
-    command = [str(Path(sys.executable).with_name("vertex-training")), "plan", *words]
+    command = [*forked, "vertex-training", "plan", *words]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.prefect
-def test_the_run_does_what_the_plan_says(home: Home, project: Path) -> None:
+def test_the_run_does_what_the_plan_says(forked: list[str], home: Home, project: Path) -> None:
     """The same job, field by field, but for the run's id and the digest; planning leaves nothing and starts nothing."""
     (project / "data").mkdir()
     (project / "data" / "x.csv").write_text("1")
     (project / "pyproject.toml").write_text(SETTINGS + '[tool.vertex-training.data]\ntrain = "data/"\n')
-    planned = json.loads(program(str(project), "--json", "--", "--epochs=3"))
+    planned = json.loads(program(forked, str(project), "--json", "--", "--epochs=3"))
     assert not list(home.vertex.iterdir())
     assert not (home.images / "index.json").exists()
 
@@ -84,13 +83,13 @@ def test_the_run_does_what_the_plan_says(home: Home, project: Path) -> None:
     assert {name: sent[name] for name in spec if name != "workerPoolSpecs"} == {
         name: value for name, value in spec.items() if name != "workerPoolSpecs"
     }
-    again = json.loads(program(str(project), "--json", "--", "--epochs=3"))
+    again = json.loads(program(forked, str(project), "--json", "--", "--epochs=3"))
     assert again["image"]["reference"] == result.image
     assert again["image"]["fingerprint"] == planned["image"]["fingerprint"]
 
 
 @pytest.mark.prefect
-def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) -> None:
+def test_the_page_says_what_a_person_wants_to_know(forked: list[str], home: Home, project: Path) -> None:
     """Start, arguments, files, dependencies, image, job, cost, and no secret."""
     data = '[tool.vertex-training.data]\ntrain = "data/"\nval = { path = "val", mode = "mount" }\n'
     (project / "pyproject.toml").write_text(SETTINGS + data)
@@ -99,7 +98,7 @@ def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) ->
         (project / name).mkdir()
         (project / name / "x.csv").write_text("1")
 
-    page = program(str(project), "--", "--model dir", "x")
+    page = program(forked, str(project), "--", "--model dir", "x")
 
     rows = {line[:13].strip(): line[13:] for line in page.split("\n\n")[0].splitlines() if line[:13].strip()}
     assert rows["start"] == "train.py"
@@ -119,10 +118,10 @@ def test_the_page_says_what_a_person_wants_to_know(home: Home, project: Path) ->
     assert yaml.safe_load(spec)["workerPoolSpecs"][0]["machineSpec"] == {"machineType": "n1-standard-8"}
 
 
-def test_a_secret_among_the_arguments_is_refused_as_by_a_run(home: Home, project: Path) -> None:
+def test_a_secret_among_the_arguments_is_refused_as_by_a_run(forked: list[str], home: Home, project: Path) -> None:
     """It is neither printed nor sent."""
     token = "hf" + "_" + "qWzRkTmPxLvBnHsJdFgYcUeOiAoKlMwEbX"
-    command = [str(Path(sys.executable).with_name("vertex-training")), "plan", str(project), "--", f"--token={token}"]
+    command = [*forked, "vertex-training", "plan", str(project), "--", f"--token={token}"]
 
     done = subprocess.run(command, check=False, capture_output=True, text=True)
 
