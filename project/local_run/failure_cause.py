@@ -34,6 +34,7 @@ _WITHOUT_DISPLAY = (
     'A job has no display either. If matplotlib wants it, set MPLBACKEND = "Agg" under [tool.vertex-training.env], '
     "else run the script without one"
 )
+_OF_HYDRA = re.compile(r"In '.+': |Could not |Error merging |Missing mandatory |You must specify |Key '|Ambiguous ")
 _COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
 _INCOMPLETE = re.compile(
     r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required"
@@ -121,6 +122,10 @@ def _last_exception(tail: Sequence[str]) -> str:
 def _last_words(tail: Sequence[str]) -> str:
     """The last line that says what is wrong, without the frame that rich draws; else the last one with a word."""
     lines = [line.strip().strip("│┃|╭╮╰╯─━ ") for line in tail]
+    if any("HYDRA_FULL_ERROR" in line for line in lines[-3:]):  # what stands above it explains the configuration
+        lines = [line for line in lines if "HYDRA_FULL_ERROR" not in line]
+        if found := next((line for line in reversed(lines) if _OF_HYDRA.match(line)), None):
+            return found
     spoken = [line for line in lines if re.search(r"\w", line)]
     complaints = (line for line in reversed(spoken[-4:]) if _COMPLAINT.search(line))
     return next(complaints, spoken[-1] if spoken else "")

@@ -46,7 +46,7 @@ def missing_module(
         return _other_version(exception, top, settings, sites, method)
     if found := _MODULE.search(exception):
         return _missing(found[1] or found[2], settings, paths, sites, method)
-    if (found := _ASKED.search(exception)) and "ImportError" in exception.partition(":")[0]:
+    if (found := _ASKED.search(exception)) and re.match(r"[\w.]*(?:ImportError|ModuleNotFoundError):", exception):
         return "", how_to_add(settings.root, settings.requirements or method, [found[1] or found[2]])
     return None
 

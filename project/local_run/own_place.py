@@ -59,7 +59,7 @@ def no_model(
         return VerifyError(
             f"{what}: {lost[0]} outside of its working directory would be lost in the cloud",
             where=settings.root,
-            next_step=_inside(lost[0], settings),
+            next_step=_inside(lost[0], settings, options),
         )
     if aside := [*stray, *files_in(outputs)]:
         what += f", only {aside[0]}"
@@ -75,8 +75,11 @@ def no_model(
     return VerifyError(what, where=settings.root, next_step=step)
 
 
-def _inside(path: str, settings: Settings) -> str:
-    """The step for a file outside: a script in a folder that writes above may want to run in its folder."""
+def _inside(path: str, settings: Settings, options: Options) -> str:
+    """The step for a file outside: the option whose default leads there, or the script's own folder if it is above."""
+    for flag, default in options.defaults.items():
+        if "/" in default and path.startswith(f"{os.path.expanduser(default).rstrip('/')}/"):  # noqa: PTH111
+            return f"Give the run {flag}={{model-dir}}"
     folder, _, name = settings.script.rpartition("/")
     if path.startswith("../") and folder and settings.starts.kind == "script":
         words = ["sh", "-c", f'cd {folder} && exec python {name} "$@"', name]
@@ -93,8 +96,17 @@ def _advice(stray: Sequence[str], options: Options) -> str:
     """The script's own option and the setting that take the files along."""
     setting = f"set outputs = {json.dumps(patterns(stray))} under [tool.vertex-training]"
     if flag := _output_flag(stray, options):
-        return f"Give the run {flag}={{model-dir}}, or {setting}"
+        return f"Give the run {flag}={{model-dir}}{_file_name(flag, stray, options)}, or {setting}"
     return setting[0].upper() + setting[1:]
+
+
+def _file_name(flag: str, stray: Sequence[str], options: Options) -> str:
+    """`/` and the name of the file, for an option that gives one and no folder; else nothing."""
+    default = options.defaults.get(flag, "").rpartition("/")[2]
+    if default in {path.rpartition("/")[2] for path in stray}:
+        return f"/{default}"
+    gives_file = re.search(r"(?:path|file|name)$", flag) and len(stray) == 1 and "/" not in stray[0]
+    return f"/{stray[0]}" if gives_file and not default else ""
 
 
 def patterns(stray: Sequence[str]) -> list[str]:
