@@ -17,6 +17,7 @@ from ..core.home import Home
 from ..core.job_fields import (
     ACCELERATOR_COUNT,
     ACCELERATOR_TYPE,
+    ALLOWED_REGIONS,
     ARGS,
     ATTEMPTS,
     BOOT_DISK_GB,
@@ -24,6 +25,10 @@ from ..core.job_fields import (
     COMMAND,
     DISPLAY_NAME,
     ENV,
+    FALLBACK,
+    FALLBACK_BUCKET,
+    FALLBACK_ROUNDS,
+    IGNORE_REGIONS,
     IMAGE,
     LABELS,
     MACHINE_TYPE,
@@ -38,6 +43,7 @@ from ..core.job_fields import (
     STRATEGY,
     TIMEOUT,
     TPU_TOPOLOGY,
+    WAIT,
     WEB_ACCESS,
     Restarts,
     Role,
@@ -51,7 +57,8 @@ from ..run_history import run_scope
 from ..secret_values import with_secret_values
 from ..vertex.client.connection import Connection
 from ..vertex.diagnosis import failure
-from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State
+from ..vertex.fallback.listed_job import ListedJob
+from ..vertex.job_types import TERMINAL, JobRequest, LogLine, Outcome, Receipt, State, SubmittedJob
 from ..vertex.pricing.cost_labels import cost_labels
 from ..vertex.pricing.estimate import CostEstimate
 from ..vertex.pricing.google_catalog import current_prices
@@ -65,6 +72,7 @@ from ..vertex.submit.intent import IntentFile
 from ..vertex.submit.submission import job_key, look_up
 from ..vertex.watch.log_reader import Cursor
 from ..vertex.watch.watch import watch
+from .block_places import list_of, listed_job
 from .form_fields import Number, Plain, Text
 from .vertex_ai import LOGO, VertexAI
 
@@ -81,9 +89,14 @@ class VertexTrainingJobRun(JobRun[Receipt]):
         name: `projects/NUMBER/locations/REGION/customJobs/ID`.
         adopted: True when an earlier attempt had submitted the job, and this one found it.
         outcome: How the job ended; None until `wait_for_completion` has returned.
+
+    With a fall-back list, `connection` and `name` are those of the job that counts now.
     """
 
-    def __init__(self, connection: Connection, name: str, *, adopted: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, name: str, *, adopted: bool = False, listed: ListedJob | None = None
+    ) -> None:
+        self._listed = listed
         self.connection = connection
         self.name = name
         self.adopted = adopted
@@ -121,8 +134,30 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             JobFailed: The job ended without success; the message says why.
             VertexError: The job can't be watched; transient when no answer came.
         """
+        if self._listed is None:
+            self._watch()
+        else:
+            self._listed.follow(self._listed.place, self._watch_listed, self.logger.warning)
+
+    def _watch_listed(self, job: SubmittedJob) -> None:
+        """Watches a job of the list, in whichever region it is, until it has ended or counts no more."""
+        assert self._listed is not None
+        if job.name != self.name:
+            self.connection, self.name, self._cursor = self._listed.regions.connection_of(job.name), job.name, Cursor()
+            self.logger.info("Submitted %s %s", job.name, job.console)
+        try:
+            self._watch(self._listed.supervision())
+        except JobFailed as error:
+            raise error.replace(transient=False) from error  # the list itself decides what follows
+
+    def _watch(self, leave: Leave | None = None) -> None:
         self.outcome = watch(
-            self.connection, self.name, on_state=self._log_state, on_lines=self._log_lines, cursor=self._cursor
+            self.connection,
+            self.name,
+            on_state=self._log_state,
+            on_lines=self._log_lines,
+            cursor=self._cursor,
+            leave=leave,
         )
         self.name = self.outcome.name
         if self.outcome.state != "JOB_STATE_SUCCEEDED":
@@ -175,7 +210,12 @@ class VertexTrainingJobRun(JobRun[Receipt]):
             self.logger.info("%s", "\n".join(f"{line.task} | {line.message}" for line in part))
 
 
+_LIST_FIELDS = frozenset({"fallback", "allowed_regions", "wait", "fallback_rounds", "fallback_bucket"})
+"""The fields of the fall-back list; without one they mean nothing."""
+
 if TYPE_CHECKING:
+    from ..vertex.watch.watch import Leave
+
     _ReceiptJob = JobBlock[Receipt]
 else:
     _ReceiptJob = JobBlock  # Prefect would list JobBlock[Receipt] as a type of block of its own
@@ -226,6 +266,12 @@ class VertexTrainingJob(_ReceiptJob):
     restarts: Restarts = Field(default=RESTARTS.default, **RESTARTS.form)
     attempts: int = Field(default=ATTEMPTS.default, **ATTEMPTS.form)
     max_cost: Number = Field(default=MAX_COST.default, **MAX_COST.form)
+    fallback: list[str] = Field(default_factory=list, **FALLBACK.form)
+    allowed_regions: list[str] = Field(default_factory=list, **ALLOWED_REGIONS.form)
+    ignore_regions: list[str] = Field(default_factory=list, **IGNORE_REGIONS.form)
+    wait: Number = Field(default=WAIT.default, **WAIT.form)
+    fallback_rounds: int = Field(default=FALLBACK_ROUNDS.default, **FALLBACK_ROUNDS.form)
+    fallback_bucket: Text = Field(default=FALLBACK_BUCKET.default, **FALLBACK_BUCKET.form)
     web_access: bool = Field(default=WEB_ACCESS.default, **WEB_ACCESS.form)
     output: Text = Field(default=OUTPUT.default, **OUTPUT.form)
     allow_secrets: list[str] = Field(
@@ -243,6 +289,7 @@ class VertexTrainingJob(_ReceiptJob):
 
         refuse_secrets_of_job(args=self.args, command=self.command, env=self.env, allow_secrets=self.allow_secrets)
         _ = self._secret_sources()
+        list_of(self)
         return self
 
     def _secret_sources(self) -> dict[str, SecretSource]:
@@ -286,6 +333,8 @@ class VertexTrainingJob(_ReceiptJob):
         inputs = self._text_for_key()
         scope = run_scope(inputs)
         chosen = key or job_key(scope.key, inputs)
+        if list_of(self).is_set:
+            return self._trigger_listed(connection, chosen, scope.retries)
         intents = Home.default().cache / "intents"
         request = self._request(connection, chosen)
         job = submit_attempt(
@@ -299,13 +348,30 @@ class VertexTrainingJob(_ReceiptJob):
         self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
         return VertexTrainingJobRun(connection, job.name, adopted=job.adopted)
 
+    def _trigger_listed(self, connection: Connection, key: str, retry: int) -> VertexTrainingJobRun:
+        """As `trigger`, at the first place of the list that takes the job."""
+        listed = listed_job(
+            self,
+            connection,
+            key,
+            retry=retry,
+            request=lambda block, there: block._request(there, key),  # noqa: SLF001 - a copy of this block
+            notice=self.logger.info,
+        )
+        job = listed.place()
+        self.logger.info("%s %s %s", "Found" if job.adopted else "Submitted", job.name, job.console)
+        there = listed.regions.connection_of(job.name)
+        return VertexTrainingJobRun(there, job.name, adopted=job.adopted, listed=listed)
+
     def _text_for_key(self) -> str:
-        """The block as JSON. A reservation stands in it only if there is one, so that other keys are as they were.
+        """The block as JSON. Fields of later versions stand in it only if they are set: other keys are as they were.
 
         With another cap it is still the same job, which has used up a part of it.
         """
-        none = {"secret_env"} if not self.secret_env else set[str]()
-        values = self.model_dump(mode="json", exclude={"vertex_ai", "max_cost", "allow_secrets", *none})
+        later = {"secret_env", *_LIST_FIELDS}
+        unset = {name for name in later if not getattr(self, name) or not (self.fallback or name == "secret_env")}
+        none = {"vertex_ai", "max_cost", "allow_secrets", "ignore_regions"}
+        values = self.model_dump(mode="json", exclude=none | unset)
         machines = [pool["machine"] for pool in values["pools"].values() if pool["machine"]]
         for part in (values, *machines):
             if part["reservation"] is None:

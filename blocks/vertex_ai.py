@@ -9,6 +9,7 @@ from prefect.blocks.core import Block
 from prefect_gcp.credentials import GcpCredentials
 from pydantic import Field, SecretStr, field_validator
 
+from ..core.errors import VertexError
 from ..core.job_fields import (
     ENCRYPTION_KEY,
     LABELS,
@@ -128,6 +129,26 @@ class VertexAI(Block):
     @classmethod
     def _check_endpoint(cls, value: str | None) -> str | None:
         return value and _matching(_ENDPOINT, value, "endpoint", "host:port, or unix:/path/of/the/socket")
+
+    def in_region(self, region: str, bucket: str) -> VertexAI:
+        """The same project in another region: what belongs to a region is left out.
+
+        Raises:
+            VertexError: The block's endpoint serves one region.
+        """
+        endpoint, plain = self.endpoint, self.connection().endpoint.local
+        if endpoint and not plain and region != self.region:
+            if self.region not in endpoint:
+                raise VertexError(
+                    f"the block's endpoint serves {self.region} alone, and the fall-back list goes to {region}",
+                    where=endpoint,
+                    next_step="Remove the endpoint from the VertexAI block, or the place from the list",
+                )
+            endpoint = endpoint.replace(self.region, region)
+        changes = {"region": region, "bucket": bucket, "endpoint": endpoint}
+        if region != self.region:
+            changes |= {"tensorboard": None, "persistent_resource": None}
+        return self.model_copy(update=changes)
 
     def connection(self) -> Connection:
         """Google's clients for this project and region; nothing is sent yet."""

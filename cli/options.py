@@ -58,6 +58,14 @@ AllowedRegion: TypeAlias = Annotated[
     tuple[str, ...], Parameter(help="A region to which the run's data may go; may be given several times.")
 ]
 
+IgnoreRegion: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="A region of the fall-back list that is neither asked nor used, because it doesn't answer and surely "
+        "has no job of this run; may be given several times."
+    ),
+]
+
 LauncherOption: TypeAlias = Annotated[
     Launcher | None,
     Parameter(name="--launcher", help=f"{LAUNCHER.description} Default: as the project's settings say."),

@@ -254,6 +254,58 @@ MAX_COST: JobField[float | None] = JobField(
     maximum=10_000_000,
 )
 
+# Where else the job may run when there are no machines.
+
+FALLBACK: JobField[None] = JobField(
+    "fallback",
+    "Fall-back list",
+    "Where else, and on what else, the job may run when there are no machines, one place a line",
+    None,
+    expected='"auto", or a list of tables',
+    format="region=europe-west4,strategy=SPOT,wait=10m",
+    details="The line auto stands for the allowed regions, the cheapest that has quota first. Empty: nowhere else.",
+)
+ALLOWED_REGIONS: JobField[None] = JobField(
+    "allowed_regions",
+    "Allowed regions",
+    "The regions to which the list may go, one a line; auto needs them",
+    None,
+    expected='a list of regions, as ["europe-west4"]',
+)
+IGNORE_REGIONS: JobField[None] = JobField(
+    "ignore_regions",
+    "Ignored regions",
+    "Regions of the list that are left out: they give no answer, and surely have none of its jobs",
+    None,
+    expected='a list of regions, as ["europe-west4"]',
+)
+WAIT: JobField[float | None] = JobField(
+    "wait",
+    "Wait for machines",
+    "How long the job may be without machines, at each place of the list that names no time of its own",
+    None,
+    unit="seconds",
+    details="Default: 15 minutes.",
+    **_duration(0, "above 0"),
+)
+FALLBACK_ROUNDS: JobField[int] = JobField(
+    "fallback_rounds",
+    "Rounds",
+    "How many times the job goes through its list",
+    2,
+    expected="a whole number, 1 to 20",
+    minimum=1,
+    maximum=20,
+)
+FALLBACK_BUCKET: JobField[str | None] = JobField(
+    "fallback_bucket",
+    "Fall-back bucket",
+    "The bucket for output in another region",
+    None,
+    expected="the name of a bucket with {region} in it",
+    example="training-{region}",
+)
+
 # The job's surroundings in the cloud.
 
 SERVICE_ACCOUNT: JobField[str | None] = JobField(
@@ -373,6 +425,12 @@ JOB_FIELDS: tuple[JobField[Any], ...] = (
     RESTARTS,
     ATTEMPTS,
     MAX_COST,
+    FALLBACK,
+    ALLOWED_REGIONS,
+    IGNORE_REGIONS,
+    WAIT,
+    FALLBACK_ROUNDS,
+    FALLBACK_BUCKET,
     SERVICE_ACCOUNT,
     NETWORK,
     TENSORBOARD,

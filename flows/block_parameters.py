@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic_core import core_schema
 
-from ..core.errors import VertexError
 from ..core.home import Home
 from ..prefect_private import document_id_in, load_document
 from ..vertex.client.connection import Connection
@@ -82,34 +81,13 @@ def connect(vertex: VertexParameter | None) -> Connection:
     return vertex.connection() if vertex else Connection.local(Home.default())
 
 
-def block_in(vertex: VertexParameter, region: str, bucket: str) -> VertexParameter:
-    """The same project in another region: what belongs to a region is left out.
-
-    Raises:
-        VertexError: The block's endpoint serves one region.
-    """
-    endpoint, plain = vertex.endpoint, vertex.connection().endpoint.local
-    if endpoint and not plain and region != vertex.region:
-        if vertex.region not in endpoint:
-            raise VertexError(
-                f"the block's endpoint serves {vertex.region} alone, and the fall-back list goes to {region}",
-                where=endpoint,
-                next_step="Remove the endpoint from the VertexAI block, or the place from the list",
-            )
-        endpoint = endpoint.replace(vertex.region, region)
-    changes = {"region": region, "bucket": bucket, "endpoint": endpoint}
-    if region != vertex.region:
-        changes |= {"tensorboard": None, "persistent_resource": None}
-    return vertex.model_copy(update=changes)
-
-
 def connect_in(vertex: VertexParameter | None, region: str, bucket: str) -> Connection:
     """As `connect`, to another region.
 
     Raises:
-        VertexError: As `block_in`.
+        VertexError: The block's endpoint serves one region.
         LocalServiceError: local_vertex can't serve the region.
     """
     if vertex is None:
         return Connection.local(Home.default(), region=region, bucket=bucket)
-    return block_in(vertex, region, bucket).connection()
+    return vertex.in_region(region, bucket).connection()

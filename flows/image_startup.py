@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..core.errors import DockerError
 from ..images.docker.dockerfile_parse import Program, Startup, startup
+from ..project.settings.candidates import file_in_image, serves
 from ..project.settings.settings import Settings
 
 _RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
@@ -105,10 +106,12 @@ def _require_program(found: Startup, dockerfile: Path, settings: Settings) -> No
 def _refuse_server(found: Startup, dockerfile: Path) -> None:
     """A job whose program serves never ends, and nothing is trained."""
     program = found.entrypoint or found.cmd
-    words = list(program.words) or program.shell.split() if program else []
-    words = [Path(word).name for word in words if word != "exec"]
+    paths = list(program.words) or program.shell.split() if program else []
+    words = [Path(word).name for word in paths if word != "exec"]
     first = words[2] if words[1:2] == ["-m"] and len(words) > 2 else next(iter(words), "")
-    if program and (first in _SERVERS or tuple(words[:2]) in _SERVING):
+    named = (file_in_image(dockerfile.parent, path) for path in paths if path.endswith(".py"))
+    is_app = any(serves(dockerfile.parent / name) for name in named if name)
+    if program and (first in _SERVERS or tuple(words[:2]) in _SERVING or is_app):
         raise DockerError(
             f"the Dockerfile's image starts a server ({' '.join(words[:2])}), which trains nothing and never ends",
             where=f"{dockerfile}:{program.line}",

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..core.errors import ProjectError
 from ..core.output_folders import mounted_path
-from ..datasets.data_record import data_facts
+from ..datasets.data_record import DataRecord, data_facts
 from ..images.plan import Builder
 from ..project.git import revision
 from ..project.settings.search_space import middle_of
@@ -33,8 +33,8 @@ from ..sweeps.trial_records import SweepPlan, TrialPlan, TrialRecord
 from ..tasks.reporting.links import run_page
 from ..tasks.reporting.step_log import step_log
 from ..tasks.step_results import step_result
-from ..vertex.job_types import JobDescription, Origin
-from ..vertex.labels import MAX_COST_LABEL, PRICES_LABEL, RATE_LABEL, RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
+from ..vertex.job_types import JobDescription, JobRequest, Origin
+from ..vertex.labels import RUN_LABEL, SWEEP_LABEL, TRIAL_LABEL
 from ..vertex.preflight.training_quotas import jobs_at_once
 from ..vertex.pricing.cost_cap import HOUR, capped_time_limit
 from ..vertex.submit.attempt_budget import starts_of_a_job
@@ -64,6 +64,7 @@ from .trials.stop_sweep import stop_sweep
 from .trials.sweep_form import SweepChoices, searched
 from .trials.sweep_page import SweepPage
 from .trials.sweep_result import SweepResult, trial_result
+from .trials.trial_list import TrialList, TrialSite, site_of
 from .trials.trial_loop import TrialLoop, restored
 from .trials.tuning_run import run_tuning
 
@@ -85,6 +86,9 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
     freeze: Annotated[Freeze, titled("Dependencies: list")] = "auto",
     translate: Annotated[bool, titled("Dependencies: translate conda")] = False,
     data: Annotated[list[str], titled("Data sets")] = [],  # noqa: B006 - as for `args`
+    fallback: Annotated[list[str], titled("Fall-back list")] = [],  # noqa: B006 - as for `args`
+    allowed_regions: Annotated[list[str], titled("Fall-back: allowed regions")] = [],  # noqa: B006 - likewise
+    ignore_regions: Annotated[list[str], titled("Fall-back: ignored regions")] = [],  # noqa: B006 - likewise
     verify: Annotated[Literal["auto", Verify], titled("Checks: local run")] = "auto",
     refresh: Annotated[bool, titled("Checks: refresh")] = False,
     size_limit_mb: Annotated[float, Field(ge=0), titled("Checks: size limit, MB")] = 0,
@@ -107,6 +111,9 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
         freeze: Which list of dependencies is used; auto: project setting, else what is there.
         translate: Translate a conda list into one for pip, with a report of what has no counterpart.
         data: Data sets beside those of the project, one a line, as NAME=PATH or NAME=gs://BUCKET/FOLDER.
+        fallback: Places for each trial when the job's own has no machines, as for a training; empty: project setting.
+        allowed_regions: Regions to which data may go, one a line; empty: project setting.
+        ignore_regions: Regions that are neither asked nor used, because they don't answer and surely have no job.
         verify: As for a training; the script runs here with a trial's arguments.
         refresh: Verify and freeze again, and look for a newer base image, even if nothing changed.
         size_limit_mb: Size limit of the project's files in megabytes; 0: project setting.
@@ -116,7 +123,16 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
     """
     begin, steps = time.monotonic(), Steps()
     import_optuna()
-    choices = partial(with_choices, machine=machine, verify=verify, freeze=freeze, translate=translate, data=data)
+    choices = partial(
+        with_choices,
+        machine=machine,
+        verify=verify,
+        freeze=freeze,
+        translate=translate,
+        data=data,
+        fallback=fallback,
+        allowed_regions=allowed_regions,
+    )
     source = ProjectSource(project, ref, subfolder, git_token, size_limit_mb)
     with opened_project(source, choices, vertex=vertex, registry=registry, steps=steps) as opened:
         snapshot = opened.project
@@ -126,7 +142,7 @@ def sweep(  # noqa: PLR0917 - Prefect names every parameter
         settings = searched(snapshot.settings, search, add, len(known))
         snapshot.settings = replace(snapshot.settings, sweep=settings)
         run = _SweepRun(opened, settings, vertex, registry, steps, records, scope, args, builder)
-        run.check(adds=bool(add))
+        run.check(adds=bool(add), ignored=ignore_regions)
         with summarized(snapshot.settings.name, steps):
             return run.result(plan, known, refresh=refresh, begin=begin)
 
@@ -180,12 +196,15 @@ class _SweepRun:
         self.arguments = list(self.planned.arguments)
         self.log = step_log("sweep")
         self.trials: Sequence[TrialRecord] = ()
+        self.list: TrialList | None = None
+        self.args = args
 
-    def check(self, *, adds: bool) -> None:
+    def check(self, *, adds: bool, ignored: Sequence[str]) -> None:
         """What can be refused before anything is built.
 
         Args:
             adds: Whether trials are to be added to an earlier sweep.
+            ignored: Regions of the fall-back list that are left out.
         """
         if self.settings.engine == "vertex":
             to_tuning_job(self.settings)
@@ -196,8 +215,13 @@ class _SweepRun:
                     next_step='Begin a new sweep with more trials, or set engine = "own"',
                 )
         log_warnings(self.planned)
-        if self.project.settings.fallback.is_set:
-            self.log(f"warning: the fall-back list is not used: all trials run in {self.connection.region}")
+        if self.settings.engine == "vertex" and self.project.settings.fallback.is_set:
+            self.log(f"warning: the fall-back list is not used: the service's trials run in {self.connection.region}")
+        elif self.project.settings.fallback.is_set:
+            place = Place(self.connection.region, self.connection.bucket, self.vertex)
+            self.list = TrialList.planned(
+                self.project, self.args, place, self.connection, builder=self.builder, ignored=ignored
+            )
         job = jobs_at_once(self.planned.job, self.settings.parallel)
         if self.vertex and self.registry and self.settings.parallel > 1:
             self.log(f"the quota has to hold {self.settings.parallel} trials at once")
@@ -248,6 +272,7 @@ class _SweepRun:
             search=search,
             describe=partial(self._trial, plan),
             page=page,
+            bring=partial(self._near, plan),
             vertex=self.vertex,
         )
         self.trials = loop.records
@@ -349,6 +374,8 @@ class _SweepRun:
             VertexError: Nothing is left.
         """
         cap, rate = self.project.settings.job.max_cost, self.planned.cost.rate.usd if self.planned.cost else None
+        if rate and self.list:  # whichever place the trials get, the cap holds
+            rate = max(rate, self.list.highest_rate)
         if cap is None or not rate:
             return job.timeout
         starts = starts_of_a_job(job)
@@ -359,45 +386,56 @@ class _SweepRun:
         used = cap - (cap - gone) / free
         return capped_time_limit(rate, job.timeout, cap=cap, used=used, starts=starts, where="sweep")
 
-    def _cost_labels(self) -> dict[str, str]:
-        """The labels that keep all trials together below the project's max-cost."""
-        labels = self.planned.job.labels
-        return {name: labels[name] for name in (RATE_LABEL, PRICES_LABEL, MAX_COST_LABEL) if name in labels}
-
     def _forget(self, key: str) -> None:
         """Ends what may run of a trial whose code has changed."""
         from ..vertex.labels import REQUEST_LABEL
         from ..vertex.submit.cancellation import cancel_by_key
 
-        cancel_by_key(self.connection, key, label=REQUEST_LABEL)
+        for connection in [self.connection, *(self.list.elsewhere(self.connection) if self.list else [])]:
+            cancel_by_key(connection, key, label=REQUEST_LABEL)
 
     def _trial(self, plan: SweepPlan, number: int, values: Mapping[str, Any]) -> TrialPlan:
         """The plan of one trial: its arguments and its job."""
         own = trial_arguments(self.settings, values)
         arguments = [*self.arguments, *own]
-        name = RunName(f"{plan.id}-t{number:03}", f"{self.project.settings.name} trial {number}")
-        job = describe_job(
-            self.project,
-            arguments,
-            self.connection.bucket,
-            self.vertex,
-            name,
-            builder=self.builder,
-            data=plan.data,
-        )
-        file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
-        job = replace(
-            job,
-            timeout=self._time_limit(job),
-            env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
-            labels={**job.labels, **self._cost_labels(), SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
-        )
+        site, listed = site_of(self.planned), self.list
+        job = self._job(plan, number, arguments, site, plan.data)
+        timeout = self._time_limit(job)
         facts = [plan.image, *arguments, *variables_key(self.project.settings)]
         machine = sorted(
             f"{name}={value}" for name, value in asdict(self.project.settings.job).items() if name != "max_cost"
         )
-        key = job_key(plan.id, str(number), *facts, *machine)
-        return TrialPlan(number, dict(values), own, key, job.with_image(plan.image), self.scope.retries)
+        key = job_key(plan.id, str(number), *facts, *machine, *([listed.key] if listed else []))
+        request = replace(job, timeout=timeout).with_image(plan.image)
+        made = TrialPlan(number, dict(values), own, key, request, self.scope.retries)
+        if listed is None:
+            return made
+
+        def there(site: TrialSite) -> JobRequest:
+            at = self._job(plan, number, arguments, site, plan.data)
+            return replace(at, timeout=min(at.timeout, timeout)).with_image(plan.image)
+
+        return replace(made, places=listed.places(there), rounds=listed.rounds, ignored=listed.ignored)
+
+    def _near(self, plan: SweepPlan, trial: TrialPlan, entry: int) -> JobRequest:
+        """The request of a trial at a place of its list, once image and data are there."""
+        assert self.list is not None
+        image, data = self.list.bring(entry, self.registry, plan)
+        job = self._job(plan, trial.number, [*self.arguments, *trial.arguments], self.list.sites[entry], data)
+        return replace(job, timeout=trial.places[entry].request.timeout).with_image(image)
+
+    def _job(
+        self, plan: SweepPlan, number: int, arguments: list[str], site: TrialSite, data: Sequence[DataRecord]
+    ) -> JobDescription:
+        """The job of a trial at a place, all but its image."""
+        name = RunName(f"{plan.id}-t{number:03}", f"{self.project.settings.name} trial {number}")
+        job = describe_job(site.project, arguments, site.bucket, site.block, name, builder=self.builder, data=data)
+        file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
+        return replace(
+            job,
+            env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
+            labels={**job.labels, **site.cost, SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
+        )
 
 
 def _search_facts(settings: SweepSettings) -> dict[str, Any]:

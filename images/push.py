@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +65,9 @@ def push(
         raise RegistryError("the image isn't in the layout", where=image.reference, next_step="Build it again")
     descriptor, data = found
     known = KnownBlobs(target, cache)
-    sending = _BlobPush(source, target, base, known, progress=progress, sent=(meters or Meters())[UPLOADING])
+    titles = {layer.digest: layer.title for layer in image.layers}
+    sent = (meters or Meters())[UPLOADING]
+    sending = _BlobPush(source, target, base, known, progress=progress, sent=sent, titles=titles)
     reports = sending.run(json.loads(data))
     try:
         target.put_manifest(data, descriptor.media_type, tags, concurrently=known.preserves_digests)
@@ -110,7 +112,9 @@ class _BlobPush:
         *,
         progress: Progress | None,
         sent: Meter,
+        titles: Mapping[str, str],
     ) -> None:
+        self._titles = titles
         self._meter = sent
         self._source = source
         self._target = target
@@ -139,7 +143,8 @@ class _BlobPush:
         with counted:
             action = self._transfer(blob, counted)
         self._known.add(blob.digest)
-        title = "base" if blob.digest in self._base_digests else blob.annotations.get(TITLE, blob.digest[:19])
+        known = self._titles.get(blob.digest, blob.digest[:19])  # Docker's layers have none in the manifest
+        title = "base" if blob.digest in self._base_digests else blob.annotations.get(TITLE, known)
         report = LayerReport(title, blob.digest, blob.size, action, time.perf_counter() - started)
         if self._progress and action != "reused":
             self._progress(report)

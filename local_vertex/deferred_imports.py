@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 _UNUSED = {"asyncio": "grpc", "grpc.aio": "grpc", "google.protobuf.internal.python_message": "google.protobuf"}
 """The modules, each with the package that imports it."""
@@ -33,3 +36,26 @@ def defer_unused() -> None:
     for name, package in _UNUSED.items():
         if package not in sys.modules:
             sys.modules[name] = _Deferred(name)
+
+
+class DeferredObject:
+    """Stands for an object whose module few services need: the first call of one of its methods makes it.
+
+    Only methods can be used through it, from any thread.
+
+    Args:
+        make: Imports the module and makes the object.
+    """
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+        self._made: object = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, method: str) -> Callable[..., Any]:
+        def call(*arguments: object) -> object:
+            with self._lock:
+                self._made = self._made or self._make()
+            return getattr(self._made, method)(*arguments)
+
+        return call

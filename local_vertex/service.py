@@ -1,7 +1,7 @@
 """The parts of a running service: the store, the API over gRPC and REST, and what runs the jobs.
 
 The executor is imported late: that takes as long as a third of everything else. The service responds before that, and
-only methods that change a job wait for it.
+only methods that change a job wait for it. What few clients call is imported when it is called.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,11 +24,6 @@ from ..core.home import Home
 from .api import schema as schemas
 from .api.collections.listed_locations import LocationsApi
 from .api.collections.operations import OperationsApi
-from .api.collections.persistent_resources import PersistentResourcesApi
-from .api.collections.registered_models import RegisteredModelsApi
-from .api.collections.training_pipelines import TrainingPipelinesApi
-from .api.collections.tuning_jobs import TuningJobsApi
-from .api.collections.written_entries import WrittenEntriesApi
 from .api.dispatcher import Apis, Dispatcher, methods
 from .api.grpc_server import GrpcServer
 from .api.jobs import JobsApi, Runner
@@ -50,12 +44,12 @@ from .endpoint import (
     store_path,
 )
 from .faults import Faults
+from .further_apis import FurtherApis
 from .lent_logins import LentLogins
 from .location import Location
 from .storage.objects.denied_permissions import deny
 from .storage.storage_service import storage_folder
 from .store.store import Store
-from .tuning.tuner import StoredTuner
 
 if TYPE_CHECKING:
     from .cloud.cloud_server import CloudServer
@@ -197,32 +191,26 @@ class Service:
             operations=operations,
             schema=schema,
         )
-        self._tuner = StoredTuner(
+        further = FurtherApis(
             store=store,
             jobs=jobs,
-            schema=schema,
-            locations=self._locations,
-            read_file=partial(_read_file, buckets_path(self._home)),
-        )
-        models = RegisteredModelsApi(
-            store=store,
             operations=operations,
             names=names,
             schema=schema,
-            has_files=partial(_has_files, buckets_path(self._home)),
+            locations=self._locations,
+            buckets=buckets_path(self._home),
         )
+        self._tuner = further.tuner
         return Apis(
             jobs=jobs,
-            models=models,
-            tuning=TuningJobsApi(store=store, tuner=self._tuner, operations=operations, names=names, schema=schema),
-            pipelines=TrainingPipelinesApi(
-                store=store, jobs=jobs, models=models, operations=operations, names=names, schema=schema
-            ),
-            persistent=PersistentResourcesApi(store=store, operations=operations, names=names, schema=schema),
+            models=further.models,
+            tuning=further.tuning,
+            pipelines=further.pipelines,
+            persistent=further.persistent,
             operations=operations,
             locations=LocationsApi(locations=self._locations, names=names, schema=schema),
             logs=logs,
-            written=WrittenEntriesApi(store=store, locations=self._locations, schema=schema),
+            written=further.written,
         )
 
     def start_runner(self, create: CreateRunner | None = None) -> None:
@@ -291,19 +279,3 @@ def _executor() -> Callable[..., JobRunner]:
     from .execution.executor import Executor
 
     return Executor
-
-
-def _has_files(buckets: Path, uri: str) -> bool:
-    """Whether there is a file below a gs:// URI."""
-    if not uri.startswith("gs://"):
-        return False
-    root = buckets / uri.removeprefix("gs://")
-    return ".." not in root.parts and any(files for _, _, files in os.walk(root))
-
-
-def _read_file(buckets: Path, uri: str) -> str:
-    """The text of a file in a bucket; empty where there is none."""
-    try:
-        return (buckets / uri.removeprefix("gs://")).read_text("utf-8", errors="replace")
-    except OSError:
-        return ""

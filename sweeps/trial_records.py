@@ -48,6 +48,23 @@ class SweepPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialPlace:
+    """One place of a trial's fall-back list.
+
+    Attributes:
+        region: As "europe-west4".
+        bucket: Name of the bucket for output.
+        wait: Seconds in which the job must get machines.
+        request: The job there, with image and data as they are at the sweep's own place.
+    """
+
+    region: str
+    bucket: str
+    wait: float
+    request: JobRequest
+
+
+@dataclass(frozen=True, slots=True)
 class TrialPlan:
     """One trial, as it is recorded before its job.
 
@@ -58,6 +75,9 @@ class TrialPlan:
         key: The key of its request for a job.
         request: The job.
         retry: How often a person had retried the sweep.
+        places: The fall-back list; empty for none.
+        rounds: How often it is gone through.
+        ignored: Regions that are left out.
     """
 
     number: int
@@ -66,6 +86,9 @@ class TrialPlan:
     key: str
     request: JobRequest
     retry: int = 0
+    places: Sequence[TrialPlace] = ()
+    rounds: int = 1
+    ignored: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
+from ..core.errors import DockerError
 from ..core.home import Home
 from ..images.build_lock import build_lock
 from ..images.oci.content_tag import find_image
@@ -76,9 +77,15 @@ def _build_direct(plan: ImagePlan, log: LogFunction, home: Home) -> BuiltImage:
 
 
 def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltImage:
+    from ..images.buildkit.buildctl import daemon_address
     from ..images.docker import docker_build
 
-    engine = docker_engine()
+    try:
+        engine = docker_engine()
+    except DockerError:
+        if not daemon_address():
+            raise
+        return _build_with_buildkit(plan, log)
     if waited and (built := docker_build.find_built(plan.request, engine=engine, tag=plan.tags[0])):
         return built
     if plan.repository:
@@ -97,6 +104,31 @@ def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltIm
 
         find_python(engine, image.digest, " and ".join(plan.request.runtime_features))  # refused before the push
     return image
+
+
+def _build_with_buildkit(plan: ImagePlan, log: LogFunction) -> BuiltImage:
+    """Builds the image in this machine's layout, whole: a daemon of BuildKit keeps none."""
+    from ..images.buildkit import buildkit_build
+
+    log("no Docker engine answers: building with BUILDKIT_HOST")
+    if plan.repository:
+        plan.repository.check_push()
+    image = buildkit_build.build(
+        plan.request,
+        plan.layout,
+        log=log,
+        bases=plan.bases,
+        credentials=plan.credentials,
+        meters=step_meters(),
+    )
+    if not (features := plan.request.runtime_features):
+        return image
+    from ..images.buildkit.layout_python import find_python_in_layout
+    from ..images.runtime_layer import add_runtime
+
+    python = find_python_in_layout(plan.layout, image.digest, " and ".join(features), cache=Home.default().cache)
+    log(f"adding the runtime, for {' and '.join(features)}")
+    return add_runtime(image, plan.layout, python, [], plan.request.command)
 
 
 def cached(image: BuiltImage) -> Any:  # noqa: ANN401 - a state, which Prefect unwraps: callers get the image

@@ -66,8 +66,8 @@ def pull(address: str, ref: str, token: Secret[str] | None, folder: Path) -> Non
     folder.mkdir(parents=True)
     git = partial(_git, folder, address, ref, secret)
     git("init", "--quiet")
-    git("remote", "add", "origin", address)  # addresses of submodules may be relative to it
-    git("fetch", "--quiet", "--depth", "1", "--no-tags", "--no-recurse-submodules", "origin", ref or "HEAD")
+    git("remote", "add", "--", "origin", address)  # addresses of submodules may be relative to it
+    git("fetch", "--quiet", "--depth", "1", "--no-tags", "--no-recurse-submodules", "--", "origin", ref or "HEAD")
     git("checkout", "--quiet", "--detach", "FETCH_HEAD")
     if (folder / ".gitmodules").is_file():
         git("submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")

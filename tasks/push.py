@@ -34,9 +34,7 @@ def push(make_plan: PlanFactory, image: BuiltImage) -> BuiltImage:
         if found is not None and (found.digest == image.digest or image.builder == "docker"):
             log(f"unchanged: {found.reference}")
             return cached(found)
-        pushed = (
-            _push_docker(plan, image, log, home) if image.builder == "docker" else _push_direct(plan, image, log, home)
-        )
+        pushed = (_push_docker if image.is_in_engine else _push_direct)(plan, image, log, home)
     log(pushed.reference)
     if plan.repository and plan.repository.kept_tags:
         kept = ", ".join(plan.repository.kept_tags)

@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images/registry": {"core", "images/oci"},
     "images/base": {"core", "images/layers", "images/oci", "images/registry"},
     "images/docker": {"core", "images/layers", "images/oci", "images/registry"},
+    "images/buildkit": {"core", "images/oci", "images/registry", "images/base", "images/docker"},
     "images/pipeline": {"core", "images/layers", "images/oci", "images/registry", "images/base"},
     "images/wheels": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},
     "images/code": {"core", "images/layers", "images/oci", "images/registry", "images/pipeline"},

@@ -109,7 +109,10 @@ def test_the_block_has_the_tables_defaults_and_limits() -> None:
     assert defaults == {name: FIELDS[name].default for name in defaults}
     limits = {name: (field.get("minimum"), field.get("maximum")) for name, field in schema.items()}
     assert {name: limit for name, limit in limits.items() if any(limit)} == {
-        **{name: (FIELDS[name].minimum, FIELDS[name].maximum) for name in ("boot_disk_gb", "max_cost")},
+        **{
+            name: (FIELDS[name].minimum, FIELDS[name].maximum)
+            for name in ("boot_disk_gb", "max_cost", "fallback_rounds")
+        },
         **{name: (FIELDS[name].minimum, None) for name in ("replicas", "timeout", "attempts")},
     }
     assert limits["accelerator_count"] == limits["max_wait"] == (0, None)

@@ -28,7 +28,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from checkouts import Checkout, parse_setting, read_list
-from runs import Outcome, run_case, run_checkout
+from runs import Outcome, plan_checkout, run_case, run_checkout
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--list", type=Path, help="a file that names checkouts")
     parser.add_argument("--only", default="", help="those whose name contains this text")
     parser.add_argument("--base", help="the image that Dockerfiles of the corpus build on, for those that need one")
+    parser.add_argument("--plan", action="store_true", help="of checkouts only verify, freeze and image plan")
     parser.add_argument("--seconds", type=float, default=900.0, help="limit of one run")
     parser.add_argument("--json", type=Path, help="a file for the results")
     options = parser.parse_args(words)
@@ -54,7 +55,9 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="corpus-", ignore_cleanup_errors=True)))
         os.environ["VERTEX_TRAINING_HOME"] = str(folder / "home")
         stack.callback(_stop_local_vertex)
-        os.environ["PREFECT_API_URL"] = stack.enter_context(_prefect_server(folder / "prefect"))
+        server = _prefect_server(folder / "prefect")
+        if not (options.plan and chosen):
+            os.environ["PREFECT_API_URL"] = stack.enter_context(server)
         outcomes = _run_all(folder, chosen, options)
     if options.json:
         options.json.write_text(json.dumps([outcome.to_dict() for outcome in outcomes], indent=1))
@@ -94,7 +97,7 @@ def _run_all(folder: Path, chosen: list[Checkout], options: argparse.Namespace) 
         work = folder / str(number)
         work.mkdir()
         if isinstance(project, Checkout):
-            outcome = run_checkout(project, work)
+            outcome = plan_checkout(project, work) if options.plan else run_checkout(project, work)
         else:
             outcome = run_case(project, work, base=options.base, seconds=options.seconds)
         shutil.rmtree(work, ignore_errors=True)

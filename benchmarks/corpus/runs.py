@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class Outcome:
         message: The error's one line, or the model's files.
         seconds: The whole run.
         unexpected: It ended otherwise than expected.
+        planned: For a checkout that stopped in its local run: what freeze and image plan said of it.
     """
 
     name: str
@@ -40,11 +42,13 @@ class Outcome:
     message: str
     seconds: float
     unexpected: bool = False
+    planned: str = ""
 
     def line(self) -> str:
         """The row of the table."""
         mark = "! " if self.unexpected else ""
-        return f"{self.name[:46]:46} {self.reached:8} {self.seconds:7.1f}  {mark}{self.message[:_SHOWN]}"
+        row = f"{self.name[:46]:46} {self.reached:8} {self.seconds:7.1f}  {mark}{self.message[:_SHOWN]}"
+        return f"{row}\n{'':46} {'plan':8} {'':7}  {self.planned[:_SHOWN]}" if self.planned else row
 
     def to_dict(self) -> dict[str, Any]:
         """For a file."""
@@ -52,12 +56,67 @@ class Outcome:
 
 
 def run_checkout(checkout: Checkout, work: Path) -> Outcome:
-    """Runs a copy of a checkout."""
+    """Runs a copy of a checkout; if its local run stops, its list is frozen and its image planned all the same."""
     project = checkout.copy(work / checkout.folder.name)
     variables = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "CONDA_PREFIX"}}
     if checkout.environment:
         variables["VIRTUAL_ENV"] = checkout.environment
-    return _run(checkout.name, project, list(checkout.args), checkout.seconds, variables)
+    outcome = _run(checkout.name, project, list(checkout.args), checkout.seconds, variables)
+    if outcome.reached not in {"files", "verify"}:
+        return outcome
+    with _activated(checkout.environment):
+        return replace(outcome, planned=_planned(project))
+
+
+def plan_checkout(checkout: Checkout, work: Path) -> Outcome:
+    """Runs verify, freeze and image plan of a copy of a checkout in this process, without a Prefect server."""
+    from corpus import steps
+    from prefect_vertex_training.core.errors import TrainingError
+    from prefect_vertex_training.core.home import Home
+
+    project = checkout.copy(work / checkout.folder.name)
+    home, lines = Home.default(), list[str]()
+    begin, reached = time.perf_counter(), "open"
+    with _activated(checkout.environment):
+        try:
+            opened = steps.open_project(project, home, lines.append)
+            reached = "verify"
+            verified = steps.verified(opened, list(checkout.args), home, lines.append)
+            message = f"{', '.join(verified.model[:3]) or 'no local run'}"
+        except TrainingError as error:
+            message = str(error).replace(f"{project}/", "").replace(str(project), ".")
+        seconds = time.perf_counter() - begin
+        planned = _planned(project) if reached == "verify" else ""
+    return Outcome(checkout.name, reached, message, seconds, planned=planned)
+
+
+def _planned(project: Path) -> str:
+    """Freezes a project's list and plans its image, as a run does behind the local run."""
+    from corpus import steps
+    from prefect_vertex_training.core.errors import TrainingError
+    from prefect_vertex_training.core.home import Home
+
+    home = Home.default()
+    try:
+        opened = steps.open_project(project, home, lambda _line: None)
+        lock = steps.frozen(opened, home, lambda _line: None)
+        plan = steps.planned(opened, lock, home)
+    except TrainingError as error:
+        return str(error).replace(f"{project}/", "")
+    return f"{len(lock.packages)} packages frozen, image planned ({plan.builder})"
+
+
+@contextlib.contextmanager
+def _activated(environment: str) -> Iterator[None]:
+    before = os.environ.pop("VIRTUAL_ENV", None)
+    if environment:
+        os.environ["VIRTUAL_ENV"] = environment
+    try:
+        yield
+    finally:
+        os.environ.pop("VIRTUAL_ENV", None)
+        if before is not None:
+            os.environ["VIRTUAL_ENV"] = before
 
 
 def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Outcome:

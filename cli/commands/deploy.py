@@ -79,10 +79,6 @@ def deploy(
 
     project = str(project)
     check_source(project, ref, subfolder, token=git_token is not None)
-    if sweep and (fallback or allowed_region):
-        raise ProjectError(
-            "the trials of a sweep run at one place", where="--fallback", next_step="Leave it out, or leave --sweep out"
-        )
     if image and not work_pool:
         raise ProjectError(
             "only runs of a work pool are containers", where="--image", next_step="Name the pool: --work-pool POOL"

@@ -15,8 +15,8 @@ from ..local_cloud_options import OtherHosts, OwnHosts, Projects, Regions, cloud
 def env(
     *,
     form: Annotated[
-        Literal["sh", "dotenv", "json"],
-        Parameter(name="--format", help="For `eval` in a shell, as NAME=VALUE lines, or as JSON."),
+        Literal["sh", "fish", "dotenv", "json"],
+        Parameter(name="--format", help="For `eval` in a shell, for fish, as NAME=VALUE lines, or as JSON."),
     ] = "sh",
     project: Projects = (),
     region: Regions = (),

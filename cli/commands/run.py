@@ -18,6 +18,7 @@ from ..options import (
     AllowedRegion,
     Fallback,
     GitToken,
+    IgnoreRegion,
     Json,
     LauncherOption,
     MaxCost,
@@ -103,13 +104,7 @@ def run(
     processes: Processes = 0,
     fallback: Fallback = (),
     allowed_region: AllowedRegion = (),
-    ignore_region: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="A region of the fall-back list that is neither asked nor used, because it doesn't answer and surely "
-            "has no job of this run; may be given several times."
-        ),
-    ] = (),
+    ignore_region: IgnoreRegion = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),

@@ -11,7 +11,10 @@ from cyclopts import Parameter, validators
 from ...project.settings.settings import Freeze
 from ..load_blocks import load_git_token, load_registry, load_vertex
 from ..options import (
+    AllowedRegion,
+    Fallback,
     GitToken,
+    IgnoreRegion,
     Json,
     LauncherOption,
     MaxCost,
@@ -111,6 +114,9 @@ def sweep(
     data: Annotated[
         tuple[str, ...], Parameter(help="A data set that each trial gets, as for `run`; may be given several times.")
     ] = (),
+    fallback: Fallback = (),
+    allowed_region: AllowedRegion = (),
+    ignore_region: IgnoreRegion = (),
     temporary_server: TemporaryServer = False,
     as_json: Json = False,
     script_args: ScriptArgs = (),
@@ -162,6 +168,9 @@ def sweep(
             freeze=freeze,
             translate=translate,
             data=list(data),
+            fallback=list(fallback),
+            allowed_regions=list(allowed_region),
+            ignore_regions=list(ignore_region),
             verify=verify,
             refresh=refresh,
             size_limit_mb=size_limit_mb,

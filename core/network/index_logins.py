@@ -6,30 +6,34 @@ module finds the login again when a file is downloaded from the same server.
 
 from __future__ import annotations
 
-import netrc
 import os
 import re
-import shutil
-import subprocess
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-Login = tuple[str, str]
-"""A user name and a password."""
+from .login_sources import (
+    URLS,
+    Login,
+    ask_keyring,
+    has_keyring,
+    indexes_of_variable,
+    netrc_login,
+    read_uv_settings,
+    stored_by_uv,
+    uv_settings_files,
+)
 
-_URLS = re.compile(r"https?://[^\s,;\"'<>]+")
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
-_USERINFO = re.compile(r"(https?://)[^/@\s\"']*@")
-"""Not that of git+ssh://git@host, which is no login."""
+_USERINFO = re.compile(r"(https?://)[^/?#\s\"']*@")
+"""Not that of git+ssh://git@host, which is no login. A password may hold an @ of its own."""
 _INDEX_VARIABLES = (
     *("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"),
 )
-_KEYRING_SECONDS = 60
+REFUSALS = frozenset((401, 403, 404))
+"""Statuses after which another login may be the right one: indexes that hide what one may not read answer 404."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class IndexLogins:
@@ -48,52 +52,77 @@ class IndexLogins:
         self._env = env
         self._found: dict[str, Login] = {}
         self._users: dict[str, str] = {}
+        self._asks_keyring = "subprocess" in (env.get("UV_KEYRING_PROVIDER"), env.get("PIP_KEYRING_PROVIDER"))
         named = [env.get(name, "") for name in _INDEX_VARIABLES]
         for text in (*texts, *named):
-            for url in _URLS.findall(expand(text, env)):
+            for url in URLS.findall(expand(text, env)):
                 self._add(url)
-        for path in (*_user_settings(env), *settings):
-            for url, login in _uv_indexes(path, env):
-                self._add(url, login)
+        for text in named:
+            for index in indexes_of_variable(text, env):
+                self._add(*index)
+        for path in (*uv_settings_files(env), *settings):
+            found = read_uv_settings(path, env)
+            self._asks_keyring = self._asks_keyring or found.uses_keyring
+            for index in found.indexes:
+                self._add(*index)
 
     def __repr__(self) -> str:
         return f"IndexLogins({len(self._found)})"
 
     def of(self, url: str) -> Login | None:
-        """The login for a file: of its own URL, of an index on its server, of .netrc, or of a keyring; else None."""
+        """The likeliest login for a file; None without one."""
+        return next(self.each(url), None)
+
+    def each(self, url: str) -> Iterator[Login]:
+        """The logins that may be for a file, the likeliest first.
+
+        That of its own URL; else of the indexes on its server, the nearest first, as two indexes there may have
+        different ones; then those of .netrc, of uv's store and of a keyring. A user name alone may be a token: it comes
+        after what those have for it.
+        """
         parts = urlsplit(url)
-        if parts.username:
-            return unquote(parts.username), unquote(parts.password or "")
-        server = f"{parts.scheme}://{parts.netloc}"
-        on_server = [known for known in self._found if _server(known) == server]
-        if on_server:
-            return self._found[max(on_server, key=lambda known: _common_parts(known, url))]
-        return _netrc_login(parts.hostname or "") or self._from_keyring(url, server)
+        if parts.username or parts.password:
+            yield unquote(parts.username or ""), unquote(parts.password or "")
+            return
+        known: set[Login] = set()
+        for login in self._on_server(url):
+            if login not in known:
+                known.add(login)
+                yield login
+
+    def _on_server(self, url: str) -> Iterator[Login]:
+        for index in _nearest([*self._found, *self._users], url):
+            if index in self._found:
+                yield self._found[index]
+            else:
+                user = self._users[index]
+                yield from self._kept(url, user)
+                yield user, ""
+        yield from self._kept(url, "oauth2accesstoken")  # the user of Google's registries
+
+    def _kept(self, url: str, user: str) -> Iterator[Login]:
+        """The logins that are kept outside of indexes' URLs."""
+        parts = urlsplit(url)
+        for place in (url, parts.netloc) if self._asks_keyring and has_keyring() else ():
+            if password := ask_keyring(place, user):
+                yield user, password
+        if found := netrc_login(parts.hostname or "", self._env):
+            yield found
+        stored = dict(stored_by_uv(self._env))
+        yield from (stored[service] for service in _nearest(stored, url))
 
     def urls(self) -> list[str]:
         """The indexes that have a login, with it: for a program that gets them in its environment."""
-        return [_with_login(url, *login) for url, login in self._found.items()]
+        found = {**{url: self.of(url) for url in self._users}, **self._found}
+        return [_with_login(url, *login) for url, login in found.items() if login]
 
-    def _add(self, url: str, login: Login | None = None) -> None:
+    def _add(self, url: str, user: str = "", password: str = "") -> None:
         parts = urlsplit(url)
-        plain = without_login(url)
-        if login is None and parts.username and parts.password:
-            login = unquote(parts.username), unquote(parts.password)
-        if login is not None:
-            self._found[plain] = login
-        elif parts.username:
-            self._users[_server(plain)] = unquote(parts.username)
-
-    def _from_keyring(self, url: str, server: str) -> Login | None:
-        """The login that the `keyring` program has, where pip or uv is told to ask it."""
-        providers = {self._env.get("UV_KEYRING_PROVIDER", ""), self._env.get("PIP_KEYRING_PROVIDER", "")}
-        if "subprocess" not in providers or shutil.which("keyring") is None:
-            return None
-        user = self._users.get(server) or "oauth2accesstoken"
-        for place in (url, urlsplit(server).netloc):
-            if password := _keyring(place, user):
-                return user, password
-        return None
+        user = user or unquote(parts.username or "")
+        if password or parts.password is not None:
+            self._found[without_login(url)] = user, password or unquote(parts.password or "")
+        elif user:
+            self._users[without_login(url)] = user
 
 
 def without_login(text: str) -> str:
@@ -106,52 +135,10 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(lambda match: variables.get(match[1], match[0]), text)
 
 
-def _uv_indexes(path: Path, env: Mapping[str, str]) -> Iterator[tuple[str, Login | None]]:
-    """The indexes of a settings file of uv, https://docs.astral.sh/uv/concepts/indexes/#authentication."""
-    try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
-        return
-    tool = document.get("tool")
-    settings = tool.get("uv") if path.name == "pyproject.toml" and isinstance(tool, dict) else document
-    if not isinstance(settings, dict):
-        return
-    pip = settings.get("pip")
-    for table in (settings, pip if isinstance(pip, dict) else {}):
-        for name in ("index-url", "extra-index-url", "find-links"):
-            for url in _URLS.findall(str(table.get(name, ""))):
-                yield url, None
-    indexes = settings.get("index")
-    for index in indexes if isinstance(indexes, list) else ():
-        if isinstance(index, dict) and isinstance(index.get("url"), str):
-            variable = re.sub(r"[^A-Z0-9]", "_", str(index.get("name", "")).upper())
-            user, password = (env.get(f"UV_INDEX_{variable}_{part}", "") for part in ("USERNAME", "PASSWORD"))
-            yield index["url"], (user, password) if user or password else None
-
-
-def _user_settings(env: Mapping[str, str]) -> list[Path]:
-    own = env.get("UV_CONFIG_FILE")
-    config = Path(env.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return [Path(own)] if own else [Path("/etc/uv/uv.toml"), config / "uv" / "uv.toml"]
-
-
-@cache
-def _keyring(place: str, user: str) -> str:
-    try:
-        done = subprocess.run(
-            ["keyring", "get", place, user], capture_output=True, text=True, timeout=_KEYRING_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _netrc_login(host: str) -> Login | None:
-    try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
-    except (OSError, ValueError, netrc.NetrcParseError):
-        return None
-    return (found[0] or "", found[2] or "") if found else None
+def _nearest(urls: Iterable[str], file: str) -> list[str]:
+    """The URLs on a file's server, those that share most of its path first."""
+    server = _server(file)
+    return sorted((url for url in urls if _server(url) == server), key=lambda url: -_common_parts(url, file))
 
 
 def _common_parts(one: str, other: str) -> int:
@@ -160,9 +147,9 @@ def _common_parts(one: str, other: str) -> int:
     return next((count for count, (a, b) in enumerate(pairs) if a != b), len(one))
 
 
-def _server(url: str) -> str:
+def _server(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def _with_login(url: str, user: str, password: str) -> str:

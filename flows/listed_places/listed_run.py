@@ -7,35 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...blocks.list_plan import ListedPlace
 from ...core.errors import VertexError
-from ...core.retry import backoff
 from ...project.snapshot import Project
 from ...secret_values import with_secret_values
 from ...tasks.placing.listed_submit import ListedRequest, submit_listed
 from ...tasks.reporting.step_log import step_log
-from ...tasks.stopping import run_end
 from ...tasks.watch import WatchProgress, watch
 from ...vertex.client.connection import Connection, region_of
 from ...vertex.fallback.job_regions import JobRegions
-from ...vertex.fallback.request_view import Limits, Spot
-from ...vertex.fallback.run_list import run_list
-from ...vertex.fallback.supervision import Supervision
+from ...vertex.fallback.listed_job import limits_of
+from ...vertex.fallback.request_view import Spot
+from ...vertex.fallback.tries import Place as ShownPlace
 from ...vertex.job_types import JobDescription, JobRequest, Outcome, SubmittedJob
 from ...vertex.resume.checkpoint_copy import copy_checkpoints
 from ...vertex.resume.resume_point import with_resume_point
 from ...vertex.submit.region_check import check_bucket
-from ..block_parameters import block_in, connect_in
+from ..block_parameters import connect_in
 from ..planning.training_plan import Place
 from ..step_runner import Steps
-from .list_plan import ListedPlace
 
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
     from ...datasets.data_record import DataRecord
     from ...vertex.resume.earlier_run import EarlierRun
-
-FIRST_PAUSE, LONGEST_PAUSE = 300.0, 1800.0
-"""Seconds before the second round through the list, and at most before a later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def inputs_of(project: Project, places: Sequence[ListedPlace], own: Connection, 
 def _connect(each: ListedPlace, own: Connection, place: Place) -> tuple[Connection, VertexAI | None]:
     if each.own and each.bucket == place.bucket:
         return own, place.block
-    block = block_in(place.block, each.region, each.bucket) if place.block else None
+    block = place.block.in_region(each.region, each.bucket) if place.block else None
     return connect_in(place.block, each.region, each.bucket), block
 
 
@@ -155,18 +150,6 @@ class FallbackRun:
                 copy_checkpoints(each.connection.models, output, request.output, log=step_log("resume"))
         return with_resume_point(each.connection, request, self._earlier, step_log("resume"))
 
-    def _limits(self, allowed: int) -> Limits:
-        settle = max(each.connection.settle for each in self.inputs)
-        local = all(each.connection.endpoint.local for each in self.inputs)
-        return Limits(
-            [Spot(each.place.region, each.place.wait) for each in self.inputs],
-            allowed=allowed,
-            rounds=self._rounds,
-            pause=settle if local else FIRST_PAUSE,
-            longest_pause=settle if local else LONGEST_PAUSE,
-            settle=settle,
-        )
-
     def connections(self) -> Mapping[str, Connection]:
         """One for each region."""
         return {each.place.region: each.connection for each in reversed(self.inputs)}
@@ -184,41 +167,91 @@ class FallbackRun:
             JobFailed: The user must fix the failure, or the budget is used up.
             VertexError: No place had machines, a request was refused, or a region gave no answer.
         """
-        connections, limits = self.connections(), self._limits(allowed)
-        spots = [spot.region for spot in limits.spots]
-
-        def complete(entry: int) -> JobRequest:
-            return with_secret_values(self.request(entry), local=self.inputs[entry].connection.endpoint.local)
-
-        listed = ListedRequest(
-            JobRegions(connections, key, complete, spots, resumed=self._resumed),
+        outcome, entry, request = follow_places(
+            steps,
             key,
-            limits,
-            [each.place.shown for each in self.inputs],
+            [ReadyPlace(each.connection, each.place.wait, each.place.shown) for each in self.inputs],
+            self.request,
+            resumed=self._resumed,
+            limits=(allowed, self._rounds),
             retry=retry,
             ignored=self._ignored,
         )
+        return self.inputs[entry].connection, request, outcome
 
-        def watched(job: SubmittedJob) -> Outcome:
-            leave = Supervision(listed.driver(), limits)
-            machine = "" if connections[region_of(job.name)].endpoint.local else listed.places[listed.entry].machine
-            steps.progress.expect_machine(machine, self.inputs[listed.entry].place.wait)
-            try:
-                return steps.run(watch, connections[region_of(job.name)], job, WatchProgress(), leave)
-            finally:
-                listed.show(listed.driver())
 
-        def confirm() -> SubmittedJob:
-            return listed.regions.submitted(listed.driver().place(), known=True)
+@dataclass(frozen=True, slots=True)
+class ReadyPlace:
+    """One place of a list whose jobs can be made.
 
-        base = min(connection.settle for connection in connections.values())
-        job, outcome = run_list(
-            lambda: steps.run(submit_listed, listed),
-            watched,
-            confirm=confirm,
-            warn=step_log("submit", level=logging.WARNING),
-            waits=backoff(base=base, limit=900.0),
-            poll=max(connection.poll for connection in connections.values()),
-            sleep=run_end.sleep,
-        )
-        return connections[region_of(outcome.name or job.name)], listed.regions.request_of(listed.entry), outcome
+    Attributes:
+        connection: To its region.
+        wait: Seconds in which a job must get machines.
+        shown: For people.
+    """
+
+    connection: Connection
+    wait: float
+    shown: ShownPlace
+
+
+def follow_places(
+    steps: Steps,
+    key: str,
+    places: Sequence[ReadyPlace],
+    request: Callable[[int], JobRequest],
+    *,
+    resumed: Callable[[int, JobRequest], JobRequest],
+    limits: tuple[int, int],
+    retry: int,
+    ignored: frozenset[str],
+    watching: Callable[[int], WatchProgress] = lambda _: WatchProgress(),
+) -> tuple[Outcome, int, JobRequest]:
+    """Goes through a list until a job succeeds: how it ended, the index of its place, and its request.
+
+    Args:
+        steps: Runs the steps, and keeps their reports.
+        key: The request's key.
+        places: The list.
+        request: Brings image and data to a place, and returns its request, without the values of secret variables.
+        resumed: Returns a place's request with what its next job resumes from.
+        limits: How often the script may be attempted, and how often the list is gone through.
+        retry: How often a person has retried the run.
+        ignored: Regions that are left out.
+        watching: Makes what follows a job of a place, and may end it early.
+
+    Raises:
+        JobFailed: The user must fix the failure, or the budget is used up.
+        VertexError: No place had machines, a request was refused, or a region gave no answer.
+    """
+    connections = {each.connection.region: each.connection for each in reversed(places)}
+    spots = [Spot(each.connection.region, each.wait) for each in places]
+    followed: list[WatchProgress] = []
+
+    def complete(entry: int) -> JobRequest:
+        return with_secret_values(request(entry), local=places[entry].connection.endpoint.local)
+
+    listed = ListedRequest(
+        JobRegions(connections, key, complete, [spot.region for spot in spots], resumed=resumed),
+        key,
+        limits_of(connections, spots, allowed=limits[0], rounds=limits[1]),
+        [each.shown for each in places],
+        retry=retry,
+        ignored=ignored,
+    )
+
+    def watched(job: SubmittedJob) -> Outcome:
+        leave, place = listed.supervision(), places[listed.entry]
+        machine = "" if place.connection.endpoint.local else place.shown.machine
+        steps.progress.expect_machine(machine, place.wait)
+        followed.append(watching(listed.entry))
+        try:
+            return steps.run(watch, connections[region_of(job.name)], job, followed[-1], leave)
+        finally:
+            listed.show(listed.driver())
+
+    warn = step_log("submit", level=logging.WARNING)
+    _, outcome = listed.follow(
+        lambda: steps.run(submit_listed, listed), watched, warn, is_decided=lambda _: bool(followed[-1].ended_early)
+    )
+    return outcome, listed.entry, listed.regions.request_of(listed.entry)

@@ -31,6 +31,11 @@ class PlannedPlaces:
         describe: The job of a place with its data.
         rounds: How often the list is gone through.
         ignored: Regions that are left out.
+
+    Attributes:
+        inputs: As given.
+        rounds: As given.
+        ignored: As given.
     """
 
     def __init__(
@@ -40,16 +45,16 @@ class PlannedPlaces:
         rounds: int,
         ignored: Sequence[str],
     ) -> None:
-        self._inputs = inputs
+        self.inputs = inputs
         self._describe = describe
-        self._rounds = rounds
-        self._ignored = ignored
+        self.rounds = rounds
+        self.ignored = ignored
 
     @property
     def key(self) -> str:
         """The list as a part of the request's key: with another list it is another request."""
-        jobs = (replace(each.place.job, max_cost=MAX_COST.default) for each in self._inputs)
-        return repr([(each.place.region, each.place.bucket, job) for each, job in zip(self._inputs, jobs, strict=True)])
+        jobs = (replace(each.place.job, max_cost=MAX_COST.default) for each in self.inputs)
+        return repr([(each.place.region, each.place.bucket, job) for each, job in zip(self.inputs, jobs, strict=True)])
 
     def ready(
         self,
@@ -71,19 +76,19 @@ class PlannedPlaces:
         from .listed_run import FallbackRun
         from .region_inputs import data_in, image_in
 
-        own = self._inputs[0].place.bucket if self._inputs[0].place.own else ""
+        own = self.inputs[0].place.bucket if self.inputs[0].place.own else ""
 
         def data(each: PlaceInputs) -> Sequence[DataRecord]:
             return records if each.place.bucket == own else data_in(each.project, each.connection)
 
         return FallbackRun(
-            self._inputs,
+            self.inputs,
             self._describe,
             image=image_in(registry, name, image.reference, image.digest),
             data=data,
-            rounds=self._rounds,
+            rounds=self.rounds,
             earlier=earlier,
-            ignored=self._ignored,
+            ignored=self.ignored,
         )
 
 
@@ -122,8 +127,8 @@ def plan_places(
     """
     if not project.settings.fallback.is_set:
         return None
+    from ...blocks.list_plan import list_places, listed_settings
     from .ignored_regions import all_ignored
-    from .list_plan import list_places
     from .listed_run import check_places_of, inputs_of
 
     own, quotas = project.settings.fallback, {}
@@ -133,7 +138,7 @@ def plan_places(
         quotas = regions_with_quota(place.block, planning(project, place, ()).job, own.allowed_regions)
     named = {place.region, *own.allowed_regions, *(each.region or place.region for each in own.entries)}
     ignored = all_ignored(ignored, named)
-    listed = list_places(project.settings, place, ignored=ignored, has_quota=quotas.get)
+    listed = list_places(listed_settings(project.settings), place, ignored=ignored, has_quota=quotas.get)
     inputs = inputs_of(project, listed, connection, place)
 
     def describe(each: PlaceInputs, records: Sequence[DataRecord]) -> JobDescription:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from ...images.plan import Builder
 from ...vertex.pricing.estimate import CostEstimate, duration_text
-from ..block_parameters import block_in
 from ..job_request import RunName
 from .cost_facts import PATIENCE, CostFacts
 from .training_plan import Place, TrainingPlan, plan_in_place
 
 if TYPE_CHECKING:
-    from ..listed_places.list_plan import ListedPlace
+    from ...blocks.list_plan import ListedPlace
 
 QUOTA = {True: "quota is there", False: "no quota", None: "quota not known"}
 
@@ -81,14 +80,14 @@ def place_plans(
     settings, place = planned.project.settings, planned.place
     if not settings.fallback.is_set:
         return []
-    from ..listed_places.list_plan import list_places
+    from ...blocks.list_plan import list_places, listed_settings
     from ..listed_places.listed_run import at_place
 
     known = _quotas(place, planned, settings.fallback.allowed_regions) if settings.fallback.automatic else {}
     prices = facts.prices(PATIENCE) if facts else []
     found = []
-    for each in list_places(settings, place, has_quota=known.get, prices=prices):
-        block = block_in(place.block, each.region, each.bucket) if place.block else None
+    for each in list_places(listed_settings(settings), place, has_quota=known.get, prices=prices):
+        block = place.block.in_region(each.region, each.bucket) if place.block else None
         there = Place(each.region, each.bucket, block)
         job = plan_in_place(at_place(planned.project, each), args, there, run, builder=builder, facts=facts)
         found.append(_plan(each, job, _quotas(there, job, [each.region]).get(each.region)))

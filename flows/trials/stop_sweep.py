@@ -19,6 +19,7 @@ from prefect.logging.loggers import flow_run_logger
 
 from ...vertex.job_types import TERMINAL
 from ..block_parameters import connect
+from ..stop_hook import connections_of
 
 
 def stop_sweep(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature
@@ -28,8 +29,11 @@ def stop_sweep(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> No
     """
     logger = flow_run_logger(flow_run, flow).getChild("stop")
     try:
-        connection = connect(flow.validate_parameters(flow_run.parameters).get("vertex"))
-        stopped = [_stop_jobs(connection, _running_trials(flow_run.id)), _stop_tuning(connection, flow_run.id)]
+        vertex, trials = flow.validate_parameters(flow_run.parameters).get("vertex"), _running_trials(flow_run.id)
+        connection = connect(vertex)
+        regions = {each.region: each for run in trials for each in connections_of(vertex, str(run))[1:]}
+        stopped = [_stop_jobs(each, trials) for each in (connection, *regions.values())]
+        stopped.append(_stop_tuning(connection, flow_run.id))
         ended, live = (sum(counts) for counts in zip(*stopped, strict=True))
     except Exception as error:  # noqa: BLE001 - the run's log does not show an exception in a hook
         text = f"jobs of this sweep's trials may still run and cost, because they can't be cancelled: {error}. "

@@ -47,6 +47,9 @@ REPORTS: dict[tuple[str, int], Report] = {}
 BEGUN: dict[tuple[str, int], Callable[[str], None]] = {}
 """Who is told of the flow run of a trial, likewise."""
 
+NEAR: dict[tuple[str, int], Callable[[int], JobRequest]] = {}
+"""Who brings image and data to a place of a trial's fall-back list, likewise."""
+
 
 @flow(name="trial", on_cancellation=[stop_job], on_crashed=[stop_job])
 def trial(
@@ -81,7 +84,7 @@ def trial(
     retry = run_scope().retries
     with artifacts_of(plan.project):
         try:
-            end = _run(steps, connection, plan, record.plan, run=run, retry=retry)
+            end = _run(steps, connection, vertex, plan, record.plan, run=run, retry=retry)
         except TrainingError as error:
             if _is_final(error):
                 ended = record.plan
@@ -98,16 +101,45 @@ def trial(
 trial.result_serializer = END
 
 
-def _run(steps: Steps, connection: Connection, plan: SweepPlan, own: TrialPlan, *, run: str, retry: int) -> TrialEnd:
-    judge = TrialJudge(connection, own.request.output, plan.metric, REPORTS.get((plan.id, own.number)))
+def _run(
+    steps: Steps,
+    connection: Connection,
+    vertex: VertexParameter | None,
+    plan: SweepPlan,
+    own: TrialPlan,
+    *,
+    run: str,
+    retry: int,
+) -> TrialEnd:
+    report = REPORTS.get((plan.id, own.number))
+    judge = TrialJudge(connection, own.request.output, plan.metric, report)
     followed: list[WatchProgress] = []
 
     def watching() -> WatchProgress:
         followed.append(WatchProgress(judge))
         return followed[-1]
 
+    def watching_at(there: Connection, request: JobRequest) -> WatchProgress:
+        nonlocal judge
+        judge = TrialJudge(there, request.output, plan.metric, report)
+        return watching()
+
     request: JobRequest = replace(own.request, labels={**own.request.labels, RUN_LABEL: run})
-    outcome = run_job(steps, connection, request, own.key, allowed=plan.allowed, retry=retry, watching=watching)
+    if own.places:
+        from .listed_trial import run_listed_trial
+
+        connection, request, outcome = run_listed_trial(
+            steps,
+            vertex,
+            own,
+            run=run,
+            allowed=plan.allowed,
+            retry=retry,
+            near=NEAR.get((plan.id, own.number)),
+            watching=watching_at,
+        )
+    else:
+        outcome = run_job(steps, connection, request, own.key, allowed=plan.allowed, retry=retry, watching=watching)
     ended = TrialEnd(
         own.number,
         "pruned",

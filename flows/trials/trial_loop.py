@@ -18,10 +18,11 @@ from ...tasks.reporting.progress import followed
 from ...tasks.reporting.step_log import off_terminal, step_log
 from ...tasks.stopping import run_end
 from ...tasks.stopping.stop_job import WINDOW
+from ...vertex.job_types import JobRequest
 from .record_store import SweepRecords
 from .sweep_page import SweepPage
 from .sweep_result import shown_values
-from .trial_flow import BEGUN, REPORTS, trial
+from .trial_flow import BEGUN, NEAR, REPORTS, trial
 
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
@@ -31,6 +32,9 @@ _LOOK_EVERY = 0.5
 
 Describe = Callable[[int, Mapping[str, Any]], TrialPlan]
 """Makes a trial's plan from its number and its parameters."""
+
+Bring = Callable[[TrialPlan, int], JobRequest]
+"""Brings image and data to a place of a trial's fall-back list, by its index, and returns the request with them."""
 
 
 class TrialLoop:
@@ -48,6 +52,7 @@ class TrialLoop:
         search: Proposes trials; it knows the recorded ones.
         describe: Makes the plans of new trials.
         page: Shows the trials.
+        bring: For trials with a fall-back list.
         vertex: Where the jobs run; None for this machine.
     """
 
@@ -61,6 +66,7 @@ class TrialLoop:
         search: Search,
         describe: Describe,
         page: SweepPage,
+        bring: Bring,
         vertex: VertexAI | None,
     ) -> None:
         self.records = list(records)
@@ -71,6 +77,7 @@ class TrialLoop:
         self._search = search
         self._describe = describe
         self._page = page
+        self._bring = bring
         self._vertex = vertex
         self._left = iter([each for each in self.records if each.end is None])
         self._running: dict[Future[TrialEnd], TrialRecord] = {}
@@ -146,6 +153,8 @@ class TrialLoop:
         key = self._plan.id, record.number
         REPORTS[key] = lambda step, value: self._search.report(record.number, step, value)
         BEGUN[key] = lambda run: setattr(record, "run", run)
+        if record.plan.places:
+            NEAR[key] = lambda entry: self._bring(record.plan, entry)
         context = copy_context()
         future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(record.number))
         self._running[future] = record
@@ -169,6 +178,7 @@ class TrialLoop:
         record = self._running.pop(future)
         REPORTS.pop((self._plan.id, record.number), None)
         BEGUN.pop((self._plan.id, record.number), None)
+        NEAR.pop((self._plan.id, record.number), None)
         try:
             end = future.result()
         except TrainingError as error:

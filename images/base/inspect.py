@@ -146,6 +146,24 @@ def inspect_base(
     return BaseContents(config, found.path, found.version, found.packages, search.read)
 
 
+def merged_files(source: ImageTarget, layers: Sequence[Descriptor], listings: Listings) -> MergedLayers:
+    """The files of all layers of an image, as far as they can decide where its Python is.
+
+    Args:
+        source: The registry or layout that has it.
+        layers: Its layers, lowest first.
+        listings: What is known of layers.
+
+    Raises:
+        RegistryError: A layer can't be read.
+    """
+    search = _Search(source, listings, (), None)
+    for layer in reversed(layers):
+        search.add(layer)
+    search.files.is_complete = True
+    return search.files
+
+
 class _Search:
     """The search for one interpreter, layer by layer."""
 

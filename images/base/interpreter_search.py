@@ -102,6 +102,22 @@ def find_interpreter(files: MergedLayers, folders: Sequence[str], version: str) 
     return None
 
 
+def first_python(files: MergedLayers, config: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The first `python3`, else `python`, in the folders of an image's PATH, and its minor version; None without one.
+
+    Args:
+        files: All layers of the image.
+        config: The run-time part of its config.
+    """
+    folders = [folder for folder in (environment(config).get("PATH") or PATH).split(":") if folder.startswith("/")]
+    for name in ("python3", "python"):
+        for folder in folders:
+            path = posixpath.join(folder, name)
+            if (found := _interpreter(files, path, "")) is not None:
+                return path, found.version
+    return None
+
+
 def all_versions(files: MergedLayers, folders: Sequence[str]) -> list[str]:
     """The minor versions of Python that a base has, oldest first; all layers must have been read."""
     names = {match[1] for path in _elsewhere(files, r"python3\.\d+") if (match := _VERSION.search(path))}

@@ -172,6 +172,21 @@ def base_digest(
     return reference.digest or _digest_of_tag(reference, _source(reference, credentials), cache, max_age, clock)
 
 
+def check_platform(text: str, digest: str, credentials: CredentialsFor = docker_login) -> None:
+    """Checks that a base can be used for linux/amd64, by its config; reads nothing of its layers.
+
+    Args:
+        text: Its reference.
+        digest: Its digest, of an image or of an index.
+        credentials: Credentials for its registry.
+
+    Raises:
+        BaseImageError: It is for another platform only, or is no image.
+        RegistryError: The registry can't be asked.
+    """
+    _read_base_manifest(text, _source(parse_reference(text), credentials), digest)
+
+
 def _source(reference: Reference | LayoutReference, credentials: CredentialsFor) -> ImageTarget:
     if isinstance(reference, LayoutReference):
         return OciLayout(reference.folder, reference.name, own=False)

@@ -1,7 +1,8 @@
 """Reads the engine's build output: the stream of JSON objects that the classic builder and BuildKit send.
 
-The classic builder sends text. BuildKit sends its own protobuf messages in base64:
-https://github.com/moby/buildkit/blob/master/api/services/control/control.proto (StatusResponse).
+The classic builder sends text. BuildKit in an engine sends its own protobuf messages in base64:
+https://github.com/moby/buildkit/blob/master/api/services/control/control.proto (StatusResponse); its client prints the
+same as JSON: https://github.com/moby/buildkit/blob/master/client/graph.go (SolveStatus).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import base64
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from ...core.errors import DockerError
 from .dockerfile_parse import line_of
@@ -22,6 +23,7 @@ _TAIL = 40
 # 7 = error. VertexStatus: 1 = id, 3 = name, 4 = current, 5 = total, 8 = completed. VertexLog: 1 = vertex, 4 = bytes.
 _VERTEX, _STATUS, _LOG = 1, 2, 3
 _CURRENT, _TOTAL, _COMPLETED = 4, 5, 8
+_DOWNLOADING = "downloading"
 _DIGEST, _NAME, _CACHED, _STARTED, _ERROR, _BYTES = 1, 3, 4, 5, 7, 4
 # "Step 3/9 : RUN x" of the classic builder, "[train 3/9] RUN x" of BuildKit.
 _STEP = re.compile(r"^(Step \d+/\d+ : |\[[^]]*\d+/\d+\] )")
@@ -45,8 +47,8 @@ class BuildOutput:
         self._log = log
         self._open = ""
         self._step = ""
-        self._names: dict[bytes, str] = {}
-        self._logged: set[tuple[bytes, str]] = set()
+        self._begun: set[str] = set()
+        self._cached: set[str] = set()
 
     def handle(self, answer: dict[str, Any]) -> None:
         """Handles one object of the stream.
@@ -55,9 +57,7 @@ class BuildOutput:
             DockerError: The build failed; names the instruction.
         """
         if "error" in answer or "errorDetail" in answer:
-            message = answer.get("errorDetail", {}).get("message") or str(answer.get("error"))
-            self._end_line()
-            raise self._failure(message)
+            self.fail(answer.get("errorDetail", {}).get("message") or str(answer.get("error")))
         if "stream" in answer:
             self._text(answer["stream"])
         elif answer.get("id") == "moby.buildkit.trace":
@@ -66,6 +66,33 @@ class BuildOutput:
             self.image_id = answer["aux"]["ID"]
         elif "status" in answer and "progressDetail" not in answer:
             self._line(str(answer["status"]))
+
+    def handle_status(self, status: Mapping[str, Any]) -> None:
+        """Handles one object that `buildctl --progress=rawjson` prints."""
+        for vertex in status.get("vertexes") or ():
+            self._vertex(
+                str(vertex.get("digest", "")),
+                str(vertex.get("name", "")),
+                has_begun="started" in vertex,
+                is_cached=bool(vertex.get("cached")),
+                has_failed=bool(vertex.get("error")),
+            )
+        for layer in status.get("statuses") or ():
+            if layer.get("name") == _DOWNLOADING:
+                self._count(
+                    str(layer["id"]), layer.get("current", 0), layer.get("total", 0), ended="completed" in layer
+                )
+        for log in status.get("logs") or ():
+            self._text(base64.b64decode(log.get("data") or "").decode(errors="replace"))
+
+    def fail(self, message: str) -> NoReturn:
+        """Raises the error of a build that failed with this message; it names the instruction.
+
+        Raises:
+            DockerError: Always.
+        """
+        self._end_line()
+        raise self._failure(message)
 
     def _text(self, text: str) -> None:
         """Adds text, which arrives in pieces; a line is logged when it is complete."""
@@ -90,26 +117,42 @@ class BuildOutput:
 
     def _trace(self, message: bytes) -> None:
         for number, value in _fields(message):
+            found = dict(_fields(value)) if number in (_VERTEX, _STATUS, _LOG) else {}
             if number == _VERTEX:
-                self._vertex(dict(_fields(value)))
-            elif number == _STATUS and self._transfer:
-                _count(dict(_fields(value)), self._transfer)
+                self._vertex(
+                    _shown(found.get(_DIGEST)),
+                    _shown(found.get(_NAME)),
+                    has_begun=_STARTED in found,
+                    is_cached=_CACHED in found,
+                    has_failed=_ERROR in found,
+                )
+            elif number == _STATUS and found.get(_NAME) == _DOWNLOADING.encode():
+                sizes = (_varint(found.get(name, b"\0"), 0)[0] for name in (_CURRENT, _TOTAL))
+                self._count(_shown(found.get(_DIGEST)), *sizes, ended=_COMPLETED in found)
             elif number == _LOG:
-                self._text(dict(_fields(value)).get(_BYTES, b"").decode(errors="replace"))
+                self._text(_shown(found.get(_BYTES)))
 
-    def _vertex(self, vertex: dict[int, bytes]) -> None:
-        digest, name = vertex.get(_DIGEST, b""), vertex.get(_NAME, b"").decode(errors="replace")
+    def _vertex(self, digest: str, name: str, *, has_begun: bool, is_cached: bool, has_failed: bool) -> None:
         if name.startswith("[internal]") or not name.startswith("["):
             return
-        if _ERROR in vertex:
+        if has_failed:
             self._step = name
-        if (_STARTED in vertex or _CACHED in vertex) and digest not in self._names:
+        if (has_begun or is_cached) and digest not in self._begun:
             self._end_line()
-            self._names[digest] = name
+            self._begun.add(digest)
             self._line(name)
-        if _CACHED in vertex and (digest, "cached") not in self._logged:
-            self._logged.add((digest, "cached"))
+        if is_cached and digest not in self._cached:
+            self._cached.add(digest)
             self._line(f"{name.partition(']')[0]}] CACHED")
+
+    def _count(self, layer: str, current: int, total: int, *, ended: bool) -> None:
+        """Counts the download of a base's layer."""
+        if self._transfer is None:
+            return
+        if ended:
+            self._transfer.ended(layer)
+        else:
+            self._transfer.moved(layer, current, total)
 
     def _failure(self, message: str) -> DockerError:
         step = _STEP.sub("", self._step)
@@ -126,15 +169,8 @@ class BuildOutput:
         )
 
 
-def _count(status: dict[int, bytes], transfer: EngineTransfer) -> None:
-    """Counts the download of a base's layer."""
-    if status.get(_NAME) != b"downloading":
-        return
-    layer = status.get(_DIGEST, b"").decode(errors="replace")
-    if _COMPLETED in status:
-        transfer.ended(layer)
-    else:
-        transfer.moved(layer, *(_varint(status.get(name, b"\0"), 0)[0] for name in (_CURRENT, _TOTAL)))
+def _shown(field: bytes | None) -> str:
+    return (field or b"").decode(errors="replace")
 
 
 def first_line(message: str) -> str:

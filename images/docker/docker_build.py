@@ -145,7 +145,7 @@ def _check_base_platform(engine: DockerClient, request: ImageRequest) -> None:
     if origin is None or origin.image == "scratch":
         return
     if origin.platform not in {"", PLATFORM}:
-        raise _other_platform(origin.platform, origin.image)
+        raise other_platform(origin.platform, origin.image)
     with contextlib.suppress(ImageNotFound):  # the builder will pull it for linux/amd64
         _check_platform(engine.api.inspect_image(origin.image), origin.image)
 
@@ -153,10 +153,11 @@ def _check_base_platform(engine: DockerClient, request: ImageRequest) -> None:
 def _check_platform(attributes: Mapping[str, Any], name: str) -> None:
     platform = f"{attributes['Os']}/{attributes['Architecture']}"
     if platform != PLATFORM:
-        raise _other_platform(platform, name)
+        raise other_platform(platform, name)
 
 
-def _other_platform(platform: str, name: str) -> DockerError:
+def other_platform(platform: str, name: str) -> DockerError:
+    """The error for an image that Vertex AI can't run."""
     return DockerError(
         f"the image is for {platform}, and Vertex AI runs {PLATFORM} only; nothing was pushed",
         where=name,

@@ -49,7 +49,7 @@ def connect(purpose: str, timeout: int = _TIMEOUT) -> DockerClient:
             continue
         return client
     if host := os.environ.get("BUILDKIT_HOST"):
-        tried.append(f"BUILDKIT_HOST={host}: a builder alone, and what is needed here speaks Docker's API")
+        tried.append(f"BUILDKIT_HOST={host}: it builds, and what is needed here runs images or looks into them")
     raise DockerError(
         f"no Docker engine answers, {purpose}",
         where="; ".join(tried),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OLDEST = 7
-"""The runtime needs Python 3.7."""
+OLDEST = 7
+"""The minor version of Python 3 that the runtime needs at least."""
 _FOLDER, _LINK = 1 << 31, 1 << 27  # bits of Go's FileMode
 
 
@@ -52,9 +52,9 @@ def find_python(engine: DockerClient, image: str, features: str) -> str:
 
 def _checked(path: str, program: str, image: str, features: str) -> str:
     version = re.search(r"python(\d+)\.(\d+)$", program)
-    if version and (int(version[1]), int(version[2])) < (3, _OLDEST):
+    if version and (int(version[1]), int(version[2])) < (3, OLDEST):
         raise BaseImageError(
-            f"{features} needs Python 3.{_OLDEST} or later in the image, and {path} is {version[0]}",
+            f"{features} needs Python 3.{OLDEST} or later in the image, and {path} is {version[0]}",
             where=image,
             next_step="Put a newer python3 first in the image's PATH",
         )

@@ -152,6 +152,11 @@ class BuiltImage:
     layers: Sequence[LayerReport] = ()
     builder: Literal["direct", "docker"] = "direct"
 
+    @property
+    def is_in_engine(self) -> bool:
+        """Whether only a Docker engine has it yet; its reference is `docker-daemon:NAME@sha256:ID` then."""
+        return self.reference.startswith("docker-daemon:")
+
 
 Progress = Callable[[LayerReport], None]
 """Called with each layer's report when it is complete, from any thread."""

@@ -16,7 +16,8 @@ from ...core.errors import WheelError, storage_errors
 from ...core.metering.meter import DOWNLOADING, Item, Meter
 from ...core.network.addresses import AddressGuard, RefusedAddress
 from ...core.network.http_pools import Pools
-from ...core.network.index_logins import IndexLogins, without_login
+from ...core.network.index_logins import REFUSALS, IndexLogins, without_login
+from ...core.network.login_sources import Login
 from ...core.retry import retry
 from .lockfile import LockedWheel
 
@@ -123,21 +124,28 @@ class Downloader:
                     raise WheelError(f"the download of {wheel.filename} was stopped")
                 yield block
 
-    def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
-        """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
-        address, headers = without_login(url), {"Accept-Encoding": "identity"}
-        if login := self._logins.of(url):
-            headers |= urllib3.make_headers(basic_auth=f"{login[0]}:{login[1]}")
+    def _answer(self, url: str, start: int, login: Login | None) -> urllib3.BaseHTTPResponse:
+        headers = {"Accept-Encoding": "identity"}
+        if login:
+            headers |= urllib3.make_headers(basic_auth=":".join(login))
         if start:
             headers["Range"] = f"bytes={start}-"
-        response = self._pools.request(
+        return self._pools.request(
             "GET",
-            address,
+            without_login(url),
             headers=headers,
             preload_content=False,
             timeout=_TIMEOUT,
             retries=urllib3.Retry(None, connect=0, read=0, status=0, other=0, redirect=5),
         )
+
+    def _request(self, wheel: LockedWheel, url: str, start: int) -> urllib3.BaseHTTPResponse:
+        """Requests the bytes from `start` on; the status is 200 for the whole file, 206 for the rest."""
+        logins = self._logins.each(url)
+        response = self._answer(url, start, next(logins, None))
+        while response.status in REFUSALS and (login := next(logins, None)):
+            response.close()
+            response = self._answer(url, start, login)
         if response.status in {200, 206}:
             return response
         response.close()

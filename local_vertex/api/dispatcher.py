@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...core.errors import TrainingError
 from ..faults import Faults
 from ..location import Locations
-from .collections.listed_locations import LocationsApi
-from .collections.operations import OperationsApi
-from .collections.persistent_resources import PersistentResourcesApi
-from .collections.registered_models import RegisteredModelsApi
-from .collections.training_pipelines import TrainingPipelinesApi
-from .collections.tuning_jobs import TuningJobsApi
-from .collections.written_entries import WrittenEntriesApi
 from .fields import ranges
-from .jobs import JobsApi
-from .logs import LogsApi
 from .names import Caller, place_of
 from .quotas import Quotas
 from .schema import Generated
 from .status import ApiError, Code
+
+if TYPE_CHECKING:
+    from .collections.listed_locations import LocationsApi
+    from .collections.operations import OperationsApi
+    from .collections.persistent_resources import PersistentResourcesApi
+    from .collections.registered_models import RegisteredModelsApi
+    from .collections.training_pipelines import TrainingPipelinesApi
+    from .collections.tuning_jobs import TuningJobsApi
+    from .collections.written_entries import WrittenEntriesApi
+    from .jobs import JobsApi
+    from .logs import LogsApi
 
 V1 = "google.cloud.aiplatform.v1"
 JOBS = f"{V1}.JobService"
@@ -34,8 +35,7 @@ LOCATIONS = "google.cloud.location.Locations"
 LOGGING = "google.logging.v2.LoggingServiceV2"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """A method with one request and one response.
 
     Attributes:
@@ -57,8 +57,7 @@ class Method:
     body: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Apis:
+class Apis(NamedTuple):
     """What implements the methods."""
 
     jobs: JobsApi

@@ -17,9 +17,7 @@ from ..store.records import TERMINAL, JobRecord
 from ..store.store import Store
 from .collections.operations import OperationsApi
 from .collections.paging import masked, page
-from .fields.boot_disk import fill_in
 from .fields.job_times import set_times
-from .fields.validation import SPOT, check
 from .names import Caller, Names
 from .schema import Generated, Schema
 from .status import ApiError, Code
@@ -155,6 +153,9 @@ class JobsApi:
         Raises:
             ApiError: It is invalid, or a fault refuses it.
         """
+        from .fields.boot_disk import fill_in  # late, as the runner is: a service responds before it can run jobs
+        from .fields.validation import check
+
         self._runner.result()  # an error of its start is reported here, before anything is stored
         for field in _OUTPUT_ONLY:
             job.ClearField(field)
@@ -228,6 +229,8 @@ class JobsApi:
             raise self._exhausted(spec)
 
     def _exhausted(self, spec: Generated) -> ApiError:
+        from .fields.validation import SPOT
+
         machine = self._schema.to_json(spec.worker_pool_specs[0].machine_spec, proto_names=True)
         kind = machine.get("accelerator_type", "").lower()
         spot = "preemptible_" if spec.scheduling.strategy == SPOT else ""

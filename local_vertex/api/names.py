@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..faults import Faults
@@ -23,8 +22,7 @@ KINDS = {
 """The type and the form of the ids of each collection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Where a call came in.
 
     Attributes:

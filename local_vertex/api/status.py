@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -52,8 +51,7 @@ class Violation(NamedTuple):
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorInfo:
+class ErrorInfo(NamedTuple):
     """The google.rpc.ErrorInfo of an error, for programs: https://google.aip.dev/193."""
 
     reason: str

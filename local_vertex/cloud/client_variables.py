@@ -11,7 +11,7 @@ from typing import Literal
 from ...core.errors import LocalServiceError
 from ..endpoint import LocalService
 
-Format = Literal["sh", "dotenv", "json"]
+Format = Literal["sh", "fish", "dotenv", "json"]
 
 REMOVED = (
     # Real credentials: a client would send them instead of asking the metadata server.
@@ -86,7 +86,7 @@ def changed(service: LocalService, environment: Mapping[str, str] = os.environ) 
 
 
 def shown(service: LocalService, form: Format, environment: Mapping[str, str] = os.environ) -> str:
-    """The variables as text: for `eval` in a shell, as NAME=VALUE lines, or as JSON.
+    """The variables as text: for `eval` in a shell, for fish's `source`, as NAME=VALUE lines, or as JSON.
 
     Raises:
         LocalServiceError: The service was started without `--as-cloud`.
@@ -97,8 +97,16 @@ def shown(service: LocalService, form: Format, environment: Mapping[str, str] = 
     if form == "dotenv":
         return "\n".join(f"{name}={value}" for name, value in values.items())
     removed = [name for name in REMOVED if name not in values]
+    if form == "fish":  # it has no `unset`
+        lines = [f"set -gx {name} {_fish_quoted(value)}" for name, value in values.items()]
+        return "\n".join([f"set -e {' '.join(removed)}", *lines])
     lines = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
     return "\n".join([*lines, f"unset {' '.join(removed)}"])
+
+
+def _fish_quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _exempt(present: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import subprocess
 import threading
 import traceback
 from collections.abc import Coroutine, Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .replica.context import Context
 
 _REMOVE_SECONDS = 0.1
+_REMOVED_AT_ONCE = 200  # a command line has a limit
 _STOP_SECONDS = 5.0
 
 
@@ -214,5 +216,9 @@ class Executor:
 
 
 def _remove(folders: Iterable[Path]) -> None:
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Removes folders with `rm`: Python would take a tenth of a short job's time for it, and hold up other threads."""
+    paths = [str(folder) for folder in folders]
+    for begin in range(0, len(paths), _REMOVED_AT_ONCE):
+        command = ["rm", "-rf", "--", *paths[begin : begin + _REMOVED_AT_ONCE]]
+        with contextlib.suppress(OSError):
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

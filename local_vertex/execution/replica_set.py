@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from ..faults import SECOND_RUN_SECONDS
@@ -70,8 +70,8 @@ class ReplicaSet:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         replicas = list(self._current.values())
-        await asyncio.gather(*(replica.stop(grace) for replica in replicas))
-        await asyncio.gather(*(replica.drain() for replica in replicas))
+        await _all(replica.stop(grace) for replica in replicas)
+        await _all(replica.drain() for replica in replicas)
         await self._runner.clean()
 
     def adopt(self) -> None:
@@ -121,6 +121,15 @@ class ReplicaSet:
         if await replica.start():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(replica.wait(), SECOND_RUN_SECONDS)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Does all of it at the same time. Most jobs have one replica, whose work needs no task of its own."""
+    each = list(work)
+    if len(each) == 1:
+        await each[0]
+    else:
+        await asyncio.gather(*each)
 
 
 async def _wait_for_all(events: list[asyncio.Event]) -> None:

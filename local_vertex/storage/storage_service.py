@@ -16,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import LocalServiceError, storage_errors
@@ -27,8 +27,7 @@ _CALL_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class StorageService:
+class StorageService(NamedTuple):
     """How to reach the storage server.
 
     Attributes:

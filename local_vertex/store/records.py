@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 TERMINAL = (
     "JOB_STATE_SUCCEEDED",
@@ -60,8 +60,7 @@ class JobRecord:
     region: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One log entry of a job.
 
     Attributes:
@@ -80,8 +79,7 @@ class LogEntry:
     extra: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(NamedTuple):
     """A log entry with its sequence number, which increases in the order of arrival."""
 
     seq: int

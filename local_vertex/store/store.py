@@ -220,10 +220,11 @@ class Store:
             once: Add nothing if the source was ever read.
         """
         rows = [(id, round(e.timestamp, 6), e.severity, e.task, _payload(e.payload), _extra(e)) for e in entries]
+        source = cursor[0] if cursor else ""
+        sql = "SELECT (SELECT position FROM cursors WHERE job_id = jobs.id AND stream = ?) FROM jobs WHERE id = ?"
         with self._database.write() as db:
-            if id and db.execute("SELECT 1 FROM jobs WHERE id = ?", (id,)).fetchone() is None:
-                return
-            if once and cursor is not None and self.cursor(id, cursor[0]):
+            known = db.execute(sql, (source, id)).fetchone() if id else (None,)
+            if known is None or (once and known[0]):
                 return
             columns = "job_id, timestamp, severity, task, payload, extra"
             db.executemany(f"INSERT INTO logs ({columns}) VALUES (?, ?, ?, ?, ?, ?)", rows)

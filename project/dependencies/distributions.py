@@ -11,16 +11,22 @@ from .formats import pyproject
 from .formats.requirements_txt import package_of
 
 _PACKAGES = {
-    "attr": "attrs", "bs4": "beautifulsoup4", "cv2": "opencv-python-headless", "dateutil": "python-dateutil",
+    "absl": "absl-py", "attr": "attrs", "Bio": "biopython", "bs4": "beautifulsoup4", "community": "python-louvain",
+    "Crypto": "pycryptodome", "cv2": "opencv-python-headless", "dateutil": "python-dateutil", "docx": "python-docx",
     "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "pymupdf", "git": "gitpython",
     "google.api_core": "google-api-core", "google.auth": "google-auth", "google.cloud": "google-cloud-storage",
     "google.genai": "google-genai", "google.oauth2": "google-auth", "google.protobuf": "protobuf",
-    "googleapiclient": "google-api-python-client", "PIL": "pillow", "pytorch_lightning": "pytorch-lightning",
-    "ruamel.yaml": "ruamel.yaml", "ruamel": "ruamel.yaml", "serial": "pyserial", "skimage": "scikit-image",
-    "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml", "Crypto": "pycryptodome", "jwt": "pyjwt",
-    "skopt": "scikit-optimize", "MySQLdb": "mysqlclient", "OpenSSL": "pyopenssl", "psycopg2": "psycopg2-binary",
-    "pkg_resources": "setuptools<81", "hypertune": "cloudml-hypertune",
-    "pythonjsonlogger": "python-json-logger", "sentence_transformers": "sentence-transformers", "zmq": "pyzmq",
+    "googleapiclient": "google-api-python-client", "grpc": "grpcio", "haiku": "dm-haiku", "hydra": "hydra-core",
+    "hypertune": "cloudml-hypertune", "ignite": "pytorch-ignite", "imblearn": "imbalanced-learn", "jwt": "pyjwt",
+    "Levenshtein": "levenshtein", "magic": "python-magic", "mpl_toolkits": "matplotlib", "MySQLdb": "mysqlclient",
+    "nvidia_smi": "nvidia-ml-py", "openslide": "openslide-python", "OpenSSL": "pyopenssl",
+    "PIL": "pillow", "pkg_resources": "setuptools<81", "pl_bolts": "lightning-bolts", "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary", "pynvml": "nvidia-ml-py", "pythonjsonlogger": "python-json-logger",
+    "pytorch_lightning": "pytorch-lightning", "pywt": "pywavelets", "ruamel": "ruamel.yaml",
+    "ruamel.yaml": "ruamel.yaml", "sentence_transformers": "sentence-transformers", "serial": "pyserial",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
+    "slugify": "python-slugify", "surprise": "scikit-surprise", "tree": "dm-tree", "umap": "umap-learn",
+    "websocket": "websocket-client", "yaml": "pyyaml", "zmq": "pyzmq",
 }  # fmt: skip
 """Packages whose name differs from that of their module."""
 _ADD = {

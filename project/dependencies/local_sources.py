@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -19,7 +19,9 @@ from .formats.requirements_txt import Line
 
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
 _VCS = re.compile(r"^(git|hg|svn|bzr)\+")
-_LOCAL = re.compile(r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)")
+_LOCAL = re.compile(
+    r"^(\.{0,2}[\\/]|~|\.{1,2}(\[|$)|[A-Za-z]:[\\/])|^(?!https?://)[^@;\s\[]+(\.whl|\.tar\.gz|\.zip)(\s|$)"
+)
 _ARCHIVE = re.compile(r"^https?://[^#?]+\.(?:tar\.gz|tgz|tar\.bz2|zip)(?:[#?]|$)")
 _URL = "url"
 _NAMED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?\s*@\s*(.+)$")
@@ -124,8 +126,9 @@ class Source:
         """The wheel to build from it; None if it is a wheel already.
 
         Raises:
-            DependencyError: The repository needs another program than git.
+            DependencyError: The repository needs another program than git, or its branch or folder can be none.
         """
+        self._refuse_options()
         if self.vcs == _URL:
             url, _, fragment = self.url.partition("#")
             values = {key: found[0] for key, found in parse_qs(fragment).items()}
@@ -143,6 +146,20 @@ class Source:
         if self.path and self.path.suffix == ".whl":
             return None
         return Build(self.name, self.extras, self.marker, self.place, self.path, self.url, self.ref, self.subdirectory)
+
+    def _refuse_options(self) -> None:
+        """Refuses a branch that git would read as an option, which may name a program, and a folder outside."""
+        values = parse_qs(self.url.partition("#")[2]) if self.vcs == _URL else {}
+        folder = PurePosixPath(self.subdirectory or values.get("subdirectory", [""])[0])
+        if self.ref.startswith("-"):
+            what, step = f"{self.ref} is not a branch, tag or commit", "Correct what stands after @ in its address"
+        elif self.url.startswith("-"):
+            what, step = f"{self.url} is not the address of a repository", "Correct the address"
+        elif folder.is_absolute() or ".." in folder.parts:
+            what, step = f"{folder} is not a folder in the repository", "Correct subdirectory= in its address"
+        else:
+            return
+        raise DependencyError(what, where=self.place, next_step=step)
 
     def named(self) -> str:
         """Name with extras."""

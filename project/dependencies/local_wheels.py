@@ -164,12 +164,12 @@ def _clone(build: Build, folder: Path) -> None:
     ref = build.ref or "HEAD"
     _git(build, folder, "init", "--quiet")
     try:
-        _git(build, folder, "fetch", "--quiet", "--depth", "1", build.url, ref)
+        _git(build, folder, "fetch", "--quiet", "--depth", "1", "--", build.url, ref)
         wanted = "FETCH_HEAD"
     except DependencyError as error:
         if error.transient:
             raise
-        _git(build, folder, "fetch", "--quiet", "--tags", build.url, "+refs/*:refs/remotes/from/*")
+        _git(build, folder, "fetch", "--quiet", "--tags", "--", build.url, "+refs/*:refs/remotes/from/*")
         wanted = build.ref or "FETCH_HEAD"
     _git(build, folder, "checkout", "--quiet", wanted)
     _git(build, folder, "submodule", "--quiet", "update", "--init", "--recursive", "--depth", "1")

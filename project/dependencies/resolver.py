@@ -216,7 +216,8 @@ class _Resolver:
         build = Build(release.name, "", "", place, self._folder, sha256=release.sha256)
         if known := local_wheels.known_wheel(build, self._target.cache):
             return known
-        build = replace(build, folder=download(release, self._folder, self._target.root))
+        logins = uv.logins_in([*self._plan.options, *self._plan.requirements], self._target.root)
+        build = replace(build, folder=download(release, self._folder, self._target.root, logins))
         try:
             return local_wheels.wheel_of(build, self._target.cache)
         except local_wheels.NeedsCompiler as error:

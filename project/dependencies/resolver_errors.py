@@ -40,13 +40,17 @@ def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
         python: Minor version for which uv resolved.
     """
     flat = " ".join(output.split())
-    error = _unreachable(flat) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
+    error = (
+        _unreachable(flat, lines) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
+    )
     return (error or _other(flat, lines)).replace(detail=output.strip())
 
 
-def _unreachable(flat: str) -> DependencyError | None:
+def _unreachable(flat: str, lines: Sequence[Line]) -> DependencyError | None:
     if "No solution found" in flat:
         return None
+    if error := _unreachable_file(flat, lines):
+        return error
     if denied := _DENIED.search(flat):
         return DependencyError(
             f"the package index refused: HTTP {denied[1]}",
@@ -60,6 +64,22 @@ def _unreachable(flat: str) -> DependencyError | None:
             next_step="Check the network, or the index in pip's or uv's settings, and run again",
             transient=True,
         )
+    return None
+
+
+def _unreachable_file(flat: str, lines: Sequence[Line]) -> DependencyError | None:
+    """The error for a wheel that a line names by its URL; None if that is not what failed."""
+    failed = {address.partition("#")[0] for address in re.findall(r"https?://[^\s)`]+", flat)}
+    for line in lines:
+        if (found := re.search(r"https?://[^\s#;]+", line.text)) and found[0] in failed:
+            file = found[0].rpartition("/")[2]
+            status = re.search(r"HTTP status \w+ error \(([^)]+)\)", flat)
+            return DependencyError(
+                f"can't download {file} from {_host(found[0])}{f': HTTP {status[1]}' if status else ''}",
+                where=line.place,
+                next_step="Check the address and the network, or name a released version: NAME==VERSION",
+                transient=not status and bool(_NETWORK.search(flat)),
+            )
     return None
 
 

@@ -16,7 +16,7 @@ import urllib3
 from ...core.errors import DependencyError
 from ...core.network.addresses import AddressGuard, RefusedAddress
 from ...core.network.http_pools import Pools
-from ...core.network.index_logins import IndexLogins, without_login
+from ...core.network.index_logins import REFUSALS, IndexLogins, without_login
 from ...core.retry import retry
 from . import uv
 
@@ -90,15 +90,21 @@ def _name_of(file: dict[str, Any]) -> str:
     return unquote(urlsplit(_address(file)).path.rpartition("/")[2])
 
 
-def download(release: Release, folder: Path, root: Path) -> Path:
+def download(release: Release, folder: Path, root: Path, logins: IndexLogins | None = None) -> Path:
     """Fetches the release's sdist into `folder` and checks its hash.
+
+    Args:
+        release: The release.
+        folder: Where it goes.
+        root: The folder from which its path starts, if it is a file of this machine.
+        logins: The logins of private indexes; None for those of the environment and uv's settings.
 
     Raises:
         DependencyError: It can't be fetched, or has another hash; transient if a retry may help.
     """
     target = folder / release.filename
     if "://" in release.url and not release.url.startswith("file:"):
-        retry(lambda: _fetch(release, target))
+        retry(lambda: _fetch(release, target, logins or IndexLogins()))
     else:
         shutil.copyfile(root / unquote(release.url.removeprefix("file://")), target)
     with target.open("rb") as file:
@@ -112,13 +118,22 @@ def download(release: Release, folder: Path, root: Path) -> Path:
     return target
 
 
-def _fetch(release: Release, target: Path) -> None:
-    login = IndexLogins().of(release.url)
-    headers = urllib3.make_headers(basic_auth=":".join(login)) if login else {}
+def _answer(url: str, logins: IndexLogins) -> urllib3.BaseHTTPResponse:
+    """The answer with the first login that isn't refused."""
+    pools, each = Pools(AddressGuard(None)), logins.each(url)
+    login = next(each, None)
+    while True:
+        headers = urllib3.make_headers(basic_auth=":".join(login)) if login else {}
+        response = pools.request("GET", without_login(url), headers=headers, preload_content=False, timeout=_TIMEOUT)
+        login = next(each, None) if response.status in REFUSALS else None
+        if login is None:
+            return response
+        response.close()
+
+
+def _fetch(release: Release, target: Path, logins: IndexLogins) -> None:
     try:
-        response = Pools(AddressGuard(None)).request(
-            "GET", without_login(release.url), headers=headers, preload_content=False, timeout=_TIMEOUT
-        )
+        response = _answer(release.url, logins)
         if response.status == 200:
             with target.open("wb") as file:
                 for block in response.stream(_BLOCK, decode_content=False):

@@ -6,12 +6,12 @@ The only module that starts uv.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...core.errors import DependencyError, StorageError
@@ -99,14 +99,16 @@ def environment(variables: Mapping[str, str], pip_files: Sequence[Path] | None =
     pip = _pip_settings(variables, _pip_files(variables) if pip_files is None else pip_files)
     result: dict[str, str] = {}
     for option, variable in _FROM_PIP.items():
-        values = [value for value in shlex.split(pip.get(option, "")) if option != "find-links" or _usable(value)]
+        values = [value for value in pip.get(option, "").split() if option != "find-links" or _usable(value)]
         if values and not any(variables.get(name) for name in _SAME[variable]):
             # Only UV_FIND_LINKS is separated by commas: https://docs.astral.sh/uv/reference/environment/
             result[variable] = ("," if variable == "UV_FIND_LINKS" else " ").join(values)
     if pip.get("trusted-host"):
-        result["UV_INSECURE_HOST"] = variables.get("UV_INSECURE_HOST") or pip["trusted-host"]
+        result["UV_INSECURE_HOST"] = variables.get("UV_INSECURE_HOST") or " ".join(pip["trusted-host"].split())
     if pip.get("cert") and not variables.get("SSL_CERT_FILE"):
         result["SSL_CERT_FILE"] = pip["cert"]
+    if pip.get("keyring-provider") in {"subprocess", "import"} and not variables.get("UV_KEYRING_PROVIDER"):
+        result["UV_KEYRING_PROVIDER"] = "subprocess"  # the program of the same package
     if not variables.get("UV_INDEX_STRATEGY"):
         # pip takes the best version of all indexes. By default uv stops at the first index that has the package,
         # which hides PyPI's versions behind the few in PyTorch's index.
@@ -121,9 +123,16 @@ def index_logins(root: Path, listed: Requirements) -> IndexLogins:
         root: The project's folder.
         listed: The project's dependency list.
     """
+    return logins_in([*listed.options, *(line.text for line in listed.lines)], root)
+
+
+def logins_in(texts: Iterable[str], root: Path) -> IndexLogins:
+    """As `index_logins`, of lines of a list."""
     pip = environment(os.environ)
-    texts = [*listed.options, *(line.text for line in listed.lines), *pip.values()]
-    return IndexLogins(texts, {**os.environ, **pip}, [root / "uv.toml", root / "pyproject.toml"])
+    # uv looks in the folders above, too: a project may be part of a workspace.
+    folders = [*reversed(root.absolute().parents), root]
+    settings = [folder / name for folder in folders for name in ("pyproject.toml", "uv.toml")]
+    return IndexLogins([*texts, *pip.values()], {**os.environ, **pip}, settings)
 
 
 def options(variables: Mapping[str, str], pip_files: Sequence[Path] | None = None) -> list[str]:
@@ -145,30 +154,47 @@ def _usable(link: str) -> bool:
 
 def _pip_settings(variables: Mapping[str, str], files: Sequence[Path]) -> dict[str, str]:
     settings: dict[str, str] = {}
-    for file in files:
-        parser = configparser.RawConfigParser()
-        try:
-            parser.read(file, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError, OSError):
-            continue  # pip reports it
-        for section in ("global", "install"):
+    parsed = [_parsed(file) for file in files]
+    for section in ("global", "install"):  # what is for `pip install` counts more than what is for all, in any file
+        for parser in parsed:
             if parser.has_section(section):
-                settings.update({key.replace("_", "-"): value for key, value in parser.items(section)})
+                settings.update({_option(key): value for key, value in parser.items(section)})
     for name, value in variables.items():
         if name.startswith("PIP_") and value:
             settings[name[4:].lower().replace("_", "-")] = value
     return settings
 
 
+def _option(key: str) -> str:
+    return key.replace("_", "-").removeprefix("--")
+
+
+def _parsed(file: Path) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError, OSError):  # pip reports it
+        parser.read(file, encoding="utf-8-sig")
+    return parser
+
+
 def _pip_files(variables: Mapping[str, str]) -> list[Path]:
-    if own := variables.get("PIP_CONFIG_FILE"):
-        return [] if own == os.devnull else [Path(own)]
+    """The files in pip's order: the machine's, the user's, those of the environment, and that of PIP_CONFIG_FILE.
+
+    https://github.com/pypa/pip/blob/main/src/pip/_internal/configuration.py (iter_config_files)
+    """
+    own = variables.get("PIP_CONFIG_FILE")
+    if own == os.devnull:
+        return []
+    folders = (variables.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    machine = [*(Path(folder, "pip", "pip.conf") for folder in folders), Path("/etc/pip.conf")]
+    prefixes = [sys.prefix, variables.get("CONDA_PREFIX"), variables.get("VIRTUAL_ENV")]
+    environments = [Path(prefix, "pip.conf") for prefix in dict.fromkeys(prefixes) if prefix]
+    if own and Path(own).exists():
+        return [*machine, *environments, Path(own)]  # in place of the user's
     home = Path.home()
     config = Path(variables.get("XDG_CONFIG_HOME") or home / ".config")
-    return [
-        Path("/etc/pip.conf"),
+    user = [
         home / ".pip" / "pip.conf",
         home / "Library" / "Application Support" / "pip" / "pip.conf",
         config / "pip" / "pip.conf",
-        Path(sys.prefix) / "pip.conf",
     ]
+    return [*machine, *user, *environments]

@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from ...core.atomic_files import write_atomic
-from ..settings.notebook import read_notebook
+from ..settings.notebooks.notebook import read_notebook
 from ..settings.settings import Settings
 from .project_file import ProjectFile
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..files.ignore import is_left_out_always
 from ..files.large_data import is_data
 from ..settings.data_settings import proposed_name
+from .places.named_files import named_files
 
 _SHOWN = 3
 _NO_PLACES = ("/dev/", "/proc/", "/sys/", "/gcs/")
@@ -50,27 +51,33 @@ class AskedFiles:
         found |= {text for text in texts if self._is_file(text)}
         return tuple(sorted(path for path in found if path not in files and self._is_missing(path)))
 
-    def made_outside(self, inside: Collection[Path]) -> tuple[str, ...]:
-        """The files that Python's own `open` wrote elsewhere and that are still there, as the script may name them.
+    def made_outside(self, inside: Collection[Path], texts: Iterable[str] = (), since: float = 0.0) -> tuple[str, ...]:
+        """The files that the script wrote elsewhere and that are still there, as it may name them; sorted.
 
-        Files of tools, in folders whose name begins with a dot or an underscore, are not among them.
+        Known are those that Python's own `open` wrote, and those whose path or name is a text of the script: libraries
+        in C and C++ open files that Python doesn't hear of. Files of tools, in folders whose name begins with a dot or
+        an underscore, are not among them.
 
         Args:
             inside: Folders that belong to the run.
+            texts: The texts in the script, and its arguments.
+            since: When the script was started, seconds since 1970.
         """
-        above = self._copy.parent
-        found: list[str] = []
-        for line in self._lines("made"):
-            path = Path(line)
-            own = any(path.is_relative_to(folder) for folder in (*inside, self._folder)) or line.startswith(_NO_PLACES)
-            shown = os.path.relpath(path, self._copy) if path.is_relative_to(above) else line
-            if (
-                not own
-                and path.is_file()
-                and not any(part[:1] in "._" for part in Path(shown.replace("../", "")).parts)
-            ):
-                found.append(shown)
-        return tuple(found)
+        named = named_files(texts, self._copy, since)
+        found = (self._shown(path, inside) for path in dict.fromkeys([*map(Path, self._lines("made")), *named]))
+        return tuple(dict.fromkeys(filter(None, found)))
+
+    def _shown(self, path: Path, inside: Collection[Path]) -> str | None:
+        """How the script may name a file outside; None for one that belongs to the run or to a tool."""
+        own = any(path.is_relative_to(folder) for folder in (*inside, self._folder, self._copy))
+        if own or str(path).startswith(_NO_PLACES) or not path.is_file():
+            return None
+        shown = os.path.relpath(path, self._copy) if path.is_relative_to(self._copy.parent) else str(path)
+        return None if any(part[:1] in "._" for part in Path(shown.replace("../", "")).parts) else shown
+
+    def addresses(self) -> tuple[str, ...]:
+        """The URLs and hosts of the network that the processes asked for, in their order."""
+        return tuple(self._lines("addresses"))
 
     def _asked(self) -> list[str]:
         return [os.path.normpath(line) + ("/" if line.endswith("/") else "") for line in self._lines("asked")]

@@ -1,7 +1,8 @@
 """Records which files of its project a Python process asks for in vain; copied as `sitecustomize.py` for the local run.
 
 Python imports `sitecustomize` at its start. Beside the copy, `root` holds the project's folder, and paths are added to
-`asked`, one a line; a folder that is listed ends in "/". `made` gets the files elsewhere that it opens to write.
+`asked`, one a line; a folder that is listed ends in "/". `made` gets the files elsewhere that it opens to write, and
+`addresses` the URLs and hosts of the network that it asks for.
 
 This runs in the project's own Python, so it uses the standard library only, works with Python 3.7, and never raises an
 error.
@@ -31,6 +32,7 @@ class _Recorder:
         with open(os.path.join(here, "root"), encoding="utf-8") as file:
             self._root = file.read() + os.sep
         self._target, self._made = os.path.join(here, "asked"), os.path.join(here, "made")
+        self._addresses = os.path.join(here, "addresses")
         self._seen: set[str] = set()
         self._stat = os.stat
 
@@ -54,6 +56,13 @@ class _Recorder:
             if not full.startswith(self._root) and full not in self._seen and len(self._seen) < _MOST:
                 self._seen.add(full)
                 self._write(self._made, full)
+
+    def note_address(self, address: str) -> None:
+        """Notes a URL, or a host with its port."""
+        with contextlib.suppress(Exception):
+            if address not in self._seen and len(self._seen) < _MOST:
+                self._seen.add(address)
+                self._write(self._addresses, address.replace("\n", " "))
 
     def _exists(self, path: str) -> bool:
         try:
@@ -79,6 +88,11 @@ class _Recorder:
                 self.note(details[0], unless_there=True)
         elif event in _LISTING and not _in_import():
             self.note("." if details[0] is None else details[0], os.sep)
+        elif event == "urllib.Request":
+            self.note_address(str(details[0]))
+        elif event == "socket.getaddrinfo" and details[0]:
+            host = details[0].decode("ascii", "replace") if isinstance(details[0], bytes) else str(details[0])
+            self.note_address(f"{host}:{details[1]}" if details[1] else host)
 
 
 class _Stat:

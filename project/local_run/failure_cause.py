@@ -9,6 +9,7 @@ import signal
 from collections.abc import Collection, Sequence
 from pathlib import Path, PurePosixPath
 
+from ...core import output_folders
 from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
@@ -16,9 +17,15 @@ from . import asked_files
 from .missing_modules import missing_module
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
+from .processes.self_starts import started_itself, starts_itself
+from .reached.refused_connection import refused_connection
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
-_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound)\b(?::.*)?$")
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|NotFound|Timeout|Enabled)"
+    r"|[a-z_][\w.]*\.\w*(?:error|timeout))\b(?::.*)?$"
+)
+_FIELDS = re.compile(r"\d+ validation errors? for")
 _NO_FILE = re.compile(r"No such file or directory: '([^']+)'|^FileNotFoundError: (\S+) not found\.?$")
 _NO_DISPLAY = re.compile(
     r"\$DISPLAY|no display|(?:connect to|open) (?:\w+ )?display|X server|'headless' is currently running"
@@ -29,11 +36,10 @@ _WITHOUT_DISPLAY = (
 )
 _COMPLAINT = re.compile(r"\b(?:error|fatal|missing|required|invalid)\b|no such", re.IGNORECASE)
 _INCOMPLETE = re.compile(
-    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required",
+    r"are required|Missing (?:option|argument|command|parameter)|Flags parsing error|missing \d* ?required"
+    r"|^usage:|\b(?:needs? to|must) be (?:specified|given|provided)",
     re.IGNORECASE,
 )
-_NO_GUARD = "An attempt has been made to start a new process before"
-_GUARD = 'Put what the script does below if __name__ == "__main__": its processes import it'
 _ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
@@ -43,9 +49,8 @@ def timed_out(settings: Settings, tail: Sequence[str] = ()) -> VerifyError:
 
     Like the others here it has no detail: the script's output was logged line by line already.
     """
-    if any(_NO_GUARD in line for line in tail):
-        what = f"{settings.title} starts processes that start it again, and did not end"
-        return VerifyError(what, where=settings.root, next_step=_GUARD)
+    if starts_itself(tail):
+        return started_itself(settings)
     return VerifyError(
         f"{settings.title} did not end within {settings.verify_timeout:g} s and was stopped",
         where=settings.root,
@@ -62,6 +67,7 @@ def failed(
     python: Path,
     method: str,
     asked: Collection[str] = (),
+    addresses: Sequence[str] = (),
 ) -> VerifyError:
     """The error for a script that ended with an exit code other than 0.
 
@@ -72,7 +78,10 @@ def failed(
         python: The Python that ran it.
         method: The dependency list that is frozen.
         asked: What it asked for and the ignore rules leave out.
+        addresses: What it asked for on the network, in this order.
     """
+    if starts_itself(ended.tail):
+        return started_itself(settings)
     code = ended.code or 0
     how = f"failed with exit code {code}" if code > 0 else f"was killed by {_signal(-code)}"
     exception = _last_exception(ended.tail)
@@ -80,6 +89,8 @@ def failed(
         step = STEP
     elif found := missing_module(exception, settings, paths, python, method):
         reason, step = found
+    elif refused := refused_connection(exception or _last_words(ended.tail), ended.tail, addresses):
+        reason, step = refused
     else:
         reason, step = _advice(exception or _last_words(ended.tail), 1 if exception else code, settings, ended.tail)
     last = reason or exception or _last_words(ended.tail)
@@ -99,8 +110,12 @@ def _last_exception(tail: Sequence[str]) -> str:
     if at is None:
         return ""
     text = tail[at].strip()
-    following = next((line.strip() for line in tail[at + 1 :] if line.strip()), "")
-    return f"{text} {following}" if text.endswith(":") and following else text
+    following = [line.strip() for line in tail[at + 1 :] if re.search(r"\w", line)]
+    if text.endswith(":"):
+        return " ".join([text, *following[:1]])
+    if _FIELDS.search(text):  # pydantic's, which names the field and what is wrong with it in two lines
+        return " ".join([text, *following[:2]])
+    return text
 
 
 def _last_words(tail: Sequence[str]) -> str:
@@ -122,8 +137,6 @@ def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tu
         return "", step
     if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
         return why, _provide(variable[1])
-    if _INCOMPLETE.search(said):
-        return "", "Give what is missing after --, or as args under [tool.vertex-training]"
     return _BY_CODE.get(code, ("", NO_ADVICE))
 
 
@@ -144,7 +157,6 @@ _STEPS = (
         "attempted relative import with no known parent",
         "Import by the package's name (from package.module import ...): the script is run by its path",
     ),
-    (_NO_GUARD, _GUARD),
     ("Missing parentheses in call to 'print'", "It is written for Python 2: convert it to Python 3, which images have"),
     (
         "'(?:await|async for|async with)' outside",
@@ -155,9 +167,26 @@ _STEPS = (
         "A job has no keyboard: let the script take what it asks for from an argument or a variable",
     ),
     (
+        "DefaultCredentialsError|Could not automatically determine credentials",
+        "Sign in: gcloud auth application-default login",
+    ),
+    (
+        "filesystem tracking backend .* maintenance mode",
+        'Set MLFLOW_ALLOW_FILE_STORE = "true" under [tool.vertex-training.env]',
+    ),
+    (
+        r"No API key configured|api_key not configured",
+        'Set WANDB_MODE = "offline" under [tool.vertex-training.env]',
+    ),
+    (
         "name '(?:get_ipython|display)' is not defined",
         "Delete those lines, which only a notebook can run, or set script to the notebook itself",
     ),
+    (
+        "validation errors? for .*Field required",
+        "Give what is missing as an argument after --, or as a variable under [tool.vertex-training.env]",
+    ),
+    (_INCOMPLETE, "Give what is missing after --, or as args under [tool.vertex-training]"),
 )
 """What an exception says, and the step for it."""
 
@@ -233,6 +262,8 @@ def _provide(variable: str) -> str:
     if re.search(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", variable):
         source = "secret-manager:projects/PROJECT/secrets/SECRET/versions/latest"
         return f'Name where it comes from: {variable} = "{source}" under [tool.vertex-training.secret-env]'
+    if output_folders.is_output(variable):  # as SageMaker's SM_MODEL_DIR
+        return f'Set {variable} = "{{model-dir}}" under [tool.vertex-training.env] in pyproject.toml'
     return f"Set {variable} under [tool.vertex-training.env] in pyproject.toml"
 
 

@@ -17,6 +17,12 @@ from ..settings.settings import Settings
 from .unlisted_imports import NAMESPACES, lacking, missing, owners_of
 
 _MODULE = re.compile(r"No module named '([\w.]+)'|cannot import name '\w+' from '(google[\w.]*)' \(unknown")
+_HOSTED = {"google.colab": "Colab", "kaggle_secrets": "Kaggle", "kaggle_datasets": "Kaggle", "dbutils": "Databricks"}
+"""Modules of hosted notebooks, which no package provides."""
+_ASKED = re.compile(
+    r"pip3? install (?:-U |--upgrade )?[`'\"]?([A-Za-z][\w.-]*(?:\[[\w,-]+\])?)|Missing optional dependency '([\w.-]+)'"
+)
+"""How a library asks for another one that it needs for what is called."""
 _OTHER_VERSION = re.compile(
     r"No module named '(\w+)\.[\w.]+'|cannot import name '\w+' from '(\w+)[\w.]*'|module '(\w+)[\w.]*' has no attribute"
 )
@@ -40,7 +46,15 @@ def missing_module(
         return _other_version(exception, top, settings, sites, method)
     if found := _MODULE.search(exception):
         return _missing(found[1] or found[2], settings, paths, sites, method)
+    if (found := _ASKED.search(exception)) and "ImportError" in exception.partition(":")[0]:
+        return "", how_to_add(settings.root, settings.requirements or method, [found[1] or found[2]])
     return None
+
+
+def _hosted(module: str) -> tuple[str, str] | None:
+    """The advice for a module that only a hosted notebook has."""
+    service = next((name for prefix, name in _HOSTED.items() if f"{module}.".startswith(f"{prefix}.")), None)
+    return (f"it imports {module}, which only {service} has", "Leave out what needs it") if service else None
 
 
 def _other_version(
@@ -80,8 +94,16 @@ def _missing(
     if settings.verify == "image":
         packages = package_for(module, {})
         return f"it imports {module}, which the image does not have", f"Install {packages} in the Dockerfile"
+    return _not_installed(module, settings, sites, method)
+
+
+def _not_installed(module: str, settings: Settings, sites: Sequence[Path], method: str) -> tuple[str, str]:
+    """The advice for all modules that the sources import and no package here has, this one first."""
+    top = module.partition(".")[0]
     found = missing(settings.root, settings.script, sites)
     modules = found if any(name.partition(".")[0] == top for name in found) else [module, *found]
+    if hosted := next(filter(None, map(_hosted, modules)), None):
+        return hosted
     owners = owners_of(this_interpreter().sites)
     packages = list(dict.fromkeys(package_for(name, owners) for name in modules))
     imports = f"it imports {', '.join(modules)}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core import output_folders
 from ...core.placeholders import expand, expand_variables, fill, folder_values
 from ..files.project_file import ProjectFile
-from ..settings.notebook import read_notebook
+from ..settings.notebooks.notebook import read_notebook
 from ..settings.settings import Settings
 from . import failure_cause
 from .asked_files import AskedFiles
@@ -21,6 +21,7 @@ from .own_sources import own_sources
 from .places import data_links
 from .places.run_storage import RunStorage, bucket_storage, folder_storage
 from .processes import process
+from .processes.self_starts import SelfStarts
 from .rehearsal.job_nodes import rehearsed, world_of_one
 from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .script_interpreter import Chosen
@@ -107,6 +108,7 @@ class ScriptRun:
         self._log, self._clock = log, clock
         self._stop: process.Stop | None = None
         self._heard: Callable[[str], object] = str
+        self._self_starts = SelfStarts(settings)
         self.asked = AskedFiles(folder / "hook", self._copy, settings.root)
         self.values = {
             **folder_values(self.storage.path, self.storage.uri),
@@ -200,6 +202,7 @@ class ScriptRun:
     def _shown(self, line: str) -> None:
         self._heard(line)
         self._log(failure_cause.shown_path(line, self._copy))
+        self._self_starts.read(line)
 
     def _find_options(self, args: Sequence[str]) -> Options:
         """The options that the sources declare, or if those can't limit the work, those in its `--help`."""
@@ -268,9 +271,16 @@ class ScriptRun:
             "leaves the local run out"
         )
 
-    def made_outside(self) -> tuple[str, ...]:
-        """The files that it wrote outside of its working directory and of the run's own folders."""
-        return self.asked.made_outside([self._outputs])
+    def made_outside(self, arguments: Sequence[str], since: float) -> tuple[str, ...]:
+        """The files that it wrote outside of its working directory and of the run's own folders.
+
+        Args:
+            arguments: With which it ran.
+            since: When it was started, seconds since 1970.
+        """
+        texts = [text for source in self.sources for text in texts_of(source)]
+        texts += [*self._settings.env.values(), *(word.rpartition("=")[2] for word in arguments)]
+        return self.asked.made_outside([self._outputs], texts, since)
 
     def model(self, smoke: SmokeArguments) -> tuple[str, ...]:
         """The model's files, relative to its folder: the run's own, or one that the arguments or variables name."""

@@ -27,6 +27,7 @@ from .own_place import no_model, written_in
 from .places.data_links import link_data
 from .places.project_copy import ProjectCopy
 from .processes import process
+from .processes.self_starts import started_itself, starts_itself
 from .rehearsal.job_nodes import nodes
 from .script_interpreter import IMAGE, Chosen, choose_interpreter
 from .script_options import commands_in, shows_usage, texts_of
@@ -166,6 +167,7 @@ def verify(
             method=listed.method,
             asked=left_out,
             written=written,
+            started=started,
         )
         warnings = (*chosen.warnings, *report.warnings, *asked_files.warning(left_out))
         report = replace(report, interpreter=chosen.title, warnings=warnings, resumed=resumed)
@@ -222,6 +224,7 @@ def _report(
     method: str,
     asked: Collection[str],
     written: tuple[str, ...],
+    started: float,
 ) -> VerifyReport:
     """The report of a run that succeeded.
 
@@ -232,7 +235,15 @@ def _report(
     if ended.code is None:
         raise failure_cause.timed_out(settings, ended.tail)
     if ended.code != 0:
-        error = failure_cause.failed(settings, ended, files, python=chosen.path, method=method, asked=asked)
+        error = failure_cause.failed(
+            settings,
+            ended,
+            files,
+            python=chosen.path,
+            method=method,
+            asked=asked,
+            addresses=run.asked.addresses(),
+        )
         raise _with_advice(error, ended.tail, run.options.commands or commands_in(ended.tail))
     if (folder / "project" / "gs:").is_dir():
         raise VerifyError(
@@ -242,9 +253,11 @@ def _report(
         )
     model = run.model(smoke)
     if not model:
+        if starts_itself(ended.tail):
+            raise started_itself(settings)
         if shows_usage(ended.tail) and not written:
             raise _only_usage(settings, run.options.commands or commands_in(ended.tail))
-        outside = run.made_outside()
+        outside = run.made_outside(smoke.all, started)
         raise no_model(settings, written, run.storage.outputs, run.options, added=smoke.added, outside=outside)
     texts = [text for source in run.sources[:1] for text in texts_of(source)]
     texts += [text.rpartition("=")[2] for text in smoke.all]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from . import letter_pairs
 from .gitleaks_rules import entropy
 
 _PLACEHOLDER = re.compile(
@@ -14,23 +15,25 @@ _PLACEHOLDER = re.compile(
 _REFERENCE = re.compile(
     r"^(?:[<{%].*|\$[({]?\w+[)}]?|@\w+@|.*[>}%])$|\$\{|\$\(|\{\{|\{[a-z_]\w*\}|environ|getenv|process\.env|secrets?\.|vault:|arn:aws|^op://"
 )
-_CODE = re.compile(r"[(){}\[\]<>;]|://|^[./~]|/.*/.*/|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$")
-"""Code, URLs, paths, and hashes of passwords."""
+_CODE = re.compile(r"[(){}\[\]<>;]|^[./~]|/.*/.*/")
+"""Code and paths, or signs in a password that a program chose."""
+_NEVER = re.compile(r"://|\$(?:2[aby]|[156]|argon2\w*|pbkdf2[\w-]*)\$|=[^=,]*,[^=,]*=")
+"""URLs, hashes of passwords, and lists of options."""
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 """As `config.api_key`; the parts of a token are longer than names."""
 _WORDS = re.compile(
     r"(?i)pass(?:word|wd|phrase|code|wort)?|passwd|pwd|secrets?|tokens?|keys?|my|the|your|user(?:name)?|login|db|database|test|api|name"
     r"|id|some|value|env|prompt|field|file|path|type|confirm|new|old|hash(?:ed)?|admin|root|auth|access|client|app|service|default|enter"
-    r"|text|input|label|hidden|plain|strong|weak|long|random|and|or|is|no|not|set|get|a|an|here|foo|bar|baz|abc|wandb|mlflow|aws|gcp|azure"
+    r"|text|input|label|super|hidden|plain|strong|weak|long|random|and|or|is|no|not|set|get|a|an|here|foo|bar|baz|abc|wandb|mlflow|aws|gcp|azure"
     r"|github|gitlab|docker|postgres(?:ql)?|mysql|redis|mongo(?:db)?|minio|airflow|grafana|rabbitmq|guest|local(?:host)?|dev|prod|staging|train(?:ing)?"
 )
 """Words of which placeholders and names of variables are made."""
 _SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "9876543210987654321")
 _NO_SECRET_NAME = re.compile(
-    r"(?i)public|pub_?key|cache|primary|foreign|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
-    r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
+    r"(?i)public|pub_?key|cache|primary|foreign|original_?key|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
+    r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|(?<!con)version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
     r"|key_?word|dict_?key|state_?key|json_?key|token_?(?:url|uri|endpoint|file)|passw(?:or)?d_?(?:file|hash|field|hint|help|policy|min|max|len|reset|label)"
-    r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
+    r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|casa_token|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
     r"|^pass_(?!wo?r?d|phrase|code|key|secret|token|dev|prod|test|stag|local|admin|user|root|db|\d)"
 )
 """Names whose values are no secrets, such as hashes and ids."""
@@ -82,8 +85,8 @@ def is_random(value: str, name: str = "", *, quoted: bool = False) -> bool:
         ) and not re.search(r"(?i)u?id$", name)
     parts = re.split(r"[_.:-]", value)
     if name.lower() == "key" and len(parts) > 1:  # as in `key: linux-py311-0f3a9c1b2d4e`
-        return any(len(part) >= 32 and not _HEX.fullmatch(part) and _is_random_part(part) for part in parts)
-    return any(map(_is_random_part, (value, *parts))) and entropy(value) > 3.1
+        return sum(len(part) for part in parts if _is_chance(part)) >= _MUCH_CHANCE
+    return (any(map(_is_random_part, (value, *parts))) or _is_noise(value)) and entropy(value) > 3.1
 
 
 def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
@@ -106,9 +109,34 @@ def is_password(name: str, value: str, *, quoted: bool, separator: str) -> bool:
     return letters and value.isascii() and not re.fullmatch(r"[A-Z_]+|[a-z]+(?:[-_][a-z]+){2,}", value)
 
 
+def is_mixed_by_chance(value: str) -> bool:
+    """Whether letters and digits alone show that nobody chose this text, whatever it is assigned to."""
+    return _is_random_part(value)
+
+
 def _is_code(value: str) -> bool:
     dotted = _DOTTED_NAME.fullmatch(value) and max(map(len, value.split("."))) < 32
-    return bool(dotted or _CODE.search(value))
+    return bool(dotted or _NEVER.search(value) or (_CODE.search(value) and not _is_noise(value)))
+
+
+def _is_noise(value: str) -> bool:
+    """Whether the letters and digits of a text are of all kinds and follow each other as by chance.
+
+    The signs between them don't count: brackets and slashes of code stand between words.
+    """
+    signs = re.sub(r"[^A-Za-z0-9]", "", value)
+    kinds = all(any(map(test, signs)) for test in (str.islower, str.isupper, str.isdigit))
+    cost, pairs = letter_pairs.cost(value)
+    return len(signs) >= 16 and kinds and _changes(signs) >= _CHANCE_OF_ALL and (pairs < 4 or cost >= _WORDS_END)
+
+
+def _is_chance(part: str) -> bool:
+    """Whether a part of a key such as `linux-py311-0f3a9c1b2d4e` is no word, version, number or hash."""
+    if len(part) < 4 or part.isdigit() or _HEX.fullmatch(part) or re.fullmatch(r"[A-Za-z]+\d+|\d+[A-Za-z]+", part):
+        return False
+    cost, pairs = letter_pairs.cost(part)
+    unpronounceable = pairs >= 5 and cost >= _CHANCE_OF_PAIRS
+    return unpronounceable or (_changes(part) >= _CHANCE_IN_SHORT and not (pairs >= 5 and part.isalpha()))
 
 
 def is_uuid(value: str) -> bool:
@@ -122,9 +150,14 @@ def _is_random_part(value: str) -> bool:
     if len(value) >= 32 and digits and _HEX.fullmatch(value):
         return True
     changes = _changes(value)
-    if len(value) < 12 or not (digits or (lower and upper and len(value) >= 20 and changes >= _CHANCE_OF_CASES)):
+    if "_" in value and _is_named(value):
         return False
-    if not (lower and upper) and (len(value) < 16 or (len(value) < 20 and changes < _CHANCE_IN_SHORT)):
+    if _is_unpronounceable(value, digits=digits, cases=lower and upper):
+        return True
+    by_cases = lower and upper and len(value) >= 20 and changes >= _CHANCE_OF_CASES
+    if len(value) < 12 or not (digits or (by_cases and letter_pairs.cost(value)[0] >= _WORDS_END)):
+        return False
+    if not (lower and upper) and len(value) < 20 and changes < (_CHANCE_IN_SHORT if len(value) >= 16 else 0.5):
         return False
     chance = _CHANCE_OF_ALL if lower and upper else _CHANCE
     return changes >= chance or not (_is_readable(value) or "_" in value or "." in value)
@@ -133,6 +166,28 @@ def _is_random_part(value: str) -> bool:
 _CHANCE, _CHANCE_IN_SHORT, _CHANCE_OF_CASES, _CHANCE_OF_ALL = 0.18, 0.35, 0.4, 0.36
 """How often random text changes between small letters, capitals and digits, a character: with digits about 0.4, with
 both cases 0.5, with all three 0.6. Words with numbers come to 0.15, and words in CamelCase to 0.3."""
+
+
+_WORDS_END, _CHANCE_OF_PAIRS = 4.9, 5.2
+"""Mean costs of pairs of letters: names in code come to 4.9 bits at most; of texts of letters by chance nine in ten come
+to 5.2 or more."""
+_MUCH_CHANCE = 16
+"""Characters of a key's parts that are there by chance, from which it is a secret."""
+
+
+def _is_unpronounceable(value: str, *, digits: bool, cases: bool) -> bool:
+    """Whether a text has letters that don't follow each other in words, and digits or both cases."""
+    cost, pairs = letter_pairs.cost(value)
+    enough = len(value) >= (12 if cases or digits else 20) and pairs >= 7
+    return enough and cost >= (_CHANCE_OF_PAIRS if digits or cases else _CHANCE_OF_PAIRS + 0.3)
+
+
+def _is_named(value: str) -> bool:
+    """Whether a text is words joined by `_` with little else, such as `tool_arg_key_b9d4f5c2`."""
+    words = [part for part in value.split("_") if part.isalpha() and part.islower() and len(part) > 2]
+    rest = [part for part in value.split("_") if part not in words]
+    plain = all(letter_pairs.cost(word)[0] < _CHANCE_OF_PAIRS for word in words)
+    return len(words) >= 2 and plain and all(len(part) < 12 for part in rest)
 
 
 def _changes(value: str) -> float:

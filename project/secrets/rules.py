@@ -9,7 +9,9 @@ from .detectors import PLUGINS
 
 _KEY_TEXT = r"""[\s"'\\nr+,]{1,60}(?:[A-Za-z-]+: [^\n]{0,80}[\s"'\\nr+,]{1,60})*[A-Za-z0-9+/]{16}"""
 _QUOTE = r"""\\{0,4}["']"""
-_TO = rf"""(?P<separator>(?:{_QUOTE})?\]?[ \t]{{0,8}}(?::=|==?|!=|=>|:|,|[ \t]-[ \t])[ \t]{{0,8}})"""
+_TYPE = r"""(?:[ \t]{0,4}:?[ \t]{1,4}(?:str|string|String|Optional|SecretStr|Final|bytes)\b[\w.\[\]| ]{0,24})?"""
+"""The type of a variable, as in `TOKEN: str = "..."` of Python and `const token string = "..."` of Go."""
+_TO = rf"""(?P<separator>(?:{_QUOTE})?\]?{_TYPE}[ \t]{{0,8}}(?::=|==?|!=|=>|:|,|\||[ \t]-[ \t])[ \t]{{0,8}})"""
 """What stands between a name and its value, in Python, JSON, YAML, shells and others."""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _PEM_64 = "LS0tLS1CRUdJTi|0tLS0tQkVHSU4|tLS0tLUJFR0lO|InByaXZhdGVfa2V5|Jwcml2YXRlX2tleS|icHJpdmF0ZV9rZX"
@@ -79,9 +81,23 @@ OWN: tuple[tuple[str, str], ...] = (
     ("DigitalOcean token", r"""\bdo[opr]_v1_[a-f0-9]{64}"""),
     ("Vault token", r"""\bhv[bsr]\.[A-Za-z0-9_-]{24,}"""),
     ("Vault token", r"""(?i:vault|token)[\w.-]{0,20}[\s"':=]{1,8}[sbr]\.[A-Za-z0-9]{24,26}\b"""),
+    ("Airtable token", r"""\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"""),
+    ("Alchemy key", r"""\balcht_[A-Za-z0-9]{30}\b"""),
+    ("Apify token", r"""\bapify_api_[A-Za-z0-9]{30,}"""),
+    ("Bitbucket Data Center token", r"""\bBBDC-[A-Za-z0-9+/]{40,}"""),
+    ("Cerebras or Langfuse key", r"""\b(?:csk-[a-z0-9]{40,}|sk-lf-[0-9a-f]{8}-[0-9a-f-]{27}|sk-helicone-[a-z0-9-]{20,})"""),
+    ("Figma token", r"""\bfig[dou]r?_[A-Za-z0-9_-]{38,}"""),
+    ("Fireworks or Together key", r"""\b(?:fw_[A-Za-z0-9]{20,28}|tgp_v1_[A-Za-z0-9_-]{40,})\b"""),
+    ("LaunchDarkly key", r"""\b(?:api|sdk)-[a-z0-9]{8}-(?:[a-z0-9]{4}-){3}[a-z0-9]{12}\b"""),
+    ("NVIDIA key", r"""\bnvapi-[A-Za-z0-9_-]{50,}"""),
+    ("RunPod, E2B or Anyscale key", r"""\b(?:rpa_[A-Z0-9]{40,}[a-z0-9]{0,6}|e2b_[a-f0-9]{40}|esecret_[a-z0-9]{26,})\b"""),
+    ("Neon or Render key", r"""\b(?:napi_[a-z0-9]{60,}|rnd_[A-Za-z0-9]{28,})\b"""),
+    ("Rootly key", r"""\brootly_[a-f0-9]{64}\b"""),
+    ("secret key", r"""\bsk_[a-z0-9_]{1,16}_[0-9a-f]{40}\b"""),
+    ("webhook", r"""hooks\.zapier\.com/hooks/catch/[\w/]{12,}|\.tines\.com/webhook/\w{20,}/\w{20,}"""),
     ("Vault unseal key", r"""Unseal Key \d+: [A-Za-z0-9+/]{43,}=?"""),
     ("Grafana token", r"""\b(?:glc_[A-Za-z0-9+/]{32,}|glsa_[A-Za-z0-9]{32}_[A-Fa-f0-9]{8}|eyJrIjoi[A-Za-z0-9]{60,})"""),
-    ("New Relic key", r"""\b(?:NR(?:AK|II|IQ|AA|RA|SP|JS)-[A-Za-z0-9_-]{19,}|[0-9a-f]{36}NRAL|px-(?:api|dep)-[0-9a-f-]{36})"""),
+    ("New Relic key", r"""\b(?:NR(?:AK|BR|II|IQ|AA|RA|SP|JS)-[A-Za-z0-9_-]{19,}|[0-9a-f]{36}NRAL|px-(?:api|dep)-[0-9a-f-]{36})"""),
     ("New Relic key", r"""(?i:license_?key)[\s"':=]{1,8}[0-9a-f]{40}\b"""),
     ("Sentry token", r"""\bsntry[su]_[A-Za-z0-9_+/=-]{40,}"""),
     ("Sentry address", r"""https://[0-9a-f]{32}(?::[0-9a-f]{32})?@[\w.-]*(?:sentry|ingest)[\w.-]*/\d+"""),
@@ -133,7 +149,7 @@ OWN: tuple[tuple[str, str], ...] = (
 """Kind and expression of secrets that their form alone shows; group 1, where there is one, is the secret."""
 
 _PASSWORD = r"""(?:passw(?:or)?d|passwd|passphrase|pwd|passcode|\bpass|[_.-]pass|secret(?:_?key)?)"""
-_TOKEN = r"""(?:\bkey|api_?-?key|apikey|token|secret|credentials?|auth_?key|[a-z0-9][_.-]key|[a-z]Key|[_-]pat|passw(?:or)?d|pwd|passphrase|tokens?)"""
+_TOKEN = r"""(?:\bkey|api_?-?key|apikey|token|secret|credentials?|auth_?key|[a-z0-9][_.-]key|[a-z]Key|_skey|[a-z]Auth|[_-]auth|[_-]pat|passw(?:or)?d|pwd|passphrase|tokens?)"""
 _NAMED = r"""[A-Za-z0-9_.-]{0,40}"""
 
 DETECTED = (
@@ -145,21 +161,21 @@ DETECTED = (
 """What every text has in which a detector of detect-secrets finds something: they take a quarter of a second to load."""
 
 PASSWORDS = (
-    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{6,80}}){_QUOTE}""",
-    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}})(?P<separator>["']?\]?[ \t]{{0,4}}(?:=|:[ \t]|=>)[ \t]{{0,4}})(?P<value>[^\s"'\\,;()\[\]{{}}<>|`]{{6,80}})(?:[\s\\"]|$)""",
+    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{6,200}}){_QUOTE}""",
+    rf"""(?i)(?P<name>{_NAMED}{_PASSWORD}[a-z0-9_]{{0,12}})(?P<separator>["']?\]?[ \t]{{0,4}}(?:=|:[ \t]|=>)[ \t]{{0,4}})(?P<value>[^\s"'\\,;()\[\]{{}}<>|`]{{6,200}})(?:[\s\\"]|$)""",
     r"""(?i)\b(?P<name>passw(?:or)?d)(?P<separator>(?: for (?:the )?user ["'][^"'\n]{1,30}["'])? is[: ]{1,2})["'`](?P<value>[^\s"'`]{6,40})["'`]""",
 )
 """A name such as `password`, and the value that is assigned to it: people choose them freely."""
 
 TOKENS = (
-    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}(?P<value>[^\s"'\\]{{12,200}})(?:{_QUOTE}|[^\s"'\\])""",
-    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|:=|[ \t]is:?[ \t]|[ \t]-[ \t]|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~-]{{16,200}})(?:[\s,;"'`&)\\A-Za-z0-9]|$)""",
+    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}[ ]?(?:[A-Za-z-]{{3,20}}[ ])?(?P<value>[^\s"'\\]{{12,200}})(?:[ ]?{_QUOTE}|[^\s"'\\])""",
+    rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|:=|\||[ \t]is:?[ \t]|[ \t]-[ \t]|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~%*?!@#^-]{{16,200}})(?:[\s,;:"'`&)|\\A-Za-z0-9]|$)""",
 )
 """A name such as `token`, and a value that must look random."""
 
-_SIGN = r"""(?:\\*["'])?\]?[ \t]*(?::=|[=!]=?>?|:|,| is:?| -[ \t])[ \t]*"""
+_SIGN = r"""(?:\\*["'])?\]?(?:[ \t]*:?[ \t]+(?:str|Opt|Str|Sec|Fin|byt)[\w.\[\]| ]*)?[ \t]*(?::=|[=!]=?>?|:|,|\|| is:?| -[ \t])[ \t]*"""
 _QUOTED = r"""[bruf]?\\*["']"""
-_RANDOM = rf"""(?:{_QUOTED}[^\s"'\\0-9]*[0-9][^\s"'\\]{{6}}|[A-Za-z+/=_~-]*[0-9][A-Za-z0-9+/=_.~-]{{8}})"""
+_RANDOM = rf"""(?:{_QUOTED} ?(?:[A-Za-z-]+ )?(?:[^\s"'\\0-9]*[0-9][^\s"'\\]{{4}}|[^\s"'\\]{{16}})|[A-Za-z+/=_~%*?!@#^-]*[0-9][A-Za-z0-9+/=_.~%*?!@#^-]{{4}})"""
 
 TOKEN_ANCHORS: tuple[str, ...] = (
     # Beginnings of tokens.
@@ -174,10 +190,12 @@ TOKEN_ANCHORS: tuple[str, ...] = (
     r"""\bsk-(?:[a-zA-Z]+-)?[A-Za-z0-9_-]{32}|\bsk_[0-9a-f]{40}|\ba[ks]-[A-Za-z0-9]{22}\b""",
     r"""\bxapp-|\bxox[a-z]|\bhooks\.slack\.com/|office\.com/webhook|discord(?:app)?\.com/api/webhooks/|cloudinary://""",
     r"""\b(?:do[opr]_v1_|hv[bsr]\.|glc_|glsa_|eyJrIjoi|sntry[su]_|shp(?:at|ca|pa|ss)_|ATATT3|ATBB|pul-|ops_eyJ|A3-[A-Z0-9]{6}-)[A-Za-z0-9+/_-]{12}""",
-    r"""\bNR(?:AK|II|IQ|AA|RA|SP|JS)-|\bpx-(?:api|dep)-|\bkey-[0-9a-f]{32}|\bnpm_[A-Za-z0-9]{30}|_auth(?:Token)?[ \t]?=""",
+    r"""\bNR(?:AK|BR|II|IQ|AA|RA|SP|JS)-|\bpx-(?:api|dep)-|\bkey-[0-9a-f]{32}|\bnpm_[A-Za-z0-9]{30}|_auth(?:Token)?[ \t]?=""",
     r"""\b[rs]k_(?:live|test|prod)_[0-9A-Za-z]{16}|\bsq0[a-z]+-|\bEAAA?[A-Za-z0-9_-]{30}|\bdp\.[a-z]+\.|\bcio[A-Za-z0-9]{32}\b|\boy2[a-z0-9]{40}""",
     r"""\baio_[A-Za-z0-9]{20}|\bodt_[A-Za-z0-9_]{30}|\bhawk\.[\w-]{20}|\b[st]k\.eyJ|\bsgp_|\b00D[A-Za-z0-9]{12}!|\blive_\d{6}|\bsb[pb]_""",
     r"""\beyJ[A-Za-z0-9_=-]{8,}\.eyJ|\beyJ0eXAiOiAiVENWMiJ9|\beyJhcGlfYWRkcmVzcyI6""",
+    r"""\b(?:pat[A-Za-z0-9]{14}\.|BBDC-|alcht_|apify_api_|csk-|fig[dou]r?_|fw_|tgp_v1_|nvapi-|rpa_|e2b_|esecret_|napi_|rnd_|rootly_)[A-Za-z0-9_/+-]{20}""",
+    r"""\b(?:api|sdk|sk-lf)-[a-z0-9]{8}-|\bsk_[a-z0-9_]+_[0-9a-f]{32}|hooks\.zapier\.com/|\.tines\.com/webhook""",
     r"""["'](?:argon2:\$argon2|sha(?:1|256):[0-9a-f]{12}:)""",
     # Addresses, headers and commands.
     r"""(?i:\bbearer:?[ \t]+|authorization["']?\]?\s*[:=,]\s*f?\\?["']?[a-z]+[ \t:]+)[A-Za-z0-9._~+/=-]{12}""",
@@ -205,8 +223,8 @@ VALUE_ANCHORS: tuple[str, ...] = (
     r"""(?i:personal_?access_?token|azure|devops|comet|cohere|vault|okta|ssws|license_?key|kaggle_key)[\w.-]*[\s"'\\:=\],]+[A-Za-z0-9_.-]{24}""",
     rf"""(?i:(?:passw(?:or)?d|passwd|passphrase|pwd|passcode)[a-z0-9_]*|[^a-z]pass(?:_[a-z0-9_]*)?){_SIGN}(?:{_QUOTED}[^\s"'\\]{{6}}|[^\s"'\\,;()\[\]{{}}<>|`]*[0-9$#@!%&*?^+~])""",
     r"""(?i:passw(?:or)?d) for (?:the )?user""",
-    rf"""(?i:\bkey|api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[a-z0-9][_.-]key)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
-    rf"""[a-z]Key{_SIGN}{_RANDOM}""",
+    rf"""(?i:\bkey|api_?-?key|token|secret|credential|auth_?key|[_.-]pat|[_-]auth|[a-z0-9][_.-]key|_skey)(?i:s?(?:[_-][a-z0-9_-]*)?){_SIGN}{_RANDOM}""",
+    rf"""[a-z](?:Key|Auth){_SIGN}{_RANDOM}""",
     r"""(?i:key|token)[ \t][A-Za-z+/=_~-]*[0-9][A-Za-z0-9+/=_.~-]{12}""",
 )
 """The same for values that are known by what stands before them."""
@@ -219,6 +237,6 @@ PREFILTERS = tuple(
 secret."""
 
 VERSION = hashlib.sha256(
-    f"5 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
+    f"6 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
 ).hexdigest()[:16]
 """Changes with the rules, so that files in which older rules found nothing are scanned again."""

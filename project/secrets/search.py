@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from . import gitleaks_rules
 from .detectors import BASIC_AUTH, PLUGINS, Detectors
-from .plausible import is_harmless_login, is_password, is_placeholder, is_random, is_uuid
+from .plausible import is_harmless_login, is_mixed_by_chance, is_password, is_placeholder, is_random, is_uuid
 from .rules import DETECTED, OWN, PASSWORDS, PREFILTERS, TOKENS
 
 Secret = tuple[str, str]
@@ -24,6 +24,10 @@ _KEYS = "private key"
 _MUCH = 16 << 20
 """Bytes of text after which one large automaton costs less than two small ones: its states, which RE2 makes when text
 needs them, take as long as some megabytes, but then it reads twice as fast."""
+_TOLD = re.compile(
+    r'"(?:value|content|output|text|response|completion|answer|arguments|prompt|instruction)"\s*:\s*"(?:[^"\\]|\\.)*$'
+)
+"""The beginning of a message in a set of conversations, in which people and programs make up passwords."""
 _WEAK = frozenset({"bearer token", "token in an address", "authorization header"})
 """Kinds of own rules whose secret has no form of its own, and so must look random."""
 
@@ -54,7 +58,7 @@ class SecretSearch:
             self._by_own_rules(text)
             or self._by_detectors(plain)
             or self._by_gitleaks(plain)
-            or self._by_assignment(plain)
+            or self._by_assignment(plain, text)
         )
 
     def _by_own_rules(self, text: str) -> list[Secret]:
@@ -90,19 +94,22 @@ class SecretSearch:
             if not is_placeholder(secret) and any(map(str.isdigit, secret)) and not _is_in_base64(text, start, end)
         ]
 
-    def _by_assignment(self, text: str) -> list[Secret]:
+    def _by_assignment(self, text: str, escaped: str) -> list[Secret]:
         """Values that are assigned to a name such as `token` and look random, or to one such as `password`."""
         found = [
             match["value"]
             for pattern, quoted in zip(PASSWORDS, (True, False, True), strict=True)
             for match in _matches(pattern, text)
             if is_password(match["name"], match["value"], quoted=quoted, separator=match["separator"].strip(" \t\"']"))
+            and not _is_told(escaped, match["value"])
         ]
         found += [
             match["value"]
             for pattern, quoted in zip(TOKENS, (True, False), strict=True)
             for match in _matches(pattern, text)
-            if is_random(match["value"], match["name"], quoted=quoted) and not _is_in_base64(text, *match.span("value"))
+            if is_random(match["value"], match["name"], quoted=quoted)
+            and not _is_in_base64(text, *match.span("value"))
+            and not ("pass" in match["name"].lower() and _is_told(escaped, match["value"]))
         ]
         return [("password or key", value) for value in dict.fromkeys(found)]
 
@@ -154,9 +161,14 @@ def _matches(pattern: str, text: str) -> Iterator[re.Match[str]]:
 def _is_secret(kind: str, secret: str, text: str) -> bool:
     if kind == _LOGIN and is_harmless_login(text, secret):
         return False
-    if kind in _WEAK and (is_uuid(secret) or not any(map(str.isdigit, secret))):
+    if kind in _WEAK and (is_uuid(secret) or not (any(map(str.isdigit, secret)) or is_mixed_by_chance(secret))):
         return False  # a UUID names a file in many public addresses
     return not is_placeholder(secret)
+
+
+def _is_told(text: str, value: str) -> bool:
+    """Whether a value lies in a message of a conversation."""
+    return _TOLD.search(text[: text.find(value)]) is not None
 
 
 def _is_in_base64(text: str, start: int, end: int) -> bool:

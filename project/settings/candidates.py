@@ -6,6 +6,7 @@ import ast
 import configparser
 import os
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ _GUARD = re.compile(rb"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
 _ACTS = re.compile(rb"^(?:(?!exec|eval)[A-Za-z_][\w.]*\(|(?:for|while|with) )", re.MULTILINE)
 """A file that does something when it is run: a call or a loop at its top level."""
 _TESTING = re.compile(rb"^(?:import|from) (?:pytest|unittest)\b|^def test_", re.MULTILINE)
+_SERVES = re.compile(
+    rb"^\s*(?:import|from) (?:flask|fastapi|streamlit|gradio|uvicorn|starlette|dash|django|sanic|bottle|tornado"
+    rb"|litserve|bentoml|shiny|chainlit|robyn|quart|falcon)\b",
+    re.MULTILINE,
+)
+"""A file that answers requests or shows a page: it trains nothing and never ends."""
 _TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
 _MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
 _YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
@@ -39,7 +46,8 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 def scripts_in_root(root: Path) -> list[str]:
     """Python files in the project's folder that may train."""
-    return sorted(path.name for path in root.glob("*.py") if path.name not in _TOOLS and not _is_test(path.name))
+    paths = (path for path in root.glob("*.py") if path.name not in _TOOLS and not _is_test(path.name))
+    return sorted(path.name for path in paths if not serves(path))
 
 
 def scripts_in_packages(root: Path) -> list[str]:
@@ -59,19 +67,32 @@ def _is_test(name: str) -> bool:
 def likely_scripts(root: Path) -> list[str]:
     """Python files and notebooks anywhere in the project that may train, the likeliest first.
 
-    Files of other tools, tests and modules that only define something are left out; without any script, modules count.
+    Files of other tools, tests, servers and modules that only define something are left out; without any script,
+    modules and servers count.
     """
-    scripts: list[str] = []
-    modules: list[str] = []
-    notebooks: list[str] = []
+    found: dict[str, list[str]] = {"script": [], "notebook": [], "module": [], "server": []}
     for path in _files(root):
-        if path.endswith(".ipynb"):
-            notebooks.append(path)
-            continue
-        text = _read(root / path)
-        if not (_is_test(Path(path).name) and _TESTING.search(text)):
-            (scripts if _GUARD.search(text) or _ACTS.search(text) else modules).append(path)
-    return [*sorted(scripts, key=_unlikely), *sorted(notebooks, key=_unlikely)] or sorted(modules, key=_unlikely)
+        if kind := _kind(root, path):
+            found[kind].append(path)
+    scripts, notebooks, modules, servers = (sorted(paths, key=_unlikely) for paths in found.values())
+    return [*scripts, *notebooks] or [*modules, *servers]
+
+
+def _kind(root: Path, path: str) -> str | None:
+    """What a Python file or notebook is for; None for a test."""
+    if path.endswith(".ipynb"):
+        return "notebook"
+    text = _read(root / path)
+    if _is_test(Path(path).name) and _TESTING.search(text):
+        return None
+    if serves(root / path):
+        return "server"
+    return "script" if _GUARD.search(text) or _ACTS.search(text) else "module"
+
+
+def serves(path: Path) -> bool:
+    """Whether a Python file is a server or an app with pages, by what it imports."""
+    return bool(_SERVES.search(_read(path)))
 
 
 def _unlikely(path: str) -> tuple[bool, bool, int, str]:
@@ -94,23 +115,29 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def in_dockerfile(root: Path) -> str | None:
-    """The Python file of the project that the Dockerfile's last ENTRYPOINT or CMD names; None without one."""
+    """The Python file of the project that the Dockerfile's last ENTRYPOINT or CMD names, unless it is a server."""
     try:
         text = (root / "Dockerfile").read_text(encoding="utf-8-sig").replace("\\\n", " ")
     except (OSError, UnicodeDecodeError):
         return None
     lines = re.findall(r"^\s*(?:ENTRYPOINT|CMD)\s+(.*)$", text, re.MULTILINE | re.IGNORECASE)
     words = [word for line in reversed(lines) for word in re.findall(r"[^\s\[\]\",']+\.py\b", line)]
-    places = (word.lstrip("./").split("/") for word in words)
-    paths = ("/".join(parts[start:]) for parts in places for start in range(len(parts)))
-    return next((path for path in paths if (root / path).is_file()), None)
+    paths = filter(None, (file_in_image(root, word) for word in words))
+    return next((path for path in paths if not serves(root / path)), None)
+
+
+def file_in_image(root: Path, path: str) -> str | None:
+    """The project's file that a path in its image may be: `/app/src/train.py` is src/train.py; None without one."""
+    parts = path.lstrip("./").split("/")
+    places = ("/".join(parts[start:]) for start in range(len(parts)))
+    return next((place for place in places if place and (root / place).is_file()), None)
 
 
 def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
     """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
 
     Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
-    poe, pixi, taskipy and Hatch in pyproject.toml.
+    poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
     """
     commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
     found: list[str] = []
@@ -129,6 +156,14 @@ def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     tools: Any = document.get("tool")
     for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
         yield from _texts_in(tools.get(name), "")
+    yield from _texts_in(_toml(root / "pixi.toml"), "")
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds

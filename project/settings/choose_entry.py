@@ -22,7 +22,7 @@ from .candidates import (
     scripts_in_root,
 )
 from .entry import Entry
-from .notebook import is_notebook, read_notebook
+from .notebooks.notebook import is_notebook, read_notebook
 
 _TABLE = "under [tool.vertex-training] in pyproject.toml"
 SET_SCRIPT = f'set script = "..." {_TABLE}'

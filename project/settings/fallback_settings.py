@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
+from ...core.job_fields import ALLOWED_REGIONS, FALLBACK, FALLBACK_BUCKET, FALLBACK_ROUNDS, WAIT
 from ...core.regional.fallback_entry import FallbackEntry
 from ...core.regional.regions import REGIONS
 from .job_settings import JOB_KEYS
 from .readers import Keys, count, duration, matching, read_table, text
 
 BUCKET = r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"
-ENTRY = "fallback"
+ENTRY = FALLBACK.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,9 @@ class FallbackSettings:
     entries: tuple[FallbackEntry, ...] = ()
     automatic: bool = False
     allowed_regions: tuple[str, ...] = ()
-    wait: float | None = None
-    rounds: int = 2
-    bucket: str | None = None
+    wait: float | None = WAIT.default
+    rounds: int = FALLBACK_ROUNDS.default
+    bucket: str | None = FALLBACK_BUCKET.default
 
     @property
     def is_set(self) -> bool:
@@ -80,27 +81,26 @@ def _list(value: object) -> object:
 
 
 def _rounds(value: object) -> int:
-    if not 1 <= (found := count(value)) <= 20:
+    if not FALLBACK_ROUNDS.minimum <= (found := count(value)) <= FALLBACK_ROUNDS.maximum:
         raise ValueError
     return found
 
 
 _TAKEN = ("machine-type", "accelerator-type", "accelerator-count", "reservation", "strategy", "max-wait")
-_TIME = 'a time above 0: a number of seconds, or a text such as "10m"'
 
 _ENTRY_KEYS: Keys = {
     **{key: JOB_KEYS[key] for key in _TAKEN},
     "region": ('a region, as "europe-west4"', _region),
     "bucket": ("the name of a bucket in that region", _bucket),
-    "wait": (_TIME, _seconds),
+    WAIT.key: (WAIT.rule, _seconds),
 }
 
 FALLBACK_KEYS: Keys = {
-    ENTRY: ('"auto", or a list of tables', _list),
-    "allowed-regions": ('a list of regions, as ["europe-west4"]', _regions),
-    "wait": (_TIME, _seconds),
-    "fallback-rounds": ("a whole number, 1 to 20", _rounds),
-    "fallback-bucket": ('the name of a bucket with {region} in it, as "training-{region}"', _template),
+    ENTRY: (FALLBACK.expected, _list),
+    ALLOWED_REGIONS.key: (ALLOWED_REGIONS.rule, _regions),
+    WAIT.key: (WAIT.rule, _seconds),
+    FALLBACK_ROUNDS.key: (FALLBACK_ROUNDS.rule, _rounds),
+    FALLBACK_BUCKET.key: (FALLBACK_BUCKET.rule, _template),
 }
 """The keys of `[tool.vertex-training]` that belong to the list."""
 
@@ -120,7 +120,7 @@ def fallback_settings(values: dict[str, Any], table: str, file: Path) -> Fallbac
     made = FallbackSettings(
         allowed_regions=values.pop("allowed_regions", ()),
         wait=values.pop("wait", None),
-        rounds=values.pop("fallback_rounds", 2),
+        rounds=values.pop("fallback_rounds", FALLBACK_ROUNDS.default),
         bucket=values.pop("fallback_bucket", None),
     )
     return checked(_with_list(made, given, f"{table}.{ENTRY}", file), str(file))
@@ -145,18 +145,47 @@ def with_given(own: FallbackSettings, lines: Sequence[str], allowed: Sequence[st
     Raises:
         ProjectError: A line has another form, or an entry can't be.
     """
-    place = Path("--fallback")
-    made = own
-    if lines:
-        given = "auto" if list(lines) == ["auto"] else [_parsed(line) for line in lines]
-        made = _with_list(own, given, ENTRY, place)
+    place = "--fallback"
+    made = _with_lines(own, lines, place) if lines else own
     if allowed:
         values = read_table({"allowed-regions": list(allowed)}, FALLBACK_KEYS, "the run", Path("--allowed-region"))
         made = replace(made, allowed_regions=values["allowed_regions"])
-    return checked(made, str(place)) if lines or allowed else made
+    return checked(made, place) if lines or allowed else made
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def settings_of_block(
+    lines: Sequence[str], allowed: Sequence[str], *, wait: float | None, rounds: int, bucket: str | None
+) -> FallbackSettings:
+    """The settings that the fields of a job block have.
+
+    Args:
+        lines: As for `with_given`; empty for no list.
+        allowed: The allowed regions.
+        wait: Seconds in which a job must get machines.
+        rounds: How often the list is gone through.
+        bucket: Name of the bucket in another region.
+
+    Raises:
+        ProjectError: A line has another form, a value is wrong, or an entry can't be.
+    """
+    place = "the job block"
+    given = {
+        ALLOWED_REGIONS.key: list(allowed),
+        WAIT.key: wait,
+        FALLBACK_ROUNDS.key: rounds,
+        FALLBACK_BUCKET.key: bucket,
+    }
+    values = read_table({key: value for key, value in given.items() if value}, FALLBACK_KEYS, "block", Path(place))
+    made = fallback_settings(values, "block", Path(place))
+    return checked(_with_lines(made, lines, place), place) if lines else made
+
+
+def _with_lines(own: FallbackSettings, lines: Sequence[str], place: str) -> FallbackSettings:
+    given = "auto" if list(lines) == ["auto"] else [_parsed(line, place) for line in lines]
+    return _with_list(own, given, ENTRY, Path(place))
+
+
+def _parsed(line: str, place: str) -> dict[str, Any]:
     try:
         if line.lstrip().startswith("{"):
             return dict(json.loads(line))
@@ -166,7 +195,7 @@ def _parsed(line: str) -> dict[str, Any]:
     except (ValueError, TypeError):
         raise ProjectError(
             f"{line!r} is no entry of a fall-back list",
-            where="--fallback",
+            where=place,
             next_step='Write it as region=europe-west4,strategy=SPOT,wait=10m, as JSON, or as "auto"',
         ) from None
     return {name.strip(): int(value) if value.strip().isdecimal() else value.strip() for name, _, value in pairs}

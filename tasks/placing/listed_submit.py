@@ -13,8 +13,9 @@ from ...core.errors import VertexError
 from ...core.home import Home
 from ...vertex.client.connection import Connection
 from ...vertex.fallback.create_record import CreateFile
-from ...vertex.fallback.driver import Driver, Memory, Pace
+from ...vertex.fallback.driver import Driver
 from ...vertex.fallback.job_regions import JobRegions
+from ...vertex.fallback.listed_job import ListedJob
 from ...vertex.fallback.request_view import Limits
 from ...vertex.fallback.tries import Place, rows
 from ...vertex.job_types import SubmittedJob
@@ -32,7 +33,7 @@ from ..stopping.run_places import note_places
 from ..stopping.stop_job import stop_request
 
 
-class ListedRequest:
+class ListedRequest(ListedJob):
     """A request with its list, as the steps of a run use it.
 
     This is not a dataclass because Prefect searches dataclasses among a task's inputs for results of other tasks.
@@ -46,7 +47,6 @@ class ListedRequest:
         ignored: Regions that are left out.
 
     Attributes:
-        memory: What this process knows.
         entry: Index of the place of the job that was found last.
     """
 
@@ -60,33 +60,12 @@ class ListedRequest:
         retry: int = 0,
         ignored: frozenset[str] = frozenset(),
     ) -> None:
-        self.regions = regions
+        record = CreateFile(Home.default().cache / "intents", key)
+        log = step_log("submit")
+        super().__init__(regions, record, limits, retry=retry, ignored=ignored, notice=log, sleep=run_end.sleep)
         self.key = key
-        self.limits = limits
         self.places = places
-        self.retry = retry
-        self.ignored = ignored
-        self.memory = Memory()
         self.entry = 0
-
-    def record(self) -> CreateFile:
-        """The create calls that were sent."""
-        return CreateFile(Home.default().cache / "intents", self.key)
-
-    def driver(self) -> Driver:
-        """Applies the rules."""
-        paces = [connection.pace for connection in self.regions.connections.values()]
-        return Driver(
-            self.regions,
-            self.record(),
-            self.limits,
-            Pace(poll=max(pace.poll for pace in paces), patience=max(pace.patience for pace in paces)),
-            retry=self.retry,
-            ignored=self.ignored,
-            memory=self.memory,
-            notice=step_log("submit"),
-            sleep=run_end.sleep,
-        )
 
     def show(self, driver: Driver) -> None:
         """Writes the table of what was tried."""
@@ -142,5 +121,5 @@ def submit_listed(listed: ListedRequest) -> SubmittedJob:
 def _stop(connection: Connection, listed: ListedRequest) -> bool:
     """Cancels the jobs of the request in one region, also one whose create got no answer."""
     key = listed.key
-    sent = [create.at for create in listed.record().creates() if create.region in {"", connection.region}]
+    sent = [create.at for create in listed.record.creates() if create.region in {"", connection.region}]
     return stop_request(connection, key, intent_text(key, max(sent)) if sent else None)

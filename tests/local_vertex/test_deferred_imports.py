@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from prefect_vertex_training.local_vertex.deferred_imports import DeferredObject
 
 SCRIPT = """
 import json, sys
@@ -31,3 +35,22 @@ def test_what_is_left_out_is_imported_at_its_first_use() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True)
 
     assert json.loads(done.stdout) == [[], ["insecure_channel", "Server", "GeneratedProtocolMessageType"], True]
+
+
+def test_an_object_is_made_once_by_its_first_call() -> None:
+    """Two threads that call at once get the same object, and nothing is made before."""
+    together, made = threading.Barrier(2), []
+
+    def make() -> list[str]:
+        made.append("made")
+        return made
+
+    deferred = DeferredObject(make)
+    assert made == []
+
+    def call(_: int) -> int:
+        together.wait(10)
+        return deferred.count("made")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(call, range(2))) == [1, 1]

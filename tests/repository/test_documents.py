@@ -114,3 +114,17 @@ def test_points_a_and_b_are_named_once() -> None:
     assert POINT.findall(first) == ["Point A", "Point B"]
     assert POINT.findall("".join(rest)) == []
     assert [name for name, text in texts.items() if POINT.search(text)] == []
+
+
+def test_each_threat_has_a_test() -> None:
+    """Every row of docs/security.md names an attacker, what they can do, what stops them, and tests that exist."""
+    table = (ROOT / "docs/security.md").read_text("utf-8").partition("## Threats")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in table.splitlines() if "|" in line][
+        2:
+    ]
+
+    assert len(rows) >= 15
+    assert [row for row in rows if len(row) != 4 or not all(row)] == []
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row[3])}
+    assert {name for name in named if not (ROOT / "tests" / name).exists()} == set()
+    assert [row for row in rows if not re.search(r"`[^`]+`", row[3])] == []

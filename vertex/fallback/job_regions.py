@@ -72,6 +72,10 @@ class JobRegions:
         self._prepared: dict[int, JobRequest] = {}
         self._seen: dict[str, CustomJob] = {}
 
+    def connection_of(self, name: str) -> Connection:
+        """The connection to the region of a job, by its full name."""
+        return self.connections[region_of(name)]
+
     def jobs(self, regions: Sequence[str]) -> dict[str, Sequence[TryJob] | NoAnswer]:
         """See `driver.Regions`; all regions are asked at once."""
         with ThreadPoolExecutor(max(1, len(regions)), thread_name_prefix="regions") as pool:

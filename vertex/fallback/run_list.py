@@ -23,6 +23,7 @@ def run_list(
     *,
     confirm: Callable[[], SubmittedJob],
     warn: Callable[[str], None],
+    is_decided: Callable[[T], bool] = lambda _: False,
     waits: Iterator[float],
     poll: float,
     sleep: Callable[[float], None],
@@ -35,6 +36,7 @@ def run_list(
         confirm: As `place`, after a success: waits until no create can have made a further job, and cancels one that
             appeared late.
         warn: Called with a line for each job after which another one follows.
+        is_decided: Whether what watching returned ends the run although the job was ended before its own end.
         waits: Seconds to wait after failures of the platform.
         poll: Seconds to wait after others.
         sleep: Waits.
@@ -50,7 +52,7 @@ def run_list(
             raise _last(failed[job.name], job)
         try:
             found = watch(job)
-            if confirm().name == job.name:
+            if is_decided(found) or confirm().name == job.name:
                 return job, found
         except JobFailed as error:
             if error.kind in ENDS:

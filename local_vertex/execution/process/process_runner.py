@@ -133,8 +133,7 @@ class _Process:
         cwd = ""
         is_new = not self._is_claimed()
         if is_new:
-            image = self._attempt.pool(self._name).image
-            argv, env, cwd = await self._context.threads.run(f"unpack {host_of(image)}", self._prepare)
+            argv, env, cwd = await self._prepared()
         self._read_output(is_new=is_new)
         return await self._runtime.supervisor.start(self._run, argv, env, cwd)
 
@@ -197,6 +196,13 @@ class _Process:
             )
             self._log_files.append(LogFile(self._folder / output, stream))
             self._runtime.log_files.add(self._log_files[-1])
+
+    async def _prepared(self) -> tuple[list[str], dict[str, str], str]:
+        host = host_of(self._attempt.pool(self._name).image)
+        if host:
+            return await self._context.threads.run(f"unpack {host}", self._prepare)
+        # A layout is on this machine and can't hang: the event loop's threads, which are there already, serve it.
+        return await asyncio.to_thread(self._prepare)
 
     def _prepare(self) -> tuple[list[str], dict[str, str], str]:
         """Unpacks the image, or installs the package; returns the command line, environment and working directory."""

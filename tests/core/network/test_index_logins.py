@@ -28,6 +28,11 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ([], {"UV_DEFAULT_INDEX": "https://me:p%40ss@index.example/simple"}),
         ([], {"PIP_EXTRA_INDEX_URL": "https://x.example https://me:p%40ss@index.example/simple"}),
         ([], {"UV_INDEX_MY_CORP_USERNAME": "me", "UV_INDEX_MY_CORP_PASSWORD": "p@ss"}),
+        (
+            ["--index-url https://me@index.example/simple"],
+            {"UV_INDEX": "own=https://index.example/x", "UV_INDEX_OWN_USERNAME": "me", "UV_INDEX_OWN_PASSWORD": "p@ss"},
+        ),
+        (["--index-url https://me:p%40ss@INDEX.example:443/simple/"], {}),
     ],
 )
 def test_where_logins_are_found(texts: list[str], variables: dict[str, str], tmp_path: Path) -> None:
@@ -51,10 +56,41 @@ def test_netrc_and_keyring(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PATH", str(own_home), prepend=":")
     texts = ["--index-url https://me@index.example/simple"]
 
-    assert IndexLogins(texts, {}).of(FILE) is None
+    assert IndexLogins(texts, {}).of(FILE) == ("me", "")
     assert IndexLogins(texts, {"UV_KEYRING_PROVIDER": "subprocess"}).of(FILE) == ("me", "of-me")
-    (own_home / "netrc").write_text("machine index.example login you password pw\n")
+    (own_home / "uv.toml").write_text('[pip]\nkeyring-provider = "subprocess"\n')
+    assert IndexLogins(texts, {}, [own_home / "uv.toml"]).of(FILE) == ("me", "of-me")
+    (own_home / ".netrc").write_text("machine index.example login you password pw\n")
+    (own_home / ".netrc").chmod(0o644)
     assert IndexLogins(texts, {}).of(FILE) == ("you", "pw")
+    (own_home / ".netrc").write_text("default login any password of-all\n")
+    assert IndexLogins(texts, {}).of(FILE) == ("any", "of-all")
+
+
+def test_what_uv_stored(tmp_path: Path) -> None:
+    """`uv auth login` keeps logins by the beginning of URLs."""
+    (tmp_path / "credentials.toml").write_text(
+        '[[credential]]\nservice = "https://index.example/"\nusername = "me"\nscheme = "basic"\npassword = "pw"\n'
+    )
+    logins = IndexLogins([], {"UV_CREDENTIALS_DIR": str(tmp_path)})
+
+    assert logins.of(FILE) == ("me", "pw")
+    assert logins.of("https://other.example/a.whl") is None
+
+
+@pytest.mark.parametrize(
+    ("url", "login"),
+    [
+        ("https://t0ken@index.example/simple", ("t0ken", "")),
+        ("https://t0ken:@index.example/simple", ("t0ken", "")),
+        ("https://:t0ken@index.example/simple", ("", "t0ken")),
+        ("https://me:p@ss@index.example/simple", ("me", "p@ss")),
+    ],
+)
+def test_halves_of_logins(url: str, login: tuple[str, str]) -> None:
+    """A token may stand alone on either side, as pip takes it; nothing of it is left in the URL without a login."""
+    assert IndexLogins([url], {}).of(FILE) == login
+    assert without_login(url) == "https://index.example/simple"
 
 
 def test_the_nearest_index_counts() -> None:
@@ -65,6 +101,7 @@ def test_the_nearest_index_counts() -> None:
     ]
 
     assert IndexLogins(texts, {}).of("https://index.example/two/files/x.whl") == ("b", "2")
+    assert list(IndexLogins(texts, {}).each(FILE)) == [("a", "1"), ("b", "2")]
 
 
 def test_texts_without_logins() -> None:

@@ -67,6 +67,74 @@ def _filter_of_a_work_tree(folder: Path, run: str) -> None:
     (folder / ".git/config.worktree").write_text(f'[filter "evil"]\n\tclean = "{run}"\n')
 
 
+def _filter_by_condition(folder: Path, run: str) -> None:
+    (folder / "more.config").write_text(f'[filter "evil"]\n\tclean = "{run}"\n')
+    _config(folder, '[includeIf "onbranch:**"]\n\tpath = ../more.config\n')
+
+
+def _filter_for_files_of_another_list(folder: Path, run: str) -> None:
+    """The attributes are outside of the work tree's own lists."""
+    (folder / ".gitattributes").unlink()
+    (folder / "more.attributes").write_text("*.py filter=evil\n")
+    _config(folder, f'[core]\n\tattributesFile = {folder}/more.attributes\n[filter "evil"]\n\tclean = "{run}"\n')
+
+
+def _filter_for_files_of_the_repository_s_list(folder: Path, run: str) -> None:
+    (folder / ".git/info").mkdir(exist_ok=True)
+    (folder / ".git/info/attributes").write_text("*.py filter=other\n")
+    _config(folder, f'[filter "other"]\n\tclean = "{run}"\n')
+
+
+def _monitor_of_a_work_tree(folder: Path, run: str) -> None:
+    _config(folder, "[extensions]\n\tworktreeConfig = true\n")
+    (folder / ".git/config.worktree").write_text(f'[core]\n\tfsmonitor = "{run}"\n')
+
+
+def _included_monitor(folder: Path, run: str) -> None:
+    (folder / "more.config").write_text(f'[core]\n\tfsmonitor = "{run}"\n')
+    _config(folder, f'[includeIf "gitdir:{folder}/**"]\n\tpath = {folder}/more.config\n')
+
+
+def _monitor_of_another_common_folder(folder: Path, run: str) -> None:
+    """As a work tree made by `git worktree add` has it: the configuration comes from `commondir`."""
+    (folder / ".git").rename(folder / "common")
+    (folder / "tree").mkdir()
+    for name in ("HEAD", "index"):
+        (folder / "common" / name).rename(folder / "tree" / name)
+    (folder / "common/HEAD").write_text("ref: refs/heads/main\n")
+    (folder / "tree/commondir").write_text("../common\n")
+    (folder / "tree/gitdir").write_text(f"{folder}/.git\n")
+    (folder / ".git").write_text("gitdir: tree\n")
+    with (folder / "common/config").open("a") as file:
+        file.write(f'[core]\n\tfsmonitor = "{run}"\n')
+
+
+def _link_that_leads_into_the_project(folder: Path, run: str) -> None:
+    (folder / ".git").rename(folder / "data")
+    (folder / ".git").symlink_to("data")
+    _config(folder, f'[core]\n\tfsmonitor = "{run}"\n')
+
+
+def _work_tree_elsewhere(folder: Path, run: str) -> None:
+    _config(folder, f'[core]\n\tworktree = {folder}\n\tfsmonitor = "{run}"\n')
+
+
+def _hook_in_its_own_folder(folder: Path, run: str) -> None:
+    (folder / ".git/hooks").mkdir(exist_ok=True)
+    (folder / ".git/hooks/post-index-change").write_text(f"#!/bin/sh\n{run}\n")
+    (folder / ".git/hooks/post-index-change").chmod(0o755)
+
+
+def _monitor_of_a_submodule(folder: Path, run: str) -> None:
+    """Git looks into a submodule by that one's own configuration."""
+    inner = folder / "inner"
+    inner.mkdir()
+    git(inner, "init", "--quiet")
+    git(inner, "commit", "--quiet", "--allow-empty", "--message", "one")
+    subprocess.run([*GIT, "-C", str(folder), "add", "inner"], capture_output=True, check=True)
+    _config(inner, f'[core]\n\tfsmonitor = "{run}"\n')
+
+
 def _hook(folder: Path, run: str) -> None:
     """`post-index-change` runs when status writes a refreshed index."""
     hooks = folder / "hooks"
@@ -92,6 +160,16 @@ ATTACKS = [
     _filter_of_a_work_tree,
     _hook,
     _git_file_that_leads_into_the_project,
+    _filter_by_condition,
+    _filter_for_files_of_another_list,
+    _filter_for_files_of_the_repository_s_list,
+    _monitor_of_a_work_tree,
+    _included_monitor,
+    _monitor_of_another_common_folder,
+    _link_that_leads_into_the_project,
+    _work_tree_elsewhere,
+    _hook_in_its_own_folder,
+    _monitor_of_a_submodule,
 ]
 
 
@@ -109,6 +187,72 @@ def test_nothing_of_the_repository_s_configuration_is_started(
     assert not mark.exists()
     subprocess.run([*GIT, "-C", str(repository), "status"], capture_output=True, check=False, stdin=subprocess.DEVNULL)
     assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "plain"),
+    [
+        ('[diff]\n\texternal = "RUN"\n', ("diff", "HEAD", "--", "changed.txt")),
+        ('[core]\n\tsshCommand = "RUN_FILE"\n', ("ls-remote", "ssh://127.0.0.1:1/x")),
+        ('[core]\n\tgitProxy = "RUN_FILE"\n', ("ls-remote", "git://127.0.0.1:1/x")),
+        ('[url "ext::sh -c RUN_FILE "]\n\tinsteadOf = https://\n', ("ls-remote", "https://127.0.0.1:1/x")),
+        ('[remote "o"]\n\turl = .\n\tuploadpack = "RUN;git-upload-pack"\n', ("fetch", "o")),
+        ("[gpg]\n\tprogram = RUN_FILE\n[log]\n\tshowSignature = true\n", ("log",)),
+        ("[core]\n\taskPass = RUN_FILE\n", ("credential", "fill")),
+        ('[credential]\n\thelper = "!RUN"\n', ("credential", "fill")),
+        ('[alias]\n\tgo = "!RUN"\n', ("go",)),
+    ],
+)
+def test_programs_for_other_commands_are_not_started_either(
+    repository: Path, tmp_path: Path, setting: str, plain: tuple[str, ...]
+) -> None:
+    """What only other commands than ours start: with the protections those don't start it, and without them they do."""
+    mark, program = tmp_path / "started", tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    (repository / "changed.txt").write_text("1\n")
+    git(repository, "add", "changed.txt")
+    _signed_commit(repository)
+    words = setting.replace("RUN_FILE", str(program)).replace("RUN", f"touch {mark}")
+    _config(repository, f'[protocol "ext"]\n\tallow = always\n{words}')
+
+    revision(repository)
+    is_changed(repository)
+    safe_git.read(repository, "ls-files", "--stage")
+    if plain[0] not in _ASK_FOR_A_PROGRAM:
+        safe_git.read(repository, *plain)
+    assert not mark.exists()
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    subprocess.run(
+        [*GIT, "-C", str(repository), *plain],
+        input="protocol=https\nhost=127.0.0.1\n\n",
+        env={name: value for name, value in environment.items() if not name.endswith("ASKPASS")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert mark.exists()
+
+
+_ASK_FOR_A_PROGRAM = {"credential", "go"}
+"""Commands that are there to start a program: this package has no use for them where a repository isn't trusted."""
+
+
+def _signed_commit(folder: Path) -> None:
+    """The last commit has a signature, which isn't valid."""
+    head = git(folder, "rev-parse", "HEAD").strip()
+    tree, who = git(folder, "write-tree").strip(), "t <t@example.com> 1700000000 +0000"
+    text = (
+        f"tree {tree}\nparent {head}\nauthor {who}\ncommitter {who}\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ==\n"
+    )
+    text += " -----END PGP SIGNATURE-----\n\ntwo\n"
+    made = subprocess.run(
+        [*GIT, "-C", str(folder), "hash-object", "-t", "commit", "-w", "--stdin"],
+        input=text, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    git(folder, "update-ref", "HEAD", made.stdout.strip())
+    git(folder, "reset", "--quiet")
+    (folder / "changed.txt").write_text("2\n")
 
 
 def test_a_folder_that_looks_like_a_bare_repository_is_none(tmp_path: Path) -> None:
@@ -156,13 +300,17 @@ def test_filters_of_the_user_still_count(repository: Path, tmp_path: Path, monke
     assert is_changed(repository)
 
 
+@pytest.mark.parametrize(
+    "name", ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"]
+)
 def test_variables_of_another_repository_do_not_count(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """A run that is started from a git hook has them."""
-    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    monkeypatch.setenv(name, str(tmp_path / "other"))
 
     assert len(revision(repository)) == 40
+    assert safe_git.read(repository, "status", "--porcelain").stdout == ""
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import ssl
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from typing import Any
 import grpc
 import pytest
 import urllib3
+from fixtures.external_tools import missing
 from prefect_vertex_training.core.errors import LocalServiceError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import command, lifecycle
@@ -202,6 +205,23 @@ def test_the_environment_has_no_real_credentials(cloud: Any) -> None:
         == values
     )
     assert f"export https_proxy={cloud.service.proxy}" in shell
+
+
+@pytest.mark.parametrize(
+    ("shell", "command"), [("sh", 'eval "$TEXT"'), ("fish", 'printf %s "$TEXT" | source')], ids=["sh", "fish"]
+)
+def test_the_environment_in_shells(cloud: Any, shell: Any, command: str) -> None:
+    """What a shell reads is what `exec` gives a command."""
+    if shutil.which(shell) is None:
+        missing(shell, f"apt-get install {shell}")
+    real = {"GOOGLE_APPLICATION_CREDENTIALS": "/real", "PATH": os.environ["PATH"], "no_proxy": "it's\\x"}
+    text = client_variables.shown(cloud.service, shell, real)
+    env = {**real, "TEXT": text}
+    done = subprocess.run([shell, "-c", f"{command}; env -0"], env=env, capture_output=True, check=True)
+    shown = dict(item.split("=", 1) for item in done.stdout.decode().split("\0") if "=" in item)
+
+    assert {**client_variables.changed(cloud.service, real), "TEXT": text}.items() <= shown.items()
+    assert "GOOGLE_APPLICATION_CREDENTIALS" not in shown
 
 
 def test_without_as_cloud_there_is_no_environment(start_local: Callable[..., Any]) -> None:

@@ -261,6 +261,31 @@ def torch_index(tmp_path, wheelhouse, monkeypatch):
     index.server_close()
 
 
+def test_a_wheel_is_taken_from_the_url_that_names_it(make_project, wheelhouse, torch_index, tmp_path):
+    """Models of spaCy and builds of PyTorch are listed so, and no index has them."""
+    wheelhouse.add("en_model", "3.7").rename(tmp_path / "torch/en_model-3.7-py3-none-any.whl")
+    wheelhouse.add("plain", "1").rename(tmp_path / "torch/plain-1-py3-none-any.whl")
+    url = f"{torch_index.url}/files"
+    listed = f"en-model @ {url}/en_model-3.7-py3-none-any.whl\n{url}/plain-1-py3-none-any.whl\n"
+    frozen = lock(make_project({"requirements.txt": listed}), tmp_path / "cache")
+
+    assert frozen.packages == (("en-model", "3.7"), ("plain", "1"))
+    assert frozen.changes == ()
+    assert f"{url}/en_model-3.7-py3-none-any.whl" in frozen.text
+
+
+def test_a_url_that_is_not_reached_is_named_with_its_line(make_project, torch_index, tmp_path, monkeypatch):
+    """It is no fault of the package index."""
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    url = "http://models.invalid/en_model-3.7-py3-none-any.whl"
+    root = make_project({"requirements.txt": f"# models\nen-model @ {url}\n"})
+
+    with pytest.raises(
+        DependencyError, match=r"can't download en_model-3\.7\S+ from models\.invalid \(requirements.txt:2"
+    ):
+        lock(root, tmp_path / "cache")
+
+
 def test_the_index_that_has_a_cuda_build_is_asked(make_project, wheelhouse, torch_index, tmp_path):
     """`torch==X+cu121` alone is enough: its own index is added, other packages come from where they always do."""
     wheelhouse.add("low", "1")

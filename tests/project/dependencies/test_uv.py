@@ -6,7 +6,7 @@ from prefect_vertex_training.project.dependencies.uv import environment, options
 
 def told(variables: dict[str, str], *files: Path) -> dict[str, str]:
     """What uv is told, but for the strategy that is always chosen."""
-    result = environment(variables, files)
+    result = environment(variables, files or None if "PIP_CONFIG_FILE" in variables else files)
     assert result.pop("UV_INDEX_STRATEGY", "unsafe-best-match") == "unsafe-best-match"
     return result
 
@@ -24,6 +24,9 @@ def told(variables: dict[str, str], *files: Path) -> dict[str, str]:
         ({"PIP_CERT": "/c.pem"}, {"SSL_CERT_FILE": "/c.pem"}),
         ({"PIP_CERT": "/c.pem", "SSL_CERT_FILE": "/d.pem"}, {}),
         ({"PIP_TRUSTED_HOST": "host"}, {"UV_INSECURE_HOST": "host"}),
+        ({"PIP_TRUSTED_HOST": "\na\nb"}, {"UV_INSECURE_HOST": "a b"}),
+        ({"PIP_KEYRING_PROVIDER": "import"}, {"UV_KEYRING_PROVIDER": "subprocess"}),
+        ({"PIP_INDEX_URL": "https://me:it's@a"}, {"UV_DEFAULT_INDEX": "https://me:it's@a"}),
     ],
 )
 def test_pips_variables_become_uvs(variables, expected):
@@ -43,6 +46,26 @@ def test_pips_files_count_weakest_first(tmp_path):
         "UV_FIND_LINKS": "https://w/links",
     }
     assert told({"PIP_INDEX_URL": "https://v"}, one, two)["UV_DEFAULT_INDEX"] == "https://v"
+    one.write_text("[install]\nindex-url = https://own\n")
+    assert told({}, one, two)["UV_DEFAULT_INDEX"] == "https://own"
+
+
+def test_where_pips_files_are(tmp_path, monkeypatch):
+    """The activated environment's counts beside the user's, which PIP_CONFIG_FILE replaces; /dev/null replaces all."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".pip").mkdir()
+    (tmp_path / "venv").mkdir()
+    (tmp_path / ".pip" / "pip.conf").write_text("[global]\nindex-url = https://user\nextra-index-url = https://a\n")
+    (tmp_path / "venv" / "pip.conf").write_text("[global]\nindex-url = https://venv\n")
+    (tmp_path / "own").write_text("[global]\nfind-links = https://w/links\n")
+    venv, machine = {"VIRTUAL_ENV": str(tmp_path / "venv")}, {"XDG_CONFIG_DIRS": str(tmp_path)}
+
+    chosen = environment(machine | venv)
+    assert (chosen["UV_DEFAULT_INDEX"], chosen["UV_INDEX"]) == ("https://venv", "https://a")
+    chosen = environment(machine | venv | {"PIP_CONFIG_FILE": str(tmp_path / "own")})
+    assert (chosen["UV_DEFAULT_INDEX"], chosen["UV_FIND_LINKS"]) == ("https://venv", "https://w/links")
+    assert chosen.get("UV_INDEX") != "https://a"
+    assert told(machine | venv | {"PIP_CONFIG_FILE": "/dev/null"}) == {}
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", ["--no-index"]), ("true", ["--no-index"]), ("0", [])])

@@ -90,3 +90,19 @@ def test_other_exceptions_have_another_explanation(make_project, python):
     project = make_project(name="other")
     for exception in ("ValueError: x", "ImportError: cannot import name 'Mapping' from 'collections' (/x)"):
         assert missing_module(exception, load(project), [], Path(python), "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("exception", "package"),
+    [
+        ("ImportError: Using skorch cli helpers requires numpydoc: python -m pip install numpydoc", "numpydoc"),
+        ("ImportError: Missing optional dependency 'openpyxl'. Use pip or conda to install openpyxl.", "openpyxl"),
+        (
+            "ImportError: Trainer requires accelerate: Please run `pip install transformers[torch]`",
+            "transformers[torch]",
+        ),
+    ],
+)
+def test_what_a_library_asks_for_is_added_to_the_list(make_project, python, exception, package):
+    """It is imported only when something is called that needs it."""
+    assert why(make_project(name="asked"), exception, python) == ("", f"Add {package} to requirements.txt")

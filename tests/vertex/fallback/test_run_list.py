@@ -30,6 +30,7 @@ def run(placed: Sequence[SubmittedJob], ended: Sequence[JobFailed | str]) -> tup
         lambda: next(places),
         watch,
         confirm=lambda: placed[-1],
+        is_decided=lambda end: end == "ended early",
         warn=warnings.append,
         waits=itertools.repeat(0.0),
         poll=0.0,
@@ -54,6 +55,11 @@ def test_the_next_job_follows() -> None:
 def test_a_success_that_does_not_count_is_not_the_answer() -> None:
     """An older job that appeared late and succeeded, too, is watched instead."""
     assert run([job("young"), job("old")], ["model", "older model"])[0] == "old"
+
+
+def test_a_job_that_was_ended_early_is_the_answer() -> None:
+    """It was cancelled because it is not worth going on, as a trial of a sweep may be: no other place follows."""
+    assert run([job("a"), job("b")], ["ended early"])[0] == "a"
 
 
 @pytest.mark.parametrize("kind", ["cancelled", "cost_cap"])

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from prefect_vertex_training.project.settings.notebook import read_notebook
+from prefect_vertex_training.project.settings.notebooks.notebook import read_notebook
 
 
 def notebook(folder, *cells, name="train.ipynb"):
@@ -87,3 +87,22 @@ def test_a_notebook_in_a_folder_runs_there(tmp_path):
         [sys.executable, "notebooks/train.py"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert finished.stdout == "1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("cells", "printed"),
+    [
+        (["import asyncio\nawait asyncio.sleep(0)\nx = 1", "print(x)"], "1\n"),
+        (["import asyncio\ntask = asyncio.create_task(asyncio.sleep(0, 2))", "print(await task)"], "2\n"),
+        (
+            ["async def f():\n    yield 3", "async for x in f():\n    print(x)\ntext = '''a\n b'''", "print(text)"],
+            "3\na\n b\n",
+        ),
+        (["async def f():\n    yield 4", "print([x async for x in f()])"], "[4]\n"),
+        (["import asyncio", "async with asyncio.Lock() as lock:\n    import os", "print(lock, os.sep)"], "None /\n"),
+        (["import asyncio\nprint(await asyncio.sleep(0, 5))", "print(asyncio.run(asyncio.sleep(0, 6)))"], "5\n6\n"),
+    ],
+)
+def test_a_cell_may_use_the_event_loop_at_its_top_level(tmp_path, cells, printed):
+    """All such cells share an event loop and the script's names, and the other cells stay plain Python."""
+    assert run(read_notebook(notebook(tmp_path, *cells)), tmp_path) == printed

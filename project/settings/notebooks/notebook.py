@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...core.errors import ProjectError
+from ....core.errors import ProjectError
+from .awaiting_cells import RUNS_CELL, as_coroutine, needs_event_loop
 
 _CELL_MAGIC = re.compile(r"^\s*(%%[\w.]+[^\n]*)")
 _KEPT_MAGICS = ("%%time", "%%timeit", "%%capture")
@@ -76,10 +77,12 @@ def read_notebook(path: Path, *, in_folder: bool = False) -> Script:
     left_out: list[str] = []
     converted = [_cell(source, left_out) for source in sources]
     future = dict.fromkeys(line for text in converted for line in _FUTURE.findall(text))  # only first in a file
+    in_loop = [needs_event_loop(text) for text in converted]
     parts = ["#!/usr/bin/env python", "# coding: utf-8", *future, _OWN_FOLDER if in_folder else ""]
-    parts += _stand_ins(converted)
+    parts += [*_stand_ins(converted), RUNS_CELL if any(in_loop) else ""]
     for number, text in enumerate(converted, 1):
-        parts += [f"# In[{number}]:", _FUTURE.sub("", text)]
+        plain = _FUTURE.sub("", text)
+        parts += [f"# In[{number}]:", as_coroutine(plain) if in_loop[number - 1] else plain]
     return Script("\n\n".join(part for part in parts if part) + "\n", tuple(left_out))
 
 

@@ -1,20 +1,57 @@
-"""The places at which a run's job may be tried, in order, from the project's fall-back list."""
+"""The places at which a job may be tried, in order, from the fall-back list of a project or of a job block."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
-from ...core.errors import ProjectError, VertexError
-from ...core.regional.fallback_entry import FallbackEntry
-from ...project.settings.fallback_settings import FallbackSettings
-from ...project.settings.job_settings import JobSettings
-from ...project.settings.settings import Settings
-from ...vertex.fallback.tries import Place as ShownPlace
-from ...vertex.preflight.resource_places import accelerator_regions
-from ...vertex.pricing.hourly_rate import hourly_rate
-from ...vertex.pricing.price_list import PriceList, built_in_prices
-from ..planning.training_plan import Place
+from ..core.errors import ProjectError, VertexError
+from ..core.regional.fallback_entry import FallbackEntry
+from ..project.settings.fallback_settings import FallbackSettings
+from ..project.settings.job_settings import JobSettings
+from ..project.settings.settings import Settings
+from ..vertex.fallback.tries import Place as ShownPlace
+from ..vertex.preflight.resource_places import accelerator_regions
+from ..vertex.pricing.hourly_rate import hourly_rate
+from ..vertex.pricing.price_list import PriceList, built_in_prices
+
+
+class OwnPlace(Protocol):
+    """Where the job runs if nothing else is said."""
+
+    @property
+    def region(self) -> str:
+        """As "europe-west4"."""
+        ...
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket for output."""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """Whether the job runs on this machine."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSettings:
+    """What decides the places.
+
+    Attributes:
+        fallback: The list.
+        job: The job at its own place.
+        has_data: Whether it reads data sets, which may not leave the allowed regions.
+        where: Where the list stands, for error messages.
+    """
+
+    fallback: FallbackSettings
+    job: JobSettings
+    has_data: bool = False
+    where: str = "[tool.vertex-training]"
+
 
 STANDARD_WAIT = 15 * 60.0
 """Seconds in which a job must get machines where nobody has said how many."""
@@ -47,13 +84,18 @@ class ListedPlace:
         return ShownPlace(self.region, str(self.job.machine), self.job.strategy)
 
 
+def listed_settings(settings: Settings) -> ListedSettings:
+    """What decides the places of a project's run."""
+    return ListedSettings(settings.fallback, settings.job, has_data=bool(settings.data))
+
+
 HasQuota = Callable[[str], bool | None]
 """Whether a region has quota for the job; None where that isn't known."""
 
 
 def list_places(
-    settings: Settings,
-    place: Place,
+    settings: ListedSettings,
+    place: OwnPlace,
     *,
     ignored: Collection[str] = (),
     has_quota: HasQuota = lambda _: None,
@@ -62,7 +104,7 @@ def list_places(
     """Every place at which the job may be tried; empty for a run without a list.
 
     Args:
-        settings: The project's settings, with the run's own choices.
+        settings: The list and the job.
         place: Where the run's block says that the job runs: the first place, unless the list is "auto".
         ignored: Regions that are left out.
         has_quota: For "auto": asked for each allowed region.
@@ -97,7 +139,7 @@ def _named(own: FallbackSettings, number: int) -> str:
     return f"entry {number} of the fall-back list" if number else "the job's own place"
 
 
-def _place(settings: Settings, place: Place, entry: FallbackEntry, number: int) -> ListedPlace:
+def _place(settings: ListedSettings, place: OwnPlace, entry: FallbackEntry, number: int) -> ListedPlace:
     own, job = settings.fallback, settings.job
     region = entry.region or place.region
     strategy = entry.strategy or job.strategy
@@ -112,48 +154,48 @@ def _place(settings: Settings, place: Place, entry: FallbackEntry, number: int) 
     usual = (max_wait or FLEX_START_WAIT) if waits_itself else STANDARD_WAIT
     return ListedPlace(
         region=region,
-        bucket=_bucket(own, place, entry, region, _named(own, number)),
+        bucket=_bucket(settings, place, entry, region, _named(own, number)),
         job=changed,
         wait=entry.wait or own.wait or usual,
         own=not elsewhere,
     )
 
 
-def _bucket(own: FallbackSettings, place: Place, entry: FallbackEntry, region: str, named: str) -> str:
+def _bucket(settings: ListedSettings, place: OwnPlace, entry: FallbackEntry, region: str, named: str) -> str:
     if entry.bucket:
         return entry.bucket
     if region == place.region or place.local:  # buckets of this machine are in every region
         return place.bucket
-    if own.bucket:
-        return own.bucket.replace("{region}", region)
+    if settings.fallback.bucket:
+        return settings.fallback.bucket.replace("{region}", region)
     raise ProjectError(
         f"{named} is in {region}, and no bucket is named there: a job writes to a bucket of its own region",
-        where="[tool.vertex-training]",
+        where=settings.where,
         next_step=f'Add bucket = "NAME" to it, or set fallback-bucket = "NAME-{{region}}"; to make one: '
         f"gcloud storage buckets create gs://NAME --location={region}",
     )
 
 
-def _check(settings: Settings, each: ListedPlace, named: str) -> None:
+def _check(settings: ListedSettings, each: ListedPlace, named: str) -> None:
     kind = each.job.machine.accelerator_type
     offered = accelerator_regions().get(kind or "")
     if offered and each.region not in offered:
         raise VertexError(
             f"{named}: {kind} is not offered in {each.region} for training",
-            where="[tool.vertex-training]",
+            where=settings.where,
             next_step=f"Use one of its regions: {', '.join(sorted(offered))}",
             kind="invalid_request",
         )
-    if settings.data and not each.own and each.region not in settings.fallback.allowed_regions:
+    if settings.has_data and not each.own and each.region not in settings.fallback.allowed_regions:
         raise ProjectError(
             f"{named} would take the run's data to {each.region}, and allowed-regions doesn't name it",
-            where="[tool.vertex-training]",
+            where=settings.where,
             next_step=f'Add "{each.region}" to allowed-regions if the data may go there, or remove the place',
         )
 
 
 def _automatic(
-    settings: Settings, place: Place, has_quota: HasQuota, prices: Sequence[PriceList]
+    settings: ListedSettings, place: OwnPlace, has_quota: HasQuota, prices: Sequence[PriceList]
 ) -> list[FallbackEntry]:
     """The allowed regions that offer the job's accelerator: with quota, then cheap, then near the data."""
     job = settings.job

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prefect_vertex_training.core.errors import TrainingError
-from prefect_vertex_training.flows.listed_places.list_plan import (
+from prefect_vertex_training.blocks.list_plan import (
     FLEX_START_WAIT,
     STANDARD_WAIT,
     ListedPlace,
     list_places,
+    listed_settings,
 )
+from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.flows.planning.training_plan import Place
 from prefect_vertex_training.project.settings.settings import Settings, load
 
@@ -37,7 +38,7 @@ OWN = InCloud("us-central1", "own")
 
 def places(folder: Path, text: str, **options: object) -> list[ListedPlace]:
     """The list of such a project."""
-    return list_places(settings_of(folder, text), OWN, **options)  # pyright: ignore[reportArgumentType]
+    return list_places(listed_settings(settings_of(folder, text)), OWN, **options)  # pyright: ignore[reportArgumentType]
 
 
 def test_each_entry_changes_what_it_names(tmp_path: Path) -> None:
@@ -128,4 +129,4 @@ def test_a_place_that_is_ignored_leaves_the_others(tmp_path: Path) -> None:
     text = '[[tool.vertex-training.fallback]]\nregion = "europe-west4"\nbucket = "there"'
     assert len(places(tmp_path, text, ignored=["us-central1"])) == 2
     with pytest.raises(TrainingError, match="every place of the fall-back list is in a region that is ignored"):
-        list_places(settings_of(tmp_path, text), replace(OWN), ignored=["us-central1", "europe-west4"])
+        list_places(listed_settings(settings_of(tmp_path, text)), replace(OWN), ignored=["us-central1", "europe-west4"])

@@ -1,0 +1,1 @@
+"""Builds Dockerfiles with a BuildKit daemon alone, where no Docker engine answers."""

@@ -1,0 +1,1 @@
+"""What a local run asks of the network and does not reach."""

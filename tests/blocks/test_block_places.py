@@ -1,0 +1,142 @@
+"""A job block with a fall-back list: the next place takes its job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect_vertex_training.blocks.training_job import VertexTrainingJob
+from prefect_vertex_training.blocks.vertex_ai import VertexAI
+from prefect_vertex_training.core.errors import JobFailed, ProjectError, TrainingError, VertexError
+from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.images.build import build
+from prefect_vertex_training.images.oci.image_types import ImageRequest
+from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.endpoint import store_path
+from prefect_vertex_training.local_vertex.store.store import Store
+from prefect_vertex_training.project.files.project_file import ProjectFile
+from prefect_vertex_training.vertex.submit.submission import job_key
+
+SCRIPT = """\
+import os, pathlib, sys
+if "--fail" in sys.argv:
+    sys.exit(7)
+folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "m.bin").write_bytes(b"weights")
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home of its own, whose local_vertex ends with the test."""
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / "home"))
+    home = Home.default()
+    yield home
+    lifecycle.stop(home)
+
+
+@pytest.fixture
+def image(home: Home, tmp_path: Path) -> str:
+    """An image of the script."""
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT)
+    request = ImageRequest(
+        name="tiny",
+        root=tmp_path,
+        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
+        script="train.py",
+        lock="",
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        fingerprint="0" * 64,
+    )
+    return build(request, OciLayout(home.images, "tiny"), cache=home.cache).reference
+
+
+def jobs(home: Home) -> list[tuple[str, str]]:
+    """Region and state of every job, oldest first."""
+    store = Store(store_path(home), read_only=True)
+    try:
+        return [(record.region, record.state.removeprefix("JOB_STATE_")) for _, record in store.find()][::-1]
+    finally:
+        store.close()
+
+
+def test_the_next_region_takes_the_job(home: Home, image: str) -> None:
+    """A create that is refused and a wait that is over; the model is that of the third place."""
+    faults = {"resource_exhausted@us-central1": 1, "pending_seconds@europe-west1": 3600.0}
+    lifecycle.ensure_running(home, regions=("europe-west1", "europe-west4"), faults=faults)
+    lines = ["region=europe-west1,wait=2s", '{"region": "europe-west4", "strategy": "SPOT"}']
+    run = VertexTrainingJob(image=image, fallback=lines).trigger()
+    assert "/locations/europe-west1/" in run.name
+
+    run.wait_for_completion()
+    model = run.fetch_result()
+
+    assert "/locations/europe-west4/" in run.name
+    assert jobs(home) == [("europe-west1", "CANCELLED"), ("europe-west4", "SUCCEEDED")]
+    assert (Path(model.model) / "m.bin").read_bytes() == b"weights"
+
+
+def test_the_same_key_finds_the_job_in_whichever_region_it_is(home: Home, image: str) -> None:
+    """As when a flow that was killed runs again; a failure of the script's own ends at once."""
+    lifecycle.ensure_running(home, regions=("europe-west4",), faults={"stock_out@us-central1": 1})
+    block = VertexTrainingJob(image=image, args=["--fail"], fallback=["region=europe-west4"])
+    with pytest.raises(JobFailed, match="exit status 7"):
+        block.trigger(key=job_key("one")).wait_for_completion()
+    again = block.trigger(key=job_key("one"))
+
+    assert again.adopted
+    assert "/locations/europe-west4/" in again.name
+    assert jobs(home) == [("us-central1", "FAILED"), ("europe-west4", "FAILED")]
+
+
+def test_a_region_that_is_ignored_is_left_out(home: Home, image: str) -> None:
+    """It is neither asked nor used, and the key stays the same."""
+    lifecycle.ensure_running(home, regions=("europe-west4",))
+    block = VertexTrainingJob(image=image, fallback=["region=europe-west4"])
+    key = block._text_for_key()
+    block.ignore_regions = ["us-central1"]
+    run = block.trigger()
+    run.wait_for_completion()
+
+    assert jobs(home) == [("europe-west4", "SUCCEEDED")]
+    assert block._text_for_key() == key
+    block.fallback = ["region=europe-west1"]
+    assert block._text_for_key() != key
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fallback": ["europe-west4"]}, r"'europe-west4' is no entry of a fall-back list \(the job block\)"),
+        ({"fallback": ["region=europe-west44"]}, r"there is no region europe-west44 .* Did you mean europe-west4\?"),
+        ({"fallback": ["wait=10m"]}, "entry 1 of the fall-back list is no other place"),
+        ({"fallback": ["auto"]}, "needs the regions that it may choose"),
+        ({"fallback": ["region=europe-west4"], "wait": -1}, "wait"),
+        (
+            {"fallback": ["region=europe-west4"], "fallback_bucket": "one"},
+            r"fallback-bucket in \[block\] must be the name of a bucket with {region} in it",
+        ),
+    ],
+)
+def test_an_entry_that_can_not_be_is_refused(given: dict[str, list[str]], message: str) -> None:
+    """Before the block is stored; one line."""
+    with pytest.raises((ProjectError, ValueError), match=message):
+        VertexTrainingJob(image="x", **given)  # pyright: ignore[reportArgumentType]
+
+
+def test_places_in_the_cloud_are_checked_before_a_job_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a bucket there, and with an accelerator that a region doesn't have: one line names the place."""
+    monkeypatch.setenv("VERTEX_TRAINING_HOME", str(tmp_path / "home"))
+    vertex = VertexAI(project="my-project", region="us-central1", bucket="models", endpoint=f"unix:{tmp_path}/none")
+    block = VertexTrainingJob(vertex_ai=vertex, image="x@sha256:" + "a" * 64, fallback=["region=europe-west4"])
+    with pytest.raises(ProjectError, match=r"is in europe-west4, and no bucket is named there.*\(the job block\)"):
+        block.trigger()
+    block.fallback_bucket = "models-{region}"
+    block.fallback = ["region=africa-south1,machine-type=a3-highgpu-8g"]
+    with pytest.raises((VertexError, TrainingError), match="not offered in africa-south1"):
+        block.trigger()

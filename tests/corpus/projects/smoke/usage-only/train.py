@@ -1,0 +1,3 @@
+import sys
+
+sys.exit("Usage: train.py [--epochs=<n>] <out>")

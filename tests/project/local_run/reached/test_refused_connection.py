@@ -1,0 +1,53 @@
+"""Why a script that reaches no host failed."""
+
+from __future__ import annotations
+
+import pytest
+from prefect_vertex_training.project.local_run.reached.refused_connection import refused_connection
+
+
+@pytest.mark.parametrize(
+    ("tail", "asked", "address"),
+    [
+        (
+            ["RuntimeError: Error downloading train.gz:", "Tried https://a.example/mnist/, got:",
+             "<urlopen error [Errno -2] Name or service not known>"],
+            ["https://a.example/mnist/train.gz?key=1", "a.example:443"],
+            "https://a.example/mnist/train.gz",
+        ),
+        (
+            ["HTTPSConnectionPool(host='b.example', port=443): Max retries exceeded with url: /x/y?key=1"],
+            ["b.example:443"],
+            "https://b.example/x/y",
+        ),
+        (
+            ["OSError: We couldn't connect to 'https://huggingface.co' to load the files"],
+            ["https://other.example/a", "huggingface.co:443"],
+            "https://huggingface.co",
+        ),
+        (["curl: (6) Could not resolve host: c.example"], [], "c.example"),
+        (["wget: unable to resolve host address \u2018d.example\u2019"], [], "d.example"),
+        (["httpx.ConnectError: [Errno -3] Temporary failure in name resolution"], ["e.example:443"], "e.example:443"),
+        (["urllib.error.URLError: <urlopen error Tunnel connection failed: 403 Forbidden>"],
+         ["https://user:secret@f.example/a", "proxy.example:3128"], "https://f.example/a"),
+        (["Exception: URL fetch failure on https://g.example/mnist.npz: None -- [Errno -2] Name or service not known"],
+         [], "https://g.example/mnist.npz"),
+        (["socket.gaierror: [Errno -2] Name or service not known"], [], "something on the network"),
+    ],
+)  # fmt: skip
+def test_what_was_asked_for_is_named(tail: list[str], asked: list[str], address: str) -> None:
+    """By its URL if that is known, else by its host; without what signs a URL."""
+    found = refused_connection(tail[0], tail, asked)
+
+    assert found
+    assert found.reason == f"it asks for {address}, which can't be reached from here"
+
+
+def test_an_older_failure_is_not_the_reason() -> None:
+    """Only the exceptions of the last traceback and of those that led to it count."""
+    older = ["Traceback (most recent call last):", '  File "a.py", line 1', "OSError: Connection refused"]
+    last = ["Traceback (most recent call last):", '  File "a.py", line 2', "ValueError: rows"]
+    led = ["", "The above exception was the direct cause of the following exception:", ""]
+
+    assert refused_connection(last[-1], [*older, "goes on", *last], ["http://a.example/"]) is None
+    assert refused_connection(last[-1], [*older, *led, *last], ["http://a.example/"])
