@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Six on two cores, because more than half of the time tests wait: for pages, for retries, for jobs. With four, the cores
-# were idle for a quarter of the time. tests/fixtures/distribution.py deals them out.
+# were idle for a quarter of the time. tests/fixtures/suite/distribution.py deals them out.
 PYTEST_ARGS ?= --numprocesses 6
 # What is run with the oldest and with the newest dependencies: imports, blocks, the command line, the example from
 # its folder to its model, Google's own client against local_vertex, and layers made of wheels.
