@@ -144,10 +144,8 @@ class FallbackRun:
     def _resumed(self, entry: int, request: JobRequest) -> JobRequest:
         """The request with the checkpoints of all places, which are copied to this one first."""
         each = self.inputs[entry]
-        outputs = dict.fromkeys(self._describe(other, ()).output for other in self.inputs)
-        for output in outputs:
-            if output != request.output:
-                copy_checkpoints(each.connection.models, output, request.output, log=step_log("resume"))
+        outputs = [self._describe(other, ()).output for other in self.inputs]
+        copy_checkpoints(each.connection.models, outputs, request.output, log=step_log("resume"))
         return with_resume_point(each.connection, request, self._earlier, step_log("resume"))
 
     def connections(self) -> Mapping[str, Connection]:

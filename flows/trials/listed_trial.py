@@ -58,9 +58,8 @@ def run_listed_trial(
         return replace(made, labels={**made.labels, RUN_LABEL: run})
 
     def resumed(entry: int, made: JobRequest) -> JobRequest:
-        for output in dict.fromkeys(place.request.output for place in own.places):
-            if output != made.output:
-                copy_checkpoints(connections[entry].models, output, made.output, log=step_log("resume"))
+        outputs = [place.request.output for place in own.places]
+        copy_checkpoints(connections[entry].models, outputs, made.output, log=step_log("resume"))
         return with_resume_point(connections[entry], made, None, step_log("resume"))
 
     outcome, entry, made = follow_places(

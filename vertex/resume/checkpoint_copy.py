@@ -1,7 +1,7 @@
-"""Copies checkpoints from one run's output to another's, in the same bucket or in that of another region.
+"""Copies checkpoints from outputs to another one, in the same bucket or in that of another region.
 
 What is there already and not older stays, so the copy may be cut off and repeated, and a job that went on writing loses
-nothing. The source is only read. Objects are copied in the order in which they were written: scripts that take the
+nothing. The sources are only read. Objects are copied in the order in which they were written: scripts that take the
 newest file find the right one.
 """
 
@@ -51,33 +51,34 @@ def checkpoints_of(store: ModelStore, output: str) -> Checkpoints:
 
 
 def copy_checkpoints(
-    store: ModelStore, source: str, target: str, *, log: Callable[[str], None] | None = None
+    store: ModelStore, sources: Sequence[str], target: str, *, log: Callable[[str], None] = lambda _: None
 ) -> Checkpoints:
-    """Copies the checkpoints of one output to another, perhaps in another region's bucket; returns the target's.
+    """Copies the checkpoints of outputs to another one, perhaps in another region's bucket; returns the target's.
+
+    Of files with one path, the one that was written last counts. All sources are listed before anything is copied,
+    because a copy is newer than what it was made of.
 
     Args:
         store: The object storage, which copies on its side.
-        source: The output to copy from, `gs://BUCKET/PREFIX`.
+        sources: The outputs to copy from, `gs://BUCKET/PREFIX`; the target may be among them.
         target: The output to copy to.
-        log: Called with a line that says what is copied.
+        log: Called with a line for each source that says what is copied.
 
     Raises:
         VertexError: A folder can't be listed, or an object not copied.
     """
-    old, new = checkpoint_folder(source), checkpoint_folder(target)
-    if old == new:
-        return checkpoints_of(store, target)
-    there = {item.path: item for item in store.objects(new)}
-    wanted = [item for item in store.objects(old) if _is_newer(item, there.get(item.path))]
-    if wanted and log:
-        log(f"copying {_described(old, wanted)}, from {old} to {new}")
-    for item in sorted(wanted, key=lambda item: (item.updated, item.path)):
-        store.copy(f"{old}/{item.path}", f"{new}/{item.path}")
+    new = checkpoint_folder(target)
+    newest = {item.path: (item, new) for item in store.objects(new)}
+    for folder in dict.fromkeys(checkpoint_folder(source) for source in sources):
+        for item in store.objects(folder) if folder != new else ():
+            if item.path not in newest or item.updated > newest[item.path][0].updated:
+                newest[item.path] = item, folder
+    wanted = [(item, folder) for item, folder in newest.values() if folder != new]
+    for folder in dict.fromkeys(folder for _, folder in wanted):
+        log(f"copying {_described(folder, [item for item, own in wanted if own == folder])}, from {folder} to {new}")
+    for item, folder in sorted(wanted, key=lambda each: (each[0].updated, each[0].path)):
+        store.copy(f"{folder}/{item.path}", f"{new}/{item.path}")
     return checkpoints_of(store, target)
-
-
-def _is_newer(item: StoredObject, other: StoredObject | None) -> bool:
-    return other is None or item.updated > other.updated
 
 
 def _described(folder: str, found: Sequence[StoredObject]) -> Checkpoints:

@@ -50,7 +50,7 @@ def _taken_up(
     store, mark = connection.models, f"{output.rstrip('/')}/{_MARK}"
     origin = {"run": earlier.run, "copied_from": earlier.checkpoints.folder}
     if store.document(mark) is None:
-        copied = copy_checkpoints(store, earlier.output, output, log=log)
+        copied = copy_checkpoints(store, [earlier.output], output, log=log)
         if copied.files < earlier.checkpoints.files:
             raise VertexError(
                 "checkpoints were removed while they were copied",

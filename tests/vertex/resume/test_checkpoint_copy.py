@@ -61,7 +61,7 @@ def test_all_are_copied_and_the_source_stays(places: Any) -> None:
         save(store, source, path, bytes([number]) * 1000)
     store.write(f"{source}/model/model.pt", b"a model", generation=0)
     before = content(store, source)
-    copied = copy_checkpoints(store, source, target)
+    copied = copy_checkpoints(store, [source], target)
 
     assert content(store, target) == content(store, source) == before
     assert (copied.files, copied.size, copied.folder) == (3, 3000, f"{target}/checkpoints")
@@ -69,16 +69,28 @@ def test_all_are_copied_and_the_source_stays(places: Any) -> None:
     assert store.objects(f"{target}/model") == []
 
 
+def test_of_several_sources_the_newest_file_counts(places: Any) -> None:
+    """Whatever their order: a stale file that was copied first would look newer than the one that counts."""
+    store, stale, recent = places
+    target, back = f"{recent}/third", f"{stale}/fourth"
+    for output, data in ((stale, b"5"), (recent, b"9")):
+        save(store, output, "last.pt", data)
+    copy_checkpoints(store, [stale, recent, target], target)
+    copy_checkpoints(store, [recent, target, stale], back)
+
+    assert content(store, target) == content(store, back) == {"last.pt": b"9"}
+
+
 def test_what_was_written_there_since_counts(places: Any) -> None:
     """Repeated, the copy brings what is newer in the source, and keeps what is newer in the target."""
     store, source, target = places
     save(store, source, "last.pt", b"1")
     save(store, source, "best.pt", b"1")
-    copy_checkpoints(store, source, target)
+    copy_checkpoints(store, [source], target)
     save(store, target, "last.pt", b"2")
     save(store, source, "best.pt", b"3")
-    copy_checkpoints(store, source, target)
-    copy_checkpoints(store, target, source)
+    copy_checkpoints(store, [source], target)
+    copy_checkpoints(store, [target], source)
 
     assert content(store, target) == content(store, source) == {"last.pt": b"2", "best.pt": b"3"}
 
@@ -86,9 +98,9 @@ def test_what_was_written_there_since_counts(places: Any) -> None:
 def test_nothing_to_copy(places: Any) -> None:
     """An output without checkpoints, and an output onto itself."""
     store, source, target = places
-    assert copy_checkpoints(store, source, target).files == 0
+    assert copy_checkpoints(store, [source], target).files == 0
     save(store, source, "last.pt", b"1")
-    assert copy_checkpoints(store, source, source).files == 1
+    assert copy_checkpoints(store, [source], source).files == 1
 
 
 def test_a_copy_that_fails_leaves_no_half_file(tmp_path: Path) -> None:
