@@ -4,9 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Four on two cores, because half of the time tests wait: for pages, for retries, for jobs. tests/fixtures/distribution.py
-# deals them out.
-PYTEST_ARGS ?= --numprocesses 4
+# Six on two cores, because more than half of the time tests wait: for pages, for retries, for jobs. With four, the cores
+# were idle for a quarter of the time. tests/fixtures/suite/distribution.py deals them out.
+PYTEST_ARGS ?= --numprocesses 6
 # What is run with the oldest and with the newest dependencies: imports, blocks, the command line, the example from
 # its folder to its model, Google's own client against local_vertex, and layers made of wheels.
 SMOKE := tests/smoke tests/blocks tests/local_vertex/test_sdk.py tests/images/wheels/test_wheel_layer.py

@@ -23,10 +23,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fixtures.base_image import base_folder, push_base
-from fixtures.browser import window
-from fixtures.prefect_server import served
-from fixtures.registry_server import free_port, running_registry
+from fixtures.images.base_image import base_folder, push_base
+from fixtures.images.registry_server import free_port, running_registry
+from fixtures.prefect_api.browser import window
+from fixtures.prefect_api.prefect_server import served
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 

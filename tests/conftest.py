@@ -15,29 +15,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Makes `fixtures` importable from the tests, whose folders are no packages.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fixtures.hypothesis_profile import load_profile
-from fixtures.prefect_settings import FASTER
+from fixtures.prefect_api.prefect_settings import FASTER
+from fixtures.suite.hypothesis_profile import load_profile
 
 load_profile()
 os.environ.update(FASTER)  # before Prefect is imported
 
 pytest_plugins = [
-    "fixtures.checkout_folder",
-    "fixtures.distribution",
-    "fixtures.external_tools",
-    "fixtures.registry_server",
-    "fixtures.schema_cache",
-    "fixtures.storage_servers",
-    "fixtures.engine",
-    "fixtures.direct_build",
-    "fixtures.base_image",
-    "fixtures.browser",
-    "fixtures.client_packages",
-    "fixtures.prefect_server",
-    "fixtures.kept_server",
-    "fixtures.postgresql",
-    "fixtures.train_flow",
-    "fixtures.worker",
+    "fixtures.suite.checkout_folder",
+    "fixtures.suite.distribution",
+    "fixtures.suite.external_tools",
+    "fixtures.images.registry_server",
+    "fixtures.google.schema_cache",
+    "fixtures.google.storage_servers",
+    "fixtures.images.engine",
+    "fixtures.images.direct_build",
+    "fixtures.images.base_image",
+    "fixtures.prefect_api.browser",
+    "fixtures.google.client_packages",
+    "fixtures.prefect_api.prefect_server",
+    "fixtures.prefect_api.kept_server",
+    "fixtures.prefect_api.postgresql",
+    "fixtures.projects.train_flow",
+    "fixtures.prefect_api.worker",
 ]
 
 

@@ -7,7 +7,16 @@ from collections import Counter, defaultdict
 from functools import cache
 
 import pytest
-from fixtures.module_graph import PACKAGE, Import, Module, cycles, imports_between, modules, top_level_folders
+from fixtures.suite.module_graph import (
+    PACKAGE,
+    ROOT,
+    Import,
+    Module,
+    cycles,
+    imports_between,
+    modules,
+    top_level_folders,
+)
 
 # What each part may import beside itself and what lies below it: `images/build.py` may use all of `images/`. A part is
 # a folder or a module; a module belongs to the longest entry that its name begins with, and an allowed name covers
@@ -263,6 +272,12 @@ def test_no_folder_is_crowded() -> None:
     """A reader sees at a glance what a folder holds."""
     counts = Counter(
         module.name.rpartition("/")[0] for module in KNOWN.values() if not module.is_package and "/" in module.name
+    )
+
+    counts.update(
+        str(path.parent.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("*.py")
+        if path.name != "__init__.py" and not path.is_relative_to(ROOT / "tests" / "corpus" / "projects")
     )
 
     assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.base_kinds import PYTHON, Kind, store, tar
-from fixtures.damage import Campaign
-from fixtures.registry_server import running_registry
+from fixtures.images.base_kinds import PYTHON, Kind, store, tar
+from fixtures.images.damage import Campaign
+from fixtures.images.registry_server import running_registry
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.registry.repository import Repository
 

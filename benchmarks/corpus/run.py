@@ -72,7 +72,7 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
 
 def _prefect_server(folder: Path):  # noqa: ANN202 - a context manager of the tests' fixtures
     sys.path.insert(0, str(ROOT / "tests"))
-    from fixtures.prefect_server import served
+    from fixtures.prefect_api.prefect_server import served
 
     folder.mkdir()
     return served(folder)

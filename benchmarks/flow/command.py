@@ -141,8 +141,8 @@ def _base(missing: str) -> Iterator[str]:
     if missing:
         yield ""
         return
-    from fixtures.base_image import base_folder, push_base
-    from fixtures.registry_server import running_registry
+    from fixtures.images.base_image import base_folder, push_base
+    from fixtures.images.registry_server import running_registry
 
     with tempfile.TemporaryDirectory() as store, running_registry(Path(store), password=False) as server:
         name = push_base(server, base_folder()).name

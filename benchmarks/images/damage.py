@@ -18,10 +18,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1] / "tests")]
 
-from fixtures.base_kinds import PYTHON, Kind, store, tar  # noqa: E402
-from fixtures.damage import KINDS, Campaign  # noqa: E402
-from fixtures.direct_build import _make_wheel as make_wheel  # noqa: E402
-from fixtures.registry_server import running_registry  # noqa: E402
+from fixtures.images.base_kinds import PYTHON, Kind, store, tar  # noqa: E402
+from fixtures.images.damage import KINDS, Campaign  # noqa: E402
+from fixtures.images.direct_build import _make_wheel as make_wheel  # noqa: E402
+from fixtures.images.registry_server import running_registry  # noqa: E402
 from prefect_vertex_training.images.oci.reference import Reference  # noqa: E402
 from prefect_vertex_training.images.registry.repository import Repository  # noqa: E402
 

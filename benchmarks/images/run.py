@@ -30,8 +30,8 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
 import projects  # noqa: E402
 import tables  # noqa: E402
 import wan  # noqa: E402
-from fixtures.base_image import base_folder, push_base  # noqa: E402
-from fixtures.registry_server import running_registry  # noqa: E402
+from fixtures.images.base_image import base_folder, push_base  # noqa: E402
+from fixtures.images.registry_server import running_registry  # noqa: E402
 from ours import Ours  # noqa: E402
 from rivals import Rival, rivals, whole_process  # noqa: E402
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from fixtures.stored_images import make_base
+from fixtures.images.stored_images import make_base
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_gcp.credentials import GcpCredentials

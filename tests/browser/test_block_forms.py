@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from fixtures.block_form import open_form, save
-from fixtures.browser import Browser
+from fixtures.prefect_api.block_form import open_form, save
+from fixtures.prefect_api.browser import Browser
 from playwright.sync_api import expect
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry

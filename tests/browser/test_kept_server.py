@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from fixtures.block_form import open_form, save
-from fixtures.browser import Browser
-from fixtures.kept_server import prepare
-from fixtures.worker import until
+from fixtures.prefect_api.block_form import open_form, save
+from fixtures.prefect_api.browser import Browser
+from fixtures.prefect_api.kept_server import prepare
+from fixtures.prefect_api.worker import until
 from playwright.sync_api import expect
 from prefect import flow, settings
 from prefect.client.orchestration import get_client

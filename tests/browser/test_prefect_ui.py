@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from docker import DockerClient
-from fixtures.base_image import base_folder, push_base
-from fixtures.browser import Browser
-from fixtures.ports import free_port
-from fixtures.registry_server import running_registry
-from fixtures.scripted_vertex import Fate, TinyVertex, serve
-from fixtures.worker import Worker, log, until
+from fixtures.google.scripted_vertex import Fate, TinyVertex, serve
+from fixtures.images.base_image import base_folder, push_base
+from fixtures.images.registry_server import running_registry
+from fixtures.prefect_api.browser import Browser
+from fixtures.prefect_api.worker import Worker, log, until
+from fixtures.suite.ports import free_port
 from grpc import StatusCode
 from playwright.sync_api import expect
 from prefect import flow

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.prefect_server import REGISTERED, copy_tables, server_environment
+from fixtures.prefect_api.prefect_server import REGISTERED, copy_tables, server_environment
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle

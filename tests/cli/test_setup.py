@@ -10,8 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fixtures.ports import free_port
-from fixtures.registry_server import RegistryServer
+from fixtures.images.registry_server import RegistryServer
+from fixtures.suite.ports import free_port
 from prefect.blocks.core import Block
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_vertex_training.blocks.registry import ContainerRegistry

@@ -11,7 +11,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import ClassVar
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.gitignore import GitIgnore, Pattern, lines_of

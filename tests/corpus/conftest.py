@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.schema_cache import with_schema
+from fixtures.google.schema_cache import with_schema
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.packages import BACKEND
+from fixtures.projects.packages import BACKEND
 
 _COMPILED = BACKEND.replace("py3-none-any", "cp311-cp311-linux_x86_64")
 _FAILING = "def build_wheel(*_, **__):\n    raise RuntimeError('no such header: acme.h')\n"

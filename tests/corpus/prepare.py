@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fixtures.packages import BACKEND
+from fixtures.projects.packages import BACKEND
 from prefect_vertex_training.core.host.pythons import own_python
 
 from .case import EXPECTED, Case

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.module_graph import ROOT
+from fixtures.suite.module_graph import ROOT
 from prefect_vertex_training.datasets.bucket_objects import BucketAccess, BucketObjects
 from prefect_vertex_training.datasets.data_upload import Uploaded, upload
 from prefect_vertex_training.datasets.manifest import Mode, manifest_object

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 import pytest
-from fixtures.module_graph import ROOT
+from fixtures.suite.module_graph import ROOT
 from prefect_vertex_training.core.errors import DataError
 from prefect_vertex_training.datasets.bucket_source import describe_source
 from prefect_vertex_training.datasets.data_plan import check_disk

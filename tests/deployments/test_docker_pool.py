@@ -14,10 +14,10 @@ from uuid import uuid4
 import pytest
 from docker import DockerClient
 from docker.errors import BuildError
-from fixtures.base_image import PYTHON, PythonBase, base_folder, push_base
-from fixtures.external_tools import missing
-from fixtures.registry_server import RegistryServer
-from fixtures.worker import Worker, log, until
+from fixtures.images.base_image import PYTHON, PythonBase, base_folder, push_base
+from fixtures.images.registry_server import RegistryServer
+from fixtures.prefect_api.worker import Worker, log, until
+from fixtures.suite.external_tools import missing
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun

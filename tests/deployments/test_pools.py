@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 import yaml
-from fixtures.worker import Worker, until
+from fixtures.prefect_api.worker import Worker, until
 from prefect import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.faulty_proxy import Proxy, faulty_proxy
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import make_image
+from fixtures.images.faulty_proxy import Proxy, faulty_proxy
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import make_image
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference

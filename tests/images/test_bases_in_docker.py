@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.base_image import PythonBase, base_folder
-from fixtures.base_kinds import Member, tar
-from fixtures.registry_server import RegistryServer
+from fixtures.images.base_image import PythonBase, base_folder
+from fixtures.images.base_kinds import Member, tar
+from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.images.base.resolve import resolve_base
 from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.image_types import Descriptor

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.base_kinds import PYTHON, Kind, store, tar
-from fixtures.stored_images import put
+from fixtures.images.base_kinds import PYTHON, Kind, store, tar
+from fixtures.images.stored_images import put
 from prefect_vertex_training.core.errors import BaseImageError, ImageError, RegistryDenied, StorageError, WheelError
 from prefect_vertex_training.core.metering.meter import Meters
 from prefect_vertex_training.core.metering.reading import Reading

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from docker.errors import ContainerError
-from fixtures.external_tools import missing
+from fixtures.suite.external_tools import missing
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images.base.resolve import Base, resolve_base
 from prefect_vertex_training.images.oci.image_types import BuiltImage

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import make_image
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import make_image
 from prefect_vertex_training.core.errors import RegistryError
 from prefect_vertex_training.images.copy_image import copy_image
 from prefect_vertex_training.images.oci.layout import OciLayout

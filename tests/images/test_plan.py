@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.stored_images import make_base
+from fixtures.images.stored_images import make_base
 from prefect_vertex_training.core.errors import BaseImageError, DependencyError
 from prefect_vertex_training.images.base.default_images import CONDA_BASE
 from prefect_vertex_training.images.oci.content_tag import image_tag

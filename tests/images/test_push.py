@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fixtures.faulty_proxy import Fault, Proxy
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import assert_whole, make_base, make_image
+from fixtures.images.faulty_proxy import Fault, Proxy
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import assert_whole, make_base, make_image
 from prefect_vertex_training.images.base.resolve import Base, resolve_base
 from prefect_vertex_training.images.build import build
 from prefect_vertex_training.images.oci.config import OCI

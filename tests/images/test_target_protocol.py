@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import make_image
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import make_image
 from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.image_types import Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.schema_cache import with_schema
+from fixtures.google.schema_cache import with_schema
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import server
 from prefect_vertex_training.local_vertex.client import open_channel

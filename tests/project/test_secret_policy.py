@@ -5,7 +5,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from fixtures.planted import BODY, LINES, SERVICE_ACCOUNT, USER
+from fixtures.projects.planted import BODY, LINES, SERVICE_ACCOUNT, USER
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.project.files import contents
@@ -224,13 +224,13 @@ PLANTED_FILES = {
     "tests/core/network/test_index_logins.py",
     "tests/core/network/test_proxies.py",
     "tests/core/security/test_safe_git.py",
-    "tests/fixtures/planted_kinds.py",
-    "tests/fixtures/registry_server.py",
-    "tests/fixtures/secret_manager.py",
+    "tests/fixtures/projects/planted_kinds.py",
+    "tests/fixtures/images/registry_server.py",
+    "tests/fixtures/google/secret_manager.py",
     "tests/flows/screening/test_checked_flow.py",
-    "tests/flows/test_data.py",
+    "tests/flows/runs/test_data.py",
     "tests/images/registry/test_auth.py",
-    "tests/fixtures/private_index.py",
+    "tests/fixtures/projects/private_index.py",
     "tests/project/secrets/noseyparker/examples.json",
     "tests/project/secrets/test_recall.py",
 }

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from fixtures.module_graph import ROOT
+from fixtures.suite.module_graph import ROOT
 
 DOCUMENTS = sorted(
     path

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.module_graph import PACKAGE, ROOT, top_level_folders
+from fixtures.suite.module_graph import PACKAGE, ROOT, top_level_folders
 
 UV = Path(sys.executable).with_name("uv")
 NOT_THE_SOURCE = shutil.ignore_patterns(

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from fixtures.distribution import LONGEST, SPLIT
-from fixtures.module_graph import ROOT
+from fixtures.suite.distribution import LONGEST, SPLIT
+from fixtures.suite.module_graph import ROOT
 
-PROFILE = ROOT / "tests" / "fixtures" / "hypothesis_profile.py"
+PROFILE = ROOT / "tests" / "fixtures" / "suite" / "hypothesis_profile.py"
 
 
 def test_property_tests_leave_their_settings_to_the_profile() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.module_graph import ROOT
+from fixtures.suite.module_graph import ROOT
 from prefect_vertex_training.runtime import outputs_variable
 
 

@@ -10,7 +10,7 @@ from base64 import b64encode
 from urllib.parse import quote
 
 import pytest
-from fixtures.secret_manager import EMAIL, SecretManagerServer, secret_manager
+from fixtures.google.secret_manager import EMAIL, SecretManagerServer, secret_manager
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.runtime import secret_variables

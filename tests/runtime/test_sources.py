@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures.module_graph import ROOT
+from fixtures.suite.module_graph import ROOT
 from prefect_vertex_training.runtime import outputs_variable
 
 SOURCES = sorted((ROOT / "runtime").rglob("*.py"))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures.module_graph import PACKAGE, ROOT, modules
+from fixtures.suite.module_graph import PACKAGE, ROOT, modules
 from prefect_vertex_training.blocks.registry import ContainerRegistry
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob
 from prefect_vertex_training.blocks.vertex_ai import VertexAI

@@ -7,9 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from fixtures.base_image import PythonBase
-from fixtures.buildkit_daemon import daemon
-from fixtures.registry_server import RegistryServer
+from fixtures.images.base_image import PythonBase
+from fixtures.images.buildkit_daemon import daemon
+from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.oci.image_types import ImageRequest
 from prefect_vertex_training.images.oci.layout import OciLayout

@@ -46,7 +46,7 @@ def test_a_conda_list_becomes_a_conda_image(tmp_path, monkeypatch):
 
 def test_a_wheel_that_the_cache_lost_is_built_again(tmp_path):
     """A kept result of the freeze step may name a wheel that is gone: it is there before an image is made of it."""
-    from fixtures.packages import write_package
+    from fixtures.projects.packages import write_package
 
     home = Home(tmp_path / "home")
     write_package(tmp_path / "lib", "lib", "1")

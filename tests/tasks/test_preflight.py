@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 import requests
-from fixtures.google_apis import BUCKET, PROJECT, REGION, GoogleApis, serving
+from fixtures.google.google_apis import BUCKET, PROJECT, REGION, GoogleApis, serving
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex, Wire, serve
+from fixtures.google.scripted_vertex import Clock, TinyVertex, Wire, serve
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.vertex.client.connection import Connection, Pace
 from prefect_vertex_training.vertex.client.endpoints import LocalEndpoint

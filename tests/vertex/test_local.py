@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.schema_cache import with_schema
+from fixtures.google.schema_cache import with_schema
 from prefect_vertex_training.core.errors import ModelMissing, VertexError, VertexUnavailable
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.build import build

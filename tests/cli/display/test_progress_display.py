@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from fixtures.terminal import Terminal, opened_terminal
+from fixtures.suite.terminal import Terminal, opened_terminal
 from prefect_vertex_training.cli.display.lines import LINES
 from prefect_vertex_training.cli.display.progress_display import ProgressDisplay
 from prefect_vertex_training.core.metering.reading import Reading, View

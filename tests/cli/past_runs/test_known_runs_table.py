@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from fixtures.terminal import opened_terminal
+from fixtures.suite.terminal import opened_terminal
 from prefect_vertex_training.cli.past_runs.known_runs_table import metrics_text, print_models, print_runs, short_ids
 from prefect_vertex_training.flows.history.known_run import KnownRun
 

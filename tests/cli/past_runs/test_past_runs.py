@@ -9,8 +9,8 @@ import uuid
 from pathlib import Path
 
 import pytest
-from fixtures.object_store import object_store  # noqa: F401 - a fixture
-from fixtures.scripted_vertex import Clock, TinyVertex, serve
+from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.google.scripted_vertex import Clock, TinyVertex, serve
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.aiplatform_v1 import JobState

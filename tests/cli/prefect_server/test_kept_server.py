@@ -23,8 +23,8 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from fixtures.kept_server import environment
-from fixtures.train_flow import SCRIPT
+from fixtures.prefect_api.kept_server import environment
+from fixtures.projects.train_flow import SCRIPT
 from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.kept_server import environment, prepare
+from fixtures.prefect_api.kept_server import environment, prepare
 from prefect_vertex_training.cli.prefect_server import lifecycle
 from prefect_vertex_training.cli.preloaded import handover, preload_facts, preload_lifecycle, preload_process
 from prefect_vertex_training.core.home import Home

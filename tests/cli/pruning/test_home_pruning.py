@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.stored_images import make_image
+from fixtures.images.stored_images import make_image
 from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.cli.pruning import home_pruning
 from prefect_vertex_training.cli.pruning.home_pruning import KEPT, HomePruning, prune_when_due

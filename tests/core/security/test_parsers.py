@@ -9,7 +9,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import requests
-from fixtures.google_apis import BUCKET, PROJECT, REGION, GoogleApis, serving
+from fixtures.google.google_apis import BUCKET, PROJECT, REGION, GoogleApis, serving
 from prefect_vertex_training.core.job_options import Machine
 from prefect_vertex_training.flows.listed_places.region_quotas import quotas_by_region
 from prefect_vertex_training.vertex.job_types import JobDescription

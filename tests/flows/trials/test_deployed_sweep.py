@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fixtures.worker import Worker, log, prefect, until
+from fixtures.prefect_api.worker import Worker, log, prefect, until
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate

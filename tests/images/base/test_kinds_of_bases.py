@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from fixtures.base_kinds import PYTHON, Kind, entry, program, store, store_index, tar
-from fixtures.stored_images import make_base
+from fixtures.images.base_kinds import PYTHON, Kind, entry, program, store, store_index, tar
+from fixtures.images.stored_images import make_base
 from prefect_vertex_training.core.errors import BaseImageError, RegistryError
 from prefect_vertex_training.images.base.inspect import BaseContents
 from prefect_vertex_training.images.base.resolve import resolve_base

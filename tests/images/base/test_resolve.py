@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from fixtures.faulty_proxy import Fault, Proxy
-from fixtures.stored_images import make_base, make_image
+from fixtures.images.faulty_proxy import Fault, Proxy
+from fixtures.images.stored_images import make_base, make_image
 from prefect_vertex_training.core.errors import BaseImageError
 from prefect_vertex_training.images.base.default_images import default_base
 from prefect_vertex_training.images.base.resolve import Base, resolve_base

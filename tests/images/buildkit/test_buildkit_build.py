@@ -9,9 +9,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fixtures.base_image import PythonBase
-from fixtures.buildkit_daemon import daemon
-from fixtures.registry_server import RegistryServer
+from fixtures.images.base_image import PythonBase
+from fixtures.images.buildkit_daemon import daemon
+from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import BaseImageError, DockerError
 from prefect_vertex_training.images.buildkit.buildkit_build import build
 from prefect_vertex_training.images.buildkit.layout_python import find_python_in_layout

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fixtures.faulty_proxy import Fault, Proxy, faulty_proxy
-from fixtures.registry_server import RegistryServer
+from fixtures.images.faulty_proxy import Fault, Proxy, faulty_proxy
+from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable
 from prefect_vertex_training.images.docker.docker_build import build
 from prefect_vertex_training.images.docker.docker_push import push

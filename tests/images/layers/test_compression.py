@@ -10,7 +10,7 @@ import zlib
 from importlib.metadata import version
 
 import pytest
-from fixtures.external_tools import missing
+from fixtures.suite.external_tools import missing
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.images.layers.compression import FAST, PORTABLE, Deflate, fast, isal_zlib, portable, small

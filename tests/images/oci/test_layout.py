@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fixtures.external_tools import missing
-from fixtures.stored_images import make_image, put
+from fixtures.images.stored_images import make_image, put
+from fixtures.suite.external_tools import missing
 from prefect_vertex_training.core.errors import RegistryError
 from prefect_vertex_training.images.oci.config import OCI
 from prefect_vertex_training.images.oci.image_types import BuiltImage, Descriptor

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from fixtures.registry_server import RegistryServer
+from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError
 from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout

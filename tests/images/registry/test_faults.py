@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.faulty_proxy import Fault, Proxy
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import assert_whole, make_image
+from fixtures.images.faulty_proxy import Fault, Proxy
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import assert_whole, make_image
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import RegistryDenied, RegistryError, RegistryUnavailable

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.odd_registry import After, Asked, Before, Said, error, odd_registry
-from fixtures.registry_server import RegistryServer
-from fixtures.stored_images import make_image
+from fixtures.images.odd_registry import After, Asked, Before, Said, error, odd_registry
+from fixtures.images.registry_server import RegistryServer
+from fixtures.images.stored_images import make_image
 from prefect_vertex_training.core.errors import RegistryError
 from prefect_vertex_training.images.confirm import confirmed_image
 from prefect_vertex_training.images.oci.content_tag import image_tag

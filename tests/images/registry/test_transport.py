@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fixtures.faulty_proxy import Fault, Proxy
+from fixtures.images.faulty_proxy import Fault, Proxy
 from prefect_vertex_training.core.errors import RegistryError
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.oci.verifying_reader import sha256

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import WheelError

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from installer import install

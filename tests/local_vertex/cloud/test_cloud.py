@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import pytest
 import urllib3
-from fixtures.external_tools import missing
+from fixtures.suite.external_tools import missing
 from prefect_vertex_training.core.errors import LocalServiceError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import command, lifecycle

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store

@@ -13,7 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from fixtures.packages import write_package
+from fixtures.projects.packages import write_package
 from prefect_vertex_training.core.errors import DependencyError
 from prefect_vertex_training.images.wheels.lockfile import read_lock
 from prefect_vertex_training.project.dependencies.freeze import freeze, missing_wheels, request_key

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fixtures.private_index import PASSWORD, index, package_pages, served
+from fixtures.projects.private_index import PASSWORD, index, package_pages, served
 from prefect_vertex_training.core.errors import DependencyError
 from prefect_vertex_training.core.network.index_logins import IndexLogins
 from prefect_vertex_training.images.wheels.download import Downloader

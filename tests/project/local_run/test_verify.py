@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fixtures.packages import write_package
+from fixtures.projects.packages import write_package
 from prefect_vertex_training.core.errors import DependencyError, ProjectError, StorageError, VerifyError
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.local_run.processes.process import Ended

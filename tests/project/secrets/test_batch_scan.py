@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fixtures.planted import LINES
+from fixtures.projects.planted import LINES
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.project.secrets.batch_scan import SecretBatches

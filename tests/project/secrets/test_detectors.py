@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fixtures.planted import HEX, LINES, text
+from fixtures.projects.planted import HEX, LINES, text
 from prefect_vertex_training.project.secrets.detectors import PLUGINS, Detectors
 
 SAMPLES = {

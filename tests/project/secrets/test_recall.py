@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from fixtures.planted import LINES
-from fixtures.planted_kinds import HARMLESS, KINDS
+from fixtures.projects.planted import LINES
+from fixtures.projects.planted_kinds import HARMLESS, KINDS
 from prefect_vertex_training.project.files.contents import read_contents
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.secrets import containers, gitleaks_rules

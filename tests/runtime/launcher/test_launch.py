@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fixtures.launched_script import LAUNCHER
-from fixtures.ports import free_port
+from fixtures.projects.launched_script import LAUNCHER
+from fixtures.suite.ports import free_port
 from prefect_vertex_training.runtime.launcher.launcher_variable import Launch, decode, encode
 from prefect_vertex_training.runtime.launcher.node import Node, find_node
 

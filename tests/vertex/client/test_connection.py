@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fixtures.scripted_vertex import TinyVertex, Wire
+from fixtures.google.scripted_vertex import TinyVertex, Wire
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.calls import get
 from prefect_vertex_training.vertex.client.connection import CLOUD, LOCAL, Connection

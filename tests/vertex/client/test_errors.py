@@ -8,7 +8,7 @@ import google.auth.exceptions
 import grpc
 import pytest
 import requests
-from fixtures.scripted_vertex import TinyVertex, Wire
+from fixtures.google.scripted_vertex import TinyVertex, Wire
 from google.api_core import exceptions
 from google.rpc.error_details_pb2 import BadRequest
 from prefect_vertex_training.core.errors import LocalServiceError, TrainingError, VertexError, VertexUnavailable

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import EPOCH, Clock, Fate, TinyVertex
+from fixtures.google.scripted_vertex import EPOCH, Clock, Fate, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.rpc.status_pb2 import Status
 from prefect_vertex_training.core.errors import VertexError, VertexUnavailable

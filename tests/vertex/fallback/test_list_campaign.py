@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from fixtures.google_apis import (
+from fixtures.google.google_apis import (
     ACCOUNT,
     AGENT,
     BOARD,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import VertexError

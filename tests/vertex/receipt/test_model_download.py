@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from hypothesis import given

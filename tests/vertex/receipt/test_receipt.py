@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fixtures.object_store import object_store  # noqa: F401 - a fixture
-from fixtures.scripted_vertex import TinyVertex
+from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.google.scripted_vertex import TinyVertex
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.aiplatform_v1 import JobState

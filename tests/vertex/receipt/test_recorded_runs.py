@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fixtures.scripted_vertex import EPOCH, TinyVertex
+from fixtures.google.scripted_vertex import EPOCH, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from prefect_vertex_training.core.errors import VertexError
 from prefect_vertex_training.vertex.client.connection import Connection

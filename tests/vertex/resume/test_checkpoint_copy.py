@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from prefect_vertex_training.core.errors import VertexError

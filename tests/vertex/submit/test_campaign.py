@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from fixtures.hypothesis_profile import examples
-from fixtures.scripted_vertex import Clock, Fate, TinyVertex, Wire
+from fixtures.google.scripted_vertex import Clock, Fate, TinyVertex, Wire
+from fixtures.suite.hypothesis_profile import examples
 from google.cloud.aiplatform_v1 import JobServiceClient, JobState
 from hypothesis import event, given, settings
 from hypothesis import strategies as st

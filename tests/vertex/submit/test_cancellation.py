@@ -6,7 +6,7 @@ import json
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex
+from fixtures.google.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError, VertexUnavailable
 from prefect_vertex_training.vertex.client.connection import Connection

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fixtures.scripted_vertex import TinyVertex
+from fixtures.google.scripted_vertex import TinyVertex
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import StorageError

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from fixtures.object_store import object_store  # noqa: F401 - a fixture
+from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from prefect_vertex_training.core.errors import VertexError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex
+from fixtures.google.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, HyperparameterTuningJob, JobState, Trial
 from google.rpc.status_pb2 import Status
 from prefect_vertex_training.core.errors import VertexError

@@ -7,7 +7,7 @@ import threading
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import Clock, Fate, TinyVertex
+from fixtures.google.scripted_vertex import Clock, Fate, TinyVertex
 from google.cloud.aiplatform_v1 import JobState
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.connection import Connection

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex
+from fixtures.google.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from prefect_vertex_training.core.errors import LocalServiceError, VertexError
 from prefect_vertex_training.vertex.client.connection import CLOUD, Connection

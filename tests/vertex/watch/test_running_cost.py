@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex
+from fixtures.google.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.status_pb2 import Status

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import grpc
 import pytest
-from fixtures.scripted_vertex import Clock, TinyVertex
+from fixtures.google.scripted_vertex import Clock, TinyVertex
 from google.cloud.aiplatform_v1 import CustomJob, JobState
 from google.cloud.logging_v2.types import LogEntry
 from google.rpc.status_pb2 import Status

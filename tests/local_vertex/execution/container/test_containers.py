@@ -23,7 +23,7 @@ def system(images: Any, docker_engine: Any) -> Iterator[Any]:
     """Creates images of a tiny system, busybox; they are removed from the engine after the test."""
     busybox = shutil.which("busybox")
     if busybox is None:
-        from fixtures.external_tools import missing
+        from fixtures.suite.external_tools import missing
 
         missing("docker", "no program for a tiny image: apt-get install busybox-static")
     program = Path(busybox).read_bytes()

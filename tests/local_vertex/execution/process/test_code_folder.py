@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.hypothesis_profile import examples
+from fixtures.suite.hypothesis_profile import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.resuming_script import write_resuming_project
+from fixtures.projects.resuming_script import write_resuming_project
 from prefect_vertex_training.core.errors import VerifyError
 from prefect_vertex_training.project.files.listing import list_files
 from prefect_vertex_training.project.local_run.rehearsal.restart import CheckpointWatch, check_continued
