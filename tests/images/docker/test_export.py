@@ -82,7 +82,7 @@ def test_image_that_left_the_engine(docker_engine, tmp_path: Path) -> None:
 def test_archive_that_is_cut_off(docker_engine, request_of, tmp_path: Path) -> None:
     """An engine that stops in the middle of its answer is a transient error, and leaves no image."""
     request = request_of({"train.py": uuid4().hex, "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
-    built = build(request, engine=docker_engine, tag="broken", log=lambda _: None)
+    built = build(request, engine=docker_engine, tag="export", log=lambda _: None)
     archive = b"".join(docker_engine.images.get(built.digest).save())
 
     class Half(BaseHTTPRequestHandler):
