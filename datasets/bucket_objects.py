@@ -19,6 +19,7 @@ _SMALL = 1 << 20
 """Bytes up to which an object is sent in one request. A larger one is sent only after the service agreed to take it."""
 _BLOCK = 1 << 20
 """Bytes that are read from a file and sent at a time."""
+_WRITER = "objectAdmin"
 _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 
@@ -204,7 +205,7 @@ class BucketObjects:
         if glob:
             query["matchGlob"] = glob
         while True:
-            page = self._document(retry(lambda: self._request("GET", path, query)), prefix)
+            page = self._document(retry(lambda: self._request("GET", path, query)), prefix, "objectViewer")
             for item in page.get("items", ()):
                 yield RemoteObject(
                     item["name"], int(item.get("size", 0)), str(item.get("generation", "")), item.get("updated", "")
@@ -225,9 +226,9 @@ class BucketObjects:
             return ""
         return str(self._document(answer, "").get("location", "")).lower()
 
-    def _document(self, answer: urllib3.BaseHTTPResponse, name: str) -> dict[str, Any]:
+    def _document(self, answer: urllib3.BaseHTTPResponse, name: str, role: str = _WRITER) -> dict[str, Any]:
         if answer.status != 200:
-            raise self._refused(answer, name)
+            raise self._refused(answer, name, role)
         return json.loads(answer.data)
 
     def _request(
@@ -261,14 +262,14 @@ class BucketObjects:
             transient=True,
         )
 
-    def _refused(self, answer: urllib3.BaseHTTPResponse, name: str) -> DataError:
+    def _refused(self, answer: urllib3.BaseHTTPResponse, name: str, role: str = _WRITER) -> DataError:
         where = f"gs://{self.bucket}/{name}".rstrip("/")
         try:
             said = json.loads(answer.data)["error"]["message"]
         except (ValueError, KeyError, TypeError):
             said = answer.data[:200].decode(errors="replace")
         if answer.status in {401, 403}:
-            step = f"Grant this account roles/storage.objectAdmin on gs://{self.bucket}"
+            step = f"Grant this account roles/storage.{role} on gs://{self.bucket}"
             return DataError(f"no permission: {said}", where=where, next_step=step)
         if answer.status == 404:
             return DataError(f"not found: {said}", where=where, next_step="Check the bucket's and the object's name")
