@@ -52,23 +52,16 @@ def upload(prepared: Prepared, bucket: BucketObjects, progress: Progress = lambd
         name = manifest_object(dataset, prepared.mode)
         if bucket.exists(name):
             large.cancel()
-            _adopt(
-                prepared,
-                facts,
-                bucket.read(name) if any(known[PACK] == NOT_IN_BUCKET for known in facts) else None,
-                name,
-            )
+            if any(known[PACK] == NOT_IN_BUCKET for known in facts):
+                _adopt(prepared, facts, bucket.read(name), name)
         else:
             if prepared.index.dataset and not bucket.exists(manifest_object(prepared.index.dataset, prepared.mode)):
                 # Someone pruned the bucket: what the index says is there may be gone.
                 prepared.index.forget_bucket()
                 for known in facts:
                     known[PACK] = NOT_IN_BUCKET
-            kind = (
-                TreeUpload(prepared, facts, dataset, sent)
-                if prepared.mode == "mount"
-                else CopyUpload(prepared, facts, large)
-            )
+            is_mount = prepared.mode == "mount"
+            kind = TreeUpload(prepared, facts, dataset, sent) if is_mount else CopyUpload(prepared, facts, large)
             sent.put(name, kind.run().encode())
     _remember(prepared, facts, dataset)
     return Uploaded(dataset, len(triples), sum(size for _, size, _ in triples), sent.objects, sent.bytes)

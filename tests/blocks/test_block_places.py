@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fixtures.images.script_image import script_image
 from prefect_vertex_training.blocks.training_job import VertexTrainingJob
 from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ProjectError, TrainingError, VertexError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.build import build
-from prefect_vertex_training.images.oci.image_types import ImageRequest
-from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.endpoint import store_path
 from prefect_vertex_training.local_vertex.store.store import Store
-from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 SCRIPT = """\
@@ -44,16 +40,7 @@ def image(home: Home, tmp_path: Path) -> str:
     """An image of the script."""
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    request = ImageRequest(
-        name="tiny",
-        root=tmp_path,
-        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
-        script="train.py",
-        lock="",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        fingerprint="0" * 64,
-    )
-    return build(request, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    return script_image(script, home.images, home.cache)
 
 
 def jobs(home: Home) -> list[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from fixtures.google.object_store import object_store  # noqa: F401 - a fixture
 from fixtures.google.scripted_vertex import TinyVertex, serve
+from fixtures.images.script_image import script_image
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.aiplatform_v1 import JobState
@@ -25,11 +25,7 @@ from prefect_vertex_training.blocks.vertex_ai import VertexAI
 from prefect_vertex_training.core.errors import JobFailed, ModelMissing, ProjectError, VertexError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.core.job_options import Machine
-from prefect_vertex_training.images.build import build
-from prefect_vertex_training.images.oci.image_types import ImageRequest
-from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
-from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.submit.spending import billed
 from prefect_vertex_training.vertex.submit.submission import job_key
 
@@ -240,16 +236,7 @@ def test_without_a_vertex_block_the_job_runs_on_this_machine(tmp_path: Path, mon
         "folder.mkdir(parents=True, exist_ok=True)\n"
         "(folder / 'm.bin').write_bytes(b'weights')\n"
     )
-    request = ImageRequest(
-        name="tiny",
-        root=tmp_path,
-        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
-        script="train.py",
-        lock="",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        fingerprint="0" * 64,
-    )
-    image = build(request, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    image = script_image(script, home.images, home.cache)
     try:
         run = VertexTrainingJob(image=image).trigger()
         run.wait_for_completion()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from fixtures.images.script_image import script_image
 from prefect import flow, settings
 from prefect.client.orchestration import get_client
 from prefect.states import Crashed, Pending, Running, State
@@ -18,10 +18,6 @@ from prefect_vertex_training.cli.main import main
 from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.history.orphans import end_orphan, find_orphans
-from prefect_vertex_training.images.build import build
-from prefect_vertex_training.images.oci.image_types import ImageRequest
-from prefect_vertex_training.images.oci.layout import OciLayout
-from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest
 from prefect_vertex_training.vertex.submit.cancellation import cancel
@@ -52,16 +48,7 @@ def run_in() -> Callable[[State], str]:
 def job_of(home: Home, project: Path) -> Iterator[Callable[[str], str]]:
     """Starts a job that runs for ten minutes, labelled with a run's id; returns its name. Cancelled at the end."""
     script = project / "train.py"
-    wanted = ImageRequest(
-        name="tiny",
-        root=project,
-        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
-        script="train.py",
-        lock="",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        fingerprint="0" * 64,
-    )
-    image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    image = script_image(script, home.images, home.cache)
     connection = Connection.local(home)
     started: list[str] = []
 

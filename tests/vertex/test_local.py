@@ -14,15 +14,12 @@ from pathlib import Path
 
 import pytest
 from fixtures.google.schema_cache import with_schema
+from fixtures.images.script_image import script_image
 from prefect_vertex_training.core.errors import ModelMissing, VertexError, VertexUnavailable
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.build import build
-from prefect_vertex_training.images.oci.image_types import ImageRequest
-from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.client import admin
 from prefect_vertex_training.local_vertex.faults import Faults
-from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.vertex.client.connection import LOCAL, Connection
 from prefect_vertex_training.vertex.job_types import JobRequest, LogLine, Outcome, SubmittedJob
 from prefect_vertex_training.vertex.receipt.model_files import list_model
@@ -58,16 +55,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("image")
     script = folder / "train.py"
     script.write_text(SCRIPT)
-    wanted = ImageRequest(
-        name="tiny",
-        root=folder,
-        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
-        script="train.py",
-        lock="",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        fingerprint="0" * 64,
-    )
-    return build(wanted, OciLayout(folder / "layout", "tiny"), cache=folder / "cache").reference
+    return script_image(script, folder / "layout", folder / "cache")
 
 
 @pytest.fixture(scope="session")

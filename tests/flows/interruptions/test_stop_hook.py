@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fixtures.images.script_image import script_image
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.images.build import build
-from prefect_vertex_training.images.oci.image_types import ImageRequest
-from prefect_vertex_training.images.oci.layout import OciLayout
-from prefect_vertex_training.project.files.project_file import ProjectFile
 from prefect_vertex_training.tasks.stopping.open_jobs import OpenJobs
 from prefect_vertex_training.tasks.stopping.stop_job import job_ends_with_run
 from prefect_vertex_training.tasks.submit import submit
@@ -34,16 +30,7 @@ IGNORES_SIGTERM = (
 def long_job(home: Home, project: Path) -> Callable[..., JobRequest]:
     """A job that runs a command in the project's image."""
     script = project / "train.py"
-    wanted = ImageRequest(
-        name="tiny",
-        root=project,
-        files=[ProjectFile("train.py", script, script.stat().st_size, executable=False)],
-        script="train.py",
-        lock="",
-        python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        fingerprint="0" * 64,
-    )
-    image = build(wanted, OciLayout(home.images, "tiny"), cache=home.cache).reference
+    image = script_image(script, home.images, home.cache)
     return lambda *command: JobRequest(display_name="long", image=image, output="gs://local/out", command=command)
 
 
