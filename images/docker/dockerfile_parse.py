@@ -14,6 +14,7 @@ _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _COPY_FROM = re.compile(r"--from=(\S+)")
+_MOUNT = re.compile(r"--mount=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
 
 
@@ -67,6 +68,35 @@ def _skip_heredocs(lines: list[str], number: int, instruction: Instruction) -> i
                 number = ahead + 1
                 break
     return number
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMount:
+    """A secret that a RUN instruction mounts.
+
+    Attributes:
+        line: The instruction's first line, from 1.
+        id: By which the build is given the secret.
+        required: Whether the instruction fails without it.
+    """
+
+    line: int
+    id: str
+    required: bool
+
+
+def secret_mounts(text: str) -> list[SecretMount]:
+    """The secrets that a Dockerfile mounts, in order: https://docs.docker.com/reference/dockerfile/#run---mounttypesecret."""
+    found: list[SecretMount] = []
+    for instruction in instructions(text):
+        for options in _MOUNT.findall(instruction.text) if instruction.keyword == "RUN" else ():
+            values = dict((part.partition("=")[::2]) for part in options.split(","))
+            if values.get("type") == "secret":
+                target = values.get("target") or values.get("dst") or values.get("destination") or ""
+                name = values.get("id") or values.get("source") or values.get("src") or target.rpartition("/")[2]
+                required = "required" in values and values["required"].lower() in {"", "true", "1"}
+                found.append(SecretMount(instruction.line, name.strip("\"'"), required))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,14 @@ from typing import Any
 
 from ...core.errors import ProjectError
 from ...core.placeholders import has_placeholder
-from ...core.security.secret_sources import SecretSource
+from ...core.security.secret_sources import BUILD_KINDS, SecretSource
 from .toml_lines import place_of
 
 Keys = Mapping[str, tuple[str, Callable[[object], object]]]
 """For each key a description of valid values, for messages, and the reader."""
 
 
-_UNSHOWN = frozenset({"secret-env"})
+_UNSHOWN = frozenset({"secret-env", "build-secrets"})
 """Keys whose values are not repeated in messages: somebody may have written a secret there."""
 
 
@@ -172,6 +172,13 @@ def environment(value: object) -> dict[str, str]:
 def secret_sources(value: object) -> dict[str, SecretSource]:
     """A table of variables and where their secret values come from."""
     return {name: SecretSource.parse(text) for name, text in environment(value).items()}
+
+
+def build_secrets(value: object) -> dict[str, SecretSource]:
+    """A table of ids, as a Dockerfile names them, and where the values come from."""
+    if not isinstance(value, dict) or not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) for name in value):
+        raise TypeError
+    return {name: SecretSource.parse(text(source), BUILD_KINDS) for name, source in value.items()}
 
 
 def inside(value: object) -> str:
