@@ -107,7 +107,7 @@ def _expression(pattern: str) -> str:
     if pattern.startswith("**") and not _WILD.search(pattern[2:]):
         rest = re.escape(pattern[2:].removeprefix("/"))
         return f"(?:.*/)?{rest}" if pattern.startswith("**/") else f".*{rest}"
-    parts = re.findall(r"\*\*/?|\\.|\[|\]|.", pattern, re.DOTALL)
+    parts = re.findall(r"\*\*/?|\\.|\[(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     return "".join(_part(part, last=place == len(parts) - 1) for place, part in enumerate(parts))
 
 
@@ -116,9 +116,18 @@ def _part(part: str, *, last: bool) -> str:
         return ".*" if last else "(?:.*/)?"
     if part in {"*", "?"}:
         return "[^/]*" if part == "*" else "[^/]"
-    if part in {"[", "]", "^", "-"}:  # a character class means the same to Go and Python
-        return part
+    if part.startswith("["):
+        return _class(part)
     return re.escape(part[1:] if len(part) == 2 else part)
+
+
+def _class(part: str) -> str:
+    """A character class, which means the same to Go and Python but for `[` and escapes in it; one without an end."""
+    inner = part[1:-1].removeprefix("^")
+    if len(part) < 3 or not inner:
+        raise ValueError(part)
+    signs = "".join(sign if sign == "-" else re.escape(sign[-1]) for sign in re.findall(r"\\.|.", inner, re.DOTALL))
+    return f"[{'^' if part[1] == '^' else ''}{signs}]"
 
 
 def _can_begin_with(pattern: str, folder: str) -> bool:

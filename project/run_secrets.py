@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import ProjectError
+from ..core.parsed_text import parse_toml
 from .secret_policy import entry_allows
 from .secrets.finding import Finding
 from .secrets.scan import SecretScan
@@ -163,7 +164,7 @@ def _assigned(name: str, value: str) -> str:
 def _allowed(root: Path) -> Sequence[str]:
     """`allow-secrets` of the project in a folder; nothing if it can't be read, which its own check will say."""
     try:
-        document = tomllib.loads((root.expanduser() / "pyproject.toml").read_text(encoding="utf-8-sig"))
+        document = parse_toml((root.expanduser() / "pyproject.toml").read_text(encoding="utf-8-sig"))
         entries = document["tool"]["vertex-training"]["allow-secrets"]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
         return ()

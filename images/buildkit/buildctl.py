@@ -64,7 +64,7 @@ def _tls_options() -> list[str]:
         raise DockerError(
             f"{CERTIFICATES} has no {' or '.join(_TLS_FILES[missing[0]])}",
             where=folder,
-            next_step="Put the authority's ca.pem there, and the client's cert.pem and key.pem if the daemon asks for one",
+            next_step="Put ca.pem there, and the client's cert.pem and key.pem if the daemon asks for them",
         )
     return [f"--{option}={path}" for option, path in found.items()]
 

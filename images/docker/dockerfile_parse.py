@@ -5,10 +5,11 @@ https://docs.docker.com/reference/dockerfile/
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+
+from ...core.parsed_text import parse_json
 
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
@@ -241,7 +242,7 @@ def startup(text: str, build_args: Mapping[str, str], target: str | None = None)
 
 def _program(item: Instruction) -> Program:
     try:
-        words = json.loads(item.text)
+        words = parse_json(item.text)
     except ValueError:
         words = None
     if isinstance(words, list) and all(isinstance(word, str) for word in words):

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError, storage_errors
+from ...core.parsed_text import parse_toml
 from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read
@@ -149,7 +150,7 @@ def _kept_notes(lock: Lock) -> list[str]:
 
 def _built_sdists(lock: Lock, plan: Plan, cache: Path) -> list[Entry]:
     """The packages whose wheels were built from the sdists of an index."""
-    packages: list[dict[str, Any]] = tomllib.loads(lock.text).get("packages", [])
+    packages: list[dict[str, Any]] = parse_toml(lock.text).get("packages", [])
     built = [package for package in packages if "archive" not in package and _is_built(package, cache)]
     places = {line.name: line.place for line in plan.lines}
     return [
@@ -233,7 +234,7 @@ def _keep(store: Path, text: str) -> None:
 
 def _require_hashes(lock: Lock, plan: Plan, target: Target) -> None:
     """Rejects a wheel that the list's hashes don't name, even if its version is right."""
-    packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
+    packages: list[dict[str, Any]] = parse_toml(lock.text)["packages"]
     for package in packages:
         allowed = plan.hashes.get(package["name"])
         if allowed and "archive" not in package and _is_built(package, target.cache):
@@ -304,7 +305,7 @@ def _folders_of_wheels(root: Path, options: Sequence[str], links: str) -> list[t
 def _uv_settings(root: Path) -> list[str]:
     """The project's settings for uv, which can name indexes: https://docs.astral.sh/uv/reference/settings/."""
     own, shared = root / "uv.toml", root / "pyproject.toml"
-    tool = tomllib.loads(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
+    tool = parse_toml(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
     return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
 
 
@@ -322,7 +323,7 @@ def _sha256(text: str) -> str:
 
 def _lock(text: str, python: str) -> Lock:
     try:
-        document = tomllib.loads(text) if text else {"packages": []}
+        document = parse_toml(text) if text else {"packages": []}
         packages: list[dict[str, Any]] = document["packages"]
         versions = tuple(sorted((package["name"], package["version"]) for package in packages))
         hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in _wheels(package))

@@ -6,10 +6,11 @@ import ast
 import configparser
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ...core.parsed_text import parse_toml
 
 TIERS = (
     ("train.py", "main.py", "task.py", "training.py"),
@@ -161,7 +162,7 @@ def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -21,6 +21,9 @@ Keys = Mapping[str, tuple[str, Callable[[object], object]]]
 """For each key a description of valid values, for messages, and the reader."""
 
 
+_LONGEST_PATH = 255
+"""Characters of a path in a setting: no file system takes a longer name."""
+
 _UNSHOWN = frozenset({"secret-env", "build-secrets"})
 """Keys whose values are not repeated in messages: somebody may have written a secret there."""
 
@@ -184,7 +187,7 @@ def build_secrets(value: object) -> dict[str, SecretSource]:
 def inside(value: object) -> str:
     """A path inside the project."""
     path = text(value)
-    if path.startswith("/") or ".." in Path(path).parts:
+    if path.startswith("/") or ".." in Path(path).parts or len(path) > _LONGEST_PATH:
         raise ValueError
     return Path(path).as_posix()
 

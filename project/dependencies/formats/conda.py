@@ -15,6 +15,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
+from ....core.parsed_text import parse_yaml
 from ...settings.python_version import CONDA_FILES
 from ...settings.settings import Settings
 from .conda_names import PYPI_NAMES, not_on_pypi
@@ -72,7 +73,7 @@ def _of_environment(path: Path, text: str, settings: Settings) -> Requirements:
     import yaml
 
     try:
-        document = yaml.safe_load(text)
+        document = parse_yaml(text)
     except yaml.YAMLError as error:
         raise DependencyError(
             f"not valid YAML: {' '.join(str(error).split())}", where=path, next_step="Fix that line"

@@ -5,13 +5,13 @@ The format: https://nbformat.readthedocs.io/en/latest/format_description.html
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ....core.errors import ProjectError
+from ....core.parsed_text import parse_json
 from .awaiting_cells import RUNS_CELL, as_coroutine, needs_event_loop
 
 _CELL_MAGIC = re.compile(r"^\s*(%%[\w.]+[^\n]*)")
@@ -63,7 +63,7 @@ def read_notebook(path: Path, *, in_folder: bool = False) -> Script:
         ProjectError: It isn't a notebook of Python.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         cells: list[dict[str, Any]] = document["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except OSError as error:
