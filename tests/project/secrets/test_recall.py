@@ -166,6 +166,18 @@ def test_a_zip_bomb_costs_little() -> None:
     assert sum(map(len, containers.texts(bomb))) <= 40 << 20
 
 
+@pytest.mark.parametrize("line", ["AKIAABCDEFGH23456789 ", "?token=a1b2c3d4e5f6g7 ", "Bearer a1b2c3d4e5f6g7h8 "])
+def test_a_text_of_suspicious_places_costs_little(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places of one line are looked at together, and a file with very many findings is not searched on."""
+    looks: list[str] = []
+    whole = SecretSearch.secrets
+    monkeypatch.setattr(SecretSearch, "secrets", lambda self, text: looks.append(text) or whole(self, text))
+
+    assert found(line * 500)
+    assert len(looks) <= len(line) * 500 / 100
+    assert len(found(f"{line}\n" * 3000)) == 1000
+
+
 def test_no_object_is_made_of_a_pickle() -> None:
     """Its program is read, not run."""
 
