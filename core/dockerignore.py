@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .wildmatch import matcher
 
 _WILD = re.compile(r"[*?\[\\]")
 
@@ -25,9 +28,8 @@ class DockerIgnore:
 
     def __init__(self, lines: Iterable[str]) -> None:
         patterns = [(_cleaned(line.removeprefix("!")), line.startswith("!")) for line in _patterns(lines)]
-        self._each = [(_compiled(pattern).fullmatch, keeps) for pattern, keeps in patterns]
-        ignoring = [f"(?:{_expression(pattern)})" for pattern, keeps in patterns if not keeps]
-        self._any = re.compile("|".join(ignoring), re.DOTALL).fullmatch
+        self._each = [(_compiled(pattern), keeps) for pattern, keeps in patterns]
+        self._any = matcher(_expression(pattern) for pattern, keeps in patterns if not keeps)
         self._depths = {
             -1 if re.search(r"\*\*|\[", pattern) else pattern.count("/") for pattern, keeps in patterns if not keeps
         }
@@ -95,10 +97,10 @@ def _cleaned(pattern: str) -> str:
     return cleaned or "/"
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> Callable[[str], Any]:
     try:
-        return re.compile(_expression(pattern), re.DOTALL)
-    except re.error:
+        return matcher([_expression(pattern)])
+    except (re.error, ValueError):
         raise ValueError(pattern) from None
 
 

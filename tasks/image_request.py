@@ -24,10 +24,19 @@ def image_request(project: Project, lock: Lock) -> ImageRequest:
     Args:
         project: The project's files and settings.
         lock: Its frozen dependencies.
+
+    Raises:
+        ProjectError: There are secrets for a Dockerfile, and there is none.
     """
     settings = project.settings
     dockerfile = project.root / "Dockerfile"
     has_dockerfile = dockerfile.is_file()
+    if settings.build_secrets and not has_dockerfile:
+        raise ProjectError(
+            "build-secrets has no effect: the project has no Dockerfile",
+            where=project.root / "pyproject.toml",
+            next_step="Remove it; logins of private indexes are found without it",
+        )
     commit = revision(project.root)
     return ImageRequest(
         name=settings.name,

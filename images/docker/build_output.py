@@ -159,8 +159,11 @@ class BuildOutput:
         line = line_of(self._dockerfile, step) if step else None
         what, next_step = first_line(message), "Fix that line; the log ends with its output"
         if "no active sessions" in message:  # this needs a session with the client, which only docker's own has
-            what = "it asks for an ssh agent or a password, which only docker's own client can give"
-            next_step = "Mount a secret instead (build-secrets), or docker pull a base that needs a password"
+            what = "it asks for a password, which only docker's own client can give"
+            next_step = "docker pull a base that needs a password"
+        elif "unset ssh forward key" in message or "ssh forward" in message.lower():
+            what = "it requires an ssh agent, which a build doesn't get here"
+            next_step = "Mount a token as a secret instead: build-secrets under [tool.vertex-training]"
         return DockerError(
             f"the build failed: {what}",
             where=" ".join(["Dockerfile", *([f"line {line}:"] if line else []), step]).strip(),

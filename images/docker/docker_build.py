@@ -26,7 +26,7 @@ from ..registry.auth import CredentialsFor
 from ..registry.logins import docker_login
 from .build_context import dockerfile_name, dockerfile_text, write_context
 from .build_output import BuildOutput, json_lines
-from .dockerfile_parse import named_images, secret_mounts
+from .dockerfile_parse import named_images, needs_session
 from .engine_errors import engine_errors
 from .engine_transfer import EngineTransfer
 
@@ -100,8 +100,8 @@ def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
 def _session(
     request: ImageRequest, engine: DockerClient, secrets: Mapping[str, bytes]
 ) -> contextlib.AbstractContextManager[str]:
-    """The session that gives the build its secrets; only where the Dockerfile mounts one."""
-    if not secret_mounts(dockerfile_text(request)):
+    """The session that gives the build its secrets; only where the Dockerfile mounts one, or an ssh agent."""
+    if not needs_session(dockerfile_text(request)):
         return contextlib.nullcontext("")
     from .build_session import build_session
 

@@ -6,7 +6,7 @@ https://docs.docker.com/reference/dockerfile/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ...core.parsed_text import parse_json
@@ -86,18 +86,32 @@ class SecretMount:
     required: bool
 
 
+def needs_session(text: str) -> bool:
+    """Whether a Dockerfile mounts something that its engine asks its client for: a secret, or an ssh agent."""
+    return any(values.get("type") in {"secret", "ssh"} for _, values in _mounts(text))
+
+
 def secret_mounts(text: str) -> list[SecretMount]:
-    """The secrets that a Dockerfile mounts, in order: https://docs.docker.com/reference/dockerfile/#run---mounttypesecret."""
+    """The secrets that a Dockerfile mounts, in order.
+
+    https://docs.docker.com/reference/dockerfile/#run---mounttypesecret says which options there are.
+    """
     found: list[SecretMount] = []
+    for line, values in _mounts(text):
+        if values.get("type") == "secret":
+            target = values.get("target") or values.get("dst") or values.get("destination") or ""
+            name = values.get("id") or values.get("source") or values.get("src") or target.rpartition("/")[2]
+            required = "required" in values and values["required"].lower() in {"", "true", "1"}
+            found.append(SecretMount(line, name, required))
+    return found
+
+
+def _mounts(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and options of every mount."""
     for instruction in instructions(text):
         for options in _MOUNT.findall(instruction.text) if instruction.keyword == "RUN" else ():
-            values = dict((part.partition("=")[::2]) for part in options.split(","))
-            if values.get("type") == "secret":
-                target = values.get("target") or values.get("dst") or values.get("destination") or ""
-                name = values.get("id") or values.get("source") or values.get("src") or target.rpartition("/")[2]
-                required = "required" in values and values["required"].lower() in {"", "true", "1"}
-                found.append(SecretMount(instruction.line, name.strip("\"'"), required))
-    return found
+            parts = (part.strip("\"'").partition("=") for part in options.split(","))
+            yield instruction.line, {name.lower(): value for name, _, value in parts}
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,23 @@ def test_a_required_secret_that_is_not_given(docker_engine: Any, docker_base: st
 
 
 @pytest.mark.parametrize(
+    ("required", "message"), [("", ""), (",required=true", "requires an ssh agent, which a build doesn't get here")]
+)
+def test_an_ssh_agent_is_not_given(
+    docker_engine: Any, docker_base: str, request_of: Any, required: str, message: str
+) -> None:
+    """A step runs without it, as with Docker, unless it requires one."""
+    dockerfile = f'FROM {docker_base}\nRUN --mount=type=ssh{required} test -z "$SSH_AUTH_SOCK" && echo {uuid4().hex}\n'
+    request = request_of({"train.py": "", "Dockerfile": dockerfile})
+    lines: list[str] = []
+    if message:
+        with pytest.raises(DockerError, match=message):
+            build(request, engine=docker_engine, tag="ssh", log=lines.append)
+    else:
+        assert build(request, engine=docker_engine, tag="ssh", log=lines.append).digest
+
+
+@pytest.mark.parametrize(
     ("text", "mounts"),
     [
         ("RUN --mount=type=secret,id=a true", [SecretMount(1, "a", False)]),
