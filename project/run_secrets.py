@@ -21,6 +21,10 @@ _HARMLESS = re.compile(r"(?:--?[\w.-]{1,40}=?)?[\w.,/:{}()$%+ -]{0,7}")
 _NAMES_A_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|auth|cred|login|://")
 
 
+_MOUNT = 'It would stay in the image too. Mount it in the step that needs it: build-secrets = { NAME = "block:NAME" }'
+"""What to do with a secret among the build arguments."""
+
+
 class Given(NamedTuple):
     """Something that a run is given.
 
@@ -120,6 +124,8 @@ def _refuse(
         return
     item, finding = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    if item.kind == "build-args":
+        remedy = _MOUNT
     raise ProjectError(
         f"{item.place} looks like a secret ({finding.kind}){more}, and would be stored with the run and its job",
         where=where,

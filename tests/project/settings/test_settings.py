@@ -358,3 +358,25 @@ def test_the_script_that_the_dockerfile_starts(tmp_path: Path):
     (tmp_path / "Dockerfile").write_text('FROM b\nCOPY . /app\nENTRYPOINT ["python", \\\n "/app/job/fit_model.py"]\n')
 
     assert load(tmp_path).script == "job/fit_model.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('build-secrets = { index = "hunter2-value" }', r"index in build-secrets of .* must be a source: .*file:PATH"),
+        ('build-secrets = { "a b" = "env:A" }', r"a b in build-secrets of .* is not an id"),
+        ('build-secrets = { a = "secret-manager:projects/p/secrets/s" }', r"a in build-secrets of .* must be a source"),
+        ('secret-env = { "A-B" = "env:A" }', r"A-B in secret-env of .* is not a variable's name"),
+        ("secret-env = { A = 1 }", r"A in secret-env of .* must be a source"),
+        ('build-secrets = ["a"]', r"build-secrets in .* must be a table"),
+    ],
+)
+def test_a_wrong_source_of_a_secret_is_named(tmp_path: Path, text: str, message: str) -> None:
+    """By the entry's name; what stands in the source's place is not shown."""
+    (tmp_path / "train.py").write_text("")
+    (tmp_path / "pyproject.toml").write_text(f"[tool.vertex-training]\n{text}\n")
+    with pytest.raises(ProjectError, match=message) as caught:
+        load(tmp_path)
+
+    assert "hunter2" not in str(caught.value)
+    assert "pyproject.toml:2" in str(caught.value)
