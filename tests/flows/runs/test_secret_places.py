@@ -186,7 +186,7 @@ def test_each_secret_is_only_where_the_documentation_says(
         file.write('build-secrets = { index = "block:places-build" }\n')
     (repository / "Dockerfile").write_text(
         f"FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\n"
-        "RUN --mount=type=secret,id=index,required=true cat /run/secrets/index && echo && wc -c /run/secrets/index > /w\n"
+        "RUN --mount=type=secret,id=index,required=true cat /run/secrets/index && echo && wc -c /run/secrets/*\n"
         'ENTRYPOINT ["python3", "train.py"]\n'
     )
     docker = begin({"project": str(repository), "registry": reference(registry)})
