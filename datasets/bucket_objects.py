@@ -10,8 +10,8 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from ..core.errors import DataError
-from ..core.parsed_text import parse_json
 from ..core.retry import retry
+from ..core.security.parsed_text import parse_json
 
 GOOGLE = "https://storage.googleapis.com"
 _TIMEOUT = urllib3.Timeout(connect=20, read=120)

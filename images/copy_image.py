@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..core.errors import RegistryError
-from ..core.parsed_text import parse_json
+from ..core.security.parsed_text import parse_json
 from .oci.image_types import Descriptor
 from .oci.target import ImageTarget
 

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from .. import runtime
 from ..core.errors import ImageError
-from ..core.parsed_text import parse_json
+from ..core.security.parsed_text import parse_json
 from .layers import image_paths
 from .layers.layer_writer import Layer, LayerWriter
 from .oci.config import DOCKER, OCI, blob_descriptor, created, layer_descriptor

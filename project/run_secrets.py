@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import ProjectError
-from ..core.parsed_text import parse_toml
+from ..core.security.parsed_text import parse_toml
 from .secret_policy import entry_allows
 from .secrets.finding import Finding
 from .secrets.scan import SecretScan

@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from ..core import errors
 from ..core.errors import ResultError, StorageError, TrainingError
-from ..core.parsed_text import parse_json
+from ..core.security.parsed_text import parse_json
 from ..core.security.private_folder import make_private
 from ..prefect_private import check_stored_results
 from .reporting.step_log import step_log

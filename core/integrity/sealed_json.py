@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import write_atomic
-from ..parsed_text import parse_json
+from ..security.parsed_text import parse_json
 
 _SEAL = "seal"
 DAMAGED = ".damaged"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..parsed_text import parse_toml
+from ..security.parsed_text import parse_toml
 
 Login = tuple[str, str]
 """A user name and a password."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...core.errors import BaseImageError
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..base.inspect import Listings, merged_files
 from ..base.interpreter_search import first_python
 from ..docker.find_python import OLDEST

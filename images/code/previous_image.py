@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import RegistryError
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..layers.layer_writer import Layer
 from ..oci.config import PREFIX
 from ..oci.content_tag import LATEST

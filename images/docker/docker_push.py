@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...core.errors import RegistryError, RegistryUnavailable
 from ...core.metering.meter import UPLOADING, Meters
-from ...core.parsed_text import parse_json
 from ...core.retry import retry
+from ...core.security.parsed_text import parse_json
 from ..oci.image_types import BuiltImage, LayerReport
 from .engine_errors import engine_errors
 from .engine_transfer import EngineTransfer

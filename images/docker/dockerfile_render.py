@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ...core.errors import DependencyError, DockerError
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from ..oci.image_types import ImageRequest, SourceFile
 
 REQUIREMENTS = "requirements.frozen.txt"

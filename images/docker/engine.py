@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import DockerError
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 
 if TYPE_CHECKING:
     from docker import DockerClient

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ...core.errors import RegistryError
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .config import DOCKER, OCI
 from .image_types import Descriptor
 from .reference import DIGEST

@@ -10,7 +10,7 @@ from typing import Any
 from urllib3.exceptions import ProxyError, SSLError
 
 from ...core.errors import RegistryDenied, RegistryError, RegistryUnavailable
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .artifact_registry import ArtifactRepository
 
 BODY_LIMIT = 64 * 1024

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import RegistryError
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..oci.registry_host import DOCKER_HUB, host_of
 from .auth import Credentials
 

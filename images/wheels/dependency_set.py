@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...core.integrity.sealed_json import read_sealed, write_sealed
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import Layer
 from ..oci.config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descriptor

@@ -23,7 +23,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ...core.errors import WheelError
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 
 _NEWEST_GLIBC = 45  # glibc 2.45: no wheel asks for a newer one yet
 _NEXT_STEP = "Lock the dependencies again for linux/amd64, with wheels only"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .filters import Call, Compare, Condition, FilterError, Search, compile_filter, parse, path_of, seconds
 
 _ORDER = ("=", "!=", "<", "<=", ">", ">=")

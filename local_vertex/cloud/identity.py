@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..location import Locations, project_number
 
 _TOKEN_SECONDS = 3599

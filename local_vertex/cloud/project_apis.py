@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...core.job_fields import DISK_TYPES
-from ...core.parsed_text import parse_json
 from ...core.quota_names import training_quotas
+from ...core.security.parsed_text import parse_json
 from ..faults import Faults
 from ..location import Locations, project_number
 from . import billing_skus

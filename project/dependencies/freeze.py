@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError, storage_errors
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read

@@ -15,7 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ...core.errors import DependencyError
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from .formats.requirements_txt import Line
 
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic_files import write_atomic
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from ..settings.settings import Settings
 from .project_file import ProjectFile
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 
 TIERS = (
     ("train.py", "main.py", "task.py", "training.py"),

@@ -11,9 +11,9 @@ from typing import Any
 
 from ...core.errors import ProjectError
 from ...core.job_fields import ALLOWED_REGIONS, FALLBACK, FALLBACK_BUCKET, FALLBACK_ROUNDS, WAIT
-from ...core.parsed_text import parse_json
 from ...core.regional.fallback_entry import FallbackEntry
 from ...core.regional.regions import REGIONS
+from ...core.security.parsed_text import parse_json
 from .job_settings import JOB_KEYS
 from .readers import Keys, count, duration, matching, read_table, text
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from ...core.security.secret_sources import BUILD_FORMS, FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
-from ...core.parsed_text import parse_toml
+from ...core.security.parsed_text import parse_toml
 from .readers import Keys, arguments, count, matching, one_of, read_table, text
 from .search_space import Parameter, SpaceError, read_space
 from .toml_lines import place_of

@@ -21,7 +21,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from ...core.metering.meter import Meters
 from ...core.metering.reading import Reading, View, duration
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .artifacts import artifact_key, optional_display
 
 SHARES = {"fetch": 2, "verify": 5, "freeze": 5, "build": 10, "push": 6, "submit": 2, "watch": 68, "receipt": 2}

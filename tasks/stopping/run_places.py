@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...core.atomic_files import write_atomic
 from ...core.home import Home
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 
 Places = Sequence[tuple[str, str]]
 """Regions with their buckets."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.atomic_files import write_atomic
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .request_view import Create
 
 

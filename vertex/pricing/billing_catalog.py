@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic_files import write_atomic
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from .price_list import Basis, Part, PartKey, PriceList
 
 COMPUTE_ENGINE = "services/6F81-5844-456A"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ...core.errors import VertexError
 from ...core.output_folders import model_folder, receipt_file
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 from ..client.storage import ModelStore
 from ..job_types import ModelFile
 from .receipt_document import VERSION

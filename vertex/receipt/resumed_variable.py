@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 
 NAME = "VERTEX_TRAINING_RESUMED"
 """A JSON object."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ...core.atomic_files import write_atomic
-from ...core.parsed_text import parse_json
+from ...core.security.parsed_text import parse_json
 
 
 def intent_text(key: str, now: float) -> str:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ....core.parsed_text import parse_json
+from ....core.security.parsed_text import parse_json
 from ....core.security.same_origin import foreign_page
 from ..authorization import check_token
 from ..dispatcher import V1, Dispatcher, Method

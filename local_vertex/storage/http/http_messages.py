@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote
 
-from ....core.parsed_text import parse_json
+from ....core.security.parsed_text import parse_json
 
 _REASONS = {
     304: "notModified",

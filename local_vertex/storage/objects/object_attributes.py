@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ....core.atomic_files import write_atomic
-from ....core.parsed_text import parse_json
+from ....core.security.parsed_text import parse_json
 
 _NAME = "user.vertex-training.object"
 _MAX_BYTES = 3500  # ext4 has room for one block of all attributes

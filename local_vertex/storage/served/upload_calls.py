@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....core.parsed_text import parse_json
+from ....core.security.parsed_text import parse_json
 from ..http.http_messages import Answer, Body, Request, StorageApiError, json_answer
 from ..objects.bucket_store import BucketStore
 from ..objects.checksums import Checksums

@@ -15,7 +15,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_yaml
+from ....core.security.parsed_text import parse_yaml
 from ...settings.python_version import CONDA_FILES
 from ...settings.settings import Settings
 from .conda_names import PYPI_NAMES, not_on_pypi

@@ -15,7 +15,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_toml
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import pyproject
 from .freshness import require_satisfied

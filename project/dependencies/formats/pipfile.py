@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_json, parse_toml
+from ....core.security.parsed_text import parse_json, parse_toml
 from .requirements_txt import Line, Requirements, decoded, package_of
 
 LOCK = "Pipfile.lock"

@@ -16,7 +16,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_toml
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import poetry_versions, pyproject
 from .freshness import require_satisfied

@@ -9,7 +9,7 @@ from typing import Any
 from packaging.pylock import Package, Pylock, PylockValidationError
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_toml
+from ....core.security.parsed_text import parse_toml
 from .requirements_txt import Line, Requirements, decoded, package_of
 
 

@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_toml
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import poetry_versions
 from .requirements_txt import Line, Requirements, decoded, package_of, read_file

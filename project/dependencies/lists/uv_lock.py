@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
-from ....core.parsed_text import parse_toml
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from .. import uv
 from ..formats import pyproject

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ....core.errors import ProjectError
-from ....core.parsed_text import parse_json
+from ....core.security.parsed_text import parse_json
 from .awaiting_cells import RUNS_CELL, as_coroutine, needs_event_loop
 
 _CELL_MAGIC = re.compile(r"^\s*(%%[\w.]+[^\n]*)")

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 import yaml
-from prefect_vertex_training.core.parsed_text import parse_json, parse_toml, parse_yaml
+from prefect_vertex_training.core.security.parsed_text import parse_json, parse_toml, parse_yaml
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"a":' * 5000, "9" * 5000, b"\xff\xfe\x00", "{", "", b"[1, \xc3\x28]"])
