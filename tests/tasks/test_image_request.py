@@ -23,7 +23,7 @@ def request(root: Path, dockerfile: str = MOUNT, **sources: str) -> ImageRequest
     return ImageRequest("own", root, (), "train.py", "", "3.11", dockerfile=root / "Dockerfile", build_secrets=parsed)
 
 
-@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server")
 def test_each_source_gives_its_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A block, a variable, and a file beside the project; from now on the log masks them."""
     Secret(value="of-the-block-1").save("build-index", overwrite=True)  # pyright: ignore[reportUnusedCoroutine, reportCallIssue]

@@ -32,11 +32,9 @@ def test_a_step_has_its_secrets_and_the_image_has_none(docker_engine: Any, docke
 
     said = [line.split() for line in lines]
     assert [sha256(marker.encode()).hexdigest(), "/etc/pip.conf"] in said
-    assert said[-3:] == [
-        ["0", "/run/secrets/empty"],
-        [str(len(large)), "/run/secrets/large"],
-        [str(len(large)), "total"],
-    ]
+    assert ["0", "/run/secrets/empty"] in said
+    assert [str(len(large)), "/run/secrets/large"] in said
+    assert not any("/run/secrets/none" in words for words in said)
     kept = docker_engine.containers.run(image.digest, ["cat", "/etc/pip.conf"], remove=True)
     assert marker.encode() not in kept
     assert not [entry for entry in docker_engine.images.get(image.digest).history() if marker in entry["CreatedBy"]]

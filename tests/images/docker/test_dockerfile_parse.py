@@ -78,11 +78,11 @@ def test_classic_output_arrives_in_pieces() -> None:
     assert caught.value.detail.splitlines()[-2] == "last"
 
 
-def test_secrets_need_dockers_own_client() -> None:
-    """A build with a secret mount fails with the reason."""
+def test_a_password_that_the_engine_asks_for_needs_dockers_own_client() -> None:
+    """A build whose base is pulled with one fails with the reason."""
     output = BuildOutput("FROM x\n", lambda _: None)
 
-    with pytest.raises(DockerError, match="asks for a secret, an ssh agent or a password"):
+    with pytest.raises(DockerError, match="asks for a password"):
         output.handle({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
 
 
