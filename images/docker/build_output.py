@@ -161,7 +161,7 @@ class BuildOutput:
         if "no active sessions" in message:  # this needs a session with the client, which only docker's own has
             what = "it asks for a password, which only docker's own client can give"
             next_step = "docker pull a base that needs a password"
-        elif "unset ssh forward key" in message or "ssh forward" in message.lower():
+        elif "unset ssh forward key" in message or "no SSH key" in message:
             what = "it requires an ssh agent, which a build doesn't get here"
             next_step = "Mount a token as a secret instead: build-secrets under [tool.vertex-training]"
         return DockerError(
