@@ -107,7 +107,9 @@ def listed_job(
         for number, (place, there) in enumerate(zip(places, blocks, strict=True), 1)
     ]
     spots = [Spot(each.region, each.wait) for each in places]
-    regions = {region: each for (region, _), each in reversed(connections.items())}  # that of a region's first place
+    regions = {
+        region: each for (region, _), each in reversed(list(connections.items()))
+    }  # that of a region's first place
     allowed = jobs_allowed(requests[0], block.attempts)
     return ListedJob(
         JobRegions(

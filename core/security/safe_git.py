@@ -29,7 +29,7 @@ _NO_PROGRAMS = {
 _OFFLINE = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
 """Variables of commands that only read: a partial clone would fetch missing files by a program of its configuration."""
 
-_NO_DRIVERS = dict.fromkeys(("diff", "log", "show"), ("--no-ext-diff", "--no-textconv"))
+_NO_DRIVERS: dict[str, tuple[str, ...]] = dict.fromkeys(("diff", "log", "show"), ("--no-ext-diff", "--no-textconv"))
 """Options by which a command starts no driver that attributes choose for a file: no setting turns all of them off."""
 
 _LOCATIONS = (

@@ -133,7 +133,7 @@ class _Wire:
                 next_step="Use Docker 20.10 or later with BuildKit, or BUILDKIT_HOST",
             )
         # What the engine said right after its headers is in the reader's buffer.
-        self._reader = cast("BinaryIO", self._response.raw._fp.fp)  # noqa: SLF001 - as docker-py for attached containers
+        self._reader = cast("BinaryIO", cast("Any", self._response.raw)._fp.fp)  # noqa: SLF001 - as docker-py for attached containers
         self._socket = cast("Any", self._reader).raw._sock  # noqa: SLF001 - likewise
 
     def __enter__(self) -> _Wire:
