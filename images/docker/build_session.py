@@ -68,7 +68,7 @@ def _answers(secrets: Mapping[str, bytes]) -> Mapping[tuple[str, str], Answer]:
         if name not in secrets:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no secret {name}")
         value = secrets[name]
-        return b"\x0a" + _varint(len(value)) + value if value else b""
+        return b"\x0a" + _varint(len(value)) + value  # an empty one is a file, too
 
     return {(_SECRETS, _GET): secret, (_HEALTH, _CHECK): lambda _request, _context: _SERVING}
 
