@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from prefect import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling
+from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.endpoint import store_path
@@ -48,7 +48,7 @@ def states(home: Home) -> list[str]:
     """The state of every job of the local service, in whichever region, without the common prefix; oldest first."""
     try:
         store = Store(store_path(home), read_only=True)
-    except (OSError, sqlite3.Error):
+    except StorageError:
         return []  # the run has not started the service yet
     try:
         return [record.state.removeprefix("JOB_STATE_") for _, record in store.find()][::-1]
