@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from ...core.errors import DockerError
+from ...core.security.masked_text import masked
 from .dockerfile_parse import line_of
 from .engine_transfer import EngineTransfer
 
@@ -92,7 +93,7 @@ class BuildOutput:
             DockerError: Always.
         """
         self._end_line()
-        raise self._failure(message)
+        raise self._failure(masked(message))
 
     def _text(self, text: str) -> None:
         """Adds text, which arrives in pieces; a line is logged when it is complete."""
@@ -107,7 +108,8 @@ class BuildOutput:
 
     def _line(self, line: str) -> None:
         # A progress bar redraws its line: only the last state is logged.
-        shown = _COLOURS.sub("", line).rstrip().rpartition("\r")[2]
+        # A step may print the secret that it mounts.
+        shown = masked(_COLOURS.sub("", line).rstrip().rpartition("\r")[2])
         if not shown:
             return
         if shown.startswith("Step "):
