@@ -83,6 +83,7 @@ def test_data_reach_the_bucket_of_the_place_that_takes_the_job(home: Any, data_p
         '[[tool.vertex-training.fallback]]\nregion = "europe-west4"\nbucket = "there"\n'
         '[tool.vertex-training.data]\ntrain = { path = "data/", mode = "mount" }\n'
     )
+    (home.vertex / "buckets" / "there").mkdir(parents=True)
     lifecycle.ensure_running(home, regions=("europe-west4",), faults={"stock_out@us-central1": 1})
     result = train(data_project)
     saved = model(result)
