@@ -185,7 +185,7 @@ def test_each_secret_is_only_where_the_documentation_says(
     with (repository / "pyproject.toml").open("a") as file:
         file.write('build-secrets = { index = "block:places-build" }\n')
     (repository / "Dockerfile").write_text(
-        f"FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\n"
+        f"FROM {docker_base}\nENV NOT_CACHED={uuid4().hex}\nWORKDIR /app\nCOPY train.py .\n"
         "RUN --mount=type=secret,id=index,required=true cat /run/secrets/index && echo && wc -c /run/secrets/*\n"
         'ENTRYPOINT ["python3", "train.py"]\n'
     )
