@@ -91,8 +91,8 @@ def test_data_reach_the_bucket_of_the_place_that_takes_the_job(home: Any, data_p
     assert "/locations/europe-west4/" in result.job
     assert len(saved["names"]) == 42
     assert "/there/" in result.model
-    sent = list((home.vertex / "buckets" / "there" / "vertex-training-data" / "packs").iterdir())
-    assert sum(path.stat().st_size for path in sent) >= 40 * 200
+    sent = [path for path in (home.vertex / "buckets/there/vertex-training-data").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in sent) >= 1_500_000 + 40 * 200
 
 
 def test_data_of_a_run_alone_and_read_through_gcs(home: Any, data_project: Path) -> None:
