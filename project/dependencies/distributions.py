@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def how_to_add(root: Path, method: str, packages: Sequence[str]) -> str:
     """The next step that adds packages to the list that is frozen."""
     if choice := _choice(root, packages):
         return choice
-    names = " ".join(packages)
+    names = " ".join(map(shlex.quote, packages))
     joined = ", ".join(packages)
     if method == "nothing":
         document = pyproject.document(root)

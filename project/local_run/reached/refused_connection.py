@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from ....core.network.proxies import proxy_for
+from ....core.network.reachable import answers
 
 _UNREACHABLE = re.compile(
     r"Name or service not known|failure in name resolution|NameResolutionError|nodename nor servname"
@@ -23,6 +26,14 @@ _HOST = re.compile(r"(?:resolve host(?: address)?:? [\u2018'\"]?|Cannot connect 
 _OF_ONE_FAILURE = re.compile(r"^(?:During handling of the above exception|The above exception was the direct cause)")
 _TRACEBACK = re.compile(r"^\s*[│┃╭╰─|]*\s*Traceback \(most recent call last\)")
 _HERE = re.compile(r"^(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1)$")
+_HIDES = re.compile(
+    r"Couldn't find (?:a (?:module|dataset|metric) script|any data file|cache for)\b|on the Hugging Face Hub\b"
+    r"|is not a (?:local folder and is not a )?valid model identifier|Can't load (?:the )?(?:\w+ ){1,3}(?:for|of) '"
+    r"|does not appear to have a file named|Cannot find (?:the requested files|an appropriate cached snapshot)"
+    r"|\bResource \S+ not found|No (?:such )?(?:file|model|dataset) .*\b(?:on|from|in) the [Hh]ub\b"
+    r"|Cannot retrieve the public link|Dataset not found(?: or corrupted)?\b|Failed to download\b|Error connecting to"
+)
+"""What libraries say that took a download that was refused for a thing that doesn't exist."""
 _LONGEST = 120
 """Characters of an address that are shown."""
 
@@ -34,18 +45,22 @@ class Refused(NamedTuple):
     step: str
 
 
-def refused_connection(said: str, tail: Sequence[str], asked: Sequence[str]) -> Refused | None:
+def refused_connection(
+    said: str, tail: Sequence[str], asked: Sequence[str], ask: Callable[[str], bool] = answers
+) -> Refused | None:
     """The reason and the step for a script that failed because it reaches no host; None if it failed by something else.
 
     Args:
         said: The exception's line, or the script's last words.
         tail: Its last lines of output.
         asked: The addresses that its Python processes asked for, in their order: URLs, and hosts with a port.
+        ask: Whether a server answers; asked where the script's last words don't tell.
     """
     lines = [said, *_last_failure(tail)] if said else list(_last_failure(tail))
-    if not any(_UNREACHABLE.search(line) for line in lines):
+    if any(_UNREACHABLE.search(line) for line in lines):
+        found = _completed(next(_named(lines), "") or _last_asked(lines, asked), asked)
+    elif not (found := _hidden(lines, asked, ask)):
         return None
-    found = _completed(next(_named(lines), "") or _last_asked(lines, asked), asked)
     shown = _without_secrets(found) if found else "something on the network"
     if _HERE.match(_host(shown)):
         return Refused(
@@ -56,6 +71,15 @@ def refused_connection(said: str, tail: Sequence[str], asked: Sequence[str]) -> 
         f"it asks for {shown}, which can't be reached from here",
         'Check the network; if only the cloud reaches it, set verify = "off" under [tool.vertex-training]',
     )
+
+
+def _hidden(lines: Iterable[str], asked: Sequence[str], ask: Callable[[str], bool]) -> str:
+    """The address behind a message that something doesn't exist, if its server doesn't answer; else empty."""
+    if not any(_HIDES.search(line) for line in lines):
+        return ""
+    proxies = {_host(proxy) for url in ("http://a.example", "https://a.example") if (proxy := proxy_for(url))}
+    last = next((address for address in reversed(asked) if _host(address) not in proxies), "")
+    return _completed(last, asked) if last and not _HERE.match(_host(last)) and not ask(last) else ""
 
 
 def _last_failure(tail: Sequence[str]) -> Iterator[str]:
