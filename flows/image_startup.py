@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from ..core.errors import DockerError
 from ..images.docker.dockerfile_parse import Program, Startup, startup
-from ..project.settings.candidates import file_in_image, serves
+from ..project.settings.candidates import file_in_image, file_of, serves
 from ..project.settings.settings import Settings
 
 _RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
@@ -69,6 +70,8 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     found = startup(text, settings.build_args, settings.build_target)
     _require_program(found, dockerfile, settings)
     _refuse_server(found, dockerfile)
+    if settings.verify in {"here", "locked"}:
+        _refuse_other_script(found, dockerfile, settings)
     return Placed((), _placed(found, rest, dockerfile) if rest else [])
 
 
@@ -117,6 +120,32 @@ def _refuse_server(found: Startup, dockerfile: Path) -> None:
             where=f"{dockerfile}:{program.line}",
             next_step='Set builder = "direct" under [tool.vertex-training]: the training gets an image of its own',
         )
+
+
+def _refuse_other_script(found: Startup, dockerfile: Path, settings: Settings) -> None:
+    """A job that starts another file of the project than the local run did does something that nobody tried."""
+    program = found.entrypoint if found.entrypoint and _runs_training(found.entrypoint.words) else found.cmd
+    words = list(program.words) or program.shell.split() if program else []
+    root, script = settings.root, settings.starts.file
+    files = [file_in_image(root, word) for word in words if word.endswith(".py")]
+    files += [file_of(root, words[at + 1]) for at, word in enumerate(words[:-1]) if word == "-m"]
+    named = [file for file in files if file]
+    if not program or not named or script in named or _may_start(root / named[0], script):
+        return
+    raise DockerError(
+        f"the Dockerfile's image starts {named[0]}, and the local run started {settings.starts.source}",
+        where=f"{dockerfile}:{program.line}",
+        next_step=f'If {named[0]} trains, set script = "{named[0]}" under [tool.vertex-training]; else set builder = '
+        '"direct" there, which gives the training an image of its own',
+    )
+
+
+def _may_start(file: Path, script: str) -> bool:
+    """Whether a file names the script, as one that imports or starts it does."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    stem = Path(script).stem
+    name = Path(script).parent.name if stem == "__main__" else stem
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
 def _shell_form(name: str, program: Program, dockerfile: Path) -> DockerError:

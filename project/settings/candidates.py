@@ -6,8 +6,7 @@ import ast
 import configparser
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,11 @@ _SERVES = re.compile(
     re.MULTILINE,
 )
 """A file that answers requests or shows a page: it trains nothing and never ends."""
-_TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
-_MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
-_YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
-_TASK_FILES = {
-    **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
-    **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
-}
-_PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
+_TRAINER = re.compile(r"(?:^|[-_.])(?:re)?(?:train(?:ing|er)?|fit)(?:$|[-_.])")
+_USES = re.compile(
+    r"(?:^|[-_.])(?:infer(?:ence)?|predict(?:or|ion|ions)?|serv(?:e|er|ing)|scor(?:e|ing)|deploy)(?:$|[-_.])"
+)
+"""A part of a file's name that says that it uses a model which was trained before."""
 _DEEPEST = 5
 _MOST_FILES = 3000
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -78,6 +74,16 @@ def likely_scripts(root: Path) -> list[str]:
     return [*scripts, *notebooks] or [*modules, *servers]
 
 
+def trainers(root: Path) -> list[str]:
+    """The likely scripts whose name says that they train."""
+    return [name for name in likely_scripts(root) if name.endswith(".py") and _TRAINER.search(Path(name).stem)]
+
+
+def likeliest(names: Iterable[str]) -> str:
+    """The name that says most plainly that it trains; without any the first by the alphabet."""
+    return min(names, key=lambda name: (not _TRAINER.search(name), len(name) if _TRAINER.search(name) else 0, name))
+
+
 def _kind(root: Path, path: str) -> str | None:
     """What a Python file or notebook is for; None for a test."""
     if path.endswith(".ipynb"):
@@ -115,7 +121,7 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def in_dockerfile(root: Path) -> str | None:
-    """The Python file of the project that the Dockerfile's last ENTRYPOINT or CMD names, unless it is a server."""
+    """The Python file that the Dockerfile's last ENTRYPOINT or CMD names, without servers and what uses a model."""
     try:
         text = (root / "Dockerfile").read_text(encoding="utf-8-sig").replace("\\\n", " ")
     except (OSError, UnicodeDecodeError):
@@ -123,7 +129,7 @@ def in_dockerfile(root: Path) -> str | None:
     lines = re.findall(r"^\s*(?:ENTRYPOINT|CMD)\s+(.*)$", text, re.MULTILINE | re.IGNORECASE)
     words = [word for line in reversed(lines) for word in re.findall(r"[^\s\[\]\",']+\.py\b", line)]
     paths = filter(None, (file_in_image(root, word) for word in words))
-    return next((path for path in paths if not serves(root / path)), None)
+    return next((path for path in paths if not serves(root / path) and not _USES.search(Path(path).stem)), None)
 
 
 def file_in_image(root: Path, path: str) -> str | None:
@@ -133,50 +139,6 @@ def file_in_image(root: Path, path: str) -> str | None:
     return next((place for place in places if place and (root / place).is_file()), None)
 
 
-def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
-    """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
-
-    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
-    poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
-    """
-    commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
-    found: list[str] = []
-    for module, path in _PROGRAM.findall("\n".join(commands)):
-        if path and (root / path).is_file():
-            found.append(os.path.normpath(path))
-        elif module and file_of(root, module):
-            found.append(module)
-    return list(dict.fromkeys(found))
-
-
-def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and commands."""
-    for name, pattern in _TASK_FILES.items():
-        yield from pattern.findall(_read(root / name).decode(errors="replace"))
-    tools: Any = document.get("tool")
-    for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
-        yield from _texts_in(tools.get(name), "")
-    yield from _texts_in(_toml(root / "pixi.toml"), "")
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds
-    """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts_in(inner, name if key in {"cmd", "shell", "script", "command"} else str(key))
-    elif isinstance(value, list):
-        yield name, " ".join(item for item in value if isinstance(item, str))
-    elif isinstance(value, str):
-        yield name, value
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -184,11 +146,20 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def module_of(file: str) -> str:
-    """The dotted name of a module: `src/pkg/train.py` gives `pkg.train`, `pkg/__main__.py` gives `pkg`."""
+def module_of(root: Path, file: str) -> str:
+    """The dotted name of a module: `src/pkg/train.py` gives `pkg.train`, `pkg/__main__.py` gives `pkg`.
+
+    Where `src` is itself the package, its name stays: it has an `__init__.py`, or relative imports lead up to it.
+    """
     parts = list(Path(file).with_suffix("").parts)
-    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+    if parts[0] == "src" and len(parts) - 2 >= max(1, _levels(root / file)) and not (root / "src/__init__.py").exists():
+        parts = parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__main__" and len(parts) > 1 else parts)
+
+
+def _levels(path: Path) -> int:
+    """How many packages up the relative imports of a file lead that it makes when it starts; 0 without any."""
+    return max((node.level for node in _imports_at_start(path)), default=0)
 
 
 def file_of(root: Path, module: str) -> str | None:
@@ -216,11 +187,15 @@ def has_relative_import(path: Path) -> bool:
 
     Imports in functions and in `try` don't count: they have another way.
     """
+    return _levels(path) > 0
+
+
+def _imports_at_start(path: Path) -> Iterator[ast.ImportFrom]:
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return False
-    return any(isinstance(node, ast.ImportFrom) and node.level for node in _run_at_start(tree.body))
+        return
+    yield from (node for node in _run_at_start(tree.body) if isinstance(node, ast.ImportFrom))
 
 
 def _run_at_start(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:

@@ -85,3 +85,28 @@ def test_a_command_is_the_jobs_or_the_images(tmp_path: Path, outputs: str, comma
 def test_an_image_without_a_dockerfile_takes_them_as_they_are(tmp_path: Path) -> None:
     """Its entry point is the script, whatever the Dockerfile says."""
     assert placed(tmp_path, "FROM b\nCMD python train.py", docker=False) == Placed((), ARGS)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "line"),
+    [
+        ('FROM b\nCMD ["python", "evaluate.py"]', 2),
+        ('FROM b\n\nENTRYPOINT ["python", "/app/tools/evaluate.py"]\nCMD ["--fast"]', 3),
+        ('FROM b\nCMD ["python", "-m", "tools.evaluate"]', 2),
+        ("FROM b\nCMD python -u evaluate.py", 2),
+    ],
+)
+def test_an_image_that_starts_another_script_stops_the_run(tmp_path: Path, dockerfile: str, line: int) -> None:
+    """The local run tried train.py. A file that starts it may differ, and so may an image that the local run starts."""
+    other = tmp_path / ("tools/evaluate.py" if "tools" in dockerfile else "evaluate.py")
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("print('score')\n")
+
+    with pytest.raises(
+        DockerError, match=rf"starts (tools/)?evaluate\.py, and the local run started train\.py.*:{line}"
+    ):
+        placed(tmp_path, dockerfile, args=[])
+
+    assert placed(tmp_path, dockerfile, 'verify = "image"', args=[]) == Placed((), [])
+    other.write_text("import train\ntrain.main()\n")
+    assert placed(tmp_path, dockerfile, args=[]) == Placed((), [])

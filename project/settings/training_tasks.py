@@ -1,0 +1,114 @@
+"""What a project's tasks say about how it is trained: `make train`, stages of DVC, scripts of PDM and the like."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .candidates import file_of
+
+_TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
+_MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
+_YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
+_TASK_FILES = {
+    **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
+    **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
+}
+_PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
+_WRAPPER = re.compile(r"^(?:uv|poetry|pdm|pipenv|pixi|hatch) run +(?:-- +)?")
+"""What runs a command in the project's environment, as a job does anyway."""
+_SIMPLE = re.compile(r"[A-Za-z][\w ./=:,@+-]*")
+"""A command without variables, quotes and what only a shell understands."""
+_LIBRARIES = frozenset(("spacy", "rasa", "ludwig", "yolo", "flair", "allennlp", "onmt_train", "fairseq-train", "mim"))
+"""Programs of libraries that train what a configuration describes."""
+_VARIABLE = re.compile(r"\$\{vars\.([\w.-]+)\}")
+
+
+def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
+    """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
+
+    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
+    poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
+    """
+    commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
+    found: list[str] = []
+    for module, path in _PROGRAM.findall("\n".join(commands)):
+        if path and (root / path).is_file():
+            found.append(os.path.normpath(path))
+        elif module and file_of(root, module):
+            found.append(module)
+    return list(dict.fromkeys(found))
+
+
+def command_of_library(root: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of the only task named after training that runs no file of the project: `spacy train config.cfg`.
+
+    Empty if there is none, or if it needs a shell.
+    """
+    named = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
+    found = {command for text in named if (command := _WRAPPER.sub("", text.strip().lstrip("@")))}
+    command = found.pop() if len(found) == 1 else ""
+    if not _SIMPLE.fullmatch(command):
+        return ()
+    words = tuple(shlex.split(command))
+    program = words[2] if words[:2] in {("python", "-m"), ("python3", "-m")} and len(words) > 2 else words[0]
+    is_trainer = program.partition(".")[0] in _LIBRARIES and "train" in command
+    return words if is_trainer else ()
+
+
+def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Names and commands."""
+    for name, pattern in _TASK_FILES.items():
+        yield from pattern.findall(_read(root / name).decode(errors="replace"))
+    tools: Any = document.get("tool")
+    for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
+        yield from _texts_in(tools.get(name), "")
+    yield from _texts_in(_toml(root / "pixi.toml"), "")
+    yield from _of_spacy(root)
+
+
+def _of_spacy(root: Path) -> Iterator[tuple[str, str]]:
+    """The commands of a project of spaCy (https://github.com/explosion/weasel), with its variables replaced."""
+    if not (root / "project.yml").is_file():
+        return
+    import yaml
+
+    try:
+        document: Any = yaml.safe_load((root / "project.yml").read_text(encoding="utf-8"))
+        variables, commands = document.get("vars") or {}, document.get("commands") or []
+        found = [(str(command["name"]), command.get("script") or []) for command in commands]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+        return
+    for name, lines in found:
+        if len(lines) == 1 and isinstance(lines[0], str):
+            yield name, _VARIABLE.sub(lambda match: str(variables.get(match[1], match[0])), lines[0])
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds
+    """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts_in(inner, name if key in {"cmd", "shell", "script", "command"} else str(key))
+    elif isinstance(value, list):
+        yield name, " ".join(item for item in value if isinstance(item, str))
+    elif isinstance(value, str):
+        yield name, value
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
