@@ -24,6 +24,8 @@ _SERVING = frozenset(
     (("fastapi", "run"), ("fastapi", "dev"), ("mlflow", "server"), ("mlflow", "ui"), ("bentoml", "serve"))
 )
 """Programs that answer requests until they are stopped."""
+_SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh"))
+_PYTHON = r"(?:python|pypy)[\d.]*"
 
 
 class Placed(NamedTuple):
@@ -76,15 +78,28 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
 
 
 def _placed(found: Startup, args: list[str], dockerfile: Path) -> list[str]:
-    if found.entrypoint and found.entrypoint.shell:
-        raise _shell_form("ENTRYPOINT", found.entrypoint, dockerfile)
-    if found.cmd is None or (found.entrypoint and _runs_training(found.entrypoint.words)):
+    entrypoint, cmd = found.entrypoint, found.cmd
+    if entrypoint and _shell_text(entrypoint):
+        raise _shell_form("ENTRYPOINT", entrypoint, dockerfile)
+    if cmd is None or (entrypoint and _runs_training(entrypoint.words)):
         return args
-    if found.cmd.shell:
-        raise _shell_form("CMD", found.cmd, dockerfile)
-    if found.cmd.words and not found.cmd.words[0].startswith("-"):
-        return [*found.cmd.words, *args]
+    if _shell_text(cmd):
+        raise _shell_form("CMD", cmd, dockerfile)
+    first = Path(entrypoint.words[0]).name if entrypoint and entrypoint.words else ""
+    is_python = re.fullmatch(_PYTHON, first) is not None
+    if cmd.words and (is_python or not cmd.words[0].startswith("-")):
+        return [*cmd.words, *args]
     return args  # options by default, which arguments replace as in Docker
+
+
+def _shell_text(program: Program) -> str:
+    """What a shell runs that doesn't pass the words behind it on; empty if they arrive."""
+    if program.shell:
+        return program.shell
+    words = program.words
+    if len(words) < 3 or Path(words[0]).name not in _SHELLS or not re.fullmatch("-[a-z]*c", words[1]):
+        return ""
+    return "" if re.search(r"\$(?:@|\*|\{@)", words[2]) else words[2]
 
 
 def _runs_training(words: Sequence[str]) -> bool:
@@ -149,9 +164,14 @@ def _may_start(file: Path, script: str) -> bool:
 
 
 def _shell_form(name: str, program: Program, dockerfile: Path) -> DockerError:
-    words = json.dumps(program.shell.split())
+    text = _shell_text(program)
+    how = "is in shell form" if program.shell else f"runs {' '.join(program.words[:2])}"
+    step = f"Write it in exec form: {name} {json.dumps(text.split())}"
+    if not program.shell and re.search(r"[$&|;<>*?'\"`]", text):
+        words = [*program.words[:2], f'{text} "$0" "$@"']
+        step = f"Pass them on: {name} {json.dumps(words)}"
     return DockerError(
-        f"{name} in the Dockerfile is in shell form, which drops the run's arguments",
+        f"{name} in the Dockerfile {how}, which drops the run's arguments",
         where=f"{dockerfile}:{program.line}",
-        next_step=f"Write it in exec form: {name} {words}",
+        next_step=step,
     )

@@ -30,6 +30,10 @@ def placed(folder: Path, dockerfile: str, table: str = "", args: list[str] = ARG
         ('FROM b\nENTRYPOINT ["/entry.sh"]\nCMD ["--help"]', ARGS),
         ('FROM b AS one\nCMD ["python", "train.py"]\nFROM one', ["python", "train.py", *ARGS]),
         ("FROM my/trainer:1", ARGS),
+        ('FROM b\nENTRYPOINT ["python", "-u"]\nCMD ["-m", "pkg.train"]', ["-m", "pkg.train", *ARGS]),
+        ('FROM b\nENTRYPOINT ["/usr/bin/python3.11"]\nCMD ["train.py"]', ["train.py", *ARGS]),
+        ('FROM b\nENTRYPOINT ["/tini", "--"]\nCMD ["python", "train.py"]', ["python", "train.py", *ARGS]),
+        ('FROM b\nENTRYPOINT ["sh", "-c", "exec python train.py \\"$0\\" \\"$@\\""]', ARGS),
     ],
 )
 def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str, expected: list[str]) -> None:
@@ -42,6 +46,15 @@ def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str,
     [
         ("FROM b\nENTRYPOINT python train.py", r'Dockerfile:2.*exec form: ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM b\n\nCMD python train.py", r'Dockerfile:3.*exec form: CMD \["python", "train\.py"\]'),
+        (
+            'FROM b\nENTRYPOINT ["sh", "-c", "python train.py"]',
+            r'runs sh -c.*exec form: ENTRYPOINT \["python", "train\.py"\]',
+        ),
+        ('FROM b\nCMD ["/bin/bash", "-lc", "python train.py"]', r'Dockerfile:2.*CMD \["python", "train\.py"\]'),
+        (
+            'FROM b\nENTRYPOINT ["bash", "-ec", "cd src && python train.py"]',
+            r'Pass them on: .*train\.py \\"\$0\\" \\"\$@\\""\]',
+        ),
         ("FROM python:3.11", r'neither ENTRYPOINT nor CMD.*ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM docker.io/library/debian", "runs no training"),
         (
