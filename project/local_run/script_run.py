@@ -25,7 +25,7 @@ from .processes.self_starts import SelfStarts
 from .rehearsal.job_nodes import rehearsed, world_of_one
 from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .script_interpreter import Chosen
-from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
+from .script_options import Options, declared_options, help_options, is_help, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
 
 _KEPT = re.compile(
@@ -213,9 +213,12 @@ class ScriptRun:
         first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
         words = [*args[: min(first, 2)], "--help"]
         ended = self._start(words, self._env, timeout=_HELP_SECONDS, log=lines.append)
-        if ended.code != 0:
+        if not is_help(lines, ended.code):
             return declared
-        return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
+        shown, imported = help_options(lines), declared_options(self.sources[1:])
+        if ended.code:  # absl shows the flags of the script's own module alone
+            shown = replace(shown, flags={**imported.flags, **shown.flags})
+        return declared.with_help(shown, imported)
 
     def _run(self, smoke: SmokeArguments, arguments: Sequence[str]) -> process.Ended:
         shutil.rmtree(self._outputs, ignore_errors=True)

@@ -37,7 +37,8 @@ _USES = re.compile(
 """A part of a file's name that says that it uses a model which was trained before."""
 _DEEPEST = 5
 _MOST_FILES = 3000
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_TARGET = re.compile(r"([A-Za-z_][\w.]* ?: ?[A-Za-z_][\w.]*)(?: *\[[\w, -]*\])?")
+"""Where a console script leads; extras that it needs may stand behind."""
 
 
 def scripts_in_root(root: Path) -> list[str]:
@@ -206,10 +207,14 @@ def _run_at_start(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def console_scripts(root: Path, document: Mapping[str, Any]) -> dict[str, str]:
-    """The project's own console scripts: name to `PACKAGE.MODULE:FUNCTION`; from pyproject.toml and setup.cfg."""
+    """The project's own console scripts: name to `PACKAGE.MODULE:FUNCTION`.
+
+    They are those of pyproject.toml, setup.cfg and setup.py, of which the first named wins.
+    """
     poetry = _table(_table(document, "tool"), "poetry")
-    found = {**_table(poetry, "scripts"), **_table(_table(document, "project"), "scripts")}
-    return {name: text for name, text in {**dict(_setup_cfg(root)), **found}.items() if _is_target(text)}
+    found = {**dict(_setup_py(root)), **dict(_setup_cfg(root))}
+    found |= {**_table(poetry, "scripts"), **_table(_table(document, "project"), "scripts")}
+    return {name: target for name, written in found.items() if (target := _target(written))}
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -217,8 +222,46 @@ def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_target(text: object) -> bool:
-    return isinstance(text, str) and _TARGET.fullmatch(text) is not None
+def _target(written: object) -> str:
+    """`MODULE:FUNCTION` of a console script as it is written; empty for a script of another kind.
+
+    Poetry writes it as a table too: `train = {reference = "pkg.cli:main", type = "console"}`.
+    """
+    if isinstance(written, dict):
+        written = written.get("reference") or written.get("callable") if written.get("type") != "file" else None
+    found = _TARGET.fullmatch(written.strip()) if isinstance(written, str) else None
+    return found[1].replace(" ", "") if found else ""
+
+
+def _setup_py(root: Path) -> Iterator[tuple[str, str]]:
+    """The console scripts that a setup.py lists as texts, and whose modules are there; it isn't run for that."""
+    try:
+        tree = ast.parse(_read(root / "setup.py"))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "entry_points":
+            for text in _texts(node.value):
+                name, _, target = text.partition("=")
+                if file_of(root, target.partition(":")[0].strip()):
+                    yield name.strip(), target.strip()
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """The texts of `console_scripts` in an `entry_points`: a dict with a list, or a text in the form of setup.cfg."""
+    try:
+        value: Any = ast.literal_eval(node)
+    except ValueError:
+        return []
+    if isinstance(value, str):
+        parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+        try:
+            parser.read_string(value)
+            return [f"{name}={target}" for name, target in parser.items("console_scripts")]
+        except configparser.Error:
+            return []
+    listed = value.get("console_scripts", ()) if isinstance(value, dict) else ()
+    return [text for text in ([listed] if isinstance(listed, str) else listed) if isinstance(text, str)]
 
 
 def _setup_cfg(root: Path) -> Iterator[tuple[str, str]]:
