@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,19 @@ _SIMPLE = re.compile(r"[A-Za-z][\w ./=:,@+-]*")
 """A command without variables, quotes and what only a shell understands."""
 _LIBRARIES = frozenset(("spacy", "rasa", "ludwig", "yolo", "flair", "allennlp", "onmt_train", "fairseq-train", "mim"))
 """Programs of libraries that train what a configuration describes."""
+_CALLING = (
+    "README*",
+    "Makefile",
+    "makefile",
+    "justfile",
+    "dvc.yaml",
+    "MLproject",
+    "pyproject.toml",
+    "*.sh",
+    "scripts/*.sh",
+)
+"""Files that may say how the script is called."""
+_WORDS = r"((?:[ \t]+[^\s`|&;#\"'$()<>{}\[\]*…]+)+)[ \t]*(?:[`|&;#)>\"']|$)"
 _VARIABLE = re.compile(r"\$\{vars\.([\w.-]+)\}")
 
 
@@ -55,10 +68,10 @@ def command_of_library(root: Path, document: Mapping[str, Any]) -> tuple[str, ..
     command = found.pop() if len(found) == 1 else ""
     if not _SIMPLE.fullmatch(command):
         return ()
-    words = tuple(shlex.split(command))
-    program = words[2] if words[:2] in {("python", "-m"), ("python3", "-m")} and len(words) > 2 else words[0]
+    words = shlex.split(command)
+    program = words[2] if words[:2] in (["python", "-m"], ["python3", "-m"]) and len(words) > 2 else words[0]
     is_trainer = program.partition(".")[0] in _LIBRARIES and "train" in command
-    return words if is_trainer else ()
+    return tuple(words) if is_trainer else ()
 
 
 def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -70,6 +83,29 @@ def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]
         yield from _texts_in(tools.get(name), "")
     yield from _texts_in(_toml(root / "pixi.toml"), "")
     yield from _of_spacy(root)
+
+
+def called_with(root: Path, script: str, wanted: Iterable[str]) -> tuple[str, list[str]] | None:
+    """A file of the project that calls the script with some of the wanted options, and all arguments of that call.
+
+    A README, a task or a shell script; None if none does, or only with placeholders such as `<path>`.
+
+    Args:
+        root: The project's folder.
+        script: The script, relative to the project.
+        wanted: Options, of which the call has one; any call counts if none are known.
+    """
+    names = set(wanted)
+    module = script.removesuffix(".py").removesuffix("/__main__").replace("/", ".")
+    called = rf"(?:{re.escape(script)}|-m +{re.escape(module)}|{re.escape(Path(script).name)})"
+    call = re.compile(rf"(?:^|[\s`/]){called}{_WORDS}", re.MULTILINE)
+    for path in (path for pattern in _CALLING for path in sorted(root.glob(pattern)) if path.is_file()):
+        for found in call.finditer(_read(path).decode(errors="replace").replace("\\\n", " ")):
+            words = found[1].split()
+            options = {word.partition("=")[0] for word in words}
+            if names & options if names else words[0].startswith("-"):
+                return path.relative_to(root).as_posix(), words
+    return None
 
 
 def _of_spacy(root: Path) -> Iterator[tuple[str, str]]:
