@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ _KEPT = re.compile(
 All others would be missing in the cloud, so they are missing here too."""
 _HELP_SECONDS = 60.0
 """Time limit for `--help`: importing a framework takes most of it; a script that starts to train is stopped."""
+_CLOCK = 0.05
+"""Seconds by which the times of files may lag behind the clock."""
 _LONG = 60.0
 """Seconds after which a workload that wasn't limited is said to be so."""
 
@@ -128,6 +131,7 @@ class ScriptRun:
         self.program = [expand(fill(word, self.values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()
+        self._began = 0.0
 
     def name_what_is_left_out(self) -> None:
         """Says which parts of a notebook its script doesn't run."""
@@ -225,6 +229,7 @@ class ScriptRun:
         (self._outputs / output_folders.MODEL).mkdir(parents=True)
         for output, place in {**smoke.places, **self._places}.items():
             (place.parent if output.file else place).mkdir(parents=True, exist_ok=True)
+        self._began = time.time() - _CLOCK
         limited = bool(smoke.added) or self._settings.verify_args is not None
         return self._start(
             arguments,
@@ -291,7 +296,19 @@ class ScriptRun:
         for output in output_folders.likeliest_first(list(places)):
             places[output] = places.pop(output)
         folders = [place.parent if output.file else place for output, place in places.items()]
-        return next(filter(None, map(files_in, (self._outputs / output_folders.MODEL, *folders))), ())
+        found = next(filter(None, map(files_in, (self._outputs / output_folders.MODEL, *folders))), ())
+        return found or self._in_buckets(smoke.all)
+
+    def _in_buckets(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        """The new files at an address that stands alone among the arguments, as that of a positional one may.
+
+        Whether it is an input is not known before, so it stays as it is and is looked at afterwards.
+        """
+        for address in output_folders.bare_addresses(arguments) if self.storage.buckets else ():
+            folder = Path(self.storage.buckets or "", address.folder.removeprefix("gs://"))
+            if new := [name for name in files_in(folder) if (folder / name).stat().st_mtime >= self._began]:
+                return tuple(new)
+        return ()
 
 
 def _machine_variables(variables: Mapping[str, str], chosen: Chosen) -> dict[str, str]:
