@@ -35,6 +35,7 @@ _USES = re.compile(
     r"(?:^|[-_.])(?:infer(?:ence)?|predict(?:or|ion|ions)?|serv(?:e|er|ing)|scor(?:e|ing)|deploy)(?:$|[-_.])"
 )
 """A part of a file's name that says that it uses a model which was trained before."""
+_INTERPRETERS = {".R": "Rscript", ".r": "Rscript", ".jl": "julia", ".sh": "bash"}
 _DEEPEST = 5
 _MOST_FILES = 3000
 _TARGET = re.compile(r"([A-Za-z_][\w.]* ?: ?[A-Za-z_][\w.]*)(?: *\[[\w, -]*\])?")
@@ -83,6 +84,13 @@ def trainers(root: Path) -> list[str]:
 def likeliest(names: Iterable[str]) -> str:
     """The name that says most plainly that it trains; without any the first by the alphabet."""
     return min(names, key=lambda name: (not _TRAINER.search(name), len(name) if _TRAINER.search(name) else 0, name))
+
+
+def other_language(root: Path) -> tuple[str, ...]:
+    """The words that start the likeliest program in another language than Python; empty without one."""
+    names = sorted(path.name for path in root.iterdir() if path.suffix in _INTERPRETERS and path.is_file())
+    found = min(names, key=lambda name: (not _TRAINER.search(Path(name).stem), name), default="")
+    return (_INTERPRETERS[Path(found).suffix], found) if found else ()
 
 
 def _kind(root: Path, path: str) -> str | None:

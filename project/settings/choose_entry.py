@@ -18,6 +18,7 @@ from .candidates import (
     likeliest,
     likely_scripts,
     module_of,
+    other_language,
     runs_as_module,
     scripts_in_packages,
     scripts_in_root,
@@ -131,6 +132,8 @@ def _fail(root: Path, document: Mapping[str, Any]) -> Entry:
     found = likely_scripts(root)
     if command := command_of_library(root, document):
         step = f"Its task for training runs a library: set command = {json.dumps(command)} {_TABLE}"
+    elif not found and (words := other_language(root)):
+        step = f"If it is {words[1]}, set command = {json.dumps(words)} {_TABLE}"
     elif not found:
         step = f"Add a train.py, or {SET_SCRIPT}"
     elif len(found) == 1:
