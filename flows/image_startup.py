@@ -145,7 +145,8 @@ def _refuse_other_script(found: Startup, dockerfile: Path, settings: Settings) -
     files = [file_in_image(root, word) for word in words if word.endswith(".py")]
     files += [file_of(root, words[at + 1]) for at, word in enumerate(words[:-1]) if word == "-m"]
     named = [file for file in files if file]
-    if not program or not named or script in named or _may_start(root / named[0], script):
+    same_name = any(Path(name).name == Path(script).name for name in named)  # in the image it may lie elsewhere
+    if not program or not named or same_name or _may_start(root / named[0], script):
         return
     raise DockerError(
         f"the Dockerfile's image starts {named[0]}, and the local run started {settings.starts.source}",
