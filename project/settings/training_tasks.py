@@ -15,7 +15,11 @@ from .candidates import file_of
 _TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
 _MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
 _YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
+_JUST_RECIPE = re.compile(r"^@?([\w-]+)(?: +[^:\n]*)?:(?!=).*\n((?:[ \t]+.*(?:\n|$))+)", re.MULTILINE)
+_TASKFILE_TASK = re.compile(r"^  ([\w:.-]+):.*\n((?:(?:   +.*)?(?:\n|$))+)", re.MULTILINE)
 _TASK_FILES = {
+    **dict.fromkeys(("justfile", "Justfile", ".justfile"), _JUST_RECIPE),
+    **dict.fromkeys(("Taskfile.yml", "Taskfile.yaml", "taskfile.yml"), _TASKFILE_TASK),
     **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
     **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
 }
@@ -45,8 +49,8 @@ _VARIABLE = re.compile(r"\$\{vars\.([\w.-]+)\}")
 def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
     """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
 
-    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
-    poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
+    Tasks are targets of a Makefile, recipes of a justfile, those of a Taskfile, stages of dvc.yaml, entry points of
+    MLproject, and the scripts or tasks of PDM, poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
     """
     commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
     found: list[str] = []
