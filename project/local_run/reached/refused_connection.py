@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ....core.network.proxies import proxy_for
-from ....core.network.reachable import answers
-
 _UNREACHABLE = re.compile(
     r"Name or service not known|failure in name resolution|NameResolutionError|nodename nor servname"
     r"|No address associated with hostname|getaddrinfo failed|resolve host|Network is unreachable|No route to host"
@@ -46,7 +43,7 @@ class Refused(NamedTuple):
 
 
 def refused_connection(
-    said: str, tail: Sequence[str], asked: Sequence[str], ask: Callable[[str], bool] = answers
+    said: str, tail: Sequence[str], asked: Sequence[str], ask: Callable[[str], bool] | None = None
 ) -> Refused | None:
     """The reason and the step for a script that failed because it reaches no host; None if it failed by something else.
 
@@ -54,7 +51,7 @@ def refused_connection(
         said: The exception's line, or the script's last words.
         tail: Its last lines of output.
         asked: The addresses that its Python processes asked for, in their order: URLs, and hosts with a port.
-        ask: Whether a server answers; asked where the script's last words don't tell.
+        ask: Whether a server answers; asked where the script's last words don't tell. None sends a request.
     """
     lines = [said, *_last_failure(tail)] if said else list(_last_failure(tail))
     if any(_UNREACHABLE.search(line) for line in lines):
@@ -73,13 +70,16 @@ def refused_connection(
     )
 
 
-def _hidden(lines: Iterable[str], asked: Sequence[str], ask: Callable[[str], bool]) -> str:
+def _hidden(lines: Iterable[str], asked: Sequence[str], ask: Callable[[str], bool] | None) -> str:
     """The address behind a message that something doesn't exist, if its server doesn't answer; else empty."""
     if not any(_HIDES.search(line) for line in lines):
         return ""
+    from ....core.network.proxies import proxy_for
+    from ....core.network.reachable import answers
+
     proxies = {_host(proxy) for url in ("http://a.example", "https://a.example") if (proxy := proxy_for(url))}
     last = next((address for address in reversed(asked) if _host(address) not in proxies), "")
-    return _completed(last, asked) if last and not _HERE.match(_host(last)) and not ask(last) else ""
+    return _completed(last, asked) if last and not _HERE.match(_host(last)) and not (ask or answers)(last) else ""
 
 
 def _last_failure(tail: Sequence[str]) -> Iterator[str]:
