@@ -62,9 +62,9 @@ def out_of_reach(project: Project, lock: Lock) -> list[str]:
 
     A lock that was resolved just now had the answers of its indexes. Where Docker installs packages, it downloads them.
     """
-    from ..images.wheels.absent_servers import absent_servers
-
     builder = project.settings.builder or ("docker" if (project.root / "Dockerfile").is_file() else "direct")
     if not lock.known or builder != "direct":
         return []
+    from ..images.wheels.absent_servers import absent_servers
+
     return list(absent_servers(lock.text, lock.python, project.root, cache=Home.default().cache))
