@@ -20,7 +20,7 @@ CONDA_FILES = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 _MINORS = tuple(
     f"3.{minor}" for minor in sorted(range(9, 15), key=lambda minor: (abs(minor - sys.version_info[1]), -minor))
 )
-"""Versions to try if `requires-python` excludes this interpreter, the nearest first: it is likely here and has wheels."""
+"""Versions to try if `requires-python` excludes this interpreter, the nearest first: likely here, and with wheels."""
 
 
 def this_python() -> str:
