@@ -129,7 +129,7 @@ def run_case(case: Case, work: Path, *, base: str | None, seconds: float) -> Out
         add_settings(prepared.project / "pyproject.toml", {"build-args": {"BASE": base}})
     with prepared.activated():
         outcome = _run(case.name, prepared.project, case.args, seconds)
-    wanted = case.table("stop").get("message")
+    wanted = case.table("stop").get("message") or case.table("job").get("fails")
     as_expected = re.search(wanted, outcome.message) if wanted else outcome.reached == "model"
     unexpected = not as_expected and case.name not in not_yet() and not _needs_more(prepared.project, base)
     return Outcome(outcome.name, outcome.reached, outcome.message, outcome.seconds, unexpected)

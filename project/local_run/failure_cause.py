@@ -20,6 +20,7 @@ from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
 from .processes.self_starts import started_itself, starts_itself
 from .reached.refused_connection import refused_connection
+from .script_options import shows_usage
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(
@@ -43,6 +44,7 @@ _INCOMPLETE = re.compile(
     re.IGNORECASE,
 )
 _GIVE = "Give what is missing after --, or as args under [tool.vertex-training]"
+_TOO_FEW = re.compile(r"^IndexError: list index|^ValueError: not enough values to unpack")
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 _ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
@@ -145,6 +147,9 @@ def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tu
         return "", (_as_called_elsewhere(said, settings) if step is _GIVE else None) or step
     if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
         return why, _provide(variable[1])
+    last = " ".join(tail[-4:])
+    if (code == 1 and not _EXCEPTION.match(said) and shows_usage(tail)) or (_TOO_FEW.search(said) and "argv" in last):
+        return "", _as_called_elsewhere(said, settings) or _GIVE
     return _BY_CODE.get(code, ("", NO_ADVICE))
 
 

@@ -124,7 +124,8 @@ def _not_installed(module: str, settings: Settings, sites: Sequence[Path], metho
     imports = f"it imports {', '.join(modules)}"
     if method != "nothing" or settings.requirements:
         listed = settings.requirements or method
-        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
+        lacks = "the activated environment does not have" if listed == "environment" else f"{listed} does not list"
+        return f"{imports}, which {lacks}", how_to_add(settings.root, listed, packages)
     reason, step = _no_list(settings, modules, packages)
     return f"{imports}, {reason}", step
 

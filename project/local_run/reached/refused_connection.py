@@ -18,6 +18,8 @@ _UNREACHABLE = re.compile(
 )
 """How Python, its HTTP clients, curl and wget say that a host can't be reached."""
 _URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^\s'\"<>()\[\],]+")
+_HELP = re.compile(r"/(?:docs|issues|wiki|faq|troubleshooting|blob)(?:[/#]|$)")
+"""A page to which a library's message leads people."""
 _POOL = re.compile(r"(HTTPS?)ConnectionPool\(host='([^']+)', port=(\d+)\)(?:: Max retries exceeded with url: (/\S*))?")
 _HOST = re.compile(r"(?:resolve host(?: address)?:? [\u2018'\"]?|Cannot connect to host )([\w.-]+\.\w+)")
 _OF_ONE_FAILURE = re.compile(r"^(?:During handling of the above exception|The above exception was the direct cause)")
@@ -103,8 +105,8 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
             scheme, host, port, path = pool.groups()
             is_usual = (scheme, port) in {("HTTP", "80"), ("HTTPS", "443")}
             yield f"{scheme.lower()}://{host}{'' if is_usual else f':{port}'}{path or ''}"
-        elif url := _URL.search(line):
-            yield url[0].rstrip(".:;")
+        elif urls := [url for url in _URL.findall(line) if not _HELP.search(url)]:
+            yield urls[0].rstrip(".:;")
         elif host := _HOST.search(line):
             yield host[1]
 
