@@ -26,10 +26,9 @@ from prefect_vertex_training.project.local_run.reached.refused_connection import
             "https://huggingface.co",
         ),
         (
-            ["OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them. See "
-             + "how to do without at 'https://huggingface.co/docs/transformers/installation#offline-mode'."],
-            ["huggingface.co:443"],
-            "https://huggingface.co",
+            ["OSError: We couldn't connect to 'https://hub.example', see 'https://hub.example/docs/installation#offline'."],
+            ["hub.example:443"],
+            "https://hub.example",
         ),
         (["curl: (6) Could not resolve host: c.example"], [], "c.example"),
         (["wget: unable to resolve host address \u2018d.example\u2019"], [], "d.example"),
