@@ -14,6 +14,7 @@ _NETWORK = re.compile(
     r"error sending request|[Rr]equest failed after|[Cc]onnection (?:refused|reset)|dns error|timed? ?out"
     r"|[Cc]ould not connect|failed to lookup address|HTTP status server error|429 Too Many Requests"
 )
+_REMOVED = re.compile(r"`[^`]*/(?:archive|wheels|sdists|built-wheels)-v\d+/[^`]*`: No such file or directory")
 _DENIED = re.compile(r"HTTP status client error \((401|403)[^)]*\)(?: for url \(([^)]*)\))?")
 _PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _WRITTEN = _PACKAGE + r"((?:[=<>!~]=?|===)[^\s,]+)?"
@@ -51,6 +52,7 @@ def explain(
     """
     flat = " ".join(output.split())
     found = (
+        _cache_changed(flat),
         _unreachable(flat, lines),
         _unreachable_index(flat, options, method),
         _missing(flat, lines),
@@ -59,6 +61,15 @@ def explain(
     )
     error = next(filter(None, found), None)
     return (error or _other(flat, lines)).replace(detail=output.strip())
+
+
+def _cache_changed(flat: str) -> DependencyError | None:
+    """The error for a file that another process removed from uv's cache meanwhile."""
+    if not _REMOVED.search(flat):
+        return None
+    return DependencyError(
+        "another process cleaned uv's cache while uv used it", where="uv's cache", next_step="Run again", transient=True
+    )
 
 
 def _unreachable(flat: str, lines: Sequence[Line]) -> DependencyError | None:
