@@ -410,8 +410,7 @@ DENIED = """error: Failed to fetch: `https://host/simple/demo/`
         (NO_WHEEL, "demo==4.9.3 has no wheel for linux/amd64 and Python 3.11 (requirements.txt:1)"),
         (DENIED, "the package index refused: HTTP 401 (host)"),
         (
-            "error: Failed to install: x.whl\n  cause: failed to read directory `/c/uv/archive-v0/JC0`: No such file or "
-            "directory (os error 2)",
+            "error: failed to read directory `/c/uv/archive-v0/JC0`: No such file or directory (os error 2)",
             "another process cleaned uv's cache while uv used it (uv's cache). Run again",
         ),
         ("error: something new", "uv can't resolve the requirements: something new (requirements.txt)"),
