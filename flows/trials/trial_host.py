@@ -1,0 +1,35 @@
+"""What a sweep tells the trials that run in its own process, and learns from them, without Prefect's server between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialRecord
+from ...vertex.job_types import JobRequest
+from .trial_judge import Report
+
+
+@dataclass(slots=True)
+class TrialHost:
+    """The sweep around one trial.
+
+    Attributes:
+        plan: The sweep.
+        record: The trial; it gets the id of its flow run.
+        retries: How often a person has retried the sweep, or a run around it.
+        report: Is asked about each value of the metric.
+        near: Brings image and data to a place of the trial's fall-back list, by its index; None without a list.
+        end: How the trial ended, once that is recorded.
+    """
+
+    plan: SweepPlan
+    record: TrialRecord
+    retries: int
+    report: Report
+    near: Callable[[int], JobRequest] | None = None
+    end: TrialEnd | None = None
+
+
+HOSTS: dict[tuple[str, int], TrialHost] = {}
+"""By sweep and number of the trial. A trial that is retried alone, in another process, has none."""
