@@ -275,6 +275,7 @@ class _SweepRun:
             page=page,
             bring=partial(self._near, plan),
             vertex=self.vertex,
+            connection=self.connection,
             retries=self.scope.retries,
         )
         self.trials = loop.records

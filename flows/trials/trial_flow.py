@@ -68,7 +68,7 @@ def trial(
     run = str(current_run.id)
     if host:
         host.record.run = run
-    connection = connect(vertex)
+    connection = host.connection if host else connect(vertex)
     steps = Steps(bar_every=_BAR_EVERY)
     steps.subject = f"{plan.project} trial {number}"
     retry = retries_within(host.retries) if host else run_scope().retries

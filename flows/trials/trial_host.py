@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialRecord
+from ...vertex.client.connection import Connection
 from ...vertex.job_types import JobRequest
 from .trial_judge import Report
 
@@ -15,6 +16,7 @@ class TrialHost:
     """The sweep around one trial.
 
     Attributes:
+        connection: To where the jobs run: all trials share its clients.
         plan: The sweep.
         record: The trial; it gets the id of its flow run.
         retries: How often a person has retried the sweep, or a run around it.
@@ -23,6 +25,7 @@ class TrialHost:
         end: How the trial ended, once that is recorded.
     """
 
+    connection: Connection
     plan: SweepPlan
     record: TrialRecord
     retries: int

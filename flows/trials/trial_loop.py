@@ -28,6 +28,7 @@ from .trial_host import HOSTS, TrialHost
 
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
+    from ...vertex.client.connection import Connection
 
 _LOOK_EVERY = 0.5
 """Seconds between looks for the end of the run."""
@@ -56,6 +57,7 @@ class TrialLoop:
         page: Shows the trials.
         bring: For trials with a fall-back list.
         vertex: Where the jobs run; None for this machine.
+        connection: To there.
         retries: How often a person has retried the sweep.
     """
 
@@ -71,6 +73,7 @@ class TrialLoop:
         page: SweepPage,
         bring: Bring,
         vertex: VertexAI | None,
+        connection: Connection,
         retries: int,
     ) -> None:
         self.records = list(records)
@@ -83,6 +86,7 @@ class TrialLoop:
         self._page = page
         self._bring = bring
         self._vertex = vertex
+        self._connection = connection
         self._retries = retries
         self._left = iter([each for each in self.records if each.end is None])
         self._running: dict[Future[TrialEnd], TrialRecord] = {}
@@ -156,6 +160,7 @@ class TrialLoop:
 
     def _begin(self, pool: ThreadPoolExecutor, record: TrialRecord) -> None:
         host = TrialHost(
+            self._connection,
             self._plan,
             record,
             self._retries,
