@@ -40,7 +40,7 @@ from ..step_runner import Steps
 from ..stop_hook import stop_job
 from ..train_job import run_job
 from .record_store import END, SweepRecords
-from .trial_host import HOSTS, TrialHost
+from .trial_host import HOST, TrialHost
 from .trial_judge import TrialJudge
 
 _BAR_EVERY = 15.0
@@ -63,7 +63,7 @@ def trial(
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
-    records, host = SweepRecords(sweep), HOSTS.get((sweep, number))
+    records, host = SweepRecords(sweep), HOST.get()
     plan, own = (host.plan, host.record.plan) if host else _recorded(records, number)
     run = str(current_run.id)
     if host:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialRecord
@@ -34,5 +35,5 @@ class TrialHost:
     end: TrialEnd | None = None
 
 
-HOSTS: dict[tuple[str, int], TrialHost] = {}
-"""By sweep and number of the trial. A trial that is retried alone, in another process, has none."""
+HOST: ContextVar[TrialHost | None] = ContextVar("host", default=None)
+"""The sweep around the trial that runs in this context. A trial that is retried alone, in another process, has none."""

@@ -24,7 +24,7 @@ from .record_store import SweepRecords
 from .sweep_page import SweepPage
 from .sweep_result import shown_values
 from .trial_flow import trial
-from .trial_host import HOSTS, TrialHost
+from .trial_host import HOST, TrialHost
 
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
@@ -167,8 +167,8 @@ class TrialLoop:
             lambda step, value: self._search.report(record.number, step, value),
             (lambda entry: self._bring(record.plan, entry)) if record.plan.places else None,
         )
-        HOSTS[self._plan.id, record.number] = host
         context = copy_context()
+        context.run(HOST.set, host)
         future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(host))
         self._running[future] = record
 
@@ -187,7 +187,6 @@ class TrialLoop:
     def _take(self, future: Future[TrialEnd]) -> None:
         """Takes a trial that has ended."""
         record = self._running.pop(future)
-        HOSTS.pop((self._plan.id, record.number), None)
         try:
             end = future.result()
         except TrainingError as error:
