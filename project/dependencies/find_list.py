@@ -97,6 +97,10 @@ def _requirements(root: Path, settings: Settings) -> Requirements | None:
             where=root,
             next_step="Fix requirements under [tool.vertex-training] in pyproject.toml",
         )
+    if path.suffix in {".yml", ".yaml"}:
+        return conda.of_environment(path, name, settings)
+    if path.suffix == ".toml":
+        return replace(pylock.read(root, path), method=name)
     if conda.is_export(text := decoded(path, name)):
         return conda.of_export(path, text, settings)
     return replace(read_file(root, path), method=name)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Lock:
         changes: The lines that were replaced, built, dropped or added.
         notes: Further remarks, one sentence each.
         conda: Whether it is a conda list that was not translated, so that conda has to make the image.
+        known: Whether an earlier run resolved it, so that no index was asked now.
     """
 
     text: str
@@ -65,6 +66,7 @@ class Lock:
     changes: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
     conda: bool = False
+    known: bool = field(default=False, compare=False)
 
 
 def freeze(
@@ -118,7 +120,7 @@ def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
     store = cache / "locks" / f"{_key(plan, target)}.toml"
     known = None if refresh else _known(store, target.python)
     if known and not missing_wheels(known):
-        return known
+        return replace(known, known=True)
     _require_variables(plan)
     with storage_errors(cache):
         wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]

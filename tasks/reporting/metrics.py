@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
-
 from ...vertex.job_types import Metric
-from .artifacts import artifact_key, optional_display
+from .artifacts import optional_display, write_page
 from .line_chart import as_image
 from .markdown import plain, table, visible
 
@@ -88,11 +86,7 @@ class Metrics:
         if not self.series:
             return
         with optional_display():
-            create_markdown_artifact(
-                self.markdown(),
-                key=artifact_key("metrics"),
-                description="Metrics from the script's JSON lines",
-            )
+            write_page(self.markdown(), "metrics", "Metrics from the script's JSON lines")
 
     def values(self) -> dict[str, Metric]:
         """What is known of each metric, by its name."""

@@ -68,10 +68,12 @@ class Progress:
 
     Args:
         clock: A monotonic clock, seconds.
+        every: Seconds between updates of the bar, and before the first one. Each is a request to Prefect's server.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, every: float = EVERY) -> None:
         self._clock = clock
+        self._every = every
         self._written = clock()
         self._artifact: UUID | None = None
         self._writing = threading.Lock()
@@ -170,7 +172,7 @@ class Progress:
 
     def _write(self, words: str, *, wait: bool = False) -> None:
         """Writes the bar, unless it was written a moment ago or another thread does it now."""
-        if self._clock() < self._written + EVERY or not self._writing.acquire(blocking=wait):
+        if self._clock() < self._written + self._every or not self._writing.acquire(blocking=wait):
             return
         try:
             self._written = self._clock()

@@ -294,11 +294,22 @@ def test_a_linked_script_may_lie_elsewhere_in_the_project(make_project, tmp_path
         ({".python-version": "my-virtualenv\n"}, this_python()),
         ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.9"\n'}, this_python()),
         ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = "==3.9.*"\n'}, "3.9"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, this_python()),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = ">=3.8,<3.11"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "~3.10"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "3.10.*"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "<3.9 || ~3.12"\n'}, "3.12"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "*"\n'}, this_python()),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "nonsense"\n'}, this_python()),
+        ({"setup.py": "setup(\n    python_requires='>=3.6, <3.11',\n)\n"}, "3.10"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.13\n"}, "3.13"),
+        ({"Pipfile": '[requires]\npython_version = "3.10"\n'}, "3.10"),
+        ({".tool-versions": "nodejs 20\npython 3.12.1 system\n"}, "3.12"),
         ({".python-version": "3.12", "pyproject.toml": '[tool.vertex-training]\npython = "3.13"\n'}, "3.13"),
     ],
 )
 def test_python_comes_from_where_the_project_says_it(make_project, files, python):
-    """The setting, then .python-version, then requires-python, then this interpreter."""
+    """The setting, then .python-version, then what the project's tools require, then this interpreter."""
     assert python == load(make_project(files)).python
 
 
