@@ -51,6 +51,7 @@ class _ChildEngine(FlowRunEngine[..., Any]):
         assert outer.flow_run is not None
         # Prefect knows a child by a task run of the outer run, and answers with the one that exists.
         wanted = TaskRunCreate(
+            id=None,
             name=f"{self.flow.name}-{self.key}",
             flow_run_id=outer.flow_run.id,
             task_key=self.flow.name,
