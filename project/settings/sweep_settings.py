@@ -11,6 +11,7 @@ from string import Formatter
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
+from ...core.security.parsed_text import parse_toml
 from .readers import Keys, arguments, count, matching, one_of, read_table, text
 from .search_space import Parameter, SpaceError, read_space
 from .toml_lines import place_of
@@ -128,7 +129,7 @@ def _table_of(lines: Sequence[str]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for line in lines:
         try:
-            found = tomllib.loads(line)
+            found = parse_toml(line)
         except tomllib.TOMLDecodeError as error:
             raise ProjectError(
                 f"{line!r} is no parameter: {error}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,6 +111,6 @@ def _numbers(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
     for name, value in fields.items():
         if isinstance(value, Mapping) and not prefix:
             found += _numbers(value, f"{name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             found.append((" ".join(visible(f"{prefix}{name}").split())[:60], float(value)))
     return found
