@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fixtures.prefect_api.worker import log, until
+from fixtures.prefect_api.worker import until
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
@@ -87,7 +87,7 @@ def test_a_trial_without_any_machines_fails_with_one_line(home: Home, searched: 
 
 
 def test_the_hook_of_a_cancelled_sweep_finds_its_trials_elsewhere(home: Home, searched: Path) -> None:
-    """Their jobs in the region of the list's second place are cancelled, and it says that both have ended."""
+    """Their jobs in the region of the list's second place are cancelled, and the sweep ends."""
     lifecycle.ensure_running(home, regions=("europe-west4",), faults={"stock_out_seconds@us-central1": 3600.0})
     flag = searched.with_name("flag")
     wait = f"import time\nwhile not pathlib.Path({str(flag)!r}).exists():\n    time.sleep(0.1)\n"
@@ -104,12 +104,9 @@ def test_the_hook_of_a_cancelled_sweep_finds_its_trials_elsewhere(home: Home, se
         running = pool.submit(copy_context().run, begin)
         try:
             until(lambda: store_path(home).exists() and jobs(home).count(("europe-west4", "RUNNING")) == 2, pause=0.1)
-            run = its_run()
-            stop_sweep(sweep, run, Cancelling())  # as Prefect calls it in another process
+            stop_sweep(sweep, its_run(), Cancelling())  # as Prefect calls it in another process
             until(lambda: jobs(home).count(("europe-west4", "CANCELLED")) == 2, seconds=30)
         finally:
             flag.touch()  # the executor waits for the sweep
         with pytest.raises(TrainingError):
             running.result()
-
-    assert until(lambda: [line for line in log(run.id) if "2 of 2 running trials have confirmed their end" in line])
