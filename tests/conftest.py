@@ -25,6 +25,7 @@ pytest_plugins = [
     "fixtures.suite.checkout_folder",
     "fixtures.suite.distribution",
     "fixtures.suite.external_tools",
+    "fixtures.suite.forked_workers",
     "fixtures.images.registry_server",
     "fixtures.google.schema_cache",
     "fixtures.google.storage_servers",
