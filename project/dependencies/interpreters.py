@@ -37,7 +37,8 @@ class Interpreter:
 
     def installed(self) -> dict[str, str]:
         """Versions of the installed packages by canonical name."""
-        entries = sorted(entry.name for site in self.sites if site.is_dir() for entry in site.iterdir())
+        # Names alone: a Path for each of some hundred entries would take several milliseconds, in every build.
+        entries = sorted(name for site in self.sites if site.is_dir() for name in os.listdir(site))  # noqa: PTH208
         found = (match for entry in entries if (match := _DISTRIBUTION.match(entry)))
         return {canonicalize_name(match["name"]): match["version"] for match in found}
 

@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from ...core.errors import DependencyError, StorageError
@@ -154,7 +155,7 @@ def _usable(link: str) -> bool:
 
 def _pip_settings(variables: Mapping[str, str], files: Sequence[Path]) -> dict[str, str]:
     settings: dict[str, str] = {}
-    parsed = [_parsed(file) for file in files]
+    parsed = [_parsed(file, version) for file in files if (version := _version(file))]
     for section in ("global", "install"):  # what is for `pip install` counts more than what is for all, in any file
         for parser in parsed:
             if parser.has_section(section):
@@ -169,7 +170,17 @@ def _option(key: str) -> str:
     return key.replace("_", "-").removeprefix("--")
 
 
-def _parsed(file: Path) -> configparser.RawConfigParser:
+def _version(file: Path) -> tuple[int, int] | None:
+    """What differs when a file has changed; None if there is no file that can be read."""
+    with contextlib.suppress(OSError):
+        found = file.stat()
+        return found.st_mtime_ns, found.st_size
+    return None
+
+
+@lru_cache(maxsize=16)
+def _parsed(file: Path, version: tuple[int, int]) -> configparser.RawConfigParser:  # noqa: ARG001 - part of the key
+    """A configuration file, which each build asks for four times."""
     parser = configparser.RawConfigParser()
     with contextlib.suppress(configparser.Error, UnicodeDecodeError, OSError):  # pip reports it
         parser.read(file, encoding="utf-8-sig")

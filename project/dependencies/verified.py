@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.metadata import Distribution, PackageMetadata, PathDistribution
 from pathlib import Path
 
@@ -94,8 +95,8 @@ class _Installed(PathDistribution):
         found = re.search(r"(?m)^Version: *(\S+)", self._head)
         return found[1] if found else super().version
 
-    @property
-    def requires(self) -> list[str] | None:
+    @cached_property
+    def requires(self) -> list[str] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The requirements, without that parser too."""
         return re.findall(r"(?m)^Requires-Dist: *(.+)", self._head) or None if self._head else super().requires
 
@@ -111,19 +112,23 @@ def installed_packages(sites: Sequence[Path]) -> dict[str, Distribution]:
     The names are those of the folders: reading hundreds of METADATA files would take a third of a second.
     """
     found: dict[str, Distribution] = {}
-    for path in (path for site in sites for path in _info_folders(site)):
-        name = _folder_name(path)
-        if name and name not in found:
-            found[name] = _Installed(path)
+    for site in sites:
+        with suppress(OSError):  # there may be no such folder
+            for name, package in _packages_of(site, site.stat().st_mtime_ns):
+                found.setdefault(name, package)
     return found
 
 
-def _info_folders(site: Path) -> list[Path]:
-    try:
-        names = sorted(os.listdir(site))  # noqa: PTH208 - without a Path for each file
-    except OSError:
-        return []
-    return [site / name for name in names if name.endswith((".dist-info", ".egg-info"))]
+@lru_cache(maxsize=16)
+def _packages_of(site: Path, changed: int) -> tuple[tuple[str, Distribution], ...]:  # noqa: ARG001 - part of the key
+    """The packages in a folder and their names, read again when an installation has `changed` the folder.
+
+    A process asks several times, each time for hundreds of files. Installing, upgrading or removing a package makes or
+    removes its folder of metadata, which sets the time of the folder around it.
+    """
+    names = sorted(os.listdir(site))  # noqa: PTH208 - without a Path for each file
+    folders = [site / name for name in names if name.endswith((".dist-info", ".egg-info"))]
+    return tuple((name, _Installed(folder)) for folder in folders if (name := _folder_name(folder)))
 
 
 def _folder_name(path: Path) -> str:
