@@ -1,7 +1,8 @@
 """Everything that this package uses of Prefect beyond its public names.
 
 Prefect may change any of it in a minor release, so no other module touches it, and
-`tests/test_prefect_private.py` fails when it changes.
+`tests/test_prefect_private.py` fails when it changes. `flows/trials/child_run.py` extends Prefect's engine for flow
+runs by its public names, and has tests of its own for that.
 """
 
 from __future__ import annotations

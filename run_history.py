@@ -57,6 +57,20 @@ def run_scope(*inputs: str) -> RunScope:
     return RunScope(" ".join((root, str(number), *inputs)), retries)
 
 
+def retries_within(outer: int) -> int:
+    """How often a person retried the current flow run, or one around it.
+
+    Args:
+        outer: How often the runs around it were retried, together.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.run_count <= 1:
+        return outer
+    with get_client(sync_client=True) as client:
+        return outer + _retries_of(client, run)
+
+
 def retries_by_person(states: Iterable[State[object]]) -> int:
     """How often a person retried a run: each scheduled state directly after a final one, once the run had begun.
 

@@ -1,4 +1,4 @@
-"""Values of a job's secret variables, read when it is submitted and never stored."""
+"""Values of secrets: of a job's variables, read when it is submitted, and of a build; never stored."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prefect.blocks.system import Secret
@@ -66,6 +67,61 @@ def local_values(sources: Mapping[str, SecretSource], log: Callable[[str], objec
     return values
 
 
+_LARGEST = 500 << 10
+"""Bytes of a build's secret; BuildKit takes no more."""
+
+
+def build_values(sources: Mapping[str, SecretSource], root: Path) -> dict[str, bytes]:
+    """The values of the secrets that a build gets.
+
+    Args:
+        sources: The source of each, by id.
+        root: The project's folder, to which paths of files are relative.
+
+    Raises:
+        ProjectError: A value can't be had.
+    """
+    values = {name: _build_value(name, source, root) for name, source in sources.items()}
+    texts = [value.decode("utf-8", "replace").strip() for value in values.values()]
+    # Of a file of settings its long lines, too, one of which a step may print.
+    mask_from_now_on([*texts, *(line.strip() for text in texts for line in text.splitlines() if len(line) >= 12)])
+    return values
+
+
+def _build_value(name: str, source: SecretSource, root: Path) -> bytes:
+    where = f"build-secrets, {name}"
+    if source.kind == "block":
+        value = _block_value(name, source.name, where).encode()
+    elif source.kind == "env":
+        value = os.environ.get(source.name, "").encode("utf-8", "surrogateescape")
+        if not value:
+            raise ProjectError(
+                f"{name} needs the variable {source.name}, which is not set", where=where, next_step="Set it"
+            )
+    else:
+        value = _file_value(name, root / Path(source.name).expanduser(), where)
+    if len(value) > _LARGEST:
+        raise ProjectError(
+            f"{name} has {len(value):,} bytes, and a build takes {_LARGEST:,}",
+            where=where,
+            next_step="Give a part of it",
+        )
+    return value
+
+
+def _file_value(name: str, path: Path, where: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ProjectError(
+            f"{name} can't be read from {path}: {reason}",
+            where=where,
+            next_step="Create that file, or name another one",
+        ) from error
+
+
 def _value(name: str, source: SecretSource, *, local: bool) -> str:
     value = os.environ.get(name, "") if source.kind == "secret-manager" else ""
     if source.kind == "env":
@@ -82,19 +138,19 @@ def _value(name: str, source: SecretSource, *, local: bool) -> str:
                 f"{name} needs the variable {source.name}, which is not set", where=_SETTING, next_step="Set it"
             )
     if source.kind == "block":
-        value = _block_value(name, source.name)
+        value = _block_value(name, source.name, _SETTING)
     if "\0" in value:
         raise ProjectError(f"the value of {name} holds a NUL character", where=str(source), next_step="Remove it")
     return value
 
 
-def _block_value(name: str, block: str) -> str:
+def _block_value(name: str, block: str, where: str) -> str:
     try:
         found: Any = load_saved(Secret, block)
     except ValueError as error:
         raise ProjectError(
             f"{name} needs the Secret block {block}, which Prefect doesn't have",
-            where=_SETTING,
+            where=where,
             next_step=f"Save one of that name in Prefect's UI, or: prefect block create secret; then name it as"
             f' {name} = "block:NAME"',
         ) from error

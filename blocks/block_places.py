@@ -18,6 +18,8 @@ from ..vertex.fallback.job_regions import JobRegions
 from ..vertex.fallback.listed_job import ListedJob, limits_of
 from ..vertex.fallback.request_view import Spot
 from ..vertex.job_types import JobRequest
+from ..vertex.resume.checkpoint_copy import copy_checkpoints
+from ..vertex.resume.resume_point import with_resume_point
 from ..vertex.spec.request_limits import check_request
 from ..vertex.submit.attempt_budget import jobs_allowed
 from ..vertex.submit.region_check import check_bucket
@@ -101,19 +103,36 @@ def listed_job(
     blocks = [_block_at(block, each, own) for each in places]
     connections = _connections(places, blocks, connection)
     requests = [
-        _checked(number, place, there, connections[place.region], request)
+        _checked(number, place, there, connections[place.region, place.bucket], request)
         for number, (place, there) in enumerate(zip(places, blocks, strict=True), 1)
     ]
     spots = [Spot(each.region, each.wait) for each in places]
+    regions = {
+        region: each for (region, _), each in reversed(list(connections.items()))
+    }  # that of a region's first place
     allowed = jobs_allowed(requests[0], block.attempts)
     return ListedJob(
-        JobRegions(connections, key, lambda entry: requests[entry], [spot.region for spot in spots]),
+        JobRegions(
+            regions,
+            key,
+            lambda entry: requests[entry],
+            [spot.region for spot in spots],
+            resumed=lambda entry, made: _resumed(regions[spots[entry].region], requests, made, notice),
+        ),
         CreateFile(Home.default().cache / "intents", key),
-        limits_of(connections, spots, allowed=allowed, rounds=settings.fallback.rounds),
+        limits_of(regions, spots, allowed=allowed, rounds=settings.fallback.rounds),
         retry=retry,
         ignored=block.ignore_regions,
         notice=notice,
     )
+
+
+def _resumed(
+    connection: Connection, requests: Sequence[JobRequest], made: JobRequest, notice: Callable[[str], None]
+) -> JobRequest:
+    """A place's request with what its next job resumes from: the checkpoints of all places, copied to it first."""
+    copy_checkpoints(connection.models, [each.output for each in requests], made.output, log=notice)
+    return with_resume_point(connection, made, None, notice)
 
 
 def _job_of(block: Listed) -> JobSettings:
@@ -131,18 +150,21 @@ def _block_at(block: Block, place: ListedPlace, own: _OwnPlace) -> Block:
     return block.model_copy(update={**changes, "vertex_ai": vertex})
 
 
-def _connections(places: Sequence[ListedPlace], blocks: Sequence[Listed], own: Connection) -> Mapping[str, Connection]:
-    """One for each region; that of its first place."""
-    made: dict[str, Connection] = {}
+def _connections(
+    places: Sequence[ListedPlace], blocks: Sequence[Listed], own: Connection
+) -> Mapping[tuple[str, str], Connection]:
+    """One for each region and bucket of the list, in its order."""
+    made: dict[tuple[str, str], Connection] = {}
     for place, block in zip(places, blocks, strict=True):
-        if place.region in made:
+        here = place.region, place.bucket
+        if here in made:
             continue
-        if (place.region, place.bucket) == (own.region, own.bucket):
-            made[place.region] = own
+        if here == (own.region, own.bucket):
+            made[here] = own
         elif block.vertex_ai:
-            made[place.region] = block.vertex_ai.connection()
+            made[here] = block.vertex_ai.connection()
         else:
-            made[place.region] = Connection.local(Home.default(), region=place.region, bucket=place.bucket)
+            made[here] = Connection.local(Home.default(), region=place.region, bucket=place.bucket)
     return made
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from .wildmatch import matcher
 
 _WILD = re.compile(r"[*?\[\\]")
 
@@ -25,9 +28,8 @@ class DockerIgnore:
 
     def __init__(self, lines: Iterable[str]) -> None:
         patterns = [(_cleaned(line.removeprefix("!")), line.startswith("!")) for line in _patterns(lines)]
-        self._each = [(_compiled(pattern).fullmatch, keeps) for pattern, keeps in patterns]
-        ignoring = [f"(?:{_expression(pattern)})" for pattern, keeps in patterns if not keeps]
-        self._any = re.compile("|".join(ignoring), re.DOTALL).fullmatch
+        self._each = [(_compiled(pattern), keeps) for pattern, keeps in patterns]
+        self._any = matcher(_expression(pattern) for pattern, keeps in patterns if not keeps)
         self._depths = {
             -1 if re.search(r"\*\*|\[", pattern) else pattern.count("/") for pattern, keeps in patterns if not keeps
         }
@@ -95,10 +97,10 @@ def _cleaned(pattern: str) -> str:
     return cleaned or "/"
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str) -> Callable[[str], Any]:
     try:
-        return re.compile(_expression(pattern), re.DOTALL)
-    except re.error:
+        return matcher([_expression(pattern)])
+    except (re.error, ValueError):
         raise ValueError(pattern) from None
 
 
@@ -107,7 +109,7 @@ def _expression(pattern: str) -> str:
     if pattern.startswith("**") and not _WILD.search(pattern[2:]):
         rest = re.escape(pattern[2:].removeprefix("/"))
         return f"(?:.*/)?{rest}" if pattern.startswith("**/") else f".*{rest}"
-    parts = re.findall(r"\*\*/?|\\.|\[|\]|.", pattern, re.DOTALL)
+    parts = re.findall(r"\*\*/?|\\.|\[(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL)
     return "".join(_part(part, last=place == len(parts) - 1) for place, part in enumerate(parts))
 
 
@@ -116,9 +118,18 @@ def _part(part: str, *, last: bool) -> str:
         return ".*" if last else "(?:.*/)?"
     if part in {"*", "?"}:
         return "[^/]*" if part == "*" else "[^/]"
-    if part in {"[", "]", "^", "-"}:  # a character class means the same to Go and Python
-        return part
+    if part.startswith("["):
+        return _class(part)
     return re.escape(part[1:] if len(part) == 2 else part)
+
+
+def _class(part: str) -> str:
+    """A character class, which means the same to Go and Python but for `[` and escapes in it; one without an end."""
+    inner = part[1:-1].removeprefix("^")
+    if len(part) < 3 or not inner:
+        raise ValueError(part)
+    signs = "".join(sign if sign == "-" else re.escape(sign[-1]) for sign in re.findall(r"\\.|.", inner, re.DOTALL))
+    return f"[{'^' if part[1] == '^' else ''}{signs}]"
 
 
 def _can_begin_with(pattern: str, folder: str) -> bool:

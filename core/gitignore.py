@@ -5,11 +5,10 @@ The patterns of `include`, `exclude` and `allow-secrets` in a project's settings
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .wildmatch import SPECIAL, as_bytes, expression
+from .wildmatch import SPECIAL, as_bytes, expression, matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,12 @@ class GitIgnore:
     def __init__(self, lines: Iterable[str]) -> None:
         self.patterns = [pattern for line in lines if (pattern := Pattern.parse(line))]
         expressions = [expression(as_bytes(pattern.glob)) for pattern in self.patterns]
-        compiled = [re.compile(text, re.DOTALL).fullmatch for text in expressions]
+        compiled = [matcher([text]) for text in expressions]
         self._last_first = list(zip(compiled, self.patterns, strict=True))[::-1]
         # Most paths match no pattern; one joined expression says so at once.
         both = list(zip(expressions, self.patterns, strict=True))
-        self._any_name = _any_of(text for text, pattern in both if not pattern.anchored)
-        self._any_path = _any_of(text for text, pattern in both if pattern.anchored)
+        self._any_name = matcher(text for text, pattern in both if not pattern.anchored)
+        self._any_path = matcher(text for text, pattern in both if pattern.anchored)
 
     def decide(self, path: str) -> bool | None:
         """True where the last pattern that matches ignores `path`, False where that pattern has a `!`, else None.
@@ -116,9 +115,3 @@ def _without_trailing_spaces(line: str) -> str:
     text = line.rstrip(" ")
     backslashes = len(text) - len(text.rstrip("\\"))
     return line[: len(text) + backslashes % 2]
-
-
-def _any_of(expressions: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
-    """Whether any of the expressions matches."""
-    joined = "|".join(f"(?:{text})" for text in expressions)
-    return re.compile(joined or "(?!)", re.DOTALL).fullmatch

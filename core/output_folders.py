@@ -37,6 +37,14 @@ _OUTPUT = re.compile(rf"(?:[a-z0-9]+[-_.])*(?:{_KINDS})(?:[-_.]?(?:dir|path|fold
 _INPUT = re.compile(
     r"(?:^|[-_.])(?:pretrained|base|init|initial|resume|from|load|input|data|dataset|train|eval|test)(?:$|[-_.])"
 )
+_WRITES = frozenset(
+    ["output", "outputs", "out", "save", "saved", "export", "exports", "dump", "write", "dest", "artifacts"]
+)
+_READS = frozenset(["pretrained", "init", "initial", "resume", "from", "load", "input", "inputs", "restore", "source"])
+_PLACES = frozenset(
+    ["dir", "path", "folder", "directory", "uri", "url", "to", "file", "root", "prefix", "location", "bucket"]
+)
+"""Words of names: what is written wins over whose it is, as in SageMaker's `output_data_dir` or `train_output`."""
 _FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
 _IMPORTANCE = ("model", "export", "out", "save", "artifact", "result", "job", "checkpoint", "ckpt")
 """Parts of names, the likeliest place of a model first."""
@@ -136,7 +144,20 @@ def in_bucket(text: str) -> bool:
 def is_output(name: str) -> bool:
     """Whether an option, a key or a variable of this name gives an output, not an input."""
     plain = name.lstrip("-+~").lower()
-    return bool(_OUTPUT.fullmatch(plain)) and not _INPUT.search(plain)
+    if _OUTPUT.fullmatch(plain) and not _INPUT.search(plain):
+        return True
+    last = re.split(r"[-_./]", plain)[-1]
+    return _is_written(plain) and last in _WRITES | _PLACES
+
+
+def _takes_output(name: str) -> bool:
+    """Whether an address in a bucket under this name is an output's."""
+    return is_output(name) or _is_written(name.lstrip("-+~").lower())
+
+
+def _is_written(plain: str) -> bool:
+    words = set(re.split(r"[-_./]", plain))
+    return bool(words & _WRITES) and not words & _READS
 
 
 def literal_outputs(
@@ -152,11 +173,11 @@ def literal_outputs(
     flag, bare = "", 0
     for index, argument in enumerate(args):
         given = _ASSIGNMENT.fullmatch(argument.lstrip("-"))
-        if given and (is_output(given["name"]) or argument.partition("=")[0] in flags):
+        if given and (_takes_output(given["name"]) or argument.partition("=")[0] in flags):
             yield _output(index, given["name"], argument, given["value"])
         elif in_bucket(argument):
             name = flag or (positional[bare] if bare < len(positional) else "")
-            if name and (is_output(name) or flag in flags):
+            if name and (_takes_output(name) or flag in flags):
                 yield _output(index, name, argument, argument)
         if not argument.startswith("-") and not flag:
             bare += 1
@@ -170,7 +191,7 @@ def _output(position: int, name: str, argument: str, address: str) -> LiteralOut
 def variable_outputs(env: Mapping[str, str]) -> Iterator[LiteralOutput]:
     """The outputs in a bucket among variables."""
     for name, value in env.items():
-        if in_bucket(value) and is_output(name):
+        if in_bucket(value) and _takes_output(name):
             yield LiteralOutput(-1, name, "", value)
 
 

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 SPECIAL = frozenset("*?[\\")
 """Characters that make a pattern more than a literal text."""
+
+NEVER = r"[^\x00-\U0010ffff]"
+"""The expression that matches nothing."""
+
+_FEW_STARS = 2
+"""Repetitions of one expression for which Python's engine is fast: its time grows with the text's length to their
+power, so that a repository's `*a*a*a*a*a*b` would take hours for one file."""
+_MEMORY = 64 << 20
 
 _TOKEN = re.compile(r"(\*+)|(\?)|(\[)|\\(.)|([^*?\[\\])", re.DOTALL)
 _CLASS_ITEM = re.compile(r"\[:([^\]]*):\]|\\(.)|([^\\])", re.DOTALL)
@@ -34,6 +43,28 @@ _CLASSES = {
 }
 
 
+def matcher(expressions: Iterable[str]) -> Callable[[str], Any]:
+    """What matches all of a text against any of the expressions; its time is bounded by the text's length.
+
+    Args:
+        expressions: Those of `expression`, or others without look-around and references.
+
+    Raises:
+        re.error: One is no expression.
+    """
+    texts = list(expressions)
+    joined = "|".join(f"(?:{text})" for text in texts) or NEVER
+    quick = re.compile(joined, re.DOTALL)
+    if all(text.count("*") <= _FEW_STARS for text in texts):
+        return quick.fullmatch
+    import re2
+
+    options = re2.Options()
+    options.dot_nl, options.max_mem, options.log_errors = True, _MEMORY, False
+    bounded = re2.compile(joined.replace(NEVER, r"[^\x00-\x{10ffff}]"), options)
+    return lambda text: bounded.fullmatch(text.encode("utf-8", "replace").decode())
+
+
 def as_bytes(text: str) -> str:
     """`text` with one character for each byte of its UTF-8 form, because git matches bytes and not letters."""
     return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -52,7 +83,7 @@ def expression(glob: str) -> str:
     try:
         return "".join(_parts(glob))
     except _NeverMatches:
-        return "(?!)"
+        return NEVER
 
 
 def _parts(glob: str) -> Iterator[str]:
@@ -98,25 +129,31 @@ def _character_class(glob: str, at: int) -> tuple[str, int]:
         name, escaped, plain = item.groups()
         at = item.end()
         if name is not None:
-            members += map(_escaped, _named_class(name))
+            members += (_escaped(sign) for sign in _named_class(name) if sign != "/")
             previous = ""
         elif plain == "-" and previous and glob[at : at + 1] not in {"", "]"}:
             last, at = _range_end(glob, at)
-            members += [f"{_escaped(previous)}-{_escaped(last)}"] if previous <= last else []
+            members += _range(previous, last)
             previous = ""
         else:
             previous = escaped or plain
-            members.append(_escaped(previous))
+            members += [_escaped(previous)] if previous != "/" else []
     text = "".join(members)
     if negated:
         return f"[^/{text}]", at + 1
-    return (f"(?!/)[{text}]" if text else "(?!)"), at + 1
+    return (f"[{text}]" if text else NEVER), at + 1
 
 
 def _named_class(name: str) -> Iterable[str]:
     if name not in _CLASSES:
         raise _NeverMatches
     return _CLASSES[name]
+
+
+def _range(first: str, last: str) -> list[str]:
+    """A range without the slash, which no class matches; none if it ends before it begins."""
+    parts = [(first, "."), ("0", last)] if first <= "/" <= last else [(first, last)]
+    return [f"{_escaped(low)}-{_escaped(high)}" for low, high in parts if low <= high]
 
 
 def _range_end(glob: str, at: int) -> tuple[str, int]:

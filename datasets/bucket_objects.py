@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -12,6 +11,7 @@ import urllib3
 
 from ..core.errors import DataError
 from ..core.retry import retry
+from ..core.security.parsed_text import parse_json
 
 GOOGLE = "https://storage.googleapis.com"
 _TIMEOUT = urllib3.Timeout(connect=20, read=120)
@@ -229,7 +229,7 @@ class BucketObjects:
     def _document(self, answer: urllib3.BaseHTTPResponse, name: str, role: str = _WRITER) -> dict[str, Any]:
         if answer.status != 200:
             raise self._refused(answer, name, role)
-        return json.loads(answer.data)
+        return parse_json(answer.data)
 
     def _request(
         self,
@@ -265,7 +265,7 @@ class BucketObjects:
     def _refused(self, answer: urllib3.BaseHTTPResponse, name: str, role: str = _WRITER) -> DataError:
         where = f"gs://{self.bucket}/{name}".rstrip("/")
         try:
-            said = json.loads(answer.data)["error"]["message"]
+            said = parse_json(answer.data)["error"]["message"]
         except (ValueError, KeyError, TypeError):
             said = answer.data[:200].decode(errors="replace")
         if answer.status in {401, 403}:

@@ -35,6 +35,7 @@ IMAGES = Path(__file__).with_name("images")
 FOLDER = Path("/tmp/training")
 """Visible in the pictures, so it must be the same on every machine."""
 PROJECT = FOLDER / "digits"
+SEARCHED = FOLDER / "digits-search"
 BIN = FOLDER / "venv" / "bin"
 """This environment's programs, under a path that may be visible."""
 POOL = "training"
@@ -165,6 +166,14 @@ def artifact(ui: PrefectUI, run: str, key: str, name: str, seen: str) -> None:
     ui.take(name, ui.text(seen))
 
 
+def a_sweep(ui: PrefectUI) -> None:
+    """Picture of the page that grows with the trials of a sweep, when it has ended."""
+    run_command("vertex-training", "sweep", SEARCHED, "--trials", 12)
+    (found,) = ui.request("artifacts/filter", {"artifacts": {"key": {"any_": ["digits-search-sweep"]}}})
+    ui.show(f"artifacts/artifact/{found['id']}", height=1480)
+    ui.take("sweep", ui.text("12 trials"), ui.page.get_by_role("img", name="over the trials"))
+
+
 def newest_first(ui: PrefectUI) -> None:
     """Sorts the log; the page renders only the lines that fit on it."""
     ui.page.get_by_role("combobox", name="log sort order").click()
@@ -254,7 +263,8 @@ def main() -> None:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
     (FOLDER / "venv").symlink_to(sys.prefix)
-    shutil.copytree(ROOT / "examples" / "digits", PROJECT, ignore=shutil.ignore_patterns("__pycache__", "model"))
+    for example, folder in (("digits", PROJECT), ("sweep", SEARCHED)):
+        shutil.copytree(ROOT / "examples" / example, folder, ignore=shutil.ignore_patterns("__pycache__", "model"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, FOLDER)
         stack.callback(run_command, "vertex-training", "local", "stop")
@@ -262,7 +272,10 @@ def main() -> None:
         os.environ["PREFECT_API_URL"] = api
         bases = stack.enter_context(running_registry(FOLDER / "bases", password=False))
         base = push_base(bases, base_folder())
-        (PROJECT / "pyproject.toml").write_text(f'[tool.vertex-training]\nbase = "{base.name}"\n')
+        settings = f'[tool.vertex-training]\nbase = "{base.name}"\n'
+        (PROJECT / "pyproject.toml").write_text(settings)
+        search = SEARCHED / "pyproject.toml"
+        search.write_text(settings + search.read_text())
         port = free_port()
         registry = partial(running_registry, FOLDER / "registry", password=False, port=port)
         with registry():
@@ -274,6 +287,7 @@ def main() -> None:
             "deployments": deployments,
             "run": a_run,
             "retry": partial(retry, registry=registry),
+            "sweep": a_sweep,
         }
         browser = stack.enter_context(window())
         for name in sys.argv[1:] or topics:

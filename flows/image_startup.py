@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from ..core.errors import DockerError
 from ..images.docker.dockerfile_parse import Program, Startup, startup
-from ..project.settings.candidates import file_in_image, serves
+from ..project.settings.candidates import file_in_image, file_of, serves
 from ..project.settings.settings import Settings
 
 _RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
@@ -23,6 +24,8 @@ _SERVING = frozenset(
     (("fastapi", "run"), ("fastapi", "dev"), ("mlflow", "server"), ("mlflow", "ui"), ("bentoml", "serve"))
 )
 """Programs that answer requests until they are stopped."""
+_SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh"))
+_PYTHON = r"(?:python|pypy)[\d.]*"
 
 
 class Placed(NamedTuple):
@@ -69,19 +72,34 @@ def place_arguments(settings: Settings, args: Sequence[str], *, docker: bool) ->
     found = startup(text, settings.build_args, settings.build_target)
     _require_program(found, dockerfile, settings)
     _refuse_server(found, dockerfile)
+    if settings.verify in {"here", "locked"}:
+        _refuse_other_script(found, dockerfile, settings)
     return Placed((), _placed(found, rest, dockerfile) if rest else [])
 
 
 def _placed(found: Startup, args: list[str], dockerfile: Path) -> list[str]:
-    if found.entrypoint and found.entrypoint.shell:
-        raise _shell_form("ENTRYPOINT", found.entrypoint, dockerfile)
-    if found.cmd is None or (found.entrypoint and _runs_training(found.entrypoint.words)):
+    entrypoint, cmd = found.entrypoint, found.cmd
+    if entrypoint and _shell_text(entrypoint):
+        raise _shell_form("ENTRYPOINT", entrypoint, dockerfile)
+    if cmd is None or (entrypoint and _runs_training(entrypoint.words)):
         return args
-    if found.cmd.shell:
-        raise _shell_form("CMD", found.cmd, dockerfile)
-    if found.cmd.words and not found.cmd.words[0].startswith("-"):
-        return [*found.cmd.words, *args]
+    if _shell_text(cmd):
+        raise _shell_form("CMD", cmd, dockerfile)
+    first = Path(entrypoint.words[0]).name if entrypoint and entrypoint.words else ""
+    is_python = re.fullmatch(_PYTHON, first) is not None
+    if cmd.words and (is_python or not cmd.words[0].startswith("-")):
+        return [*cmd.words, *args]
     return args  # options by default, which arguments replace as in Docker
+
+
+def _shell_text(program: Program) -> str:
+    """What a shell runs that doesn't pass the words behind it on; empty if they arrive."""
+    if program.shell:
+        return program.shell
+    words = program.words
+    if len(words) < 3 or Path(words[0]).name not in _SHELLS or not re.fullmatch("-[a-z]*c", words[1]):
+        return ""
+    return "" if re.search(r"\$(?:@|\*|\{@)", words[2]) else words[2]
 
 
 def _runs_training(words: Sequence[str]) -> bool:
@@ -119,10 +137,42 @@ def _refuse_server(found: Startup, dockerfile: Path) -> None:
         )
 
 
-def _shell_form(name: str, program: Program, dockerfile: Path) -> DockerError:
-    words = json.dumps(program.shell.split())
-    return DockerError(
-        f"{name} in the Dockerfile is in shell form, which drops the run's arguments",
+def _refuse_other_script(found: Startup, dockerfile: Path, settings: Settings) -> None:
+    """A job that starts another file of the project than the local run did does something that nobody tried."""
+    program = found.entrypoint if found.entrypoint and _runs_training(found.entrypoint.words) else found.cmd
+    words = list(program.words) or program.shell.split() if program else []
+    root, script = settings.root, settings.starts.file
+    files = [file_in_image(root, word) for word in words if word.endswith(".py")]
+    files += [file_of(root, words[at + 1]) for at, word in enumerate(words[:-1]) if word == "-m"]
+    named = [file for file in files if file]
+    same_name = any(Path(name).name == Path(script).name for name in named)  # in the image it may lie elsewhere
+    if not program or not named or same_name or _may_start(root / named[0], script):
+        return
+    raise DockerError(
+        f"the Dockerfile's image starts {named[0]}, and the local run started {settings.starts.source}",
         where=f"{dockerfile}:{program.line}",
-        next_step=f"Write it in exec form: {name} {words}",
+        next_step=f'If {named[0]} trains, set script = "{named[0]}" under [tool.vertex-training]; else set builder = '
+        '"direct" there, which gives the training an image of its own',
+    )
+
+
+def _may_start(file: Path, script: str) -> bool:
+    """Whether a file names the script, as one that imports or starts it does."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    stem = Path(script).stem
+    name = Path(script).parent.name if stem == "__main__" else stem
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+
+
+def _shell_form(name: str, program: Program, dockerfile: Path) -> DockerError:
+    text = _shell_text(program)
+    how = "is in shell form" if program.shell else f"runs {' '.join(program.words[:2])}"
+    step = f"Write it in exec form: {name} {json.dumps(text.split())}"
+    if not program.shell and re.search(r"[$&|;<>*?'\"`]", text):
+        words = [*program.words[:2], f'{text} "$0" "$@"']
+        step = f"Pass them on: {name} {json.dumps(words)}"
+    return DockerError(
+        f"{name} in the Dockerfile {how}, which drops the run's arguments",
+        where=f"{dockerfile}:{program.line}",
+        next_step=step,
     )

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from prefect.client.schemas.objects import State
 from prefect.tasks import Task
 
-from ..tasks.reporting.progress import Progress, shown
+from ..tasks.reporting.progress import EVERY, Progress, shown
 from ..tasks.reporting.step_log import log_plain_errors
 from ..tasks.stopping import run_end
 from .lost_results import FinishedSteps
@@ -26,13 +26,16 @@ class Steps:
         subject: The project's name, for the names of task runs; empty until it is known.
         progress: The run's progress bar.
         links: Addresses of the run's pages in a browser, by what they show.
+
+    Args:
+        bar_every: Seconds between updates of the progress bar in Prefect's UI, and before the first one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bar_every: float = EVERY) -> None:
         self.reports: list[StepReport] = []
         self.results: dict[str, Any] = {}
         self.subject = ""
-        self.progress = Progress()
+        self.progress = Progress(every=bar_every)
         self.links: dict[str, str] = {}
         self._finished_before = FinishedSteps()
         log_plain_errors(self)

@@ -43,6 +43,7 @@ from ..vertex.tuning.study_spec import to_tuning_job
 from .block_parameters import RegistryParameter, VertexParameter
 from .form import Picker, RunMachine, titled, with_choices
 from .job_request import RunName, current_run_name, describe_job, variables_key
+from .planning.processor_share import thread_variables
 from .planning.training_plan import Place, TrainingPlan, plan_training
 from .preparation.async_form import in_thread, with_parameters_of
 from .preparation.opened_project import (
@@ -274,6 +275,8 @@ class _SweepRun:
             page=page,
             bring=partial(self._near, plan),
             vertex=self.vertex,
+            connection=self.connection,
+            retries=self.scope.retries,
         )
         self.trials = loop.records
         loop.run()
@@ -431,9 +434,10 @@ class _SweepRun:
         name = RunName(f"{plan.id}-t{number:03}", f"{self.project.settings.name} trial {number}")
         job = describe_job(site.project, arguments, site.bucket, site.block, name, builder=self.builder, data=data)
         file = f"{mounted_path(job.output)}/{HYPERTUNE_FILE}"
+        shared = thread_variables(self.settings.parallel) if site.block is None else {}
         return replace(
             job,
-            env={**job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
+            env={**shared, **job.env, TRIAL_VARIABLE: str(number), HYPERTUNE_VARIABLE: file},
             labels={**job.labels, **site.cost, SWEEP_LABEL: plan.id, TRIAL_LABEL: str(number)},
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from ..core.errors import RegistryError
+from ..core.security.parsed_text import parse_json
 from .oci.image_types import Descriptor
 from .oci.target import ImageTarget
 
@@ -31,7 +31,7 @@ def copy_image(digest: str, source: ImageTarget, target: ImageTarget) -> int:
     if found is None:
         raise RegistryError("the image is gone", where=source.reference(digest), next_step="Run again with --refresh")
     descriptor, data = found
-    document = json.loads(data)
+    document = parse_json(data)
     blobs = [_descriptor(blob) for blob in (document["config"], *document["layers"])]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="copy") as pool:
         sent = sum(pool.map(partial(_copy_blob, source, target), blobs))

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from .. import runtime
 from ..core.errors import ImageError
+from ..core.security.parsed_text import parse_json
 from .layers import image_paths
 from .layers.layer_writer import Layer, LayerWriter
 from .oci.config import DOCKER, OCI, blob_descriptor, created, layer_descriptor
@@ -67,14 +68,14 @@ def add_runtime(
         RegistryError: The target refused.
     """
     found = target.get_manifest(image.digest)
-    manifest: dict[str, Any] = json.loads(found[1]) if found else {}
+    manifest: dict[str, Any] = parse_json(found[1]) if found else {}
     if found is None or "config" not in manifest:
         raise ImageError(
             "the target has no image to add the runtime to", where=image.reference, next_step="Run again to build it"
         )
     types = DOCKER if found[0].media_type == DOCKER.manifest else OCI
     with target.open_blob(manifest["config"]["digest"]) as body:
-        document: dict[str, Any] = json.loads(body.read())
+        document: dict[str, Any] = parse_json(body.read())
     out = io.BytesIO()
     layer = write_runtime(out)
     config = _json(_with_runtime(document, layer, python, command))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import ProjectError
+from ..core.security.parsed_text import parse_toml
 from .secret_policy import entry_allows
 from .secrets.finding import Finding
 from .secrets.scan import SecretScan
@@ -18,6 +19,10 @@ from .settings.settings import Settings
 _HARMLESS = re.compile(r"(?:--?[\w.-]{1,40}=?)?[\w.,/:{}()$%+ -]{0,7}")
 """A word that is too short for a token."""
 _NAMES_A_SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|auth|cred|login|://")
+
+
+_MOUNT = 'It would stay in the image too. Mount it in the step that needs it: build-secrets = { NAME = "block:NAME" }'
+"""What to do with a secret among the build arguments."""
 
 
 class Given(NamedTuple):
@@ -119,6 +124,8 @@ def _refuse(
         return
     item, finding = found[0]
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    if item.kind == "build-args":
+        remedy = _MOUNT
     raise ProjectError(
         f"{item.place} looks like a secret ({finding.kind}){more}, and would be stored with the run and its job",
         where=where,
@@ -163,7 +170,7 @@ def _assigned(name: str, value: str) -> str:
 def _allowed(root: Path) -> Sequence[str]:
     """`allow-secrets` of the project in a folder; nothing if it can't be read, which its own check will say."""
     try:
-        document = tomllib.loads((root.expanduser() / "pyproject.toml").read_text(encoding="utf-8-sig"))
+        document = parse_toml((root.expanduser() / "pyproject.toml").read_text(encoding="utf-8-sig"))
         entries = document["tool"]["vertex-training"]["allow-secrets"]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError):
         return ()

@@ -17,6 +17,7 @@ from ..images.oci.image_types import BuiltImage, LayerReport
 from ..images.plan import ImagePlan
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
+from .image_request import secrets_of
 from .reporting.artifacts import artifact_key
 from .reporting.markdown import copyable, table
 from .reporting.progress import step_meters
@@ -98,6 +99,7 @@ def _build_docker(plan: ImagePlan, log: LogFunction, *, waited: bool) -> BuiltIm
         bases=plan.bases,
         credentials=plan.credentials,
         meters=step_meters(),
+        secrets=secrets_of(plan.request, log),
     )
     if plan.request.runtime_features:
         from ..images.docker.find_python import find_python
@@ -120,6 +122,7 @@ def _build_with_buildkit(plan: ImagePlan, log: LogFunction) -> BuiltImage:
         bases=plan.bases,
         credentials=plan.credentials,
         meters=step_meters(),
+        secrets=secrets_of(plan.request, log),
     )
     if not (features := plan.request.runtime_features):
         return image

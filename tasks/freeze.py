@@ -45,6 +45,8 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
     if lock.conda:
         log(f"{lock.method} is a conda list: conda builds the image, with Docker (--translate makes it a list for pip)")
         return lock
+    for line in out_of_reach(project, lock):
+        log(f"warning: {line}")
     count = len(lock.packages)
     log(f"{count} package{'' if count == 1 else 's'} from {lock.method} for Python {lock.python} on linux/amd64")
     create_markdown_artifact(
@@ -53,3 +55,16 @@ def freeze(project: Project, refresh: bool = False) -> Lock:
         description="Frozen dependencies, and what had to change",
     )
     return lock
+
+
+def out_of_reach(project: Project, lock: Lock) -> list[str]:
+    """What a build may want to download from servers that don't answer now, of a lock that an earlier run resolved.
+
+    A lock that was resolved just now had the answers of its indexes. Where Docker installs packages, it downloads them.
+    """
+    builder = project.settings.builder or ("docker" if (project.root / "Dockerfile").is_file() else "direct")
+    if not lock.known or builder != "direct":
+        return []
+    from ..images.wheels.absent_servers import absent_servers
+
+    return list(absent_servers(lock.text, lock.python, project.root, cache=Home.default().cache))

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from urllib.parse import quote
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.assets import Asset, materialize
 from prefect.assets.core import AssetProperties
 from prefect.cache_policies import NO_CACHE
@@ -18,7 +17,7 @@ from ..core.output_folders import model_folder
 from ..vertex.client.connection import Connection
 from ..vertex.job_types import JobRequest, ModelFile, Origin, Outcome, Receipt
 from ..vertex.receipt.receipt_document import named_places, record_model
-from .reporting.artifacts import artifact_key, optional_display
+from .reporting.artifacts import optional_display, write_page
 from .reporting.events import model_event
 from .reporting.markdown import copyable, fenced, link, table
 from .reporting.progress import step_meters
@@ -48,7 +47,7 @@ def check_model(connection: Connection, outcome: Outcome, origin: Origin) -> Rec
     found = record_model(connection, outcome.name, origin, metrics=metrics, meters=step_meters())
     step_log("receipt")(f"{file_count(len(found.files))}, {found.size:,} bytes in {found.model}; {found.document}")
     with optional_display():
-        create_markdown_artifact(page(found), key=artifact_key("model"), description="The model that the job saved")
+        write_page(page(found), "model", "The model that the job saved")
     model_event(found)
     return found
 

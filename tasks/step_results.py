@@ -24,6 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from ..core import errors
 from ..core.errors import ResultError, StorageError, TrainingError
+from ..core.security.parsed_text import parse_json
 from ..core.security.private_folder import make_private
 from ..prefect_private import check_stored_results
 from .reporting.step_log import step_log
@@ -190,7 +191,7 @@ def _check_result(record: dict[str, Any], reader: StepResult) -> None:
 
 def _json_object(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
+        found = parse_json(data)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

@@ -22,6 +22,7 @@ from ..project.snapshot import Project
 from ..secret_values import local_values
 from .docker_engine import docker_engine
 from .image_plan import PlanFactory
+from .image_request import secrets_of
 from .reporting.artifacts import artifact_key, optional_display
 from .reporting.markdown import copyable, plain, table
 from .reporting.progress import DOING, current, show_line
@@ -120,7 +121,13 @@ class ImageInEngine:
         if found is None:
             log("the engine no longer has the image: building it again")
             found = docker_build.build(
-                plan.request, engine=engine, tag=plan.tags[0], log=log, bases=plan.bases, credentials=plan.credentials
+                plan.request,
+                engine=engine,
+                tag=plan.tags[0],
+                log=log,
+                bases=plan.bases,
+                credentials=plan.credentials,
+                secrets=secrets_of(plan.request, log),
             )
         return found.digest
 

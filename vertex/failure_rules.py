@@ -42,7 +42,7 @@ class Failure:
     @property
     def status(self) -> int | None:
         """The exit status of the replica that failed."""
-        found = re.search(r"non-zero status of (\d+)", self.text)
+        found = re.search(r"non-zero status of (\d{1,9})\b", self.text)
         return int(found[1]) if found else None
 
     @property

@@ -52,10 +52,12 @@ class Checkout:
 
 
 def add_settings(file: Path, settings: Mapping[str, Any]) -> None:
-    """Adds keys to the table [tool.vertex-training] of a pyproject.toml that has none."""
+    """Adds keys that it lacks to the table [tool.vertex-training] of a pyproject.toml, which is made if needed."""
+    header = "[tool.vertex-training]"
     before = file.read_text(encoding="utf-8") if file.exists() else ""
+    start, found, rest = before.partition(f"{header}\n")
     lines = [f"{key} = {_toml(value)}" for key, value in settings.items()]
-    file.write_text("\n".join([before, "[tool.vertex-training]", *lines, ""]), encoding="utf-8")
+    file.write_text("\n".join([start, header, *lines, rest if found else ""]), encoding="utf-8")
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

@@ -1,6 +1,6 @@
 """Runs `vertex-training run` on the projects of tests/corpus, or on checkouts, and says how far each one came.
 
-    python benchmarks/corpus/run.py [--only TEXT]                               # all projects of the corpus
+    python benchmarks/corpus/run.py [--only TEXT] [--part 1/4]                  # all projects of the corpus
     python benchmarks/corpus/run.py DIR ... [--setting KEY=VALUE] [-- ARG ...]  # checkouts
     python benchmarks/corpus/run.py --list FILE                                 # checkouts, each with its own settings
 
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--subfolder", default="", help="the project's folder inside each DIR")
     parser.add_argument("--list", type=Path, help="a file that names checkouts")
     parser.add_argument("--only", default="", help="those whose name contains this text")
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="K/N", help="every Nth project, from the Kth on")
     parser.add_argument("--base", help="the image that Dockerfiles of the corpus build on, for those that need one")
     parser.add_argument("--plan", action="store_true", help="of checkouts only verify, freeze and image plan")
     parser.add_argument("--seconds", type=float, default=900.0, help="limit of one run")
@@ -70,6 +71,11 @@ def _split(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:place], words[place + 1 :]
 
 
+def _part(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    return int(part), int(parts)
+
+
 def _prefect_server(folder: Path):  # noqa: ANN202 - a context manager of the tests' fixtures
     sys.path.insert(0, str(ROOT / "tests"))
     from fixtures.prefect_api.prefect_server import served
@@ -90,10 +96,9 @@ def _run_all(folder: Path, chosen: list[Checkout], options: argparse.Namespace) 
 
     outcomes: list[Outcome] = []
     print(f"{'project':46} {'reached':8} {'seconds':>7}  message", flush=True)
-    projects = chosen or cases()
-    for number, project in enumerate(projects):
-        if options.only not in str(getattr(project, "name", "")):
-            continue
+    first, step = options.part
+    projects = [project for project in chosen or cases() if options.only in str(getattr(project, "name", ""))]
+    for number, project in enumerate(projects[first - 1 :: step]):
         work = folder / str(number)
         work.mkdir()
         if isinstance(project, Checkout):

@@ -1,6 +1,6 @@
 """Damages one random file after another and runs again; prints each that wasn't made good, and a table.
 
-    python benchmarks/images/damage.py [--count 500] [--first 1000] [--verbose]
+    python benchmarks/images/damage.py [--count 500] [--first 1000] [--seconds N] [--verbose]
 
 A damage flips a bit of a file, cuts, empties or deletes it, or swaps its content with that of another.
 The files are all below the home (caches, layers, the image layout, environments, unpacked images, the store of jobs)
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--first", type=int, default=1000, help="the first seed")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further trial after that time")
     parser.add_argument("--verbose", action="store_true", help="print every damage")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="damage-") as name:
@@ -44,10 +46,14 @@ def main() -> int:
             store(Repository(Reference(registry.host, "base/python")), Kind([tar({"usr/bin/python3.11": PYTHON})]))
             campaign = Campaign(folder / "work", registry, f"{registry.host}/base/python:v1", wheels)
             campaign.start()
+            begin = time.monotonic()
             for seed in range(options.first, options.first + options.count):
+                if time.monotonic() - begin > options.seconds:
+                    break
                 trial = campaign.trial(seed)
                 if trial.failed or options.verbose:
                     print(f"seed {seed}: {trial.kind} {trial.path}\n  {trial.outcome}: {trial.detail}", flush=True)
+    print(f"seeds {options.first} to {options.first + len(campaign.trials) - 1}")
     outcomes = Counter((trial.kind, trial.outcome) for trial in campaign.trials)
     names = sorted({trial.outcome for trial in campaign.trials})
     print("| damage |", " | ".join(names), "|")

@@ -1,6 +1,6 @@
 """Kills, retries, falls back and preempts runs whose script saves checkpoints, and looks for lost ones.
 
-    python benchmarks/vertex/resumed_kills.py [--rounds 20] [--seed 1]
+    python benchmarks/vertex/resumed_kills.py [--rounds 20] [--seed 1] [--seconds N]
 
 Each round is a run with a fall-back list of three regions, each with a bucket of its own. They are short of machines,
 refuse for quota, keep jobs waiting, lose answers of creates, and take machines back, at random. The run's process is
@@ -80,6 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no further round after that time")
     options = parser.parse_args()
     moments, report, resumed = random.Random(options.seed), Report(), 0
     lost: list[str] = []
@@ -89,6 +90,8 @@ def main() -> int:
         begin = time.monotonic()
         with started(folder / "flows.log") as starter, get_client(sync_client=True) as client:
             for number in range(options.rounds + 1):  # the first one is calm, to learn how long a process lives
+                if time.monotonic() - begin > options.seconds:
+                    break
                 taken = {"preempt": moments.randint(0, 2), "preempt_after_seconds": moments.uniform(0.3, 2.0)}
                 set_faults(service, {**trouble(moments), **taken} if number else {**CALM, "preempt": 0})
                 enough = report.kills + 3 if number else 0

@@ -107,6 +107,10 @@ def _settings(home: Home, server: KeptServer) -> dict[str, str]:
         "PREFECT_SERVER_UI_API_URL": "/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # A transaction for each state of a task takes more of the processor than all other work for it. Within a second
+        # they are written together.
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
         # Registering block types needs every installed collection, and twice the memory: `block_types` does it apart.
         "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",

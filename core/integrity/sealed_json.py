@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import write_atomic
+from ..security.parsed_text import parse_json
 
 _SEAL = "seal"
 DAMAGED = ".damaged"
@@ -25,14 +26,14 @@ def write_sealed(path: Path, document: dict[str, Any]) -> None:
     Raises:
         StorageError: The disk is full.
     """
-    body = json.loads(json.dumps(document))
+    body = parse_json(json.dumps(document))
     write_atomic(path, json.dumps({**body, _SEAL: _checksum(path, body)}))
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
     """The object in a file of `write_sealed`; None if it is absent, or was damaged and is now moved aside."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         seal = document.pop(_SEAL)
         if seal == _checksum(path, document):
             return document

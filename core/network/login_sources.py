@@ -7,11 +7,12 @@ import os
 import re
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from ..security.parsed_text import parse_toml
 
 Login = tuple[str, str]
 """A user name and a password."""
@@ -90,7 +91,7 @@ def stored_by_uv(env: Mapping[str, str]) -> list[tuple[str, Login]]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return {}
 

@@ -29,6 +29,9 @@ _NO_PROGRAMS = {
 _OFFLINE = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
 """Variables of commands that only read: a partial clone would fetch missing files by a program of its configuration."""
 
+_NO_DRIVERS: dict[str, tuple[str, ...]] = dict.fromkeys(("diff", "log", "show"), ("--no-ext-diff", "--no-textconv"))
+"""Options by which a command starts no driver that attributes choose for a file: no setting turns all of them off."""
+
 _LOCATIONS = (
     *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"),
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_PREFIX", "GIT_EXTERNAL_DIFF"),
@@ -48,11 +51,11 @@ USER_INFO = re.compile(r"(?i)(?<=://)[^/?#\s'\"]*@")
 def read(folder: Path, *words: str, timeout: float = 10.0) -> subprocess.CompletedProcess[str]:
     """Runs a git command that only reads the repository around `folder`.
 
-    Nothing that its configuration names is started: no file monitor, hook, filter, transport or pager.
+    Nothing that its configuration names is started: no file monitor, hook, filter, driver, transport or pager.
 
     Args:
         folder: A folder in the work tree.
-        words: The command and its arguments.
+        words: The command, one that only reads, and its arguments.
         timeout: Seconds.
 
     Raises:
@@ -60,6 +63,7 @@ def read(folder: Path, *words: str, timeout: float = 10.0) -> subprocess.Complet
         subprocess.TimeoutExpired: It took too long.
     """
     settings = {**_NO_PROGRAMS, **_own_filters(folder, timeout)} if words[0] == "status" else _NO_PROGRAMS
+    words = (words[0], *_NO_DRIVERS.get(words[0], ()), *words[1:])
     return _run(folder, words, timeout=timeout, env={**environment(settings), **_OFFLINE})
 
 

@@ -13,6 +13,7 @@ from ...images.forecast import forecast
 from ...images.plan import Builder
 from ...project.dependencies.freeze import freeze
 from ...tasks.data import planned_records
+from ...tasks.freeze import out_of_reach
 from ...tasks.image_plan import plan_image
 from ...tasks.preflight import ProjectAccess
 from ...tasks.reporting.artifacts import artifact_key, artifacts_of, optional_display
@@ -67,6 +68,7 @@ def page_of(
     snapshot, place = planned.project, planned.place
     records = planned_records(snapshot, place.bucket) if snapshot.settings.data else []
     lock = freeze(snapshot.root, snapshot.settings, cache=home.cache, listed=snapshot.dependencies)
+    lock = replace(lock, notes=(*lock.notes, *out_of_reach(snapshot, lock)))
     image = plan_image(snapshot, lock, registry=registry, builder=builder, home=home)
     findings = _findings(planned, place.block, registry)
     if facts:  # all else is done, and both have been read meanwhile

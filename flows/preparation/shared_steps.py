@@ -85,13 +85,16 @@ def prepare(
 
 
 def _verified_and_frozen(steps: Steps, project: Project, args: list[str], *, refresh: bool) -> Lock:
-    """Runs steps 1 and 2; a locked run of the script needs the frozen list first."""
+    """Runs steps 1 and 2; a locked run of the script needs the frozen list first.
+
+    So does one that is refreshed: a clean environment is made of the lock, whose wheels may be gone.
+    """
     if project.settings.verify == "off":
         leave_out_verify()
     if project.settings.verify in {"off", "image"}:
         return steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
-    locked = project.settings.verify == "locked"
-    lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if locked else None
+    first = refresh or project.settings.verify == "locked"
+    lock = steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh) if first else None
     steps.run(verify_step.with_options(refresh_cache=refresh), project, args)
     return lock or steps.run(freeze_step.with_options(refresh_cache=refresh), project, refresh)
 

@@ -18,7 +18,7 @@ from ...tasks.reporting.markdown import copyable, link, plain, table
 from .sweep_charts import Dot, as_image
 from .sweep_result import shown_values
 
-EVERY = 2.0
+EVERY = 5.0
 """Seconds between two updates."""
 
 TRIAL_FLOW = "prefect_vertex_training.flows.trials.trial_flow:trial"

@@ -3,7 +3,8 @@
 # No `from __future__ import annotations` here, for the reason given in train.py.
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from prefect.states import Completed
 
 from ...core.errors import JobFailed, ModelMissing, ProjectError, TrainingError
 from ...core.output_folders import model_folder
-from ...run_history import run_scope
+from ...run_history import retries_within, run_scope
 from ...sweeps.metric_values import (
     HYPERTUNE_FILE,
     METRICS_FILE,
@@ -27,7 +28,7 @@ from ...sweeps.metric_values import (
 from ...sweeps.stop_rules import NO_METRIC
 from ...sweeps.trial_records import SweepPlan, TrialEnd, TrialPlan
 from ...tasks.receipt import receipt_step
-from ...tasks.reporting.artifacts import artifacts_of
+from ...tasks.reporting.artifacts import artifacts_of, one_page
 from ...tasks.watch import WatchProgress
 from ...vertex.client.connection import Connection
 from ...vertex.job_types import JobRequest, Metric, Outcome, Receipt
@@ -39,16 +40,11 @@ from ..step_runner import Steps
 from ..stop_hook import stop_job
 from ..train_job import run_job
 from .record_store import END, SweepRecords
-from .trial_judge import Report, TrialJudge
+from .trial_host import HOST, TrialHost
+from .trial_judge import TrialJudge
 
-REPORTS: dict[tuple[str, int], Report] = {}
-"""Who is asked about the values of a running trial, by sweep and number, where the sweep runs in this process."""
-
-BEGUN: dict[tuple[str, int], Callable[[str], None]] = {}
-"""Who is told of the flow run of a trial, likewise."""
-
-NEAR: dict[tuple[str, int], Callable[[int], JobRequest]] = {}
-"""Who brings image and data to a place of a trial's fall-back list, likewise."""
+_BAR_EVERY = 15.0
+"""Seconds between updates of a trial's progress bar: many trials run at once."""
 
 
 @flow(name="trial", on_cancellation=[stop_job], on_crashed=[stop_job])
@@ -67,38 +63,68 @@ def trial(
     Raises:
         TrainingError: One line: what was wrong, where, and the next step.
     """
-    records = SweepRecords(sweep)
-    plan, record = records.plan(), records.trial(number)
-    if plan is None or record is None:
-        raise ProjectError(
-            f"trial {number} of the sweep {sweep} is not recorded",
-            where="Prefect's result storage",
-            next_step="Run it where the sweep's records are",
-        )
+    records, host = SweepRecords(sweep), HOST.get()
+    plan, own = (host.plan, host.record.plan) if host else _recorded(records, number)
     run = str(current_run.id)
-    if begun := BEGUN.get((sweep, number)):
-        begun(run)
-    connection = connect(vertex)
-    steps = Steps()
+    if host:
+        host.record.run = run
+    connection = host.connection if host else connect(vertex)
+    steps = Steps(bar_every=_BAR_EVERY)
     steps.subject = f"{plan.project} trial {number}"
-    retry = run_scope().retries
-    with artifacts_of(plan.project):
+    retry = retries_within(host.retries) if host else run_scope().retries
+    with (
+        artifacts_of(plan.project),
+        one_page("trial", "The trial's job, its metrics, and its model"),
+        _bar_closed(steps),
+    ):
         try:
-            end = _run(steps, connection, vertex, plan, record.plan, run=run, retry=retry)
+            end = _run(steps, connection, vertex, plan, own, host=host, run=run, retry=retry)
         except TrainingError as error:
             if _is_final(error):
-                ended = record.plan
                 failed = TrialEnd(
-                    number, "failed", reason=str(error), run=run, key=ended.key, retry=retry, job=_job_of(steps)
+                    number, "failed", reason=str(error), run=run, key=own.key, retry=retry, job=_job_of(steps)
                 )
-                records.write_end(failed)
+                _record(records, failed, host)
             raise
-    records.write_end(end)
+    _record(records, end, host)
     return _state(end)
 
 
 # As for `train`.
 trial.result_serializer = END
+
+
+def _recorded(records: SweepRecords, number: int) -> tuple[SweepPlan, TrialPlan]:
+    """What is recorded of a trial that is retried alone.
+
+    Raises:
+        ProjectError: Nothing is.
+    """
+    plan, record = records.plan(), records.trial(number)
+    if plan is None or record is None:
+        raise ProjectError(
+            f"trial {number} of the sweep {records.sweep} is not recorded",
+            where="Prefect's result storage",
+            next_step="Run it where the sweep's records are",
+        )
+    return plan, record.plan
+
+
+@contextmanager
+def _bar_closed(steps: Steps) -> Iterator[None]:
+    """Gives the progress bar, if the trial took long enough for one, its last text."""
+    whole = False
+    try:
+        yield
+        whole = True
+    finally:
+        steps.progress.close("finished" if whole else "ended without a model", whole=whole)
+
+
+def _record(records: SweepRecords, end: TrialEnd, host: TrialHost | None) -> None:
+    records.write_end(end)
+    if host:
+        host.end = end
 
 
 def _run(
@@ -108,10 +134,11 @@ def _run(
     plan: SweepPlan,
     own: TrialPlan,
     *,
+    host: TrialHost | None,
     run: str,
     retry: int,
 ) -> TrialEnd:
-    report = REPORTS.get((plan.id, own.number))
+    report = host.report if host else None
     judge = TrialJudge(connection, own.request.output, plan.metric, report)
     followed: list[WatchProgress] = []
 
@@ -135,7 +162,7 @@ def _run(
             run=run,
             allowed=plan.allowed,
             retry=retry,
-            near=NEAR.get((plan.id, own.number)),
+            near=host.near if host else None,
             watching=watching_at,
         )
     else:

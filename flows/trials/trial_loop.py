@@ -19,13 +19,16 @@ from ...tasks.reporting.step_log import off_terminal, step_log
 from ...tasks.stopping import run_end
 from ...tasks.stopping.stop_job import WINDOW
 from ...vertex.job_types import JobRequest
+from .child_run import run_child
 from .record_store import SweepRecords
 from .sweep_page import SweepPage
 from .sweep_result import shown_values
-from .trial_flow import BEGUN, NEAR, REPORTS, trial
+from .trial_flow import trial
+from .trial_host import HOST, TrialHost
 
 if TYPE_CHECKING:
     from ...blocks.vertex_ai import VertexAI
+    from ...vertex.client.connection import Connection
 
 _LOOK_EVERY = 0.5
 """Seconds between looks for the end of the run."""
@@ -54,6 +57,8 @@ class TrialLoop:
         page: Shows the trials.
         bring: For trials with a fall-back list.
         vertex: Where the jobs run; None for this machine.
+        connection: To there.
+        retries: How often a person has retried the sweep.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class TrialLoop:
         page: SweepPage,
         bring: Bring,
         vertex: VertexAI | None,
+        connection: Connection,
+        retries: int,
     ) -> None:
         self.records = list(records)
         self.ended = ""
@@ -79,6 +86,8 @@ class TrialLoop:
         self._page = page
         self._bring = bring
         self._vertex = vertex
+        self._connection = connection
+        self._retries = retries
         self._left = iter([each for each in self.records if each.end is None])
         self._running: dict[Future[TrialEnd], TrialRecord] = {}
         self._unsettled: TrainingError | None = None
@@ -150,35 +159,34 @@ class TrialLoop:
         return self.records[-1]
 
     def _begin(self, pool: ThreadPoolExecutor, record: TrialRecord) -> None:
-        key = self._plan.id, record.number
-        REPORTS[key] = lambda step, value: self._search.report(record.number, step, value)
-        BEGUN[key] = lambda run: setattr(record, "run", run)
-        if record.plan.places:
-            NEAR[key] = lambda entry: self._bring(record.plan, entry)
+        host = TrialHost(
+            self._connection,
+            self._plan,
+            record,
+            self._retries,
+            lambda step, value: self._search.report(record.number, step, value),
+            (lambda entry: self._bring(record.plan, entry)) if record.plan.places else None,
+        )
         context = copy_context()
-        future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(record.number))
+        context.run(HOST.set, host)
+        future = pool.submit(context.run, run_end.called_until, self._end, lambda: self._one(host))
         self._running[future] = record
 
-    def _one(self, number: int) -> TrialEnd:
+    def _one(self, host: TrialHost) -> TrialEnd:
         """Runs one trial in this thread.
 
         Its end is the recorded one. Prefect's state doesn't always have it: where the answer to the last state was
         lost and asked for again, the server's copy of that state comes back, which is without the result.
         """
-        run = trial.with_options(flow_run_name=f"{self._plan.project} trial {number}")
+        number = host.record.number
+        parameters = {"sweep": self._plan.id, "number": number, "vertex": self._vertex}
         with off_terminal(), followed(lambda _: None):
-            state = run(self._plan.id, number, self._vertex, return_state=True)
-        recorded = self._store.trial(number)
-        if recorded is not None and recorded.end is not None:
-            return recorded.end
-        return state.result()  # raises what ended it
+            state = run_child(trial, f"{self._plan.project} trial {number}", str(number), parameters)
+        return host.end or state.result()  # which raises what ended it
 
     def _take(self, future: Future[TrialEnd]) -> None:
         """Takes a trial that has ended."""
         record = self._running.pop(future)
-        REPORTS.pop((self._plan.id, record.number), None)
-        BEGUN.pop((self._plan.id, record.number), None)
-        NEAR.pop((self._plan.id, record.number), None)
         try:
             end = future.result()
         except TrainingError as error:

@@ -31,7 +31,7 @@ _DEEPEST_FOLDER = 4
 _PROGRAM = re.compile(r"python(3(\.\d+)?)?")
 _LOADER = re.compile(r"ld-(musl|linux)-.*")
 _STANDARD_LIBRARY = re.compile(r"(.*/)?lib(64)?/python3\.\d+/os\.py")
-_PAX = re.compile(rb"(\d+) ([^=\n]+)=")
+_PAX = re.compile(rb"(\d{1,12}) ([^=\n]+)=")
 _INTERPRETER_SEGMENT = 3  # PT_INTERP
 
 

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ...core.errors import DockerError
 from ..oci.registry_host import DOCKER_HUB
@@ -23,10 +24,49 @@ _HUB_KEY = "https://index.docker.io/v1/"
 """The key under which docker, and so buildctl, looks for Docker Hub's login."""
 _TOKENS = {"identitytoken", "registrytoken"}
 
+CERTIFICATES = "VERTEX_TRAINING_BUILDKIT_CERTS"
+"""The variable that names the folder with the certificates for a daemon at `tcp://`; buildctl has only options."""
+
+_TLS_FILES = {"tlscacert": ("ca.pem", "ca.crt"), "tlscert": ("cert.pem", "tls.crt"), "tlskey": ("key.pem", "tls.key")}
+"""What docker's and Kubernetes' tools call the authority, the client's certificate and its key, by option."""
+
 
 def daemon_address() -> str:
     """The daemon that the variable BUILDKIT_HOST names: `unix://`, `tcp://`, `docker-container://` and so on."""
     return os.environ.get("BUILDKIT_HOST", "")
+
+
+def is_open_network(address: str) -> bool:
+    """Whether what is sent to a daemon can be read on the way: `tcp://` to another machine without certificates."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    is_here = host == "localhost" or host.startswith("127.") or host == "::1"
+    return parts.scheme == "tcp" and not is_here and not os.environ.get(CERTIFICATES)
+
+
+def _tls_options() -> list[str]:
+    """The options with the certificates.
+
+    Raises:
+        DockerError: The folder doesn't have the authority's certificate, or has a certificate without its key.
+    """
+    folder = os.environ.get(CERTIFICATES, "")
+    if not folder or urlsplit(daemon_address()).scheme != "tcp":
+        return []
+    found = {
+        option: path
+        for option, names in _TLS_FILES.items()
+        for path in [next((Path(folder, name) for name in names if Path(folder, name).is_file()), None)]
+        if path is not None
+    }
+    missing = sorted({"tlscacert", *(_TLS_FILES if len(found) > 1 else ())} - found.keys())
+    if missing:
+        raise DockerError(
+            f"{CERTIFICATES} has no {' or '.join(_TLS_FILES[missing[0]])}",
+            where=folder,
+            next_step="Put ca.pem there, and the client's cert.pem and key.pem if the daemon asks for them",
+        )
+    return [f"--{option}={path}" for option, path in found.items()]
 
 
 def find_buildctl() -> str:
@@ -56,7 +96,7 @@ def run_build(arguments: Sequence[str], on_status: Callable[[Mapping[str, Any]],
     Raises:
         DockerError: buildctl is missing, or the daemon doesn't take the build.
     """
-    command = [find_buildctl(), "build", "--progress=rawjson", *arguments]
+    command = [find_buildctl(), *_tls_options(), "build", "--progress=rawjson", *arguments]
     environment = {**os.environ, "DOCKER_CONFIG": str(logins)}
     others: list[str] = []
     has_begun = False
@@ -77,10 +117,11 @@ def run_build(arguments: Sequence[str], on_status: Callable[[Mapping[str, Any]],
             process.kill()  # no build goes on for a run that was cancelled; nothing if it has ended
     message = _message(others)
     if code and not has_begun:
+        certificates = f"; its certificates are named by {CERTIFICATES}" if daemon_address().startswith("tcp:") else ""
         raise DockerError(
             f"BuildKit doesn't take the build: {' '.join(message.split())}",
             where=f"BUILDKIT_HOST={daemon_address()}",
-            next_step="Start buildkitd there, or correct BUILDKIT_HOST",
+            next_step=f"Start buildkitd there, or correct BUILDKIT_HOST{certificates}",
         )
     return message if code else ""
 

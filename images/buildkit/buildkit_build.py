@@ -25,7 +25,7 @@ from ..oci.reference import Reference
 from ..oci.registry_host import DOCKER_HUB
 from ..registry.auth import CredentialsFor
 from ..registry.logins import docker_login
-from .buildctl import find_buildctl, run_build, write_logins
+from .buildctl import CERTIFICATES, daemon_address, find_buildctl, is_open_network, run_build, write_logins
 
 Log = Callable[[str], None]
 
@@ -38,6 +38,7 @@ def build(
     bases: Mapping[str, str],
     credentials: CredentialsFor = docker_login,
     meters: Meters | None = None,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> BuiltImage:
     """Builds the image into the layout, where no tag names it yet.
 
@@ -48,6 +49,7 @@ def build(
         bases: The digest of each image that the Dockerfile names, from `docker_build.resolve_bases`.
         credentials: Credentials for the bases' registries.
         meters: Where the bytes of bases are counted.
+        secrets: The values of the secrets that the Dockerfile mounts, by id.
 
     Raises:
         DockerError: buildctl is missing, the daemon doesn't answer, or the Dockerfile fails or is for another platform.
@@ -55,13 +57,15 @@ def build(
         StorageError: The disk is full.
     """
     find_buildctl()
+    if is_open_network(daemon_address()):
+        log(f"what {daemon_address()} gets (files, logins, secrets) isn't encrypted; {CERTIFICATES} names certificates")
     _check_base_platform(request, bases, credentials)
     transfer = EngineTransfer((meters or Meters())[DOWNLOADING])
     output = BuildOutput(dockerfile_text(request), log, transfer)
     with tempfile.TemporaryDirectory(prefix="buildkit-") as name, storage_errors(name):
         folder = Path(name)
-        context, made, logins = (folder / part for part in ("context", "image", "logins"))
-        for each in (context, logins):
+        context, made, logins, private = (folder / part for part in ("context", "image", "logins", "secrets"))
+        for each in (context, logins, private):
             each.mkdir(mode=0o700)
         _write_context(request, context)
         # Docker Hub's too: an image that reads the Dockerfile may be there (`# syntax=`).
@@ -69,6 +73,7 @@ def build(
         metadata = folder / "metadata.json"
         arguments = [*_arguments(request, bases, context), "--metadata-file", str(metadata)]
         arguments += ["--output", f'type=oci,tar=false,"dest={made}"']
+        arguments += _given(secrets or {}, private)
         message = run_build(arguments, output.handle_status, logins)
         transfer.close()
         if message:
@@ -90,6 +95,15 @@ def _arguments(request: ImageRequest, bases: Mapping[str, str], context: Path) -
     yield from ("--frontend", "dockerfile.v0", "--local", f"context={context}", "--local", f"dockerfile={context}")
     for name, value in options.items():
         yield from ("--opt", f"{name}={value}")
+
+
+def _given(secrets: Mapping[str, bytes], folder: Path) -> Iterator[str]:
+    """The options that name the secrets' files: a value among the arguments would be in the list of processes."""
+    for number, (name, value) in enumerate(secrets.items()):
+        file = folder / str(number)
+        file.touch(mode=0o600)
+        file.write_bytes(value)
+        yield from ("--secret", f'"id={name}","src={file}"')
 
 
 def _short(base: str) -> str:

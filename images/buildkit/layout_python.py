@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...core.errors import BaseImageError
+from ...core.security.parsed_text import parse_json
 from ..base.inspect import Listings, merged_files
 from ..base.interpreter_search import first_python
 from ..docker.find_python import OLDEST
@@ -27,7 +27,7 @@ def find_python_in_layout(layout: OciLayout, digest: str, features: str, *, cach
         RegistryError: A part of the image is missing or damaged.
     """
     with layout.open_blob(digest) as body:
-        config, layers = manifest_blobs(json.loads(body.read()), digest)
+        config, layers = manifest_blobs(parse_json(body.read()), digest)
     document = read_config(layout.open_blob(config.digest), digest)
     found = first_python(merged_files(layout, layers, Listings(cache / "bases" / "layers")), document["config"])
     if found is None:

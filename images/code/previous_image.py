@@ -6,11 +6,11 @@ machine, and one whose files were only touched, don't make layers that exist.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ...core.errors import RegistryError
+from ...core.security.parsed_text import parse_json
 from ..layers.layer_writer import Layer
 from ..oci.config import PREFIX
 from ..oci.content_tag import LATEST
@@ -32,9 +32,9 @@ def layers_of_latest(target: ImageTarget) -> dict[str, Layer]:
         found = target.get_manifest(LATEST)
         if found is None:
             return {}
-        manifest: dict[str, Any] = json.loads(found[1])
+        manifest: dict[str, Any] = parse_json(found[1])
         with target.open_blob(manifest["config"]["digest"]) as body:
-            config: dict[str, Any] = json.loads(body.read(_LARGEST_CONFIG))
+            config: dict[str, Any] = parse_json(body.read(_LARGEST_CONFIG))
         return _by_diff_id(manifest, config)
     except (RegistryError, ValueError, KeyError, TypeError, AttributeError):
         return {}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from ...core.errors import DockerError
+from ...core.security.masked_text import masked
 from .dockerfile_parse import line_of
 from .engine_transfer import EngineTransfer
 
@@ -92,7 +93,7 @@ class BuildOutput:
             DockerError: Always.
         """
         self._end_line()
-        raise self._failure(message)
+        raise self._failure(masked(message))
 
     def _text(self, text: str) -> None:
         """Adds text, which arrives in pieces; a line is logged when it is complete."""
@@ -107,7 +108,8 @@ class BuildOutput:
 
     def _line(self, line: str) -> None:
         # A progress bar redraws its line: only the last state is logged.
-        shown = _COLOURS.sub("", line).rstrip().rpartition("\r")[2]
+        # A step may print the secret that it mounts.
+        shown = masked(_COLOURS.sub("", line).rstrip().rpartition("\r")[2])
         if not shown:
             return
         if shown.startswith("Step "):
@@ -159,8 +161,11 @@ class BuildOutput:
         line = line_of(self._dockerfile, step) if step else None
         what, next_step = first_line(message), "Fix that line; the log ends with its output"
         if "no active sessions" in message:  # this needs a session with the client, which only docker's own has
-            what = "it asks for a secret, an ssh agent or a password, which only docker's own client can give"
-            next_step = "Remove that mount, or docker pull a base that needs a password"
+            what = "it asks for a password, which only docker's own client can give"
+            next_step = "docker pull a base that needs a password"
+        elif "unset ssh forward key" in message or "no SSH key" in message:
+            what = "it requires an ssh agent, which a build doesn't get here"
+            next_step = "Mount a token as a secret instead: build-secrets under [tool.vertex-training]"
         return DockerError(
             f"the build failed: {what}",
             where=" ".join(["Dockerfile", *([f"line {line}:"] if line else []), step]).strip(),

@@ -26,7 +26,7 @@ from ..registry.auth import CredentialsFor
 from ..registry.logins import docker_login
 from .build_context import dockerfile_name, dockerfile_text, write_context
 from .build_output import BuildOutput, json_lines
-from .dockerfile_parse import named_images
+from .dockerfile_parse import named_images, needs_session
 from .engine_errors import engine_errors
 from .engine_transfer import EngineTransfer
 
@@ -47,6 +47,7 @@ def build(
     bases: Mapping[str, str] | None = None,
     credentials: CredentialsFor = docker_login,
     meters: Meters | None = None,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> BuiltImage:
     """Builds the image in the engine and tags it `NAME:TAG` there; nothing is pushed.
 
@@ -58,6 +59,7 @@ def build(
         bases: The digest or image id of each image that the Dockerfile names, from `resolve_bases`.
         credentials: Credentials for the registries of bases that the engine doesn't have.
         meters: Where the bytes of bases are counted.
+        secrets: The values of the secrets that the Dockerfile mounts, by id.
 
     Returns:
         The image as `docker-daemon:NAME@sha256:ID`; its digest is the image's id until it is in a registry.
@@ -75,7 +77,9 @@ def build(
     with tempfile.TemporaryFile() as context:
         with storage_errors(tempfile.gettempdir()):
             write_context(request, context)
-        image_id = _run(request, engine, name, context, BuildOutput(dockerfile_text(request), log, transfer))
+        output = BuildOutput(dockerfile_text(request), log, transfer)
+        with _session(request, engine, secrets or {}) as session:
+            image_id = _run(request, engine, name, context, output, session=session)
     transfer.close()
     with engine_errors():
         attributes = engine.api.inspect_image(image_id)
@@ -93,7 +97,20 @@ def _built(request: ImageRequest, attributes: Mapping[str, Any]) -> BuiltImage:
     )
 
 
-def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], output: BuildOutput) -> str:
+def _session(
+    request: ImageRequest, engine: DockerClient, secrets: Mapping[str, bytes]
+) -> contextlib.AbstractContextManager[str]:
+    """The session that gives the build its secrets; only where the Dockerfile mounts one, or an ssh agent."""
+    if not needs_session(dockerfile_text(request)):
+        return contextlib.nullcontext("")
+    from .build_session import build_session
+
+    return build_session(engine, secrets)
+
+
+def _run(
+    request: ImageRequest, engine: DockerClient, name: str, context: IO[bytes], output: BuildOutput, *, session: str
+) -> str:
     parameters = {
         "version": _BUILDKIT,
         "t": name,
@@ -105,6 +122,7 @@ def _run(request: ImageRequest, engine: DockerClient, name: str, context: IO[byt
         "rm": "1",
         "forcerm": "1",
         **({"target": request.target} if request.target else {}),
+        **({"session": session} if session else {}),
     }
     context.seek(0)
     _post(engine, parameters, context, output)

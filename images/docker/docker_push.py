@@ -8,7 +8,6 @@ again when the engine reports trouble. The registry's answer decides.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...core.errors import RegistryError, RegistryUnavailable
 from ...core.metering.meter import UPLOADING, Meters
 from ...core.retry import retry
+from ...core.security.parsed_text import parse_json
 from ..oci.image_types import BuiltImage, LayerReport
 from .engine_errors import engine_errors
 from .engine_transfer import EngineTransfer
@@ -136,9 +136,9 @@ def _confirmed(target: Repository, digests: dict[str, str], progress: _Progress)
             where=f"{target.host}/{target.repository}",
             next_step="Check who else pushes there, and run again",
         )
-    manifest = json.loads(found[1])
+    manifest = parse_json(found[1])
     with target.open_blob(manifest["config"]["digest"]) as body:
-        config = json.loads(body.read())
+        config = parse_json(body.read())
     layers = [
         LayerReport(title, layer["digest"], layer["size"], *progress.report(diff_id))
         for layer, title, diff_id in zip(

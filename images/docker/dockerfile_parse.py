@@ -5,15 +5,17 @@ https://docs.docker.com/reference/dockerfile/
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+
+from ...core.security.parsed_text import parse_json
 
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
 _HEREDOC = re.compile(r"<<-?\s*[\"']?(\w+)[\"']?")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _COPY_FROM = re.compile(r"--from=(\S+)")
+_MOUNT = re.compile(r"--mount=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
 
 
@@ -67,6 +69,49 @@ def _skip_heredocs(lines: list[str], number: int, instruction: Instruction) -> i
                 number = ahead + 1
                 break
     return number
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMount:
+    """A secret that a RUN instruction mounts.
+
+    Attributes:
+        line: The instruction's first line, from 1.
+        id: By which the build is given the secret.
+        required: Whether the instruction fails without it.
+    """
+
+    line: int
+    id: str
+    required: bool
+
+
+def needs_session(text: str) -> bool:
+    """Whether a Dockerfile mounts something that its engine asks its client for: a secret, or an ssh agent."""
+    return any(values.get("type") in {"secret", "ssh"} for _, values in _mounts(text))
+
+
+def secret_mounts(text: str) -> list[SecretMount]:
+    """The secrets that a Dockerfile mounts, in order.
+
+    https://docs.docker.com/reference/dockerfile/#run---mounttypesecret says which options there are.
+    """
+    found: list[SecretMount] = []
+    for line, values in _mounts(text):
+        if values.get("type") == "secret":
+            target = values.get("target") or values.get("dst") or values.get("destination") or ""
+            name = values.get("id") or values.get("source") or values.get("src") or target.rpartition("/")[2]
+            required = "required" in values and values["required"].lower() in {"", "true", "1"}
+            found.append(SecretMount(line, name, required))
+    return found
+
+
+def _mounts(text: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and options of every mount."""
+    for instruction in instructions(text):
+        for options in _MOUNT.findall(instruction.text) if instruction.keyword == "RUN" else ():
+            parts = (part.strip("\"'").partition("=") for part in options.split(","))
+            yield instruction.line, {name.lower(): value for name, _, value in parts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +256,7 @@ def startup(text: str, build_args: Mapping[str, str], target: str | None = None)
 
 def _program(item: Instruction) -> Program:
     try:
-        words = json.loads(item.text)
+        words = parse_json(item.text)
     except ValueError:
         words = None
     if isinstance(words, list) and all(isinstance(word, str) for word in words):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ...core.errors import DependencyError, DockerError
+from ...core.security.parsed_text import parse_toml
 from ..oci.image_types import ImageRequest, SourceFile
 
 REQUIREMENTS = "requirements.frozen.txt"
@@ -159,7 +159,7 @@ def pip_requirements(lock: str) -> PipRequirements:
     Raises:
         DependencyError: A package has no hash: it is a folder, or from version control.
     """
-    packages = [_Package(entry) for entry in tomllib.loads(lock).get("packages", [])]
+    packages = [_Package(entry) for entry in parse_toml(lock).get("packages", [])]
     if not packages:
         return PipRequirements()
     lines = [f"--extra-index-url {index}" for index in sorted({p.index for p in packages if p.index})]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.errors import DockerError
+from ...core.security.parsed_text import parse_json
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -76,9 +76,9 @@ def _context() -> str:
     """The address of the context that `docker context use` chose; empty for the default."""
     folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     try:
-        name = os.environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_bytes())["currentContext"]
+        name = os.environ.get("DOCKER_CONTEXT") or parse_json((folder / "config.json").read_bytes())["currentContext"]
         for meta in (folder / "contexts" / "meta").glob("*/meta.json"):
-            found = json.loads(meta.read_bytes())
+            found = parse_json(meta.read_bytes())
             if found["Name"] == name:
                 return str(found["Endpoints"]["docker"]["Host"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from ...core.errors import RegistryError
+from ...core.security.parsed_text import parse_json
 from .config import DOCKER, OCI
 from .image_types import Descriptor
 from .reference import DIGEST
@@ -38,7 +38,7 @@ def parse_object(data: bytes, what: str, where: object) -> dict[str, Any]:
         RegistryError: It is none.
     """
     try:
-        found = json.loads(data)
+        found = parse_json(data)
     except (ValueError, RecursionError) as error:
         raise _unusable(what, where, "it isn't JSON") from error
     if not isinstance(found, dict):

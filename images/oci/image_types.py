@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from ...core.network.index_logins import IndexLogins
+    from ...core.security.secret_sources import SecretSource
 
 PLATFORM = "linux/amd64"
 
@@ -83,6 +84,7 @@ class ImageRequest:
         fingerprint: Hash of the project's content and everything else here, hexadecimal; empty before it is planned.
         dockerfile: The project's own Dockerfile, for the docker builder.
         build_args: Docker build arguments.
+        build_secrets: Where the secrets come from that the Dockerfile mounts, by their ids; no part of the image.
         target: The stage of the Dockerfile to build.
         entry: The words of the entry point, `python` for the interpreter; empty runs `script`.
         command: The words that start the training in place of the Dockerfile's ENTRYPOINT and CMD; empty keeps those.
@@ -104,6 +106,7 @@ class ImageRequest:
     fingerprint: str = ""
     dockerfile: Path | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
+    build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     target: str | None = None
     conda: str | None = None
     runtime_features: Sequence[str] = ()

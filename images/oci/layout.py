@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 from ...core.atomic_files import atomic_file, write_atomic
 from ...core.errors import RegistryError, storage_errors
 from ...core.integrity.sealed_json import set_aside
+from ...core.security.parsed_text import parse_json
 from .blob_records import BlobRecords
 from .documents import descriptor as checked_descriptor
 from .documents import manifest_blobs, parse_object
@@ -283,7 +284,7 @@ class OciLayout:
     def _entries(self) -> list[Entry]:
         path = self.folder / "index.json"
         try:
-            found = json.loads(path.read_bytes())["manifests"]
+            found = parse_json(path.read_bytes())["manifests"]
             if not isinstance(found, list):
                 raise TypeError("no list")
         except FileNotFoundError:

@@ -177,6 +177,6 @@ class TokenCache:
 def _seconds(value: object) -> float:
     try:
         found = float(value or 60)  # pyright: ignore[reportArgumentType] - whatever a server sent
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 60.0
     return min(found, _LONGEST_LIFE) if found > 0 and not math.isnan(found) else 60.0

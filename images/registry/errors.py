@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -11,6 +10,7 @@ from typing import Any
 from urllib3.exceptions import ProxyError, SSLError
 
 from ...core.errors import RegistryDenied, RegistryError, RegistryUnavailable
+from ...core.security.parsed_text import parse_json
 from .artifact_registry import ArtifactRepository
 
 BODY_LIMIT = 64 * 1024
@@ -90,7 +90,7 @@ def _code_and_message(body: bytes, kind: str) -> tuple[str, str]:
     and a text in `error_description`, Amazon's a line of plain text.
     """
     try:
-        document: dict[str, Any] = json.loads(body)
+        document: dict[str, Any] = parse_json(body)
         errors = document.get("errors")
         first: dict[str, Any] = errors[0] if errors else document
         code = _readable(str(first.get("code", "")))

@@ -7,7 +7,6 @@ https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md.
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import RegistryError
+from ...core.security.parsed_text import parse_json
 from ..oci.registry_host import DOCKER_HUB, host_of
 from .auth import Credentials
 
@@ -62,7 +62,7 @@ def _files() -> Iterator[Path]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        settings = json.loads(path.read_bytes())
+        settings = parse_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -155,7 +155,7 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
     if done.returncode != 0:
         return None
     try:
-        answer = json.loads(done.stdout)
+        answer = parse_json(done.stdout)
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError):
         # Not chained: what the helper printed may hold the password.

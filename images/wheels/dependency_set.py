@@ -7,12 +7,12 @@ only that layer; the small ones are merged, because container engines allow abou
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...core.integrity.sealed_json import read_sealed, write_sealed
+from ...core.security.parsed_text import parse_json
 from ..layers.compression import PORTABLE
 from ..layers.layer_writer import Layer
 from ..oci.config import DIFF_ID, KEY, OCI, TITLE, image_manifest, layer_descriptor
@@ -105,7 +105,7 @@ def read_set(manifest: bytes, lock: str, target: str) -> DependencySet | None:
                 item["annotations"][KEY],
                 Layer(item["annotations"][TITLE], item["digest"], item["annotations"][DIFF_ID], item["size"]),
             )
-            for item in json.loads(manifest)["layers"]
+            for item in parse_json(manifest)["layers"]
         ]
     except (ValueError, KeyError, TypeError):
         return None

@@ -25,6 +25,8 @@ _BLOCK = 256 * 1024
 _TIMEOUT = urllib3.Timeout(connect=15, read=60)
 _CONNECTIONS = 16  # to one host; no fewer than threads that download
 _RETRYABLE = frozenset({408, 425, 429, 500, 502, 503, 504})
+ANEW = "--refresh"
+"""The option of a run that resolves the dependencies although nothing of the list has changed."""
 
 
 class Downloader:
@@ -157,7 +159,7 @@ class Downloader:
         raise WheelError(
             f"can't download {wheel.filename}: HTTP {response.status}",
             where=_host(url),
-            next_step="Lock the dependencies again"
+            next_step=f"Resolve the dependencies anew: {ANEW}"
             if gone
             else "Check the index's credentials: in its URL, in .netrc, or in uv's or pip's settings",
         )
@@ -184,7 +186,8 @@ def _unreachable(wheel: LockedWheel, url: str, problem: str) -> WheelError:
     return WheelError(
         f"can't download {wheel.filename}: {problem}",
         where=_host(url),
-        next_step="Check the network, then run again: the download will be resumed",
+        next_step="Check the network, then run again: the download will be resumed; if that server is gone, resolve "
+        f"the dependencies anew: {ANEW}",
         transient=True,
     )
 

@@ -23,6 +23,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from ...core.errors import WheelError
+from ...core.security.parsed_text import parse_toml
 
 _NEWEST_GLIBC = 45  # glibc 2.45: no wheel asks for a newer one yet
 _NEXT_STEP = "Lock the dependencies again for linux/amd64, with wheels only"
@@ -68,7 +69,7 @@ def read_lock(text: str, python: str, folder: Path) -> list[LockedWheel]:
     if not text.strip():
         return []
     try:
-        lock = Pylock.from_dict(tomllib.loads(text))
+        lock = Pylock.from_dict(parse_toml(text))
         selected = list(lock.select(environment=_environment(python), tags=_tags(python)))
         wheels = [_wheel(package, source, python, folder) for package, source in selected]
     except (tomllib.TOMLDecodeError, PylockValidationError, PylockSelectError, InvalidWheelFilename) as error:

@@ -76,16 +76,13 @@ class _WheelCopy:
             with fix_shebang(io.BytesIO(content), image_paths.INTERPRETER) as changed:
                 self._add(entry.target, changed.read(), executable=True)
             return
-        digest = None if entry.record and entry.record[0] else hashlib.sha256()
+        recorded = entry.record[0] if entry.record else ""
+        digest = None if "=" in recorded else hashlib.sha256()  # what isn't a hash says nothing
         try:
             self._copy_blocks(entry, digest.update if digest else None)
         except CorruptData as error:
             raise self._wheel.broken(f"is corrupt: {error}", entry.info.filename) from error
-        if digest is None:
-            assert entry.record
-            hash_ = Hash.parse(entry.record[0])
-        else:
-            hash_ = _hash(digest.digest())
+        hash_ = Hash.parse(recorded) if digest is None else _hash(digest.digest())
         self._records.append(RecordEntry(self._relative(entry.target), hash_, entry.info.file_size))
 
     def _copy_blocks(self, entry: WheelEntry, tee: Callable[[bytes], object] | None) -> None:

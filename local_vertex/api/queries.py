@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
+from ...core.security.parsed_text import parse_json
 from .filters import Call, Compare, Condition, FilterError, Search, compile_filter, parse, path_of, seconds
 
 _ORDER = ("=", "!=", "<", "<=", ">", ">=")
@@ -121,7 +122,7 @@ def page_position(token: str, query: Sequence[str], parts: int) -> list[float] |
     if not token:
         return None
     try:
-        fingerprint, *position = json.loads(base64.urlsafe_b64decode(token))
+        fingerprint, *position = parse_json(base64.urlsafe_b64decode(token))
     except (binascii.Error, ValueError, TypeError) as error:
         raise PageTokenError("The page token is not valid") from error
     if fingerprint != _fingerprint(query) or len(position) != parts or not all(map(_is_number, position)):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+from ...core.security.parsed_text import parse_json
 from ..location import Locations, project_number
 
 _TOKEN_SECONDS = 3599
@@ -150,7 +151,7 @@ class Identity:
 
     def _identity_token(self, _: re.Match[str], body: bytes) -> Answer:
         try:
-            audience = str(json.loads(body or b"{}").get("audience", ""))
+            audience = str(parse_json(body or b"{}").get("audience", ""))
         except (ValueError, AttributeError):
             return error_answer(400, "INVALID_ARGUMENT", "Invalid JSON payload received.")
         return json_answer({"token": self._id_token(audience)})

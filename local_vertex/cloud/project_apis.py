@@ -7,7 +7,6 @@ artifactregistry v1, cloudquotas v1, cloudbilling v1 under https://cloud.google.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ...core.job_fields import DISK_TYPES
 from ...core.quota_names import training_quotas
+from ...core.security.parsed_text import parse_json
 from ..faults import Faults
 from ..location import Locations, project_number
 from . import billing_skus
@@ -82,7 +82,7 @@ class ProjectApis:
 
     def _replaced(self, asked: str) -> Answer | None:
         """What the switch `api_answers` says of a question, by API and path."""
-        answers = json.loads(self._faults.api_answers or "{}")
+        answers = parse_json(self._faults.api_answers or "{}")
         path = asked.partition(" ")[2]
         if path not in answers:
             return None
@@ -99,7 +99,7 @@ class ProjectApis:
         if project not in {None, "-"} and self._locations.project(str(project)) is None:
             return error_answer(403, "PERMISSION_DENIED", f"Permission denied on resource project {project}.")
         try:
-            document = json.loads(body or b"{}")
+            document = parse_json(body or b"{}")
         except ValueError:
             document = None
         if not isinstance(document, dict):

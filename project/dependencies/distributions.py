@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,22 +12,29 @@ from .formats import pyproject
 from .formats.requirements_txt import package_of
 
 _PACKAGES = {
-    "absl": "absl-py", "attr": "attrs", "Bio": "biopython", "bs4": "beautifulsoup4", "community": "python-louvain",
-    "Crypto": "pycryptodome", "cv2": "opencv-python-headless", "dateutil": "python-dateutil", "docx": "python-docx",
-    "dotenv": "python-dotenv", "faiss": "faiss-cpu", "fitz": "pymupdf", "git": "gitpython",
-    "google.api_core": "google-api-core", "google.auth": "google-auth", "google.cloud": "google-cloud-storage",
-    "google.genai": "google-genai", "google.oauth2": "google-auth", "google.protobuf": "protobuf",
+    "absl": "absl-py", "attr": "attrs", "autosklearn": "auto-sklearn", "azure.storage": "azure-storage-blob",
+    "azureml": "azureml-core", "bayes_opt": "bayesian-optimization", "Bio": "biopython", "Box2D": "box2d-py",
+    "bs4": "beautifulsoup4", "community": "python-louvain", "Crypto": "pycryptodome", "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil", "decouple": "python-decouple", "docx": "python-docx", "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu", "fitz": "pymupdf", "git": "gitpython", "google.api_core": "google-api-core",
+    "google.auth": "google-auth", "google.cloud": "google-cloud-storage", "google.genai": "google-genai",
+    "google.generativeai": "google-generativeai", "google.oauth2": "google-auth", "google.protobuf": "protobuf",
     "googleapiclient": "google-api-python-client", "grpc": "grpcio", "haiku": "dm-haiku", "hydra": "hydra-core",
-    "hypertune": "cloudml-hypertune", "ignite": "pytorch-ignite", "imblearn": "imbalanced-learn", "jwt": "pyjwt",
-    "Levenshtein": "levenshtein", "magic": "python-magic", "mpl_toolkits": "matplotlib", "MySQLdb": "mysqlclient",
-    "nvidia_smi": "nvidia-ml-py", "openslide": "openslide-python", "OpenSSL": "pyopenssl",
-    "PIL": "pillow", "pkg_resources": "setuptools<81", "pl_bolts": "lightning-bolts", "pptx": "python-pptx",
-    "psycopg2": "psycopg2-binary", "pynvml": "nvidia-ml-py", "pythonjsonlogger": "python-json-logger",
-    "pytorch_lightning": "pytorch-lightning", "pywt": "pywavelets", "ruamel": "ruamel.yaml",
-    "ruamel.yaml": "ruamel.yaml", "sentence_transformers": "sentence-transformers", "serial": "pyserial",
-    "skimage": "scikit-image", "sklearn": "scikit-learn", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
-    "slugify": "python-slugify", "surprise": "scikit-surprise", "tree": "dm-tree", "umap": "umap-learn",
-    "websocket": "websocket-client", "yaml": "pyyaml", "zmq": "pyzmq",
+    "hypertune": "cloudml-hypertune", "ignite": "pytorch-ignite", "imblearn": "imbalanced-learn",
+    "jose": "python-jose", "jwt": "pyjwt", "kerastuner": "keras-tuner", "Levenshtein": "levenshtein",
+    "llama_cpp": "llama-cpp-python", "magic": "python-magic", "MeCab": "mecab-python3", "mpl_toolkits": "matplotlib",
+    "mysql": "mysql-connector-python", "MySQLdb": "mysqlclient", "nvidia_smi": "nvidia-ml-py",
+    "openbabel": "openbabel-wheel", "OpenGL": "pyopengl", "openslide": "openslide-python", "OpenSSL": "pyopenssl",
+    "orbax": "orbax-checkpoint", "osgeo": "gdal", "PIL": "pillow", "pkg_resources": "setuptools<81",
+    "pl_bolts": "lightning-bolts", "pptx": "python-pptx", "psycopg2": "psycopg2-binary", "pybullet_envs": "pybullet",
+    "pynvml": "nvidia-ml-py", "pythonjsonlogger": "python-json-logger", "pytorch_lightning": "pytorch-lightning",
+    "pywt": "pywavelets", "ruamel": "ruamel.yaml", "ruamel.yaml": "ruamel.yaml",
+    "sentence_transformers": "sentence-transformers", "serial": "pyserial", "skbio": "scikit-bio",
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "sklearnex": "scikit-learn-intelex",
+    "skmultilearn": "scikit-multilearn", "skopt": "scikit-optimize", "sksurv": "scikit-survival",
+    "slugify": "python-slugify", "snowflake": "snowflake-connector-python", "speech_recognition": "speechrecognition",
+    "surprise": "scikit-surprise", "talib": "ta-lib", "tree": "dm-tree", "umap": "umap-learn",
+    "vertexai": "google-cloud-aiplatform", "websocket": "websocket-client", "yaml": "pyyaml", "zmq": "pyzmq",
 }  # fmt: skip
 """Packages whose name differs from that of their module."""
 _ADD = {
@@ -64,7 +72,7 @@ def how_to_add(root: Path, method: str, packages: Sequence[str]) -> str:
     """The next step that adds packages to the list that is frozen."""
     if choice := _choice(root, packages):
         return choice
-    names = " ".join(packages)
+    names = " ".join(map(shlex.quote, packages))
     joined = ", ".join(packages)
     if method == "nothing":
         document = pyproject.document(root)

@@ -28,7 +28,7 @@ def read(root: Path, settings: Settings) -> Requirements:
         DependencyError: A file is missing, can't be read, is out of date, or has a format that can't be frozen.
     """
     root = root.resolve()
-    listed = _first_list(root, settings) if settings.freeze == "auto" else _READERS[settings.freeze](root, settings)
+    listed = _first_list(root, settings) if settings.freeze == "auto" else _read_as(settings.freeze, root, settings)
     if listed is None:
         raise DependencyError(
             f"there is nothing to freeze as {settings.freeze}", where=root, next_step=_HOW_TO_CREATE[settings.freeze]
@@ -39,14 +39,31 @@ def read(root: Path, settings: Settings) -> Requirements:
     return listed
 
 
+def _read_as(method: str, root: Path, settings: Settings) -> Requirements | None:
+    """Reads a list by one reader; None if there is none of its kind.
+
+    Raises:
+        DependencyError: As `read`; a list that has another form than its tool gives it is named.
+    """
+    try:
+        return _READERS[method](root, settings)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:  # a value is missing, or of another kind
+        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        raise DependencyError(
+            f"the project's list of the kind {method} hasn't the form that its tool writes: {what}",
+            where=root,
+            next_step=_HOW_TO_CREATE[method].replace("Create it", "Create it again"),
+        ) from error
+
+
 def _first_list(root: Path, settings: Settings) -> Requirements:
     """The first list in the order of `_READERS`; empty if there is none."""
     if settings.requirements is not None:
         listed = _requirements(root, settings)
         assert listed is not None
         return listed
-    for method, reader in _READERS.items():
-        if method != "environment" and (listed := reader(root, settings)):
+    for method in _READERS:
+        if method != "environment" and (listed := _read_as(method, root, settings)):
             return listed
     if listed := requirements_files.read(root) or requirements_files.beside(root, settings.script):
         return listed
@@ -80,6 +97,10 @@ def _requirements(root: Path, settings: Settings) -> Requirements | None:
             where=root,
             next_step="Fix requirements under [tool.vertex-training] in pyproject.toml",
         )
+    if path.suffix in {".yml", ".yaml"}:
+        return conda.of_environment(path, name, settings)
+    if path.suffix == ".toml":
+        return replace(pylock.read(root, path), method=name)
     if conda.is_export(text := decoded(path, name)):
         return conda.of_export(path, text, settings)
     return replace(read_file(root, path), method=name)

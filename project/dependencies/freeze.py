@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from ...core.atomic_files import write_atomic
 from ...core.errors import DependencyError, storage_errors
+from ...core.security.parsed_text import parse_toml
 from ..settings.settings import Settings
 from . import accelerators, interpreters, local_wheels, uv
 from .find_list import read
@@ -54,6 +55,7 @@ class Lock:
         changes: The lines that were replaced, built, dropped or added.
         notes: Further remarks, one sentence each.
         conda: Whether it is a conda list that was not translated, so that conda has to make the image.
+        known: Whether an earlier run resolved it, so that no index was asked now.
     """
 
     text: str
@@ -64,6 +66,7 @@ class Lock:
     changes: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
     conda: bool = False
+    known: bool = field(default=False, compare=False)
 
 
 def freeze(
@@ -117,7 +120,7 @@ def _resolved(plan: Plan, target: Target, *, refresh: bool) -> Lock:
     store = cache / "locks" / f"{_key(plan, target)}.toml"
     known = None if refresh else _known(store, target.python)
     if known and not missing_wheels(known):
-        return known
+        return replace(known, known=True)
     _require_variables(plan)
     with storage_errors(cache):
         wheels = [build.requirement(local_wheels.wheel_of(build, cache, refresh=refresh)) for build in plan.builds]
@@ -149,7 +152,7 @@ def _kept_notes(lock: Lock) -> list[str]:
 
 def _built_sdists(lock: Lock, plan: Plan, cache: Path) -> list[Entry]:
     """The packages whose wheels were built from the sdists of an index."""
-    packages: list[dict[str, Any]] = tomllib.loads(lock.text).get("packages", [])
+    packages: list[dict[str, Any]] = parse_toml(lock.text).get("packages", [])
     built = [package for package in packages if "archive" not in package and _is_built(package, cache)]
     places = {line.name: line.place for line in plan.lines}
     return [
@@ -233,7 +236,7 @@ def _keep(store: Path, text: str) -> None:
 
 def _require_hashes(lock: Lock, plan: Plan, target: Target) -> None:
     """Rejects a wheel that the list's hashes don't name, even if its version is right."""
-    packages: list[dict[str, Any]] = tomllib.loads(lock.text)["packages"]
+    packages: list[dict[str, Any]] = parse_toml(lock.text)["packages"]
     for package in packages:
         allowed = plan.hashes.get(package["name"])
         if allowed and "archive" not in package and _is_built(package, target.cache):
@@ -304,7 +307,7 @@ def _folders_of_wheels(root: Path, options: Sequence[str], links: str) -> list[t
 def _uv_settings(root: Path) -> list[str]:
     """The project's settings for uv, which can name indexes: https://docs.astral.sh/uv/reference/settings/."""
     own, shared = root / "uv.toml", root / "pyproject.toml"
-    tool = tomllib.loads(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
+    tool = parse_toml(shared.read_text(encoding="utf-8-sig")).get("tool", {}) if shared.is_file() else {}
     return [own.read_text(encoding="utf-8") if own.is_file() else "", json.dumps(tool.get("uv"), default=str)]
 
 
@@ -322,7 +325,7 @@ def _sha256(text: str) -> str:
 
 def _lock(text: str, python: str) -> Lock:
     try:
-        document = tomllib.loads(text) if text else {"packages": []}
+        document = parse_toml(text) if text else {"packages": []}
         packages: list[dict[str, Any]] = document["packages"]
         versions = tuple(sorted((package["name"], package["version"]) for package in packages))
         hashes = sorted(wheel["hashes"]["sha256"] for package in packages for wheel in _wheels(package))

@@ -15,6 +15,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ...core.errors import DependencyError
+from ...core.security.parsed_text import parse_toml
 from .formats.requirements_txt import Line
 
 _EDITABLE = re.compile(r"^(?:-e|--editable)[ =]*")
@@ -270,7 +271,7 @@ def _requirement(name: str, extras: str, marker: str, wheel: Path) -> str:
 
 def _project_table(root: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
+        table = parse_toml((root / "pyproject.toml").read_text(encoding="utf-8-sig")).get("project", {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
     return table if isinstance(table, dict) else {}

@@ -157,11 +157,14 @@ class _Resolver:
         """
         if found := _FAILED_BUILD.search(self._output):
             return [{"name": found[1], "version": found[2]}]
-        error = explain(self._output, self._plan.lines, self._target.python)
+        error = self._explained()
         refused = next((it for name, it in self._compiled.items() if re.search(rf"\b{name}\b", error.what)), None)
         if not refused and "has no wheel" not in error.what:
             raise error
         raise self._for_another_python(error)
+
+    def _explained(self) -> DependencyError:
+        return explain(self._output, self._plan.lines, self._target.python, self._plan.options, self._plan.method)
 
     def _for_another_python(self, error: DependencyError) -> DependencyError:
         """The error with a Python version for which everything has wheels as its next step, if there is one."""
@@ -186,7 +189,7 @@ class _Resolver:
             self._compiled[name] = release
             return
         if not release.url:
-            raise explain(self._output, self._plan.lines, self._target.python)
+            raise self._explained()
         self._check_hash(release)
         self._built.setdefault(name, []).append(self._wheel(release))
 

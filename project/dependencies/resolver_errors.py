@@ -14,6 +14,7 @@ _NETWORK = re.compile(
     r"error sending request|[Rr]equest failed after|[Cc]onnection (?:refused|reset)|dns error|timed? ?out"
     r"|[Cc]ould not connect|failed to lookup address|HTTP status server error|429 Too Many Requests"
 )
+_REMOVED = re.compile(r"`[^`]*/(?:archive|wheels|sdists|built-wheels)-v\d+/[^`]*`: No such file or directory")
 _DENIED = re.compile(r"HTTP status client error \((401|403)[^)]*\)(?: for url \(([^)]*)\))?")
 _PACKAGE = r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?"
 _WRITTEN = _PACKAGE + r"((?:[=<>!~]=?|===)[^\s,]+)?"
@@ -28,22 +29,47 @@ _HINT_PYTHON = re.compile(
     r" (.*?)(?:$|hint:)"
 )
 _HINT_BUILD = re.compile(r"Wheels are required for `([^`]+)`")
+_OTHER_INDEX = {
+    "uv.lock": "name another one in pyproject.toml and run uv lock",
+    "poetry.lock": "name another one in pyproject.toml and run poetry lock",
+    "pylock.toml": "create the lock again from another one",
+}
+"""How a list gets another index, where that is not written into the list itself."""
 _DEPENDS = re.compile(_PACKAGE + r"(?:[=<>!~]\S*)? depends? on " + _PACKAGE)
 
 
-def explain(output: str, lines: Sequence[Line], python: str) -> DependencyError:
+def explain(
+    output: str, lines: Sequence[Line], python: str, options: Sequence[str] = (), method: str = ""
+) -> DependencyError:
     """The error for uv's output, with all of the output in `detail`.
 
     Args:
         output: The standard error of uv.
         lines: The project's requirements.
         python: Minor version for which uv resolved.
+        options: The project's own options, which may name indexes.
+        method: The list that has these options.
     """
     flat = " ".join(output.split())
-    error = (
-        _unreachable(flat, lines) or _missing(flat, lines) or _no_wheel(flat, lines, python) or _no_version(flat, lines)
+    found = (
+        _cache_changed(flat),
+        _unreachable(flat, lines),
+        _unreachable_index(flat, options, method),
+        _missing(flat, lines),
+        _no_wheel(flat, lines, python),
+        _no_version(flat, lines),
     )
+    error = next(filter(None, found), None)
     return (error or _other(flat, lines)).replace(detail=output.strip())
+
+
+def _cache_changed(flat: str) -> DependencyError | None:
+    """The error for a file that another process removed from uv's cache meanwhile."""
+    if not _REMOVED.search(flat):
+        return None
+    return DependencyError(
+        "another process cleaned uv's cache while uv used it", where="uv's cache", next_step="Run again", transient=True
+    )
 
 
 def _unreachable(flat: str, lines: Sequence[Line]) -> DependencyError | None:
@@ -57,14 +83,20 @@ def _unreachable(flat: str, lines: Sequence[Line]) -> DependencyError | None:
             where=_host(denied[2] or flat),
             next_step="Check the user and password in its URL, or the keyring that holds them",
         )
-    if _NETWORK.search(flat):
-        return DependencyError(
-            "can't reach the package index",
-            where=_host(flat),
-            next_step="Check the network, or the index in pip's or uv's settings, and run again",
-            transient=True,
-        )
     return None
+
+
+def _unreachable_index(flat: str, options: Sequence[str], method: str) -> DependencyError | None:
+    """The error for an index that doesn't answer: one that the project's list names, or one of the settings."""
+    if "No solution found" in flat or not _NETWORK.search(flat):
+        return None
+    host = _host(flat)
+    step = "Check the network, or the index in pip's or uv's settings, and run again"
+    whose = ""
+    if host and any(_host(option) == host for option in options):
+        whose = f" that {method} names"
+        step = f"Check the network; if that index is gone, {_OTHER_INDEX.get(method, 'name another one there')}"
+    return DependencyError(f"can't reach the package index{whose}", where=host, next_step=step, transient=True)
 
 
 def _unreachable_file(flat: str, lines: Sequence[Line]) -> DependencyError | None:

@@ -6,13 +6,13 @@ import configparser
 import contextlib
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from ...core.atomic_files import write_atomic
+from ...core.security.parsed_text import parse_toml
 from ..settings.settings import Settings
 from .project_file import ProjectFile
 
@@ -61,7 +61,7 @@ def _name_and_version(root: Path) -> tuple[str, str]:
 
 def _tables(root: Path) -> Iterator[Mapping[str, Any]]:
     """[project], Poetry's table, setup.cfg's [metadata] and the texts that setup.py gives as arguments."""
-    document = tomllib.loads(_text(root / "pyproject.toml").removeprefix("\ufeff"))
+    document = parse_toml(_text(root / "pyproject.toml").removeprefix("\ufeff"))
     tools = document.get("tool")
     places = (document.get("project"), tools.get("poetry") if isinstance(tools, dict) else None)
     yield from (table for table in places if isinstance(table, dict))

@@ -13,12 +13,14 @@ from ...core import output_folders
 from ...core.bucket_mount.mounted_command import can_mount
 from ...core.errors import VerifyError
 from ..settings.settings import Settings
+from ..settings.training_tasks import called_with
 from . import asked_files
 from .missing_modules import missing_module
 from .processes.out_of_memory import STEP, memory_reason
 from .processes.process import Ended
 from .processes.self_starts import started_itself, starts_itself
 from .reached.refused_connection import refused_connection
+from .script_options import shows_usage
 
 _FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+)')
 _EXCEPTION = re.compile(
@@ -41,6 +43,9 @@ _INCOMPLETE = re.compile(
     r"|^usage:|\b(?:needs? to|must) be (?:specified|given|provided)",
     re.IGNORECASE,
 )
+_GIVE = "Give what is missing after --, or as args under [tool.vertex-training]"
+_TOO_FEW = re.compile(r"^IndexError: list index|^ValueError: not enough values to unpack")
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 _ENV_FILES = (".env", ".envrc", ".env.local")
 _VARIABLE = re.compile(r"^KeyError: '([A-Z][A-Z0-9_]+)'$")
 
@@ -139,10 +144,21 @@ def _advice(said: str, code: int, settings: Settings, tail: Sequence[str]) -> tu
             return _missing_in_bucket(path)
         return (_missing_file if (settings.root / path).exists() else _absent_file)(path, settings)
     if step := next((step for pattern, step in _STEPS if re.search(pattern, said)), None):
-        return "", step
+        return "", (_as_called_elsewhere(said, settings) if step is _GIVE else None) or step
     if (variable := _VARIABLE.match(said)) and (why := _missing_variable(variable[1], settings, tail)):
         return why, _provide(variable[1])
+    last = " ".join(tail[-4:])
+    if (code == 1 and not _EXCEPTION.match(said) and shows_usage(tail)) or (_TOO_FEW.search(said) and "argv" in last):
+        return "", _as_called_elsewhere(said, settings) or _GIVE
     return _BY_CODE.get(code, ("", NO_ADVICE))
+
+
+def _as_called_elsewhere(said: str, settings: Settings) -> str | None:
+    """The step with the arguments with which a README or a task calls the script; None if none does."""
+    found = called_with(settings.root, settings.starts.source, _OPTION.findall(said))
+    if found is None:
+        return None
+    return f"{found[0]} calls it with these: set args = {json.dumps(found[1])} under [tool.vertex-training]"
 
 
 def _missing_variable(name: str, settings: Settings, tail: Sequence[str]) -> str | None:
@@ -191,7 +207,7 @@ _STEPS = (
         "validation errors? for .*Field required",
         "Give what is missing as an argument after --, or as a variable under [tool.vertex-training.env]",
     ),
-    (_INCOMPLETE, "Give what is missing after --, or as args under [tool.vertex-training]"),
+    (_INCOMPLETE, _GIVE),
 )
 """What an exception says, and the step for it."""
 

@@ -23,6 +23,9 @@ _ASKED = re.compile(
     r"pip3? install (?:-U |--upgrade )?[`'\"]?([A-Za-z][\w.-]*(?:\[[\w,-]+\])?)|Missing optional dependency '([\w.-]+)'"
 )
 """How a library asks for another one that it needs for what is called."""
+_SPACY_MODEL = re.compile(r"\[E050\] Can't find model '([a-z]{2,3}_[a-z]+_[a-z]+_[a-z]+)'")
+_SPACY_RELEASES = "https://github.com/explosion/spacy-models/releases/download"
+"""Where spaCy's models are, which are packages that no index has: https://spacy.io/usage/models#download-pip."""
 _OTHER_VERSION = re.compile(
     r"No module named '(\w+)\.[\w.]+'|cannot import name '\w+' from '(\w+)[\w.]*'|module '(\w+)[\w.]*' has no attribute"
 )
@@ -46,9 +49,21 @@ def missing_module(
         return _other_version(exception, top, settings, sites, method)
     if found := _MODULE.search(exception):
         return _missing(found[1] or found[2], settings, paths, sites, method)
+    if found := _SPACY_MODEL.search(exception):
+        return _spacy_model(found[1], settings, sites, method)
     if (found := _ASKED.search(exception)) and re.match(r"[\w.]*(?:ImportError|ModuleNotFoundError):", exception):
         return "", how_to_add(settings.root, settings.requirements or method, [found[1] or found[2]])
     return None
+
+
+def _spacy_model(name: str, settings: Settings, sites: Sequence[Path], method: str) -> tuple[str, str]:
+    """The advice for a model of spaCy, which `python -m spacy download` installs as a package of spaCy's version."""
+    installed = installed_packages(sites).get("spacy")
+    major, minor = installed.version.split(".")[:2] if installed else ("VERSION", "")
+    version = f"{major}.{minor}.0" if minor else major
+    listed = settings.requirements or method
+    package = f"{name} @ {_SPACY_RELEASES}/{name}-{version}/{name}-{version}-py3-none-any.whl"
+    return f"it loads spaCy's model {name}, which is not installed", how_to_add(settings.root, listed, [package])
 
 
 def _hosted(module: str) -> tuple[str, str] | None:
@@ -109,7 +124,8 @@ def _not_installed(module: str, settings: Settings, sites: Sequence[Path], metho
     imports = f"it imports {', '.join(modules)}"
     if method != "nothing" or settings.requirements:
         listed = settings.requirements or method
-        return f"{imports}, which {listed} does not list", how_to_add(settings.root, listed, packages)
+        lacks = "the activated environment does not have" if listed == "environment" else f"{listed} does not list"
+        return f"{imports}, which {lacks}", how_to_add(settings.root, listed, packages)
     reason, step = _no_list(settings, modules, packages)
     return f"{imports}, {reason}", step
 

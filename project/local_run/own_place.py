@@ -16,6 +16,10 @@ from .script_options import Options
 _NEXT = "Save the model in the folder given by AIP_MODEL_DIR, or set model-dir-argument under [tool.vertex-training]"
 _ASIDE = re.compile(r"\.(?:png|jpe?g|gif|svg|pdf|html|log)$|(?:^|/)events\.out\.tfevents\.", re.IGNORECASE)
 """Pictures and logs, which no model lies in."""
+_WEIGHTS = re.compile(
+    r"\.(?:pth?|ckpt|pkl|pickle|joblib|h5|hdf5|keras|onnx|safetensors|cbm|ubj|msgpack|npz|tflite|pb|gguf|model|bst)$"
+)
+"""Files that most likely are a model."""
 _PLACE = re.compile(r"[-_](?:dir|path|folder|file)$|save|ckpt|checkpoint|out", re.IGNORECASE)
 """A part of an option that may give a place, also where its name doesn't say that it is one for outputs."""
 _OF_ONE_RUN = re.compile(
@@ -52,7 +56,8 @@ def no_model(
     if models:
         more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
         unmatched = f" outputs = {json.dumps(settings.outputs, ensure_ascii=False)} matched nothing, and"
-        lost = f" {models[0]}{more} in its working directory would be lost in the cloud"
+        first = next(filter(_WEIGHTS.search, models), models[0])
+        lost = f" {first}{more} in its working directory would be lost in the cloud"
         what += f":{unmatched if settings.outputs else ''}{lost}"
         return VerifyError(what, where=settings.root, next_step=_advice(stray, options))
     if lost := [path for path in outside if not _ASIDE.search(path)]:

@@ -14,11 +14,15 @@ _WITHOUT_VALUE = {"store_true", "store_false", "store_const", "count", "help", "
 _PARSING = re.compile(rb"arg[pv]|Argument|\bclick\b|\btyper\b|\babsl\b|\bfire\b|\btyro\b|cyclopts|hydra|docopt|CLI\b")
 """Matches a file that parses arguments, with any of the common libraries."""
 _HELP_OPTION = re.compile(r"(?<![\w-])(--[A-Za-z][\w.-]*\w)(\])?")
+_LONG_WITH_ONE_DASH = re.compile(r"(?<![\w-])(-[A-Za-z][\w-]*\w)[ =](?:<?[A-Z][A-Z0-9_]*|\d+)\b")
+_SWITCH = re.compile(r"(--[A-Za-z][\w-]*\w) ?/ ?--no-")
+"""An option of click and typer that is switched on or off."""
 _SHORT_WITH_NAME = re.compile(r"(?<![\w-])(-[A-Za-z])[ =]<?([A-Z][A-Z0-9_]+)\b")
 _YAML_KEY = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z_][\w-]*):(?P<value>.*)$")
 _SUBCOMMANDS = re.compile(r"\{(\w[\w-]*(?:,\w[\w-]*)*)\} \.\.\.")
 _COMMANDS = re.compile(r"^\W*(?:(?:Sub)?Commands:?|COMMANDS|COMMAND is one of the following:?)\W*$")
 _USAGE = re.compile(r"^\W*(?:usage:|SYNOPSIS$)", re.IGNORECASE)
+_ABSL_HELP = re.compile(r"^Try --helpfull")
 _HYDRA = "Override anything in the config"
 
 
@@ -105,11 +109,19 @@ def help_options(lines: Iterable[str]) -> Options:
             flags.setdefault(flag, plain_name(flag))
             if end:  # argparse's usage: [--resume] takes no value, [--epochs EPOCHS] does
                 valueless.add(flag)
+        valueless.update(_SWITCH.findall(line))
+        for flag in _LONG_WITH_ONE_DASH.findall(line):
+            flags.setdefault(flag, plain_name(flag))
         for flag, name in _SHORT_WITH_NAME.findall(line):
             flags.setdefault(flag, name.lower())
     keys = tuple(_yaml_keys(lines)) if any(_HYDRA in line for line in lines) else ()
     taking = {flag: name for flag, name in flags.items() if flag not in valueless}
     return Options(taking, keys=keys, commands=commands_in(lines))
+
+
+def is_help(lines: Iterable[str], code: int | None) -> bool:
+    """Whether the output of `--help` is one: absl's ends with exit code 1."""
+    return code == 0 or (code == 1 and any(_ABSL_HELP.match(line) for line in lines))
 
 
 def shows_usage(lines: Iterable[str]) -> bool:
@@ -168,8 +180,9 @@ def _flags(call: ast.Call) -> Iterator[tuple[str, str]]:
     long = [text for text in texts if text.startswith("--")]
     yield from ((text, plain_name(text)) for text in long)
     name = _keyword(call, "dest")
-    if not long and isinstance(name, str):
-        yield from ((text, plain_name(name)) for text in texts if text.startswith("-"))
+    for text in texts if not long else ():
+        if text.startswith("-") and (isinstance(name, str) or len(text) > 2):
+            yield text, plain_name(name if isinstance(name, str) else text)
 
 
 def _positional(call: ast.Call) -> Iterator[str]:

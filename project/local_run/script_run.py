@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from .processes.self_starts import SelfStarts
 from .rehearsal.job_nodes import rehearsed, world_of_one
 from .rehearsal.restart import GRACE, CheckpointWatch, ReadCheck, check_continued, no_checkpoint
 from .script_interpreter import Chosen
-from .script_options import Options, declared_options, help_options, may_parse_flags, texts_of
+from .script_options import Options, declared_options, help_options, is_help, may_parse_flags, texts_of
 from .smoke_arguments import SmokeArguments, needs_help, redirected_variables, refuses, smoke_arguments
 
 _KEPT = re.compile(
@@ -36,6 +37,8 @@ _KEPT = re.compile(
 All others would be missing in the cloud, so they are missing here too."""
 _HELP_SECONDS = 60.0
 """Time limit for `--help`: importing a framework takes most of it; a script that starts to train is stopped."""
+_CLOCK = 0.05
+"""Seconds by which the times of files may lag behind the clock."""
 _LONG = 60.0
 """Seconds after which a workload that wasn't limited is said to be so."""
 
@@ -128,6 +131,7 @@ class ScriptRun:
         self.program = [expand(fill(word, self.values), self._env) for word in settings.starts.words(str(chosen.path))]
         self.sources = own_sources(files, settings.starts.file)
         self.options = Options()
+        self._began = 0.0
 
     def name_what_is_left_out(self) -> None:
         """Says which parts of a notebook its script doesn't run."""
@@ -213,15 +217,19 @@ class ScriptRun:
         first = next((i for i, word in enumerate(args) if not re.fullmatch(r"[a-z][\w-]*", word)), len(args))
         words = [*args[: min(first, 2)], "--help"]
         ended = self._start(words, self._env, timeout=_HELP_SECONDS, log=lines.append)
-        if ended.code != 0:
+        if not is_help(lines, ended.code):
             return declared
-        return declared.with_help(help_options(lines), declared_options(self.sources[1:]))
+        shown, imported = help_options(lines), declared_options(self.sources[1:])
+        if ended.code:  # absl shows the flags of the script's own module alone
+            shown = replace(shown, flags={**imported.flags, **shown.flags})
+        return declared.with_help(shown, imported)
 
     def _run(self, smoke: SmokeArguments, arguments: Sequence[str]) -> process.Ended:
         shutil.rmtree(self._outputs, ignore_errors=True)
         (self._outputs / output_folders.MODEL).mkdir(parents=True)
         for output, place in {**smoke.places, **self._places}.items():
             (place.parent if output.file else place).mkdir(parents=True, exist_ok=True)
+        self._began = time.time() - _CLOCK
         limited = bool(smoke.added) or self._settings.verify_args is not None
         return self._start(
             arguments,
@@ -288,7 +296,19 @@ class ScriptRun:
         for output in output_folders.likeliest_first(list(places)):
             places[output] = places.pop(output)
         folders = [place.parent if output.file else place for output, place in places.items()]
-        return next(filter(None, map(files_in, (self._outputs / output_folders.MODEL, *folders))), ())
+        found = next(filter(None, map(files_in, (self._outputs / output_folders.MODEL, *folders))), ())
+        return found or self._in_buckets(smoke.all)
+
+    def _in_buckets(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        """The new files at an address that stands alone among the arguments, as that of a positional one may.
+
+        Whether it is an input is not known before, so it stays as it is and is looked at afterwards.
+        """
+        for address in output_folders.bare_addresses(arguments) if self.storage.buckets else ():
+            folder = Path(self.storage.buckets or "", address.folder.removeprefix("gs://"))
+            if new := [name for name in files_in(folder) if (folder / name).stat().st_mtime >= self._began]:
+                return tuple(new)
+        return ()
 
 
 def _machine_variables(variables: Mapping[str, str], chosen: Chosen) -> dict[str, str]:

@@ -11,7 +11,7 @@ from ...core.placeholders import expand, fill, folder_values
 from ..settings.settings import Settings
 from .places.data_links import placeholders
 from .places.run_storage import RunStorage
-from .script_options import Options
+from .script_options import Options, shows_usage
 
 _EPOCHS = ("epochs", "num_epochs", "n_epochs", "max_epochs", "num_train_epochs", "epoch", "nepochs", "nb_epochs",
            "n_epoch", "nepoch", "nb_epoch", "num_epoch", "total_epochs", "train_epochs", "training_epochs",
@@ -91,8 +91,22 @@ def smoke_arguments(
         whole = tuple(word for word in chosen if word.lstrip("+").partition("=")[0] not in wanted) + added
     else:
         added = tuple(word for pair in wanted.items() for word in pair)
-        whole = (*chosen, *added)
+        whole = _with_options(chosen, wanted)
     return SmokeArguments(tuple(chosen), added, whole, places)
+
+
+def _with_options(words: Sequence[str], wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """The words with the wanted values: in place of those that are given, because docopt refuses an option twice."""
+    whole = list(words)
+    for flag, value in wanted.items():
+        at = next((at for at, word in enumerate(whole) if word.partition("=")[0] == flag), None)
+        if at is not None and "=" in whole[at]:
+            whole[at] = f"{flag}={value}"
+        elif at is not None and at + 1 < len(whole) and not whole[at + 1].startswith("-"):
+            whole[at + 1] = value
+        else:
+            whole += [flag, value]
+    return tuple(whole)
 
 
 def redirected_variables(
@@ -125,5 +139,8 @@ def refuses(lines: Iterable[str], code: int, added: Sequence[str]) -> bool:
     """
     if not added or code < 0:
         return False
+    lines = list(lines)
+    if shows_usage(lines):
+        return True
     names = {word.lstrip("-").partition("=")[0].rpartition(".")[2] for word in added} - {"1", "512"}
-    return code == 2 or any(name in line for line in list(lines)[-5:] for name in names)
+    return code == 2 or any(name in line for line in lines[-5:] for name in names)

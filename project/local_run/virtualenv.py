@@ -112,7 +112,7 @@ def _make(final: Path, lock: Lock, root: Path, python: Path, listed: Requirement
             given = " ".join(filter(None, [urls, os.environ.get("UV_INDEX", "")]))
             finished = uv.run(arguments, cwd=root, variables={"UV_INDEX": given} if urls else None)
             if finished.returncode != 0:
-                raise _not_installed(finished.stderr, root)
+                raise _not_installed(finished.stderr, root, lock)
         try:
             made.rename(final)
         except OSError:
@@ -120,8 +120,10 @@ def _make(final: Path, lock: Lock, root: Path, python: Path, listed: Requirement
                 raise
 
 
-def _not_installed(output: str, root: Path) -> DependencyError:
+def _not_installed(output: str, root: Path, lock: Lock) -> DependencyError:
     error = explain(output, (), this_python())
+    if error.transient and lock.known:
+        error = error.replace(next_step="Check the network; if that server is gone, resolve anew: --refresh")
     return error.replace(
         what=f"can't install the frozen dependencies here: {error.what}", where=error.where or str(root)
     )

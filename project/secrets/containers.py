@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import pickletools
 import re
 import zipfile
@@ -15,6 +14,8 @@ _MEMBER_BYTES = 4 << 20
 _ALL_BYTES = 32 << 20
 """How much of a zip file is inflated: enough for every text, too little for a bomb."""
 _OPCODES = 200_000
+_FILL_A_DICTIONARY = frozenset({"SETITEM", "SETITEMS", "DICT"})
+_MARK = object()
 _ZIP = b"PK\x03\x04"
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 # An ASN.1 sequence with version 0 and the object id of RSA (PKCS #8), or of an elliptic curve's key, or RSA's modulus.
@@ -67,17 +68,71 @@ def _members(content: bytes, depth: int) -> Iterator[bytes]:
 
 
 def _strings(content: bytes) -> bytes:
-    """The strings of a pickle, one a line, and pairs of neighbours as `first="second"`, as a dictionary has them."""
-    found: list[str] = []
+    """The strings of a pickle, one a line, and the entries of its dictionaries as `name="value"`."""
+    machine = _PickleReader()
     try:
-        for number, (_, value, _) in enumerate(pickletools.genops(content)):
+        for number, (opcode, value, _) in enumerate(pickletools.genops(content)):
             if number > _OPCODES:
                 break
-            if isinstance(value, str):
-                found.append(value)
-            elif isinstance(value, bytes) and value.isascii():
-                found.append(value.decode("ascii"))
+            machine.follow(opcode, value)
     except (ValueError, EOFError, IndexError, UnicodeError, OverflowError, MemoryError, AttributeError, KeyError):
         pass
-    pairs = [f'{name}="{value}"' for name, value in itertools.pairwise(found) if "\n" not in name]
-    return "\n".join([*found, *pairs]).encode("utf-8", "replace")
+    entries = [f'{name}="{value}"' for name, value in machine.entries if "\n" not in name]
+    return "\n".join([*machine.strings, *entries]).encode("utf-8", "replace")
+
+
+class _PickleReader:
+    """Follows a pickle's program as far as it shows which string is whose name; nothing is made of it.
+
+    Two strings that only follow each other, as in a list of words, are no name and value.
+
+    Attributes:
+        strings: All strings.
+        entries: Name and value of the entries of dictionaries that have both as strings; an object's state is one.
+    """
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+        self.entries: list[tuple[str, str]] = []
+        self._stack: list[object] = []
+        self._memo: dict[object, object] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, value: object) -> None:
+        """Takes the next instruction."""
+        name = opcode.name
+        if name == "MEMOIZE":
+            self._memo[len(self._memo)] = self._stack[-1]
+        elif name.endswith("PUT"):
+            self._memo[value] = self._stack[-1]
+        elif name.endswith("GET"):
+            self._stack.append(self._memo.get(value))
+        elif name == "MARK":
+            self._stack.append(_MARK)
+        elif name.endswith(("UNICODE", "STRING", "BYTES", "UNICODE8", "BYTES8")):
+            self._stack.append(self._text(value))
+        else:
+            self._apply(opcode)
+
+    def _text(self, value: object) -> str | None:
+        if isinstance(value, bytes) and value.isascii():
+            value = value.decode("ascii")
+        if not isinstance(value, str):
+            return None
+        self.strings.append(value)
+        return value
+
+    def _apply(self, opcode: pickletools.OpcodeInfo) -> None:
+        taken = len(opcode.stack_before)
+        if pickletools.markobject in opcode.stack_before:
+            place = len(self._stack) - 1 - self._stack[::-1].index(_MARK)
+            items = self._stack[place + 1 :]
+            del self._stack[place:]
+            taken = opcode.stack_before.index(pickletools.markobject)
+        else:
+            items = self._stack[-2:]
+        if opcode.name in _FILL_A_DICTIONARY:
+            pairs = zip(items[::2], items[1::2], strict=False)
+            self.entries += [(name, value) for name, value in pairs if isinstance(name, str) and isinstance(value, str)]
+        if taken:
+            del self._stack[-taken:]
+        self._stack += [None] * len(opcode.stack_after)

@@ -31,7 +31,7 @@ _WORDS = re.compile(
 _SEQUENCES = ("01234567890123456789", "abcdefghijklmnopqrstuvwxyz", "qwertyuiop", "9876543210987654321")
 _NO_SECRET_NAME = re.compile(
     r"(?i)public|pub_?key|cache|primary|foreign|original_?key|sort|partition|hash|commit|sha\d|digest|checksum|etag|tokenizer|token_?(?:id|type|count|len)|tokens_|max_?tokens"
-    r"|key_?(?:id|name|file|path|size|len)|monkey|keyboard|authorship|fingerprint|signature|(?<!con)version|(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
+    r"|key_?(?:id|name|file|path|size|len)|monkey(?!.*(?:key|token|secret))|keyboard|authorship|fingerprint|signature|(?<!con)version(?![a-z])|(?<![a-z])(?:pad|bos|eos|unk|cls|sep|mask|image|special)_token"
     r"|key_?word|dict_?key|state_?key|json_?key|token_?(?:url|uri|endpoint|file)|passw(?:or)?d_?(?:file|hash|field|hint|help|policy|min|max|len|reset|label)"
     r"|(?:secret|token|key)_?(?:name|ref|version|id|arn|path|file|class|store)s?$|csrf|nonce|casa_token|jwt_?algorithm|no_?auth|bypass|compass|encompass|pass_?(?:through|rate|es)"
     r"|^pass_(?!wo?r?d|phrase|code|key|secret|token|dev|prod|test|stag|local|admin|user|root|db|\d)"
@@ -68,21 +68,19 @@ def is_harmless_login(text: str, password: str) -> bool:
     return user == password or host in _HARMLESS_HOSTS
 
 
-def is_random(value: str, name: str = "", *, quoted: bool = False) -> bool:
+def is_random(value: str, name: str = "", *, in_address: bool = False) -> bool:
     """Whether a text mixes letters and digits as keys do, and words and names don't.
 
     Args:
         value: The text.
         name: What it is assigned to: a UUID is a key only where the name says so.
-        quoted: Whether it is a literal, and no part of an address.
+        in_address: Whether it stands in an address's query: there a UUID after `token=` alone names a file.
     """
     if is_placeholder(value) or _is_code(value) or _NO_SECRET_NAME.search(name):
         return False
     if is_uuid(value):
-        # A UUID after `token=` alone names a file in many public addresses.
-        return bool(
-            re.search(r"(?i)key|.[_.-]?token|secret|pass" if not quoted else r"(?i)key|token|secret|pass", name)
-        ) and not re.search(r"(?i)u?id$", name)
+        names = r"(?i)key|.[_.-]?token|secret|pass" if in_address else r"(?i)key|token|secret|pass"
+        return bool(re.search(names, name)) and not re.search(r"(?i)u?id$", name)
     parts = re.split(r"[_.:-]", value)
     if name.lower() == "key" and len(parts) > 1:  # as in `key: linux-py311-0f3a9c1b2d4e`
         return sum(len(part) for part in parts if _is_chance(part)) >= _MUCH_CHANCE

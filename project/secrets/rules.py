@@ -7,7 +7,7 @@ import hashlib
 from . import gitleaks_rules
 from .detectors import PLUGINS
 
-_KEY_TEXT = r"""[\s"'\\nr+,]{1,60}(?:[A-Za-z-]+: [^\n]{0,80}[\s"'\\nr+,]{1,60})*[A-Za-z0-9+/]{16}"""
+_KEY_TEXT = r"""[\s"'\\nr+,#*]{1,60}(?:[A-Za-z-]+: [^\n]{0,80}[\s"'\\nr+,#*]{1,60})*[A-Za-z0-9+/]{16}"""
 _QUOTE = r"""\\{0,4}["']"""
 _TYPE = r"""(?:[ \t]{0,4}:?[ \t]{1,4}(?:str|string|String|Optional|SecretStr|Final|bytes)\b[\w.\[\]| ]{0,24})?"""
 """The type of a variable, as in `TOKEN: str = "..."` of Python and `const token string = "..."` of Go."""
@@ -39,7 +39,7 @@ OWN: tuple[tuple[str, str], ...] = (
     ("Azure client secret", r"""\b[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{31,34}\b"""),
     ("Azure shared access key", r"""(?i:sharedaccesskey|;secret)=[A-Za-z0-9/+]{43}="""),
     ("Azure shared access signature", r"""[?&]sig=[A-Za-z0-9%/+]{43,60}(?:%3[Dd]|=|&|\b)"""),
-    ("Azure DevOps token", r"""\b[A-Za-z0-9]{75}AZDO[A-Za-z0-9]{5}\b"""),
+    ("Azure DevOps token", r"""\b[A-Za-z0-9]{75,76}AZDO[A-Za-z0-9]{4,5}\b"""),
     ("Azure DevOps token", r"""(?i:personal_?access_?token|azure|devops|_pat)[\w.-]{0,20}[\s"'\\:=]{1,10}[a-z2-7]{52}\b"""),
     ("GitHub token", r"""\bgithub_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}\b"""),
     ("GitHub token", r"""\bgh[pousr]_[A-Za-z0-9]{36,76}\b"""),
@@ -170,12 +170,13 @@ PASSWORDS = (
 TOKENS = (
     rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}}){_TO}[bruf]?{_QUOTE}[ ]?(?:[A-Za-z-]{{3,20}}[ ])?(?P<value>[^\s"'\\]{{12,200}})(?:[ ]?{_QUOTE}|[^\s"'\\])""",
     rf"""(?i)(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})["']?\]?[ \t]{{0,4}}(?:=|:|=>|:=|\||[ \t]is:?[ \t]|[ \t]-[ \t]|[ \t])[ \t]{{0,4}}(?P<value>[A-Za-z0-9+/=_.~%*?!@#^-]{{16,200}})(?:[\s,;:"'`&)|\\A-Za-z0-9]|$)""",
+    rf"""(?im)^[ \t]{{0,40}}(?:export[ \t]+|set[ \t]+|-[ \t]+)?(?P<name>{_NAMED}{_TOKEN}[a-z0-9_]{{0,12}})[ \t]{{0,4}}[=:][ \t]{{0,4}}(?P<value>[^\s"'`#{{$]\S{{11,200}})[ \t]*$""",
 )
-"""A name such as `token`, and a value that must look random."""
+"""A name such as `token`, and a value that must look random; the last form is a line of a file of settings."""
 
 _SIGN = r"""(?:\\*["'])?\]?(?:[ \t]*:?[ \t]+(?:str|Opt|Str|Sec|Fin|byt)[\w.\[\]| ]*)?[ \t]*(?::=|[=!]=?>?|:|,|\|| is:?| -[ \t])[ \t]*"""
 _QUOTED = r"""[bruf]?\\*["']"""
-_RANDOM = rf"""(?:{_QUOTED} ?(?:[A-Za-z-]+ )?(?:[^\s"'\\0-9]*[0-9][^\s"'\\]{{4}}|[^\s"'\\]{{16}})|[A-Za-z+/=_~%*?!@#^-]*[0-9][A-Za-z0-9+/=_.~%*?!@#^-]{{4}})"""
+_RANDOM = rf"""(?:{_QUOTED} ?(?:[A-Za-z-]+ )?(?:[^\s"'\\0-9]*[0-9][^\s"'\\]{{4}}|[^\s"'\\]{{16}})|(?:[A-Za-z]{{1,3}}\.)?[A-Za-z+/=_~%*?!@#^-]*[0-9][A-Za-z0-9+/=_.~%*?!@#^-]{{4}})"""
 
 TOKEN_ANCHORS: tuple[str, ...] = (
     # Beginnings of tokens.
@@ -201,7 +202,7 @@ TOKEN_ANCHORS: tuple[str, ...] = (
     r"""(?i:\bbearer:?[ \t]+|authorization["']?\]?\s*[:=,]\s*f?\\?["']?[a-z]+[ \t:]+)[A-Za-z0-9._~+/=-]{12}""",
     r"""(?i)[?&](?:[a-z]+_?)?(?:token|key|apikey|secret|password|passwd)=[A-Za-z0-9._~%+/=-]{8}""",
     r"""(?i)[;"'](?:password|pwd|passwd)\s?=\s?[^;"'\s]{4}""",
-    r"""(?i)key=["'][\w.-]*(?:password|secret|token)["']\s+value=|NetworkCredential\(|DirectoryEntry\(""",
+    r"""(?i)key=\\*["'][\w.-]*(?:password|secret|token)\\*["']\s+value=|NetworkCredential\(|DirectoryEntry\(""",
     gitleaks_rules.TOKEN_ANCHOR,
 )
 """Cheap forms of the rules, of the detectors' and of gitleaks': wherever a rule matches, one of these or of those below
@@ -209,7 +210,7 @@ does. They have few counted repetitions, each of which makes RE2's automaton lar
 
 VALUE_ANCHORS: tuple[str, ...] = (
     # Parts of tokens that begin with anything, of addresses and of commands.
-    r"""\dQ~[A-Za-z0-9_~.-]{31}|AZDO[A-Za-z0-9]{5}\b|NRAL\b|_mmk\b|\.atlasv1\.|-us[0-9]{1,2}\b""",
+    r"""\dQ~[A-Za-z0-9_~.-]{31}|AZDO[A-Za-z0-9]{4,5}\b|NRAL\b|_mmk\b|\.atlasv1\.|-us[0-9]{1,2}\b""",
     r""":AA[0-9A-Za-z_-]{30}|(?:AC|SK)[a-f0-9]{32}\b|AAAA[A-Za-z0-9_-]{7}:|SG\.[A-Za-z0-9_-]{16}""",
     r"""(?:A3T[A-Z0-9]|ABIA|ACCA|AKIA|ASIA)[0-9A-Z]{16}|\.[A-Za-z\d_-]{6}\.[A-Za-z\d_-]{27}""",
     r"""-[0-9a-f]{8}-[0-9a-f]{8}\b|//[0-9a-f]{32}""",
@@ -237,6 +238,6 @@ PREFILTERS = tuple(
 secret."""
 
 VERSION = hashlib.sha256(
-    f"6 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
+    f"7 {OWN} {PASSWORDS} {TOKENS} {PREFILTERS} {PLUGINS} {gitleaks_rules.VERSION}".encode()
 ).hexdigest()[:16]
 """Changes with the rules, so that files in which older rules found nothing are scanned again."""

@@ -13,6 +13,11 @@ _OVERLAP = 4096
 """Bytes of a block that are scanned again with the next one, for secrets that lie across both."""
 _AROUND = 240
 """Bytes before and after a suspicious place that the exact rules see."""
+_AFTER = _AROUND // 2
+"""Bytes after a further suspicious place of a long line with which it was seen well enough together with the first one:
+a text of nothing but such places must not be looked at once for each."""
+_MOST = 1000
+"""Findings of one file, after which it is not searched on: a person takes such a file out, or allows all of it."""
 _UTF16 = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -63,7 +68,7 @@ class SecretScan:
         text = self._tail + block if self._tail else block
         seen = -1  # most places of a line are seen with its first one
         for start, end in self._search.suspicious_spans(text):
-            if end > seen:
+            if end > seen and len(self._found) < _MOST:
                 seen = self._look_at(text, start, end)
         if last:
             return
@@ -82,4 +87,4 @@ class SecretScan:
         for kind, secret in self._search.secrets(around):
             digest = hashlib.sha256(f"{kind}\0{secret}".encode()).hexdigest()[:12]
             self._found[Finding(line, kind, digest)] = None
-        return last if right >= 0 else end
+        return last if right >= 0 else max(end, last - _AFTER)

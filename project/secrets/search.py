@@ -58,6 +58,7 @@ class SecretSearch:
         plain = re.sub(r"""\\{1,4}(["'/])""", r"\1", text)
         return (
             self._by_own_rules(text)
+            or (self._by_own_rules(plain) if plain != text else [])
             or self._by_detectors(plain)
             or self._by_gitleaks(plain)
             or self._by_assignment(plain, text)
@@ -107,9 +108,9 @@ class SecretSearch:
         ]
         found += [
             match["value"]
-            for pattern, quoted in zip(TOKENS, (True, False), strict=True)
+            for pattern in TOKENS
             for match in _matches(pattern, text)
-            if is_random(match["value"], match["name"], quoted=quoted)
+            if is_random(match["value"], match["name"], in_address=text[: match.start()].endswith(("?", "&")))
             and not _is_in_base64(text, *match.span("value"))
             and not ("pass" in match["name"].lower() and _is_told(escaped, match["value"]))
         ]

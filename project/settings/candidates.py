@@ -6,8 +6,7 @@ import ast
 import configparser
 import os
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,16 @@ _SERVES = re.compile(
     re.MULTILINE,
 )
 """A file that answers requests or shows a page: it trains nothing and never ends."""
-_TRAINS = re.compile(r"(?:^|[-_.:/])(?:train(?:ing)?|fit|main)(?:$|[-_.:/])")
-_MAKE_TARGET = re.compile(r"^([\w./-]+) *:(?![=:]).*\n((?:\t.*(?:\n|$))+)", re.MULTILINE)
-_YAML_COMMAND = re.compile(r"^  +([\w.-]+):\s*\n(?:    +(?!cmd|command).*\n)*? +(?:cmd|command): *(.+)$", re.MULTILINE)
-_TASK_FILES = {
-    **dict.fromkeys(("Makefile", "makefile"), _MAKE_TARGET),
-    **dict.fromkeys(("dvc.yaml", "MLproject"), _YAML_COMMAND),
-}
-_PROGRAM = re.compile(r"(?<!\S)-m +([A-Za-z_][\w.]*)|(?<![\w./-])([\w.][\w./-]*\.(?:py|ipynb))\b")
+_TRAINER = re.compile(r"(?:^|[-_.])(?:re)?(?:train(?:ing|er)?|fit)(?:$|[-_.])")
+_USES = re.compile(
+    r"(?:^|[-_.])(?:infer(?:ence)?|predict(?:or|ion|ions)?|serv(?:e|er|ing)|scor(?:e|ing)|deploy)(?:$|[-_.])"
+)
+"""A part of a file's name that says that it uses a model which was trained before."""
+_INTERPRETERS = {".R": "Rscript", ".r": "Rscript", ".jl": "julia", ".sh": "bash"}
 _DEEPEST = 5
 _MOST_FILES = 3000
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_TARGET = re.compile(r"([A-Za-z_][\w.]* ?: ?[A-Za-z_][\w.]*)(?: *\[[\w, -]*\])?")
+"""Where a console script leads; extras that it needs may stand behind."""
 
 
 def scripts_in_root(root: Path) -> list[str]:
@@ -76,6 +74,23 @@ def likely_scripts(root: Path) -> list[str]:
             found[kind].append(path)
     scripts, notebooks, modules, servers = (sorted(paths, key=_unlikely) for paths in found.values())
     return [*scripts, *notebooks] or [*modules, *servers]
+
+
+def trainers(root: Path) -> list[str]:
+    """The likely scripts whose name says that they train."""
+    return [name for name in likely_scripts(root) if name.endswith(".py") and _TRAINER.search(Path(name).stem)]
+
+
+def likeliest(names: Iterable[str]) -> str:
+    """The name that says most plainly that it trains; without any the first by the alphabet."""
+    return min(names, key=lambda name: (not _TRAINER.search(name), len(name) if _TRAINER.search(name) else 0, name))
+
+
+def other_language(root: Path) -> tuple[str, ...]:
+    """The words that start the likeliest program in another language than Python; empty without one."""
+    names = sorted(path.name for path in root.iterdir() if path.suffix in _INTERPRETERS and path.is_file())
+    found = min(names, key=lambda name: (not _TRAINER.search(Path(name).stem), name), default="")
+    return (_INTERPRETERS[Path(found).suffix], found) if found else ()
 
 
 def _kind(root: Path, path: str) -> str | None:
@@ -115,7 +130,7 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def in_dockerfile(root: Path) -> str | None:
-    """The Python file of the project that the Dockerfile's last ENTRYPOINT or CMD names, unless it is a server."""
+    """The Python file that the Dockerfile's last ENTRYPOINT or CMD names, without servers and what uses a model."""
     try:
         text = (root / "Dockerfile").read_text(encoding="utf-8-sig").replace("\\\n", " ")
     except (OSError, UnicodeDecodeError):
@@ -123,7 +138,7 @@ def in_dockerfile(root: Path) -> str | None:
     lines = re.findall(r"^\s*(?:ENTRYPOINT|CMD)\s+(.*)$", text, re.MULTILINE | re.IGNORECASE)
     words = [word for line in reversed(lines) for word in re.findall(r"[^\s\[\]\",']+\.py\b", line)]
     paths = filter(None, (file_in_image(root, word) for word in words))
-    return next((path for path in paths if not serves(root / path)), None)
+    return next((path for path in paths if not serves(root / path) and not _USES.search(Path(path).stem)), None)
 
 
 def file_in_image(root: Path, path: str) -> str | None:
@@ -133,50 +148,6 @@ def file_in_image(root: Path, path: str) -> str | None:
     return next((place for place in places if place and (root / place).is_file()), None)
 
 
-def in_tasks(root: Path, document: Mapping[str, Any]) -> list[str]:
-    """What the tasks named after training run: paths of Python files and names of modules of the project, each once.
-
-    Tasks are targets of a Makefile, stages of dvc.yaml, entry points of MLproject, and the scripts or tasks of PDM,
-    poe, pixi, taskipy and Hatch in pyproject.toml, or in pixi.toml.
-    """
-    commands = [command for name, command in _tasks(root, document) if _TRAINS.search(name)]
-    found: list[str] = []
-    for module, path in _PROGRAM.findall("\n".join(commands)):
-        if path and (root / path).is_file():
-            found.append(os.path.normpath(path))
-        elif module and file_of(root, module):
-            found.append(module)
-    return list(dict.fromkeys(found))
-
-
-def _tasks(root: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Names and commands."""
-    for name, pattern in _TASK_FILES.items():
-        yield from pattern.findall(_read(root / name).decode(errors="replace"))
-    tools: Any = document.get("tool")
-    for name in ("pdm", "poe", "pixi", "taskipy", "hatch") if isinstance(tools, dict) else ():
-        yield from _texts_in(tools.get(name), "")
-    yield from _texts_in(_toml(root / "pixi.toml"), "")
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
-def _texts_in(value: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - whatever TOML holds
-    """All texts below a table, each with the name of the task: its own key, or that of the table for `cmd`."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts_in(inner, name if key in {"cmd", "shell", "script", "command"} else str(key))
-    elif isinstance(value, list):
-        yield name, " ".join(item for item in value if isinstance(item, str))
-    elif isinstance(value, str):
-        yield name, value
-
-
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -184,11 +155,20 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def module_of(file: str) -> str:
-    """The dotted name of a module: `src/pkg/train.py` gives `pkg.train`, `pkg/__main__.py` gives `pkg`."""
+def module_of(root: Path, file: str) -> str:
+    """The dotted name of a module: `src/pkg/train.py` gives `pkg.train`, `pkg/__main__.py` gives `pkg`.
+
+    Where `src` is itself the package, its name stays: it has an `__init__.py`, or relative imports lead up to it.
+    """
     parts = list(Path(file).with_suffix("").parts)
-    parts = parts[1:] if parts[0] == "src" and len(parts) > 1 else parts
+    if parts[0] == "src" and len(parts) - 2 >= max(1, _levels(root / file)) and not (root / "src/__init__.py").exists():
+        parts = parts[1:]
     return ".".join(parts[:-1] if parts[-1] == "__main__" and len(parts) > 1 else parts)
+
+
+def _levels(path: Path) -> int:
+    """How many packages up the relative imports of a file lead that it makes when it starts; 0 without any."""
+    return max((node.level for node in _imports_at_start(path)), default=0)
 
 
 def file_of(root: Path, module: str) -> str | None:
@@ -216,11 +196,15 @@ def has_relative_import(path: Path) -> bool:
 
     Imports in functions and in `try` don't count: they have another way.
     """
+    return _levels(path) > 0
+
+
+def _imports_at_start(path: Path) -> Iterator[ast.ImportFrom]:
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError):
-        return False
-    return any(isinstance(node, ast.ImportFrom) and node.level for node in _run_at_start(tree.body))
+        return
+    yield from (node for node in _run_at_start(tree.body) if isinstance(node, ast.ImportFrom))
 
 
 def _run_at_start(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
@@ -231,10 +215,14 @@ def _run_at_start(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def console_scripts(root: Path, document: Mapping[str, Any]) -> dict[str, str]:
-    """The project's own console scripts: name to `PACKAGE.MODULE:FUNCTION`; from pyproject.toml and setup.cfg."""
+    """The project's own console scripts: name to `PACKAGE.MODULE:FUNCTION`.
+
+    They are those of pyproject.toml, setup.cfg and setup.py, of which the first named wins.
+    """
     poetry = _table(_table(document, "tool"), "poetry")
-    found = {**_table(poetry, "scripts"), **_table(_table(document, "project"), "scripts")}
-    return {name: text for name, text in {**dict(_setup_cfg(root)), **found}.items() if _is_target(text)}
+    found = {**dict(_setup_py(root)), **dict(_setup_cfg(root))}
+    found |= {**_table(poetry, "scripts"), **_table(_table(document, "project"), "scripts")}
+    return {name: target for name, written in found.items() if (target := _target(written))}
 
 
 def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -242,8 +230,46 @@ def _table(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _is_target(text: object) -> bool:
-    return isinstance(text, str) and _TARGET.fullmatch(text) is not None
+def _target(written: object) -> str:
+    """`MODULE:FUNCTION` of a console script as it is written; empty for a script of another kind.
+
+    Poetry writes it as a table too: `train = {reference = "pkg.cli:main", type = "console"}`.
+    """
+    if isinstance(written, dict):
+        written = written.get("reference") or written.get("callable") if written.get("type") != "file" else None
+    found = _TARGET.fullmatch(written.strip()) if isinstance(written, str) else None
+    return found[1].replace(" ", "") if found else ""
+
+
+def _setup_py(root: Path) -> Iterator[tuple[str, str]]:
+    """The console scripts that a setup.py lists as texts, and whose modules are there; it isn't run for that."""
+    try:
+        tree = ast.parse(_read(root / "setup.py"))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "entry_points":
+            for text in _texts(node.value):
+                name, _, target = text.partition("=")
+                if file_of(root, target.partition(":")[0].strip()):
+                    yield name.strip(), target.strip()
+
+
+def _texts(node: ast.expr) -> list[str]:
+    """The texts of `console_scripts` in an `entry_points`: a dict with a list, or a text in the form of setup.cfg."""
+    try:
+        value: Any = ast.literal_eval(node)
+    except ValueError:
+        return []
+    if isinstance(value, str):
+        parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+        try:
+            parser.read_string(value)
+            return [f"{name}={target}" for name, target in parser.items("console_scripts")]
+        except configparser.Error:
+            return []
+    listed = value.get("console_scripts", ()) if isinstance(value, dict) else ()
+    return [text for text in ([listed] if isinstance(listed, str) else listed) if isinstance(text, str)]
 
 
 def _setup_cfg(root: Path) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,15 +15,19 @@ from .candidates import (
     file_of,
     has_relative_import,
     in_dockerfile,
-    in_tasks,
+    likeliest,
     likely_scripts,
     module_of,
+    other_language,
     runs_as_module,
     scripts_in_packages,
     scripts_in_root,
+    serves,
+    trainers,
 )
 from .entry import Entry
 from .notebooks.notebook import is_notebook, read_notebook
+from .training_tasks import command_of_library, in_tasks
 
 _TABLE = "under [tool.vertex-training] in pyproject.toml"
 SET_SCRIPT = f'set script = "..." {_TABLE}'
@@ -67,6 +72,8 @@ def choose_entry(
 def _found(root: Path, document: Mapping[str, Any]) -> Entry:
     for tier in TIERS:
         found = [name for name in tier if (root / name).is_file() or (root / name).is_symlink()]
+        if found == ["main.py"] and serves(root / "main.py") and trainers(root):
+            continue  # an app; what trains has another name
         if len(found) > 1:
             raise ProjectError(
                 f"{len(found)} files could be the training script: {' and '.join(found)}",
@@ -76,7 +83,7 @@ def _found(root: Path, document: Mapping[str, Any]) -> Entry:
         if found:
             return _entry(root, _checked(root, found[0]))
     found = _in_package(root, document) or _in_dockerfile(root) or _in_tasks(root, document)
-    return found or _one_notebook(root) or _fail(root)
+    return found or _one_notebook(root) or _fail(root, document)
 
 
 def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
@@ -86,7 +93,7 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
         raise ProjectError(
             f"{len(scripts)} console scripts could be what trains: {', '.join(sorted(scripts))}",
             where=root,
-            next_step=f'Choose one: set command = ["{min(scripts)}"] {_TABLE}',
+            next_step=f'Choose one: set command = ["{likeliest(scripts)}"] {_TABLE}',
         )
     for target in scripts.values():
         return Entry("console-script", _console_file(root, target), target)
@@ -94,11 +101,11 @@ def _in_package(root: Path, document: Mapping[str, Any]) -> Entry | None:
     only = [name for name in found if not name.endswith("/__main__.py")] or found
     if len(only) > 1:
         raise ProjectError(
-            f"{len(only)} modules could be what trains: {', '.join(map(module_of, only[:5]))}",
+            f"{len(only)} modules could be what trains: {', '.join(module_of(root, name) for name in only[:5])}",
             where=root,
-            next_step=f'Choose one: set module = "{module_of(only[0])}" {_TABLE}',
+            next_step=f'Choose one: set module = "{module_of(root, only[0])}" {_TABLE}',
         )
-    return Entry("module", only[0], module_of(only[0])) if only else None
+    return Entry("module", only[0], module_of(root, only[0])) if only else None
 
 
 def _in_dockerfile(root: Path) -> Entry | None:
@@ -121,9 +128,13 @@ def _one_notebook(root: Path) -> Entry | None:
     return _entry(root, _checked(root, notebooks[0]))
 
 
-def _fail(root: Path) -> Entry:
+def _fail(root: Path, document: Mapping[str, Any]) -> Entry:
     found = likely_scripts(root)
-    if not found:
+    if command := command_of_library(root, document):
+        step = f"Its task for training runs a library: set command = {json.dumps(command)} {_TABLE}"
+    elif not found and (words := other_language(root)):
+        step = f"If it is {words[1]}, set command = {json.dumps(words)} {_TABLE}"
+    elif not found:
         step = f"Add a train.py, or {SET_SCRIPT}"
     elif len(found) == 1:
         step = f'If it is {found[0]}, set script = "{found[0]}" {_TABLE}'
@@ -139,7 +150,7 @@ def _entry(root: Path, name: str) -> Entry:
         read_notebook(root / name)
         return Entry("notebook", _script_name(root, name), notebook=name)
     if "/" in name and has_relative_import(root / name):
-        return Entry("module", name, module_of(name))
+        return Entry("module", name, module_of(root, name))
     return Entry("script", name)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from ...core.errors import ProjectError
 from ...core.job_fields import ALLOWED_REGIONS, FALLBACK, FALLBACK_BUCKET, FALLBACK_ROUNDS, WAIT
 from ...core.regional.fallback_entry import FallbackEntry
 from ...core.regional.regions import REGIONS
+from ...core.security.parsed_text import parse_json
 from .job_settings import JOB_KEYS
 from .readers import Keys, count, duration, matching, read_table, text
 
@@ -188,7 +188,7 @@ def _with_lines(own: FallbackSettings, lines: Sequence[str], place: str) -> Fall
 def _parsed(line: str, place: str) -> dict[str, Any]:
     try:
         if line.lstrip().startswith("{"):
-            return dict(json.loads(line))
+            return dict(parse_json(line))
         pairs = [part.partition("=") for part in line.split(",")]
         if not all(equals and name.strip() for name, equals, _ in pairs):
             raise ValueError(line)

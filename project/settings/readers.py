@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import ProjectError
 from ...core.placeholders import has_placeholder
-from ...core.security.secret_sources import SecretSource
+from ...core.security.secret_sources import BUILD_FORMS, BUILD_KINDS, FORMS, JOB_KINDS, Kind, SecretSource
 from .toml_lines import place_of
 
 Keys = Mapping[str, tuple[str, Callable[[object], object]]]
 """For each key a description of valid values, for messages, and the reader."""
 
 
-_UNSHOWN = frozenset({"secret-env"})
+_LONGEST_PATH = 255
+"""Characters of a path in a setting: no file system takes a longer name."""
+
+_UNSHOWN = frozenset({"secret-env", "build-secrets"})
 """Keys whose values are not repeated in messages: somebody may have written a secret there."""
 
 
@@ -37,6 +40,20 @@ class UnknownChoice(ValueError):
         self.value = str(value)
         self.choices = tuple(choices)
         super().__init__(value)
+
+
+class WrongSource(ValueError):
+    """An entry of a table of secrets; what stands there is not shown, because somebody may have written a secret.
+
+    Args:
+        name: The entry's name.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self.why = why
+        super().__init__(why)
 
 
 def read_table(table: Mapping[str, Any], keys: Keys, name: str, file: Path) -> dict[str, Any]:
@@ -59,6 +76,12 @@ def read_table(table: Mapping[str, Any], keys: Keys, name: str, file: Path) -> d
         description, read = keys[key]
         try:
             values[key.replace("-", "_")] = read(value)
+        except WrongSource as error:
+            raise ProjectError(
+                f"{error.name} in {key} of [{name}] {error.why}",
+                where=place_of(file, name, key),
+                next_step="A value itself doesn't belong here: save it, and name the place",
+            ) from None
         except (TypeError, ValueError) as error:
             near = _did_you_mean(error.value, error.choices) if isinstance(error, UnknownChoice) else None
             raise ProjectError(
@@ -171,13 +194,33 @@ def environment(value: object) -> dict[str, str]:
 
 def secret_sources(value: object) -> dict[str, SecretSource]:
     """A table of variables and where their secret values come from."""
-    return {name: SecretSource.parse(text) for name, text in environment(value).items()}
+    return _sources(value, r"[A-Za-z_][A-Za-z0-9_]*", "a variable's name", JOB_KINDS)
+
+
+def build_secrets(value: object) -> dict[str, SecretSource]:
+    """A table of ids, as a Dockerfile names them, and where the values come from."""
+    return _sources(value, r"[A-Za-z0-9_][A-Za-z0-9_.-]*", "an id of letters, digits, '_', '.' and '-'", BUILD_KINDS)
+
+
+def _sources(value: object, names: str, named: str, kinds: Sequence[Kind]) -> dict[str, SecretSource]:
+    if not isinstance(value, dict):
+        raise TypeError
+    found: dict[str, SecretSource] = {}
+    for name, source in value.items():
+        if not re.fullmatch(names, name):
+            raise WrongSource(name, f"is not {named}")
+        try:
+            found[name] = SecretSource.parse(text(source), kinds)
+        except (TypeError, ValueError):
+            forms = FORMS if kinds == JOB_KINDS else BUILD_FORMS
+            raise WrongSource(name, f"must be a source: {forms}") from None
+    return found
 
 
 def inside(value: object) -> str:
     """A path inside the project."""
     path = text(value)
-    if path.startswith("/") or ".." in Path(path).parts:
+    if path.startswith("/") or ".." in Path(path).parts or len(path) > _LONGEST_PATH:
         raise ValueError
     return Path(path).as_posix()
 

@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...core.security.parsed_text import parse_toml
+
 _BLOCK = re.compile(r"^# /// script$\s(?P<content>(?:^#(?:| .*)$\s)+)^# ///$", re.MULTILINE)
 
 
@@ -22,7 +24,7 @@ class Block(NamedTuple):
         Raises:
             tomllib.TOMLDecodeError: It is not valid TOML.
         """
-        return tomllib.loads(self.content)
+        return parse_toml(self.content)
 
 
 def find_block(text: str) -> Block | None:

@@ -171,9 +171,7 @@ def _parameter(name: str, item: object) -> Parameter:
         )
     kinds = [key for key in item if key in {"choice", *_RANGES} and isinstance(item[key], list)]
     if unknown := [key for key in item if key not in {"choice", *_RANGES, *_OPTIONS}]:
-        near = get_close_matches(unknown[0], ["choice", *_RANGES, *_OPTIONS], n=1)
-        step = f"Did you mean {near[0]}?" if near else "Use float, log, int or choice, with step, when or default"
-        raise SpaceError(name, f"has the unknown key {unknown[0]}", step)
+        raise SpaceError(name, f"has the unknown key {unknown[0]}", _instead(name, item, unknown[0]))
     if len(kinds) != 1:
         raise SpaceError(
             name, "needs exactly one of float, log, int and choice", f"Write {name} = {{ float = [0.0, 0.5] }}"
@@ -182,6 +180,16 @@ def _parameter(name: str, item: object) -> Parameter:
     if kinds[0] == "choice":
         return _with_default(Parameter(name, "choice", choices=_choices(name, item["choice"]), **options))
     return _with_default(_range(name, kinds[0], item[kinds[0]], options))
+
+
+def _instead(name: str, item: Mapping[str, Any], unknown: str) -> str:
+    """What to write in place of an unknown key."""
+    near = get_close_matches(unknown, ["choice", *_RANGES, *_OPTIONS], n=1)
+    if near:
+        return f"Did you mean {near[0]}?"
+    if len(item) == 1 and isinstance(item[unknown], (list, dict)):  # as TOML reads optimizer.lr = [1, 2]
+        return f'A name with dots needs quotes: "{name}.{unknown}" = ...'
+    return "Use float, log, int or choice, with step, when or default"
 
 
 def _options(name: str, item: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -236,6 +244,8 @@ def _range(name: str, kind: str, bounds: list[Any], options: dict[str, Any]) -> 
         )
     if kind == "int" and not float(options.get("step", 1)).is_integer():
         raise SpaceError(name, f"has step = {options['step']!r}", "Use a whole number")
+    if options.get("step", 0) > high - low:
+        raise SpaceError(name, f"has step = {options['step']!r}, more than its range", "Use a smaller step, or a list")
     if options.get("step") and (kind == "log" or options.get("log")):
         raise SpaceError(name, "has both log and step", "Remove one of them, or list the values")
     return Parameter(name, kind, low=float(low), high=float(high), **options)  # pyright: ignore[reportArgumentType]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
-from ...core.security.secret_sources import FORMS, SecretSource
+from ...core.security.parsed_text import parse_toml
+from ...core.security.secret_sources import BUILD_FORMS, FORMS, SecretSource
 from .choose_entry import choose_entry
 from .data_settings import DataSetting, check_places, data_sets
 from .entry import Entry
@@ -23,6 +24,7 @@ from .python_version import choose_python
 from .readers import (
     Keys,
     arguments,
+    build_secrets,
     command,
     environment,
     flag,
@@ -90,6 +92,7 @@ class Settings:
         outputs: Patterns of files that the script writes in its working directory and that become part of the model.
         builder: How the image is built; None takes Docker if there is a Dockerfile.
         build_args: Values for the Dockerfile's ARG lines.
+        build_secrets: Secrets that the Dockerfile mounts, by their ids, and where their values come from.
         build_target: The Dockerfile's stage to build; None builds the last.
         size_limit_mb: Megabytes (10^6 bytes) that all files together may have.
         allow_secrets: Patterns of files that may look like secrets, and `path#id` of single findings.
@@ -130,6 +133,7 @@ class Settings:
     outputs: tuple[str, ...] = ()
     builder: Builder | None = None
     build_args: Mapping[str, str] = field(default_factory=dict)
+    build_secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     build_target: str | None = None
     size_limit_mb: float = 500.0
     allow_secrets: tuple[str, ...] = ()
@@ -219,7 +223,7 @@ def _root(folder: Path) -> Path:
 def _document(root: Path) -> dict[str, Any]:
     path = root / "pyproject.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -279,6 +283,7 @@ _KEYS: Keys = {
     "outputs": ('a list of patterns inside the project, as "out/*.pt"', output_patterns),
     "builder": ('"direct" or "docker"', one_of(*get_args(Builder))),
     "build-args": ("a table of names and texts", environment),
+    "build-secrets": (f"a table of ids and sources, each {BUILD_FORMS}", build_secrets),
     "build-target": ("the name of a stage", text),
     "size-limit-mb": ("a number of megabytes above 0", number),
     "allow-secrets": ("a list of patterns", patterns),

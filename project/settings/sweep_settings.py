@@ -11,6 +11,7 @@ from string import Formatter
 from typing import Any, Literal, get_args
 
 from ...core.errors import ProjectError
+from ...core.security.parsed_text import parse_toml
 from .readers import Keys, arguments, count, matching, one_of, read_table, text
 from .search_space import Parameter, SpaceError, read_space
 from .toml_lines import place_of
@@ -88,15 +89,18 @@ def chosen(own: SweepSettings, changes: Mapping[str, Any], lines: Sequence[str])
 
     Args:
         own: The project's settings.
-        changes: Values by field; None, 0 and empty ones leave the project's own.
+        changes: Values by field; None, 0 and empty ones leave the project's own. Fewer trials than the project has at
+            once lower that, too.
         lines: Parameters of the run, each as a line of TOML; they replace the project's of the same name.
 
     Raises:
         ProjectError: A choice is wrong, or metric, goal or space are missing.
     """
     made = replace(own, **{name: value for name, value in changes.items() if value not in {None, "", 0}})
+    if changes.get("trials") and not changes.get("parallel"):
+        made = replace(made, parallel=min(made.parallel, made.trials))
     if lines:
-        given = _space(_table_of(lines), lambda name: f"space: {name}", made.space)
+        given = _space(_table_of(lines), lambda name: f"space: {name}" if name else "space", made.space)
         made = replace(made, space=given)
         _check_template(made, "space")
     _require_complete(made)
@@ -125,7 +129,7 @@ def _table_of(lines: Sequence[str]) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for line in lines:
         try:
-            found = tomllib.loads(line)
+            found = parse_toml(line)
         except tomllib.TOMLDecodeError as error:
             raise ProjectError(
                 f"{line!r} is no parameter: {error}",

@@ -30,7 +30,7 @@ from ..step_results import step_result
 from ..stopping import run_end
 from ..stopping.open_jobs import OpenJobs
 from ..stopping.run_places import note_places
-from ..stopping.stop_job import stop_request
+from ..stopping.stop_job import stop_in_all, stop_request
 
 
 class ListedRequest(ListedJob):
@@ -99,7 +99,7 @@ def submit_listed(listed: ListedRequest) -> SubmittedJob:
     except Exception:
         raise
     except BaseException:
-        if all([_stop(connection, listed) for connection in connections.values()]):  # noqa: C419 - all are asked
+        if stop_in_all(list(connections.values()), lambda connection: _stop(connection, listed)):
             noted.stopped(listed.key)
         raise
     known = found.job.name in before

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect.artifacts import create_markdown_artifact
-
 from ...core.errors import VertexError
 from ...vertex.client.connection import Connection
 from ...vertex.client.console_links import log_command, log_link
 from ...vertex.job_types import Outcome
-from .artifacts import artifact_key, optional_display
+from .artifacts import optional_display, write_page
 from .markdown import Markdown, copyable, fenced, link, table
 
 
@@ -35,7 +33,7 @@ def report_refusal(error: VertexError) -> None:
 
 def _write(text: str) -> None:
     with optional_display():
-        create_markdown_artifact(text, key=artifact_key("failure"), description="Why the training job failed")
+        write_page(text, "failure", "Why the training job failed")
 
 
 def page(connection: Connection, outcome: Outcome) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from prefect.artifacts import create_markdown_artifact
-
 from ...vertex.client.connection import Connection
 from ...vertex.client.console_links import log_command, log_link
 from ...vertex.job_types import JobRequest
-from .artifacts import artifact_key, optional_display
+from .artifacts import optional_display, write_page
 from .markdown import copyable, link, plain
 
 
 def report_job(connection: Connection, name: str, request: JobRequest) -> None:
     """Writes the artifact `PROJECT-job`, which links to the job while it runs."""
     with optional_display():
-        create_markdown_artifact(
-            page(connection, name, request), key=artifact_key("job"), description="The training job, and its log"
-        )
+        write_page(page(connection, name, request), "job", "The training job, and its log")
 
 
 def page(connection: Connection, name: str, request: JobRequest) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
-
 from ...vertex.job_types import Metric
-from .artifacts import artifact_key, optional_display
+from .artifacts import optional_display, write_page
 from .line_chart import as_image
 from .markdown import plain, table, visible
 
@@ -87,11 +86,7 @@ class Metrics:
         if not self.series:
             return
         with optional_display():
-            create_markdown_artifact(
-                self.markdown(),
-                key=artifact_key("metrics"),
-                description="Metrics from the script's JSON lines",
-            )
+            write_page(self.markdown(), "metrics", "Metrics from the script's JSON lines")
 
     def values(self) -> dict[str, Metric]:
         """What is known of each metric, by its name."""
@@ -116,6 +111,6 @@ def _numbers(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, flo
     for name, value in fields.items():
         if isinstance(value, Mapping) and not prefix:
             found += _numbers(value, f"{name}.")
-        elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
             found.append((" ".join(visible(f"{prefix}{name}").split())[:60], float(value)))
     return found

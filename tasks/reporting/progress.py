@@ -6,7 +6,6 @@ wants to show it, such as the command line, follows the run's `Progress` and rea
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import threading
@@ -22,6 +21,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from ...core.metering.meter import Meters
 from ...core.metering.reading import Reading, View, duration
+from ...core.security.parsed_text import parse_json
 from .artifacts import artifact_key, optional_display
 
 SHARES = {"fetch": 2, "verify": 5, "freeze": 5, "build": 10, "push": 6, "submit": 2, "watch": 68, "receipt": 2}
@@ -56,7 +56,7 @@ EVERY = 2.0
 AFTER_FAILURE = 30.0
 """Seconds until the next update after one that failed: each failure is a line in the run's log."""
 
-_PART = re.compile(r"\b(epoch|step|iteration|iter)s?\b\W{0,4}(\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
+_PART = re.compile(r"\b(epoch|step|iteration|iter)s?\b\W{0,4}(\d{1,15})\s*(?:/|of)\s*(\d{1,15})(?!\d)", re.IGNORECASE)
 _TOTALS = ("{}s", "total_{}s", "num_{}s", "max_{}s", "total_{}", "max_{}")
 
 
@@ -68,10 +68,12 @@ class Progress:
 
     Args:
         clock: A monotonic clock, seconds.
+        every: Seconds between updates of the bar, and before the first one. Each is a request to Prefect's server.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, every: float = EVERY) -> None:
         self._clock = clock
+        self._every = every
         self._written = clock()
         self._artifact: UUID | None = None
         self._writing = threading.Lock()
@@ -170,7 +172,7 @@ class Progress:
 
     def _write(self, words: str, *, wait: bool = False) -> None:
         """Writes the bar, unless it was written a moment ago or another thread does it now."""
-        if self._clock() < self._written + EVERY or not self._writing.acquire(blocking=wait):
+        if self._clock() < self._written + self._every or not self._writing.acquire(blocking=wait):
             return
         try:
             self._written = self._clock()
@@ -276,7 +278,7 @@ def _json_fields(text: str) -> Mapping[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -311,4 +313,7 @@ def part_done(text: str, fields: Mapping[str, Any]) -> tuple[str, float] | None:
 
 def _number(value: object) -> float:
     """The value, or -1 if it is no number."""
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0
+    try:
+        return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else -1.0
+    except OverflowError:  # a whole number of hundreds of digits
+        return -1.0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...core.atomic_files import write_atomic
 from ...core.home import Home
+from ...core.security.parsed_text import parse_json
 
 Places = Sequence[tuple[str, str]]
 """Regions with their buckets."""
@@ -28,7 +29,7 @@ def note_places(run: str, places: Places) -> None:
 def noted_places(run: str) -> Places:
     """What was noted; empty for a run without a list."""
     try:
-        return [(str(region), str(bucket)) for region, bucket in json.loads(_path(run).read_bytes())]
+        return [(str(region), str(bucket)) for region, bucket in parse_json(_path(run).read_bytes())]
     except (OSError, ValueError, TypeError):
         return ()
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 from ...vertex.client.connection import Connection
 from ...vertex.job_types import TERMINAL, State, SubmittedJob
 from ...vertex.labels import REQUEST_LABEL
-from ...vertex.submit.cancellation import await_end, cancel_by_key
+from ...vertex.submit.cancellation import await_end, cancel_by_key, cancel_live
 from ...vertex.submit.intent import intent_text
 from ..reporting.step_log import LogFunction, step_log
 from .open_jobs import OpenJobs
@@ -82,16 +85,32 @@ def stop_request(connection: Connection, key: str, recorded: str | None) -> bool
     return stop(connection, cancel, log=step_log("submit"), warn=step_log("submit", level=logging.ERROR))
 
 
+def stop_in_all(connections: Sequence[Connection], stop_in: Callable[[Connection], bool]) -> bool:
+    """Calls `stop_in` for every region at once, as a silent one must not use up the time of the others.
+
+    Args:
+        connections: One for each region.
+        stop_in: Cancels the jobs there; returns whether all were asked to end.
+    """
+    contexts = [copy_context() for _ in connections]  # the run's log is known by the context
+    with ThreadPoolExecutor(max(1, len(connections)), thread_name_prefix="stop") as pool:
+        done = pool.map(lambda context, each: context.run(stop_in, each), contexts, connections)
+        return all(list(done))
+
+
 @contextmanager
 def job_ends_with_run(connections: Iterable[Connection], key: str) -> Iterator[None]:
-    """Cancels a request's job if the run is ended between two steps, while none of them takes care of the job.
+    """Cancels a request's jobs if the run is ended between two steps, while none of them takes care of the job.
 
-    The hook of a cancelled run would do so, too, but in a process of its own, which needs seconds to begin.
+    The hook of a cancelled run would do so, too, but in a process of its own, which needs seconds to begin. With
+    several services each of them is asked in any case: a create whose answer was lost may have made a job beside the
+    one that was watched.
 
     Args:
         connections: The services that may have jobs of the request.
         key: The request's key.
     """
+    services = list(connections)
     try:
         yield
     except Exception:
@@ -99,7 +118,11 @@ def job_ends_with_run(connections: Iterable[Connection], key: str) -> Iterator[N
     except BaseException:
         notes = OpenJobs.of_this_run()
         names, recorded = notes.names(), intent_text(key, time.time())
-        if names and all([stop_request(each, key, recorded) for each in connections]):  # noqa: C419 - all are asked
+        if names and stop_in_all(services, lambda each: stop_request(each, key, recorded)):
             for name in names:
                 notes.stopped(name)
+        elif not names and len(services) > 1:
+            log, warn = step_log("submit"), step_log("submit", level=logging.ERROR)
+            live = partial(cancel_live, key=key, label=REQUEST_LABEL)
+            stop_in_all(services, lambda each: stop(each, live, log=log, warn=warn))
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.endpoint import store_path
 from prefect_vertex_training.local_vertex.store.store import Store
+from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 SCRIPT = """\
@@ -22,7 +24,9 @@ if "--fail" in sys.argv:
     sys.exit(7)
 folder = pathlib.Path(os.environ["AIP_MODEL_DIR"].replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
-(folder / "m.bin").write_bytes(b"weights")
+saved = pathlib.Path(os.environ["AIP_CHECKPOINT_DIR"].replace("gs://", "/gcs/")) / "last.pt"
+(folder / "m.bin").write_bytes(saved.read_bytes() if saved.exists() else b"weights")
+(folder / "resumed.json").write_text(os.environ.get("VERTEX_TRAINING_RESUMED", ""))
 """
 
 
@@ -66,6 +70,32 @@ def test_the_next_region_takes_the_job(home: Home, image: str) -> None:
     assert "/locations/europe-west4/" in run.name
     assert jobs(home) == [("europe-west1", "CANCELLED"), ("europe-west4", "SUCCEEDED")]
     assert (Path(model.model) / "m.bin").read_bytes() == b"weights"
+
+
+def test_checkpoints_reach_the_place_that_takes_the_job(home: Home, image: str) -> None:
+    """Those that an attempt saved in the bucket of the first place; the script is told what was copied."""
+    lifecycle.ensure_running(home, regions=("europe-west4",), faults={"resource_exhausted@us-central1": 1})
+    block, key = VertexTrainingJob(image=image, fallback=["region=europe-west4,bucket=there"]), job_key("resumed")
+    own = Connection.local(home)
+    own.models.write(f"gs://{own.bucket}/training/{key}/checkpoints/last.pt", b"step 40", generation=0)
+    run = block.trigger(key=key)
+
+    run.wait_for_completion()
+    model = Path(run.fetch_result().model)
+
+    assert "/locations/europe-west4/" in run.name
+    assert (model / "m.bin").read_bytes() == b"step 40"
+    told = json.loads((model / "resumed.json").read_text())
+    assert (told["from"], told["newest"]) == (f"gs://there/training/{key}/checkpoints", "last.pt")
+
+
+def test_places_of_one_region_keep_their_own_buckets(home: Home, image: str) -> None:
+    """The second place differs from the first by its strategy and its bucket."""
+    lifecycle.ensure_running(home, faults={"resource_exhausted@us-central1": 1})
+    run = VertexTrainingJob(image=image, fallback=["strategy=SPOT,bucket=spot-models"]).trigger()
+    run.wait_for_completion()
+
+    assert "/spot-models/" in run.fetch_result().model
 
 
 def test_the_same_key_finds_the_job_in_whichever_region_it_is(home: Home, image: str) -> None:

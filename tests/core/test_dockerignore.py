@@ -180,3 +180,19 @@ def test_an_exception_may_lie_below_an_ignored_folder():
     ]
     assert rules.may_keep_below("anything")
     assert not rules.ignores("x/y/keep")
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 12 + "*b", "**/a" * 10 + "/b", "a/**/" * 8 + "z", "[a-z]*" * 12 + "9"])
+@pytest.mark.parametrize("path", ["a" * 200, "a/" * 60 + "a" * 60])
+def test_a_pattern_of_many_asterisks_ends(pattern: str, path: str) -> None:
+    """As for .gitignore."""
+    assert not DockerIgnore([pattern]).ignores(path)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "ignored"),
+    [("[[]x", "[x", True), ("[--x]", "a", True), ("a[\\]]", "a]", True), ("[^a]", "b", True), ("[!a]", "!", True)],
+)
+def test_classes_with_signs_of_python_s_own(pattern: str, path: str, ignored: bool) -> None:
+    """A bracket, two dashes and escapes in a class mean what they mean to Go."""
+    assert DockerIgnore([pattern]).ignores(path) is ignored

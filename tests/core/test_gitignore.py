@@ -116,3 +116,11 @@ def test_a_pattern_covers_what_is_in_a_folder_unless_a_nearer_one_excepts_it() -
 def test_only_line_feeds_separate_lines() -> None:
     """A form feed or a lone carriage return is part of a name; a byte order mark is not."""
     assert lines_of("\ufeffa\r\nb\x0cc\rd\n") == ["a", "b\x0cc\rd", ""]
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 12 + "*b", "a/**/" * 8 + "z", "[a-z]*" * 12 + "9", "**a" * 12 + "b"])
+@pytest.mark.parametrize("path", ["a" * 200, "a/" * 60 + "a" * 60])
+def test_a_pattern_of_many_asterisks_ends(pattern: str, path: str) -> None:
+    """Matching by trying every way would take longer than a person's life: a repository could stop a worker."""
+    assert not GitIgnore([pattern]).covers(path)
+    assert GitIgnore([pattern, "*"]).covers(path)

@@ -22,7 +22,7 @@ _KEYS = {
     "verify": {"prints", "model", "command", "off", "ends"},
     "freeze": {"versions", "method"},
     "image": {"builder", "entry", "files", "absent", "folders", "oldest"},
-    "job": {"args", "env", "runs"},
+    "job": {"args", "env", "runs", "fails"},
     "output": {"shown", "hidden"},
 }  # fmt: skip
 

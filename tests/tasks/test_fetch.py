@@ -128,6 +128,28 @@ def _hooks_among_the_files(folder: Path, run: str) -> None:
     git(folder, "commit", "--quiet", "--message", "two")
 
 
+def _programs_of_the_cloned_folder(folder: Path, run: str) -> None:
+    """A folder of this machine is served by git itself, which reads the folder's own configuration."""
+    hooks = folder / ".git/hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in ("post-upload-pack", "pre-auto-gc", "reference-transaction", "post-checkout"):
+        (hooks / name).write_text(f"#!/bin/sh\n{run}\n")
+        (hooks / name).chmod(0o755)
+    with (folder / ".git/config").open("a") as file:
+        file.write(
+            f"[uploadpack]\n\tpackObjectsHook = {run}\n[core]\n\tfsmonitor = {run}\n\talternateRefsCommand = {run}\n"
+            f'[remote "o"]\n\turl = .\n\tpromisor = true\n\tuploadpack = {run}\n[extensions]\n\tpartialClone = o\n'
+            f"[protocol]\n\tallow = always\n[gc]\n\tauto = 1\n"
+        )
+
+
+def _missing_objects_of_the_cloned_folder(folder: Path, run: str) -> None:
+    """A partial clone fetches what it lacks by a program of its configuration: CVE-2024-32004."""
+    blob = git(folder, "rev-parse", "HEAD:train.py")
+    (folder / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    _programs_of_the_cloned_folder(folder, run)
+
+
 ATTACKS = [
     _update_by_a_program,
     _transport_by_a_program,
@@ -140,6 +162,8 @@ ATTACKS = [
     _file_below_a_link,
     _filter_without_a_definition,
     _hooks_among_the_files,
+    _programs_of_the_cloned_folder,
+    _missing_objects_of_the_cloned_folder,
 ]
 
 

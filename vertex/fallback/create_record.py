@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ...core.atomic_files import write_atomic
+from ...core.security.parsed_text import parse_json
 from .request_view import Create
 
 
@@ -45,7 +46,7 @@ class CreateFile:
         except FileNotFoundError:
             return ()
         try:
-            return [Create(str(key), str(region), float(at)) for key, region, at in json.loads(text)]
+            return [Create(str(key), str(region), float(at)) for key, region, at in parse_json(text)]
         except (ValueError, TypeError):
             return [Create("", "", self._path.stat().st_mtime)]
 

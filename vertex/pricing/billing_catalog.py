@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.atomic_files import write_atomic
+from ...core.security.parsed_text import parse_json
 from .price_list import Basis, Part, PartKey, PriceList
 
 COMPUTE_ENGINE = "services/6F81-5844-456A"
@@ -88,7 +89,7 @@ def _list(fetched: float, prices: Mapping[PartKey, float]) -> PriceList:
 def _read(kept: Path) -> tuple[float, PriceList] | None:
     """What is on disk, with the time at which it was fetched; None for nothing that can be used."""
     try:
-        held = json.loads(kept.read_bytes())
+        held = parse_json(kept.read_bytes())
         fetched = float(held["fetched"])
         prices = {PartKey(*key): float(price) for *key, price in held["prices"]}
     except (OSError, ValueError, TypeError, KeyError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Any, cast
 
 from ...core.errors import VertexError
 from ...core.output_folders import model_folder, receipt_file
+from ...core.security.parsed_text import parse_json
 from ..client.storage import ModelStore
 from ..job_types import ModelFile
 from .receipt_document import VERSION
@@ -80,7 +80,7 @@ def parse(data: bytes, uri: str, where: str = "") -> RecordedModel:
     """
     where = where or uri
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         version = int(document["version"])
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(where, "it is no JSON document with a version") from error

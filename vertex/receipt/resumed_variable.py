@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.security.parsed_text import parse_json
+
 NAME = "VERTEX_TRAINING_RESUMED"
 """A JSON object."""
 
@@ -19,7 +21,7 @@ def encode(facts: Mapping[str, Any]) -> dict[str, str]:
 def decode(variables: Mapping[str, str]) -> Mapping[str, Any]:
     """What a job's variables say that it resumed from; empty for a job that began anew."""
     try:
-        facts = json.loads(variables.get(NAME, ""))
+        facts = parse_json(variables.get(NAME, ""))
     except ValueError:
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -122,6 +122,33 @@ def cancel_by_key(
     return stopped
 
 
+def cancel_live(
+    connection: Connection,
+    key: str,
+    *,
+    label: str,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[SubmittedJob]:
+    """Asks the jobs of a key that are live now to end, and returns them; those that have ended are left alone.
+
+    Args:
+        connection: Connection to where the jobs run.
+        key: The value of the label.
+        label: The label that the jobs have in common.
+        clock: Seconds since 1970.
+        sleep: Waits that many seconds.
+
+    Raises:
+        VertexError: One may not be cancelled, or no answer came (then transient).
+    """
+    jobs = patiently(lambda: listed(connection, key, label=label), connection, clock=clock, sleep=sleep)
+    live = [job for job in jobs if is_live(job)]
+    for job in live:
+        patiently(lambda name=job.name: cancel_quietly(connection, name), connection, clock=clock, sleep=sleep)
+    return [SubmittedJob(job.name, state_of(job), adopted=True, console=connection.console(job.name)) for job in live]
+
+
 def await_end(
     connection: Connection,
     jobs: Sequence[SubmittedJob],

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ...core.atomic_files import write_atomic
+from ...core.security.parsed_text import parse_json
 
 
 def intent_text(key: str, now: float) -> str:
@@ -22,7 +23,7 @@ def intent_time(recorded: str | None, now: float) -> float:
     if recorded is None:
         return 0.0
     try:
-        at = float(json.loads(recorded)["at"])
+        at = float(parse_json(recorded)["at"])
     except (ValueError, TypeError, KeyError):
         return now
     return min(now, at)  # in this order NaN counts as now, too

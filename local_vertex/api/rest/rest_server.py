@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ....core.security.parsed_text import parse_json
 from ....core.security.same_origin import foreign_page
 from ..authorization import check_token
 from ..dispatcher import V1, Dispatcher, Method
@@ -164,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             if (self.headers.get("Content-Type") or "").startswith(_PROTO) and method.body:
                 return self._from_proto(method, fields | path, body)
             if method.body:
-                value = json.loads(body or b"{}")
+                value = parse_json(body or b"{}")
                 if not isinstance(value, dict):
                     raise TypeError("The body is not a JSON object.")
                 fields |= _without_old_fields(value, method) if method.body == "*" else {method.body: value}

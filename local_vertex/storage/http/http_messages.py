@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
 from urllib.parse import quote
 
+from ....core.security.parsed_text import parse_json
+
 _REASONS = {
     304: "notModified",
     400: "invalid",
@@ -101,7 +103,7 @@ class Request:
             StorageApiError: It is none.
         """
         try:
-            value = json.loads(self.read_all() or b"{}")
+            value = parse_json(self.read_all() or b"{}")
         except ValueError as error:
             raise StorageApiError(400, "Parse Error", "parseError") from error
         if not isinstance(value, dict):

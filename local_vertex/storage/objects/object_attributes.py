@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ....core.atomic_files import write_atomic
+from ....core.security.parsed_text import parse_json
 
 _NAME = "user.vertex-training.object"
 _MAX_BYTES = 3500  # ext4 has room for one block of all attributes
@@ -37,7 +38,7 @@ class AttributeStore:
         if not text:
             return {}
         with contextlib.suppress(ValueError):
-            found = json.loads(text)
+            found = parse_json(text)
             if (found.pop("size", None), found.pop("mtime", None)) == (status.st_size, status.st_mtime_ns):
                 return found
         return {}

@@ -5,9 +5,9 @@ https://cloud.google.com/storage/docs/uploads-downloads
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from ....core.security.parsed_text import parse_json
 from ..http.http_messages import Answer, Body, Request, StorageApiError, json_answer
 from ..objects.bucket_store import BucketStore
 from ..objects.checksums import Checksums
@@ -137,7 +137,7 @@ class _Empty:
 
 def _metadata(text: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(text or b"{}")
+        values = parse_json(text or b"{}")
     except ValueError as error:
         raise StorageApiError(400, "Parse Error", "parseError") from error
     if not isinstance(values, dict):

@@ -15,6 +15,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_yaml
 from ...settings.python_version import CONDA_FILES
 from ...settings.settings import Settings
 from .conda_names import PYPI_NAMES, not_on_pypi
@@ -36,7 +37,7 @@ def read(root: Path, settings: Settings) -> Requirements | None:
     """
     for name in CONDA_FILES:
         if (root / name).is_file():
-            return _of_environment(root / name, decoded(root / name, name), settings)
+            return of_environment(root / name, name, settings)
     path = root / EXPORT
     return of_export(path, decoded(path, EXPORT), settings) if path.is_file() else None
 
@@ -68,11 +69,22 @@ def of_export(path: Path, text: str, settings: Settings) -> Requirements:
     return _translated(path.name, items, Requirements())
 
 
-def _of_environment(path: Path, text: str, settings: Settings) -> Requirements:
+def of_environment(path: Path, name: str, settings: Settings) -> Requirements:
+    """Reads an environment.yml, whatever its name.
+
+    Args:
+        path: The file.
+        name: Its path in the project.
+        settings: The project's settings.
+
+    Raises:
+        DependencyError: The file can't be read.
+    """
     import yaml
 
+    text = decoded(path, name)
     try:
-        document = yaml.safe_load(text)
+        document = parse_yaml(text)
     except yaml.YAMLError as error:
         raise DependencyError(
             f"not valid YAML: {' '.join(str(error).split())}", where=path, next_step="Fix that line"
@@ -83,12 +95,12 @@ def _of_environment(path: Path, text: str, settings: Settings) -> Requirements:
             f"{path.name} lists no dependencies", where=path, next_step="Write them below `dependencies:`"
         )
     if not settings.translate:
-        return Requirements(path.name, conda=True)
+        return Requirements(name, conda=True)
     items = [_item(path, text, item) for item in dependencies if isinstance(item, str)]
     own = [str(line) for item in dependencies if isinstance(item, dict) for line in item.get("pip") or []]
     listed = read_text(path.parent, path.name, "\n".join(own))
     lines = tuple(replace(line, number=_number(text, line.text)) for line in listed.lines)
-    return _translated(path.name, items, replace(listed, lines=lines))
+    return _translated(name, items, replace(listed, lines=lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import pyproject
 from .freshness import require_satisfied
@@ -34,7 +35,7 @@ def read(root: Path, settings: Settings) -> Requirements | None:
         return None
     text = decoded(path, LOCK)
     try:
-        lock = tomllib.loads(text)
+        lock = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Run pdm lock") from error
     listed = pyproject.read(root, settings)

@@ -12,6 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_json, parse_toml
 from .requirements_txt import Line, Requirements, decoded, package_of
 
 LOCK = "Pipfile.lock"
@@ -29,7 +30,7 @@ def read(root: Path, groups: Sequence[str]) -> Requirements | None:
         return None
     text = decoded(path, LOCK)
     try:
-        lock: dict[str, Any] = json.loads(text)
+        lock: dict[str, Any] = parse_json(text)
     except json.JSONDecodeError as error:
         raise DependencyError(f"not valid JSON: {error}", where=path, next_step="Run pipenv lock") from error
     _require_fresh(root, lock)
@@ -71,7 +72,7 @@ def _require_fresh(root: Path, lock: dict[str, Any]) -> None:
     if not path.is_file() or not wanted:
         return
     try:
-        document = tomllib.loads(decoded(path, path.name))
+        document = parse_toml(decoded(path, path.name))
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Fix that line") from error
     if wanted not in _hashes(document):

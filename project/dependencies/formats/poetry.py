@@ -16,6 +16,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import poetry_versions, pyproject
 from .freshness import require_satisfied
@@ -66,7 +67,7 @@ def _table(path: Path, text: str | None = None) -> dict[str, Any]:
             f"there is no {path.name} beside poetry.lock", where=path.parent, next_step="Put it there"
         )
     try:
-        return tomllib.loads(decoded(path, path.name) if text is None else text)
+        return parse_toml(decoded(path, path.name) if text is None else text)
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Run poetry lock") from error
 

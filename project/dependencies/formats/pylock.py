@@ -9,6 +9,7 @@ from typing import Any
 from packaging.pylock import Package, Pylock, PylockValidationError
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_toml
 from .requirements_txt import Line, Requirements, decoded, package_of
 
 
@@ -20,7 +21,7 @@ def read(root: Path, path: Path) -> Requirements:
     """
     text = decoded(path, path.name)
     try:
-        packages = Pylock.from_dict(tomllib.loads(text)).packages
+        packages = Pylock.from_dict(parse_toml(text)).packages
     except (tomllib.TOMLDecodeError, PylockValidationError) as error:
         raise DependencyError(
             f"{path.name} can't be read: {error}", where=path, next_step="Create it again with the tool that wrote it"

@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from . import poetry_versions
 from .requirements_txt import Line, Requirements, decoded, package_of, read_file
@@ -30,7 +31,7 @@ def document(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return tomllib.loads(decoded(path, NAME))
+        return parse_toml(decoded(path, NAME))
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step="Fix that line") from error
 

@@ -137,8 +137,8 @@ class _Reader:
         if links := re.match(r"^(?:-f|--find-links)[ =]*(?!\w+://)(.+)$", text):
             folder = Path(links[1].strip("'\"")).expanduser()
             # For uv a path is relative to its working directory, for pip to the file's folder.
-            beside = next((base / folder for base in (path.parent, self._root) if (base / folder).exists()), folder)
-            text = f"--find-links {beside.resolve() if beside.exists() else links[1]}"
+            beside = next((base / folder for base in (path.parent, self._root) if _exists(base / folder)), folder)
+            text = f"--find-links {beside.resolve() if _exists(beside) else links[1]}"
         self.options.append(text)
 
     def _include(self, path: Path, line: Line, include: re.Match[str]) -> None:
@@ -147,9 +147,9 @@ class _Reader:
             self.options.append(line.text)  # uv fetches it
             return
         other = path.parent / target
-        if not other.is_file() and "\\" in target:  # the spelling of Windows
+        if not _exists(other) and "\\" in target:  # the spelling of Windows
             other = path.parent / target.replace("\\", "/")
-        if not other.is_file():
+        if not _exists(other) or not other.is_file():
             raise DependencyError(
                 f"{line.text} names a file that does not exist",
                 where=line.place,
@@ -162,6 +162,14 @@ class _Reader:
         if resolved.is_relative_to(self._root):
             return resolved.relative_to(self._root).as_posix()
         return str(resolved)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is a file or folder; none has a name that the file system doesn't take."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def _checked_hash(line: Line, algorithm: str, digest: str) -> str:

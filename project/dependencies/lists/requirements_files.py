@@ -12,7 +12,10 @@ from packaging.utils import canonicalize_name
 from ....core.errors import DependencyError
 from ..formats.requirements_txt import Requirements, decoded, read_file
 
-_PATTERNS = ("requirements*.txt", "requirements*.in", "requirements/*.txt", "requirements/*.in", "reqs/*.txt")
+_PATTERNS = (
+    *("requirements*.txt", "requirements*.in", "requirements/*.txt", "requirements/*.in", "reqs/*.txt"),
+    *("requirements*.lock", "[Rr]equirement.txt", "R[Ee][Qq][Uu][Ii][Rr][Ee][Mm][Ee][Nn][Tt]*.txt"),
+)
 _ANYWHERE = ("*.txt", "*.in", "[!.]*/*.txt", "[!.]*/[!.]*/*.txt")
 _FOR_WORK = re.compile(
     r"(^|[-_./])(dev|develop|development|tests?|testing|docs?|lint|ci|format|style|build|optional)\b"

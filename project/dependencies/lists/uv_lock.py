@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from ....core.errors import DependencyError
+from ....core.security.parsed_text import parse_toml
 from ...settings.settings import Settings
 from .. import uv
 from ..formats import pyproject
@@ -166,7 +167,7 @@ def _specifiers(text: str) -> str:
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise DependencyError(f"not valid TOML: {error}", where=path, next_step=_NEXT_STEP) from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,11 +18,21 @@ _UNREACHABLE = re.compile(
 )
 """How Python, its HTTP clients, curl and wget say that a host can't be reached."""
 _URL = re.compile(r"\b(?:https?|ftp|s3|gs)://[^\s'\"<>()\[\],]+")
+_HELP = re.compile(r"/(?:docs|issues|wiki|faq|troubleshooting|blob)(?:[/#]|$)")
+"""A page to which a library's message leads people."""
 _POOL = re.compile(r"(HTTPS?)ConnectionPool\(host='([^']+)', port=(\d+)\)(?:: Max retries exceeded with url: (/\S*))?")
 _HOST = re.compile(r"(?:resolve host(?: address)?:? [\u2018'\"]?|Cannot connect to host )([\w.-]+\.\w+)")
 _OF_ONE_FAILURE = re.compile(r"^(?:During handling of the above exception|The above exception was the direct cause)")
 _TRACEBACK = re.compile(r"^\s*[│┃╭╰─|]*\s*Traceback \(most recent call last\)")
 _HERE = re.compile(r"^(?:localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|::1)$")
+_HIDES = re.compile(
+    r"Couldn't find (?:a (?:module|dataset|metric) script|any data file|cache for)\b|on the Hugging Face Hub\b"
+    r"|is not a (?:local folder and is not a )?valid model identifier|Can't load (?:the )?(?:\w+ ){1,3}(?:for|of) '"
+    r"|does not appear to have a file named|Cannot find (?:the requested files|an appropriate cached snapshot)"
+    r"|\bResource \S+ not found|No (?:such )?(?:file|model|dataset) .*\b(?:on|from|in) the [Hh]ub\b"
+    r"|Cannot retrieve the public link|Dataset not found(?: or corrupted)?\b|Failed to download\b|Error connecting to"
+)
+"""What libraries say that took a download that was refused for a thing that doesn't exist."""
 _LONGEST = 120
 """Characters of an address that are shown."""
 
@@ -34,18 +44,22 @@ class Refused(NamedTuple):
     step: str
 
 
-def refused_connection(said: str, tail: Sequence[str], asked: Sequence[str]) -> Refused | None:
+def refused_connection(
+    said: str, tail: Sequence[str], asked: Sequence[str], ask: Callable[[str], bool] | None = None
+) -> Refused | None:
     """The reason and the step for a script that failed because it reaches no host; None if it failed by something else.
 
     Args:
         said: The exception's line, or the script's last words.
         tail: Its last lines of output.
         asked: The addresses that its Python processes asked for, in their order: URLs, and hosts with a port.
+        ask: Whether a server answers; asked where the script's last words don't tell. None sends a request.
     """
     lines = [said, *_last_failure(tail)] if said else list(_last_failure(tail))
-    if not any(_UNREACHABLE.search(line) for line in lines):
+    if any(_UNREACHABLE.search(line) for line in lines):
+        found = _completed(next(_named(lines), "") or _last_asked(lines, asked), asked)
+    elif not (found := _hidden(lines, asked, ask)):
         return None
-    found = _completed(next(_named(lines), "") or _last_asked(lines, asked), asked)
     shown = _without_secrets(found) if found else "something on the network"
     if _HERE.match(_host(shown)):
         return Refused(
@@ -56,6 +70,18 @@ def refused_connection(said: str, tail: Sequence[str], asked: Sequence[str]) -> 
         f"it asks for {shown}, which can't be reached from here",
         'Check the network; if only the cloud reaches it, set verify = "off" under [tool.vertex-training]',
     )
+
+
+def _hidden(lines: Iterable[str], asked: Sequence[str], ask: Callable[[str], bool] | None) -> str:
+    """The address behind a message that something doesn't exist, if its server doesn't answer; else empty."""
+    if not any(_HIDES.search(line) for line in lines):
+        return ""
+    from ....core.network.proxies import proxy_for
+    from ....core.network.reachable import answers
+
+    proxies = {_host(proxy) for url in ("http://a.example", "https://a.example") if (proxy := proxy_for(url))}
+    last = next((address for address in reversed(asked) if _host(address) not in proxies), "")
+    return _completed(last, asked) if last and not _HERE.match(_host(last)) and not (ask or answers)(last) else ""
 
 
 def _last_failure(tail: Sequence[str]) -> Iterator[str]:
@@ -79,8 +105,8 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
             scheme, host, port, path = pool.groups()
             is_usual = (scheme, port) in {("HTTP", "80"), ("HTTPS", "443")}
             yield f"{scheme.lower()}://{host}{'' if is_usual else f':{port}'}{path or ''}"
-        elif url := _URL.search(line):
-            yield url[0].rstrip(".:;")
+        elif urls := [url for url in _URL.findall(line) if not _HELP.search(url)]:
+            yield urls[0].rstrip(".:;")
         elif host := _HOST.search(line):
             yield host[1]
 

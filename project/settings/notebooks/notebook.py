@@ -5,17 +5,17 @@ The format: https://nbformat.readthedocs.io/en/latest/format_description.html
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ....core.errors import ProjectError
+from ....core.security.parsed_text import parse_json
 from .awaiting_cells import RUNS_CELL, as_coroutine, needs_event_loop
 
 _CELL_MAGIC = re.compile(r"^\s*(%%[\w.]+[^\n]*)")
-_KEPT_MAGICS = ("%%time", "%%timeit", "%%capture")
+_KEPT_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%memit")
 """Cell magics that run the cell's Python; only their own line is left out."""
 _LINE_MAGIC = re.compile(r"^\s*(?:[%!]{1,2}[^\n]*|\?{1,2}\w[^\n]*|[\w.]+\?{1,2}|get_ipython\(\)\.[^\n]*)\s*$")
 _MEASURED = re.compile(r"^(\s*(?:[A-Za-z_]\w*\s*=\s*)?)%time\s+(?=\S)")
@@ -63,9 +63,10 @@ def read_notebook(path: Path, *, in_folder: bool = False) -> Script:
         ProjectError: It isn't a notebook of Python.
     """
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes())
         cells: list[dict[str, Any]] = document["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        language = _language(document)
     except OSError as error:
         raise ProjectError(f"can't be read: {error.strerror}", where=path) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -74,6 +75,12 @@ def read_notebook(path: Path, *, in_folder: bool = False) -> Script:
             where=path,
             next_step="Open it in Jupyter and save it again",
         ) from error
+    if not language.lower().startswith(("python", "ipython")):
+        raise ProjectError(
+            f"{path.name} is a notebook of {language}, and Python is run",
+            where=path,
+            next_step="Name what trains in Python as script under [tool.vertex-training], or its words as command",
+        )
     left_out: list[str] = []
     converted = [_cell(source, left_out) for source in sources]
     future = dict.fromkeys(line for text in converted for line in _FUTURE.findall(text))  # only first in a file
@@ -84,6 +91,13 @@ def read_notebook(path: Path, *, in_folder: bool = False) -> Script:
         plain = _FUTURE.sub("", text)
         parts += [f"# In[{number}]:", as_coroutine(plain) if in_loop[number - 1] else plain]
     return Script("\n\n".join(part for part in parts if part) + "\n", tuple(left_out))
+
+
+def _language(document: dict[str, Any]) -> str:
+    """The language of a notebook's kernel; Python where none is named."""
+    metadata = document.get("metadata") or {}
+    found = (metadata.get("kernelspec") or {}).get("language") or (metadata.get("language_info") or {}).get("name")
+    return found or "python"
 
 
 def _stand_ins(cells: Sequence[str]) -> Iterator[str]:

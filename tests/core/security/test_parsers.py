@@ -9,21 +9,27 @@ import json
 import tarfile
 from pathlib import Path
 
+import pytest
 from fixtures.suite.hypothesis_profile import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.datasets.manifest import Manifest, StoredFile
 from prefect_vertex_training.images.base.resolve import resolve_base
+from prefect_vertex_training.images.docker import dockerfile_parse
 from prefect_vertex_training.images.oci.image_types import Descriptor
 from prefect_vertex_training.images.oci.layout import OciLayout
+from prefect_vertex_training.images.registry.auth import TokenCache
 from prefect_vertex_training.images.wheels.lockfile import read_lock
 from prefect_vertex_training.local_vertex.api import filters
 from prefect_vertex_training.local_vertex.execution.process.unpack import unpack_layer
+from prefect_vertex_training.project.dependencies import find_list
 from prefect_vertex_training.project.secrets import containers
 from prefect_vertex_training.project.secrets.scan import SecretScan
 from prefect_vertex_training.project.secrets.search import SecretSearch
 from prefect_vertex_training.project.settings import settings as project_settings
+from prefect_vertex_training.tasks.reporting.metrics import Metrics
+from prefect_vertex_training.tasks.reporting.progress import part_done
 
 LOCK = """lock-version = "1.0"
 created-by = "uv"
@@ -98,6 +104,75 @@ def test_filters(text: str) -> None:
     """Any text is a filter, or is refused as one."""
     with contextlib.suppress(filters.FilterError):
         filters.parse(text)
+
+
+LISTS = {
+    "requirements.txt": "numpy==1.2 --hash=sha256:%s\n-r other.txt\n-f wheels\npkg @ git+https://h/a/b@v1\n-e .\n"
+    % ("a" * 64),
+    "environment.yml": "dependencies:\n  - python=3.11\n  - forge::scipy=1.0=py311_0\n  - pip:\n    - torch==2.0\n",
+    "poetry.lock": '[[package]]\nname = "a"\nversion = "1.0"\ngroups = ["main"]\nfiles = [{file = "a", hash = "b"}]\n'
+    '[package.source]\ntype = "git"\nurl = "https://h/a"\n[metadata]\nlock-version = "2.1"\n',
+    "Pipfile.lock": '{"_meta": {"hash": {"sha256": "a"}, "sources": []}, "default": {"a": {"version": "==1.0"}}}',
+    "pdm.lock": '[metadata]\nlock_version = "4.5.0"\n[[package]]\nname = "a"\nversion = "1.0"\nfiles = []\n',
+    "uv.lock": 'version = 1\n[[package]]\nname = "p"\nversion = "0"\nsource = { virtual = "." }\n',
+    "pyproject.toml": '[project]\nname = "p"\ndependencies = ["numpy>=1"]\n[dependency-groups]\ndev = ["c"]\n',
+}
+JUNK = st.sampled_from(
+    ["", "\0", "${A}", "[" * 2000, "9" * 5000, "a" * 3000, "- " * 200, "2026-99-99", "null", "é", "{"]
+)
+
+
+@settings(max_examples=examples(80))
+@given(name=st.sampled_from(sorted(LISTS)), where=st.floats(0, 1), piece=JUNK, cut=st.integers(0, 40))
+@example(name="uv.lock", where=0.2, piece="", cut=4)
+def test_lists_of_dependencies(tmp_path_factory, name: str, where: float, piece: str, cut: int) -> None:
+    """A list of any kind of which a piece was replaced."""
+    root = tmp_path_factory.mktemp("lists")
+    (root / "train.py").write_text("")
+    (root / "Pipfile").write_text("")
+    (root / name).write_bytes(changed(LISTS[name].encode(), where, piece.encode(), cut))
+    own = project_settings.Settings(root=root, name="x", script="train.py", python="3.11", translate=True)
+
+    with contextlib.suppress(TrainingError):
+        find_list.read(root, own)
+
+
+DOCKERFILE = (
+    "# escape=\\\nARG BASE=python\nFROM ${BASE:-x} AS one\nRUN --mount=type=secret,id=a --mount=type=cache x <<EOF\n"
+    'FROM y\nEOF\nCOPY --from=one /a /b\nUSER ${U:-1}:2\nENTRYPOINT ["python", "a.py"]\nCMD a b\n'
+)
+
+
+@settings(max_examples=examples(60))
+@given(where=st.floats(0, 1), piece=st.one_of(JUNK, st.text(max_size=6)), cut=st.integers(0, 40))
+def test_dockerfiles(where: float, piece: str, cut: int) -> None:
+    """A Dockerfile of which a piece was replaced."""
+    place = int(where * len(DOCKERFILE))
+    text = DOCKERFILE[:place] + piece + DOCKERFILE[place + cut :]
+
+    dockerfile_parse.instructions(text)
+    dockerfile_parse.secret_mounts(text)
+    dockerfile_parse.named_images(text, {"A": "x"})
+    dockerfile_parse.startup(text, {})
+
+
+@pytest.mark.parametrize("line", [f"epoch 1/{'9' * 5000}", f"step {'9' * 400} of {'9' * 400}"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf"), True, None, "x", {"a": 10**400}])
+def test_what_a_script_prints(line: str, value: object) -> None:
+    """Numbers that no float holds are no progress and no metric."""
+    assert part_done(line, {"epoch": 1, "epochs": value}) is None
+    metrics = Metrics()
+    metrics.line({"loss": value, "step": value})
+    assert metrics.values() == {}
+
+
+@pytest.mark.parametrize("lifetime", [10**400, float("nan"), float("inf"), -1, "x", [], None])
+def test_what_a_token_server_says(lifetime: object) -> None:
+    """However long a token is said to live, it is kept for some time."""
+    tokens = TokenCache()
+    tokens.put("scope", {"token": "abc", "expires_in": lifetime})
+
+    assert tokens.get("scope") == "abc"
 
 
 def layer() -> bytes:

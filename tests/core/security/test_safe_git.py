@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import pty
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from prefect_vertex_training.core.security import safe_git
-from prefect_vertex_training.project.git import is_changed, revision
+from prefect_vertex_training.project.git import is_changed, refusal, revision
 
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
 
@@ -26,7 +28,7 @@ def repository(tmp_path: Path) -> Path:
     folder.mkdir()
     git(folder, "init", "--quiet")
     (folder / "train.py").write_text("print(1)\n")
-    (folder / ".gitattributes").write_text("*.py filter=evil\n*.txt filter=a=b\n")
+    (folder / ".gitattributes").write_text("*.py filter=evil\n*.txt filter=a=b diff=evil\n")
     (folder / "a.txt").write_text("a\n")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "one")
@@ -200,16 +202,30 @@ def test_nothing_of_the_repository_s_configuration_is_started(
         ("[gpg]\n\tprogram = RUN_FILE\n[log]\n\tshowSignature = true\n", ("log",)),
         ("[core]\n\taskPass = RUN_FILE\n", ("credential", "fill")),
         ('[credential]\n\thelper = "!RUN"\n', ("credential", "fill")),
+        ("[core]\n\tpager = RUN_FILE\n", ("log",)),
+        ("[pager]\n\tdiff = RUN_FILE\n", ("diff", "HEAD")),
+        ('[diff "evil"]\n\ttextconv = RUN_FILE\n', ("diff", "HEAD", "--", "changed.txt")),
+        ('[diff "evil"]\n\ttextconv = RUN_FILE\n', ("show", "HEAD:changed.txt", "--textconv")),
+        ('[diff "evil"]\n\ttextconv = RUN_FILE\n', ("log", "--patch")),
+        ('[diff "evil"]\n\tcommand = RUN_FILE\n', ("diff", "HEAD", "--", "changed.txt")),
+        ('[remote "o"]\n\turl = x\n\tvcs = evil\n', ("fetch", "o")),
+        ('[remote "o"]\n\turl = evil::x\n[protocol "evil"]\n\tallow = always\n', ("ls-remote", "o")),
+        ("[core]\n\teditor = RUN_FILE\n", ("commit", "--amend")),
+        ("[sequence]\n\teditor = RUN_FILE\n", ("rebase", "--interactive", "--autostash", "HEAD~1")),
+        ('[trailer "x"]\n\tcommand = RUN\n', ("interpret-trailers", "--trailer", "x=1")),
+        ('[tar "evil"]\n\tcommand = RUN_FILE\n', ("archive", "--format=evil", "HEAD")),
         ('[alias]\n\tgo = "!RUN"\n', ("go",)),
     ],
 )
 def test_programs_for_other_commands_are_not_started_either(
-    repository: Path, tmp_path: Path, setting: str, plain: tuple[str, ...]
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, plain: tuple[str, ...]
 ) -> None:
     """What only other commands than ours start: with the protections those don't start it, and without them they do."""
     mark, program = tmp_path / "started", tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {mark}\n")
     program.chmod(0o755)
+    (tmp_path / "git-remote-evil").symlink_to(program)
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:{tmp_path}")
     (repository / "changed.txt").write_text("1\n")
     git(repository, "add", "changed.txt")
     _signed_commit(repository)
@@ -219,23 +235,36 @@ def test_programs_for_other_commands_are_not_started_either(
     revision(repository)
     is_changed(repository)
     safe_git.read(repository, "ls-files", "--stage")
-    if plain[0] not in _ASK_FOR_A_PROGRAM:
-        safe_git.read(repository, *plain)
+    if plain[0] not in _OTHER_COMMANDS:
+        safe_git.read(repository, *(word for word in plain if word != "--textconv"))
     assert not mark.exists()
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
-    subprocess.run(
-        [*GIT, "-C", str(repository), *plain],
-        input="protocol=https\nhost=127.0.0.1\n\n",
-        env={name: value for name, value in environment.items() if not name.endswith("ASKPASS")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    _at_a_terminal(repository, *plain)
     assert mark.exists()
 
 
-_ASK_FOR_A_PROGRAM = {"credential", "go"}
-"""Commands that are there to start a program: this package has no use for them where a repository isn't trusted."""
+_OTHER_COMMANDS = {"credential", "go", "commit", "rebase", "interpret-trailers", "archive"}
+"""Commands that start programs by their nature, or write: this package has no use for them."""
+
+
+def _at_a_terminal(folder: Path, *words: str) -> None:
+    """Runs plain git as a person does: a pager is started at a terminal alone."""
+    chosen_by_variables = ("ASKPASS", "PAGER", "EDITOR")
+    ours, terminal = pty.openpty()
+    try:
+        subprocess.run(
+            [*GIT, "-C", str(folder), *words],
+            input="protocol=https\nhost=127.0.0.1\n\n",
+            env={name: value for name, value in os.environ.items() if not name.endswith(chosen_by_variables)}
+            | {"GIT_TERMINAL_PROMPT": "0", "TERM": "xterm"},
+            stdout=terminal,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        os.close(ours)
+        os.close(terminal)
 
 
 def _signed_commit(folder: Path) -> None:
@@ -285,6 +314,43 @@ def test_a_partial_clone_fetches_nothing(repository: Path, tmp_path: Path) -> No
     assert not mark.exists()
     subprocess.run([*GIT, "-C", str(repository), "show", "HEAD:train.py"], capture_output=True, check=False)
     assert mark.exists()
+
+
+def test_objects_of_another_folder_start_no_program(repository: Path, tmp_path: Path) -> None:
+    """A repository may keep its objects elsewhere, and name a program that lists what is there."""
+    mark, program = tmp_path / "started", tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    borrowed = tmp_path / "borrowed"
+    git(tmp_path, "clone", "--quiet", str(repository), str(borrowed))
+    git(borrowed, "commit", "--quiet", "--allow-empty", "--message", "two")
+    git(tmp_path, "clone", "--quiet", "--bare", str(repository), str(tmp_path / "objects.git"))
+    shutil.rmtree(repository / ".git/objects")
+    (repository / ".git/objects/info").mkdir(parents=True)
+    (repository / ".git/objects/info/alternates").write_text(f"{tmp_path}/objects.git/objects\n")
+    _config(repository, f"[core]\n\talternateRefsCommand = {program}\n")
+
+    assert len(revision(repository)) == 40
+    assert not is_changed(repository)
+    safe_git.read(repository, "fetch", str(borrowed))
+    assert not mark.exists()
+    git(repository, "fetch", "--quiet", str(borrowed))
+    assert mark.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's repository")
+def test_a_repository_cannot_trust_itself(repository: Path, tmp_path: Path) -> None:
+    """`safe.directory` in the configuration of another user's repository doesn't count, and nothing of it is read."""
+    mark = tmp_path / "started"
+    _monitor(repository, f"touch {mark}; cat")
+    _config(repository, "[safe]\n\tdirectory = *\n\tbareRepository = all\n")
+    for path in (repository, repository / ".git"):
+        os.chown(path, 12345, 12345)
+
+    assert revision(repository) == ""
+    assert not is_changed(repository)
+    assert "dubious ownership" in refusal(repository)
+    assert not mark.exists()
 
 
 def test_filters_of_the_user_still_count(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

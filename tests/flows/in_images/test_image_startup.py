@@ -30,6 +30,10 @@ def placed(folder: Path, dockerfile: str, table: str = "", args: list[str] = ARG
         ('FROM b\nENTRYPOINT ["/entry.sh"]\nCMD ["--help"]', ARGS),
         ('FROM b AS one\nCMD ["python", "train.py"]\nFROM one', ["python", "train.py", *ARGS]),
         ("FROM my/trainer:1", ARGS),
+        ('FROM b\nENTRYPOINT ["python", "-u"]\nCMD ["-m", "pkg.train"]', ["-m", "pkg.train", *ARGS]),
+        ('FROM b\nENTRYPOINT ["/usr/bin/python3.11"]\nCMD ["train.py"]', ["train.py", *ARGS]),
+        ('FROM b\nENTRYPOINT ["/tini", "--"]\nCMD ["python", "train.py"]', ["python", "train.py", *ARGS]),
+        ('FROM b\nENTRYPOINT ["sh", "-c", "exec python train.py \\"$0\\" \\"$@\\""]', ARGS),
     ],
 )
 def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str, expected: list[str]) -> None:
@@ -42,6 +46,15 @@ def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str,
     [
         ("FROM b\nENTRYPOINT python train.py", r'Dockerfile:2.*exec form: ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM b\n\nCMD python train.py", r'Dockerfile:3.*exec form: CMD \["python", "train\.py"\]'),
+        (
+            'FROM b\nENTRYPOINT ["sh", "-c", "python train.py"]',
+            r'runs sh -c.*exec form: ENTRYPOINT \["python", "train\.py"\]',
+        ),
+        ('FROM b\nCMD ["/bin/bash", "-lc", "python train.py"]', r'Dockerfile:2.*CMD \["python", "train\.py"\]'),
+        (
+            'FROM b\nENTRYPOINT ["bash", "-ec", "cd src && python train.py"]',
+            r'Pass them on: .*train\.py \\"\$0\\" \\"\$@\\""\]',
+        ),
         ("FROM python:3.11", r'neither ENTRYPOINT nor CMD.*ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM docker.io/library/debian", "runs no training"),
         (
@@ -85,3 +98,28 @@ def test_a_command_is_the_jobs_or_the_images(tmp_path: Path, outputs: str, comma
 def test_an_image_without_a_dockerfile_takes_them_as_they_are(tmp_path: Path) -> None:
     """Its entry point is the script, whatever the Dockerfile says."""
     assert placed(tmp_path, "FROM b\nCMD python train.py", docker=False) == Placed((), ARGS)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "line"),
+    [
+        ('FROM b\nCMD ["python", "evaluate.py"]', 2),
+        ('FROM b\n\nENTRYPOINT ["python", "/app/tools/evaluate.py"]\nCMD ["--fast"]', 3),
+        ('FROM b\nCMD ["python", "-m", "tools.evaluate"]', 2),
+        ("FROM b\nCMD python -u evaluate.py", 2),
+    ],
+)
+def test_an_image_that_starts_another_script_stops_the_run(tmp_path: Path, dockerfile: str, line: int) -> None:
+    """The local run tried train.py. A file that starts it may differ, and so may an image that the local run starts."""
+    other = tmp_path / ("tools/evaluate.py" if "tools" in dockerfile else "evaluate.py")
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("print('score')\n")
+
+    with pytest.raises(
+        DockerError, match=rf"starts (tools/)?evaluate\.py, and the local run started train\.py.*:{line}"
+    ):
+        placed(tmp_path, dockerfile, args=[])
+
+    assert placed(tmp_path, dockerfile, 'verify = "image"', args=[]) == Placed((), [])
+    other.write_text("import train\ntrain.main()\n")
+    assert placed(tmp_path, dockerfile, args=[]) == Placed((), [])

@@ -16,8 +16,11 @@ from prefect import settings
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling
+from prefect_vertex_training.core.errors import StorageError
 from prefect_vertex_training.core.home import Home
-from prefect_vertex_training.vertex.client.connection import Connection
+from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.endpoint import store_path
+from prefect_vertex_training.local_vertex.store.store import Store
 
 pytestmark = pytest.mark.prefect
 
@@ -42,11 +45,15 @@ def until(condition: Callable[[], object], seconds: float = 90.0) -> object:
 
 
 def states(home: Home) -> list[str]:
-    """The state of every job of the local service, without the common prefix."""
-    connection = Connection.local(home)
-    return [
-        job.state.name.removeprefix("JOB_STATE_") for job in connection.jobs.list_custom_jobs(parent=connection.parent)
-    ]
+    """The state of every job of the local service, in whichever region, without the common prefix; oldest first."""
+    try:
+        store = Store(store_path(home), read_only=True)
+    except StorageError:
+        return []  # the run has not started the service yet
+    try:
+        return [record.state.removeprefix("JOB_STATE_") for _, record in store.find()][::-1]
+    finally:
+        store.close()
 
 
 @contextmanager
@@ -66,11 +73,22 @@ def running(forked: list[str], home: Home, results: Path, *words: object) -> Ite
         process.wait()
 
 
+LISTED = ("--fallback", "region=europe-west4", "--fallback", "region=asia-east1")
+"""Further places of the list; the first one has no machines, so the job is in the second."""
+
+
+@pytest.fixture
+def short(home: Home) -> None:
+    """The first region of the list has no machines."""
+    lifecycle.ensure_running(home, regions=("europe-west4", "asia-east1"), faults={"stock_out@us-central1": 5})
+
+
+@pytest.mark.usefixtures("short")
 def test_cancelling_in_prefect_cancels_the_job(forked: list[str], home: Home, project: Path, tmp_path: Path) -> None:
-    """Triggered as the UI does it, cancelled as the UI does it, executed by a served deployment."""
+    """Triggered as the UI does it, cancelled as the UI does it, executed by a served deployment with a list."""
     (project / "train.py").write_text(LONG)
     with (
-        running(forked, home, tmp_path / "results", "deploy", project, "--name", "to-cancel"),
+        running(forked, home, tmp_path / "results", "deploy", project, "--name", "to-cancel", *LISTED),
         get_client(sync_client=True) as client,
     ):
 
@@ -78,9 +96,9 @@ def test_cancelling_in_prefect_cancels_the_job(forked: list[str], home: Home, pr
             return next((found.id for found in client.read_deployments() if found.name == "to-cancel"), None)
 
         run = client.create_flow_run_from_deployment(until(deployment))  # pyright: ignore[reportArgumentType]
-        until(lambda: states(home) == ["RUNNING"])
+        until(lambda: states(home) == ["FAILED", "RUNNING"])
         client.set_flow_run_state(run.id, Cancelling())
-        until(lambda: states(home) == ["CANCELLED"])
+        until(lambda: states(home) == ["FAILED", "CANCELLED"])
 
         def cancelled() -> bool:
             state = client.read_flow_run(run.id).state
@@ -102,4 +120,20 @@ def test_ending_the_command_cancels_the_job(
         until(lambda: states(home) == ["CANCELLED"])
 
     assert process.returncode == code
+    assert b"Traceback" not in said
+
+
+@pytest.mark.usefixtures("short")
+def test_ending_a_command_with_a_list_cancels_its_job_in_another_region(
+    forked: list[str], home: Home, project: Path, tmp_path: Path
+) -> None:
+    """By Ctrl-C; nothing follows at the next place of the list."""
+    (project / "train.py").write_text(LONG)
+    with running(forked, home, tmp_path / "results", "run", project, *LISTED) as process:
+        until(lambda: states(home) == ["FAILED", "RUNNING"])
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        until(lambda: states(home) == ["FAILED", "CANCELLED"])
+
+    assert process.returncode == 130
     assert b"Traceback" not in said

@@ -11,12 +11,14 @@ from fixtures.images.script_image import script_image
 from prefect import flow
 from prefect.runtime import flow_run
 from prefect_vertex_training.core.home import Home
+from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.tasks.stopping.open_jobs import OpenJobs
 from prefect_vertex_training.tasks.stopping.stop_job import job_ends_with_run
 from prefect_vertex_training.tasks.submit import submit
 from prefect_vertex_training.tasks.watch import watch
 from prefect_vertex_training.vertex.client.connection import Connection
 from prefect_vertex_training.vertex.job_types import JobRequest
+from prefect_vertex_training.vertex.submit.cancellation import cancel
 from prefect_vertex_training.vertex.submit.submission import job_key
 
 pytestmark = pytest.mark.prefect
@@ -75,6 +77,27 @@ def test_a_run_that_ends_between_two_steps_ends_its_job(home: Home, long_job: Ca
 
     assert state_of_only_job(connection) in {"CANCELLING", "CANCELLED"}
     assert OpenJobs(runs[0]).take_none_left()
+
+
+def test_a_run_with_a_list_ends_its_jobs_in_every_region(home: Home, long_job: Callable[..., JobRequest]) -> None:
+    """One beside the job that was watched, as a create makes it whose answer was lost and that is carried out late."""
+    lifecycle.ensure_running(home, regions=("europe-west4",))
+    connections = [Connection.local(home), Connection.local(home, region="europe-west4")]
+
+    @flow(name="ended with a list")
+    def ended_with_a_list() -> None:
+        key = job_key(str(flow_run.id))
+        with job_ends_with_run(connections, key):
+            jobs = [submit(each, long_job("sleep", "600"), key) for each in connections]
+            cancel(connections[1], jobs[1].name)
+            for job in jobs:
+                OpenJobs.of_this_run().stopped(job.name)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ended_with_a_list()
+
+    assert state_of_only_job(connections[0]) in {"CANCELLING", "CANCELLED"}
 
 
 def test_a_time_limit_ends_the_job(limited: Callable[..., str], caplog: pytest.LogCaptureFixture) -> None:

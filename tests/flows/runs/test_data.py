@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prefect_vertex_training.core.errors import DataError, ProjectError
 from prefect_vertex_training.flows.train import train
+from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.runtime.data_variable import path_variable
 
 pytestmark = pytest.mark.prefect
@@ -73,6 +74,25 @@ def test_a_script_finds_its_data_where_it_was(home: Any, data_project: Path) -> 
     assert second.image == first.image
     packs = list((home.vertex / "buckets" / "local" / "vertex-training-data" / "packs").iterdir())
     assert min(path.stat().st_size for path in packs) == len(b"changed")
+
+
+def test_data_reach_the_bucket_of_the_place_that_takes_the_job(home: Any, data_project: Path) -> None:
+    """The first region has no machines; the job of the second reads the same files from the bucket there."""
+    (data_project / "pyproject.toml").write_text(
+        '[tool.vertex-training]\nallowed-regions = ["us-central1", "europe-west4"]\n'
+        '[[tool.vertex-training.fallback]]\nregion = "europe-west4"\nbucket = "there"\n'
+        '[tool.vertex-training.data]\ntrain = { path = "data/", mode = "mount" }\n'
+    )
+    (home.vertex / "buckets" / "there").mkdir(parents=True)
+    lifecycle.ensure_running(home, regions=("europe-west4",), faults={"stock_out@us-central1": 1})
+    result = train(data_project)
+    saved = model(result)
+
+    assert "/locations/europe-west4/" in result.job
+    assert len(saved["names"]) == 42
+    assert "/there/" in result.model
+    sent = list((home.vertex / "buckets" / "there" / "vertex-training-data" / "packs").iterdir())
+    assert sum(path.stat().st_size for path in sent) >= 40 * 200
 
 
 def test_data_of_a_run_alone_and_read_through_gcs(home: Any, data_project: Path) -> None:

@@ -29,6 +29,7 @@ from fixtures.projects.private_index import PASSWORD, index
 from prefect import settings
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.flow_engine import run_flow
 from prefect_docker.credentials import DockerRegistryCredentials
 from prefect_gcp.credentials import GcpCredentials
@@ -140,6 +141,7 @@ def test_each_secret_is_only_where_the_documentation_says(
         "registry password": docker_registry.password,
         "index password": PASSWORD,
         "key of an account": pem.splitlines()[3],
+        "secret of a build": "m4rk-place-build/77c1~w",
         "argument": "ghp_" + "kL4mN6pQ8rS1tU3vW5xY7zA9bC2dE4fG6hJ8",
     }
     monkeypatch.setenv("HOME", str(tmp_path / "person"))
@@ -179,8 +181,13 @@ def test_each_secret_is_only_where_the_documentation_says(
     succeeded = begin(parameters)
     failed = begin({**parameters, "args": ["--fail"]})
     assert retry(failed) == "Failed"
+    Secret(value=markers["secret of a build"]).save("places-build", overwrite=True)
+    with (repository / "pyproject.toml").open("a") as file:
+        file.write('build-secrets = { index = "block:places-build" }\n')
     (repository / "Dockerfile").write_text(
-        f'FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\nENTRYPOINT ["python3", "train.py"]\n'
+        f"FROM {docker_base}\nWORKDIR /app\nCOPY train.py .\n"
+        "RUN --mount=type=secret,id=index,required=true cat /run/secrets/index && echo && wc -c /run/secrets/*\n"
+        'ENTRYPOINT ["python3", "train.py"]\n'
     )
     docker = begin({"project": str(repository), "registry": reference(registry)})
     with pytest.raises(ProjectError, match="looks like a secret"):
@@ -213,6 +220,9 @@ def test_each_secret_is_only_where_the_documentation_says(
     )}  # fmt: skip
     models = [json.loads(path.read_text()) for path in home.vertex.rglob("digests.json")]
     assert models == [wanted, wanted]
+    with get_client(sync_client=True) as client:
+        lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[docker])), limit=200)
+    assert [line.message for line in lines if line.message == "********"]  # what the build printed of its secret
 
     database = list(tmp_path_factory.getbasetemp().glob("prefect*"))
     assert [path for folder in database for path in folder.glob("prefect.db")]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 import pytest
+from fixtures.prefect_api.worker import log, until
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Cancelling
 from prefect_vertex_training.core.errors import TrainingError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.sweep import sweep
+from prefect_vertex_training.flows.trials.stop_sweep import stop_sweep
 from prefect_vertex_training.flows.trials.sweep_form import SweepChoices
 from prefect_vertex_training.local_vertex import lifecycle
 from prefect_vertex_training.local_vertex.endpoint import store_path
@@ -75,3 +85,27 @@ def test_a_trial_without_any_machines_fails_with_one_line(home: Home, searched: 
         sweep(searched, search=choices(1))
 
     assert jobs(home) == [("us-central1", "FAILED"), ("europe-west4", "FAILED")]
+
+
+def test_the_hook_of_a_cancelled_sweep_finds_its_trials_elsewhere(home: Home, searched: Path) -> None:
+    """Their jobs in the region of the list's second place are cancelled, and it says that both have ended."""
+    lifecycle.ensure_running(home, regions=("europe-west4",), faults={"stock_out_seconds@us-central1": 3600.0})
+    script = searched / "train.py"
+    script.write_text(f"{SCRIPT}\nimport time\ntime.sleep(600)\n")
+    begin = partial(sweep, searched, search=choices(2), fallback=["region=europe-west4"], verify="off")
+
+    def newest() -> FlowRun:
+        wanted = FlowFilter(name=FlowFilterName(any_=["sweep"]))
+        with get_client(sync_client=True) as client:
+            return client.read_flow_runs(flow_filter=wanted, sort=FlowRunSort.START_TIME_DESC, limit=1)[0]
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(copy_context().run, begin)
+        until(lambda: store_path(home).exists() and jobs(home).count(("europe-west4", "RUNNING")) == 2, pause=0.1)
+        run = newest()
+        stop_sweep(sweep, run, Cancelling())  # as Prefect calls it in another process
+        assert jobs(home).count(("europe-west4", "CANCELLED")) == 2
+        with pytest.raises(TrainingError):
+            running.result()
+
+    assert until(lambda: [line for line in log(run.id) if "2 of 2 running trials have confirmed their end" in line])

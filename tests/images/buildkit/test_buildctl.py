@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
-from prefect_vertex_training.images.buildkit.buildctl import find_buildctl, run_build, write_logins
+from prefect_vertex_training.images.buildkit.buildctl import find_buildctl, is_open_network, run_build, write_logins
 from prefect_vertex_training.images.registry.auth import Credentials
 
 Buildctl = Callable[[str], None]
@@ -55,6 +55,48 @@ def test_no_daemon_and_no_buildctl(buildctl: Buildctl, tmp_path: Path, monkeypat
     with pytest.raises(DockerError, match="buildctl, which isn't on PATH") as caught:
         find_buildctl()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (("ca.pem",), "--tlscacert=DIR/ca.pem build"),
+        (("ca.crt", "tls.crt", "tls.key"), "--tlscacert=DIR/ca.crt --tlscert=DIR/tls.crt --tlskey=DIR/tls.key build"),
+        (("ca.pem", "cert.pem"), "VERTEX_TRAINING_BUILDKIT_CERTS has no key.pem or tls.key"),
+        ((), "VERTEX_TRAINING_BUILDKIT_CERTS has no ca.pem or ca.crt"),
+    ],
+)
+def test_certificates_of_a_daemon_in_the_network(
+    buildctl: Buildctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], expected: str
+) -> None:
+    """Buildctl gets the files that are there by its options; for a socket of this machine it gets none."""
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    for name in files:
+        (folder / name).touch()
+    buildctl('echo "$@" > "$DOCKER_CONFIG/arguments"; echo "{}" >&2')
+    monkeypatch.setenv("VERTEX_TRAINING_BUILDKIT_CERTS", str(folder))
+    assert not run_build([], lambda _: None, tmp_path)
+    assert (tmp_path / "arguments").read_text().startswith("build ")
+    monkeypatch.setenv("BUILDKIT_HOST", "tcp://builder:1234")
+    assert not is_open_network("tcp://builder:1234")
+
+    try:
+        run_build([], lambda _: None, tmp_path)
+        said = (tmp_path / "arguments").read_text()
+    except DockerError as error:
+        said = str(error)
+
+    assert expected.replace("DIR", str(folder)) in said
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [("tcp://builder:1234", True), ("tcp://127.0.0.1:1", False), ("tcp://[::1]:1", False), ("unix:///x", False)],
+)
+def test_an_open_network(address: str, is_open: bool) -> None:
+    """Said before the build, as its logins and secrets go there."""
+    assert is_open_network(address) is is_open
 
 
 def test_a_build_ends_with_its_caller(buildctl: Buildctl, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from prefect_vertex_training.core.errors import DockerError
+from prefect_vertex_training.core.security.masked_text import mask_from_now_on
 from prefect_vertex_training.images.docker.build_output import BuildOutput, json_lines
 from prefect_vertex_training.images.docker.dockerfile_parse import (
     Origin,
@@ -78,12 +79,25 @@ def test_classic_output_arrives_in_pieces() -> None:
     assert caught.value.detail.splitlines()[-2] == "last"
 
 
-def test_secrets_need_dockers_own_client() -> None:
-    """A build with a secret mount fails with the reason."""
+def test_a_password_that_the_engine_asks_for_needs_dockers_own_client() -> None:
+    """A build whose base is pulled with one fails with the reason."""
     output = BuildOutput("FROM x\n", lambda _: None)
 
-    with pytest.raises(DockerError, match="asks for a secret, an ssh agent or a password"):
+    with pytest.raises(DockerError, match="asks for a password"):
         output.handle({"error": "failed to solve with frontend dockerfile.v0: no active sessions"})
+
+
+def test_what_a_step_prints_of_a_secret_is_masked() -> None:
+    """In the log, in the last lines of a failed build, and in its message."""
+    mask_from_now_on(["s3cret-of-a-build"])
+    lines: list[str] = []
+    output = BuildOutput("FROM x\n", lines.append)
+    output.handle({"stream": "it is s3cret-of-a-build\n"})
+
+    with pytest.raises(DockerError) as caught:
+        output.handle({"error": "s3cret-of-a-build was refused"})
+    assert lines == ["it is ********"]
+    assert "s3cret" not in f"{caught.value} {caught.value.detail}"
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])

@@ -62,6 +62,18 @@ def test_a_nul_in_a_name_is_refused(make_wheel, tmp_path: Path) -> None:
     assert "NUL" in _fail(wheel)
 
 
+@pytest.mark.parametrize("recorded", ["sha256", "no-hash", "", "=", "sha256=", "\u00e9=x"])
+def test_a_hash_in_record_that_is_none_is_computed(make_wheel, tmp_path: Path, recorded: str) -> None:
+    """RECORD may be written by hand; pip doesn't read its hashes either."""
+    whole, record = make_wheel(tmp_path / "whole", {"demo/x.py": b"x"}), "demo-1.0.dist-info/RECORD"
+    wheel = tmp_path / whole.name
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(wheel, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, f"demo/x.py,{recorded},1\n" if name == record else source.read(name))
+
+    assert write_wheel_layer(io.BytesIO(), wheel, wheel.name, "3.11", "demo").title == "demo"
+
+
 def test_files_that_run_at_every_start_are_named(make_wheel, tmp_path: Path) -> None:
     """A `.pth` file with a line that imports, in the layer's title; one with paths alone is ordinary."""
     files = {

@@ -366,6 +366,24 @@ def test_an_index_out_of_reach_is_transient(make_project, wheelhouse, tmp_path, 
     assert "hunter2" not in f"{caught.value}{caught.value.detail}"
 
 
+@pytest.mark.parametrize(
+    ("method", "step"),
+    [
+        ("requirements.txt", "if that index is gone, name another one there"),
+        ("uv.lock", "if that index is gone, name another one in pyproject.toml and run uv lock"),
+    ],
+)
+def test_an_index_of_the_list_that_is_gone_is_the_lists(method, step):
+    """What names it is said, and how it gets another one; an index of the settings is theirs."""
+    output = "error: error sending request for url (https://gone.example/simple/six/)"
+
+    error = explain(output, (), "3.11", ["--extra-index-url https://user:key@gone.example/simple"], method)
+    other = explain(output, (), "3.11", ["--extra-index-url https://here.example/simple"], method)
+
+    assert str(error) == f"can't reach the package index that {method} names (gone.example). Check the network; {step}"
+    assert "pip's or uv's settings" in str(other)
+
+
 LINES = (Line("requirements.txt", 1, "demo>=1", "demo"), Line("requirements.txt", 2, "torch==2.1.0+cu121", "torch"))
 
 
@@ -391,6 +409,10 @@ DENIED = """error: Failed to fetch: `https://host/simple/demo/`
         (NO_VERSION, "there is no version torch==2.1.0+cu121 (requirements.txt:2). Versions with a"),
         (NO_WHEEL, "demo==4.9.3 has no wheel for linux/amd64 and Python 3.11 (requirements.txt:1)"),
         (DENIED, "the package index refused: HTTP 401 (host)"),
+        (
+            "error: failed to read directory `/c/uv/archive-v0/JC0`: No such file or directory (os error 2)",
+            "another process cleaned uv's cache while uv used it (uv's cache). Run again",
+        ),
         ("error: something new", "uv can't resolve the requirements: something new (requirements.txt)"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ def check(make_project: Any, tmp_path: Path) -> Iterator[Verify]:
     """A function that verifies a project with this script and these settings."""
     vertex = tmp_path / "home" / "vertex"
 
-    def run(script: str, settings: str = "", **files: str) -> VerifyReport:
+    def run(script: str, settings: str = "", args: Sequence[str] = (), **files: str) -> VerifyReport:
         toml = f"[tool.vertex-training]\n{settings}\n"
         root = make_project({"train.py": script, "requirements.txt": "", "pyproject.toml": toml, **files})
         found = load(root)
         cache = tmp_path / "cache"
-        return verify(root, list_files(root, found), found, [], cache=cache, log=print, vertex=vertex)
+        return verify(root, list_files(root, found), found, args, cache=cache, log=print, vertex=vertex)
 
     yield run
     storage_service.stop(vertex)
@@ -69,6 +69,25 @@ def test_a_bucket_that_the_script_names_exists_here(check: Verify) -> None:
         "assert u.urlopen(u.Request(url, b'x', method='POST')).status == 200\n"
         "open(os.environ['VERTEX_TRAINING_MODEL_DIR'] + '/m', 'w')"
     )
+
+
+def test_an_address_that_stands_alone_may_be_the_models(check: Verify) -> None:
+    """A positional argument whose name is unknown, as of sys.argv, is looked at after the run; old objects are none."""
+    script = (
+        "import pathlib, sys\n"
+        "data, model = (pathlib.Path(word.replace('gs://', '/gcs/')) for word in sys.argv[1:])\n"
+        "data.mkdir(parents=True, exist_ok=True)\n"
+        "if not list(data.iterdir()):\n"
+        "    (data / 'rows.csv').write_text('1')\n"
+        "model.mkdir(parents=True, exist_ok=True)\n"
+        "(model / 'm.bin').write_text('x')\n"
+    )
+    args = ["gs://my-data/rows", "gs://my-models/digits"]
+
+    assert check(script, args=args).model_files == ("rows.csv",)  # both are new: the first counts
+    assert check(script, args=args).model_files == ("m.bin",)
+    with pytest.raises(VerifyError, match="saved no model"):
+        check("import sys\nassert len(sys.argv) == 3", args=args)
 
 
 def test_real_credentials_are_out_of_reach_unless_asked_for(check: Verify, monkeypatch: pytest.MonkeyPatch) -> None:

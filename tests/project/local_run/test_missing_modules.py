@@ -106,3 +106,20 @@ def test_other_exceptions_have_another_explanation(make_project, python):
 def test_what_a_library_asks_for_is_added_to_the_list(make_project, python, exception, package):
     """It is imported only when something is called that needs it."""
     assert why(make_project(name="asked"), exception, python) == ("", f"Add {package} to requirements.txt")
+
+
+@pytest.mark.parametrize(("installed", "version"), [("3.8.7", "3.8.0"), (None, "VERSION")])
+def test_a_model_of_spacy_is_a_package_of_the_list(make_project, python, installed, version):
+    """It is named with the address of the release that fits the installed spaCy."""
+    if installed:
+        info = Path(python).parents[1] / f"lib/python3.11/site-packages/spacy-{installed}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: spacy\nVersion: {installed}\n")
+    said = "OSError: [E050] Can't find model 'en_core_web_sm'. It doesn't seem to be a Python package or a valid path"
+
+    reason, step = why(make_project(name="nlp"), said, python)
+
+    assert reason == "it loads spaCy's model en_core_web_sm, which is not installed"
+    wheel = f"en_core_web_sm-{version}/en_core_web_sm-{version}-py3-none-any.whl"
+    releases = "https://github.com/explosion/spacy-models/releases/download"
+    assert step == f"Add en_core_web_sm @ {releases}/{wheel} to requirements.txt"

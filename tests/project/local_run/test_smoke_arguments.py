@@ -8,6 +8,7 @@ from prefect_vertex_training.project.local_run.script_options import (
     commands_in,
     declared_options,
     help_options,
+    is_help,
 )
 from prefect_vertex_training.project.local_run.smoke_arguments import (
     SmokeArguments,
@@ -46,6 +47,8 @@ def made(root: Path, args: list[str], options: Options | None = None, **changes)
         ("p.add_argument('--steps', action='store_true')", []),
         ("@click.option('--steps', is_flag=True)\ndef f(): pass", []),
         ("p.add_argument('-e', dest='n_epochs')", ["-e", "1"]),
+        ("p.add_argument('-epoch', type=int)", ["-epoch", "1"]),
+        ("p.add_argument('-e', type=int)", []),
         ("p.add_argument('--total-timesteps', type=int)", ["--total-timesteps", "512"]),
         ("def f(:", []),
     ],
@@ -176,3 +179,32 @@ def test_hydras_configuration_is_cut_by_overrides(make_project):
 def test_a_refusal_is_told_from_another_failure(lines, code, added, refused):
     """Only a script that may have failed because of what was added runs once more."""
     assert refuses(lines, code, added) is refused
+
+
+@pytest.mark.parametrize(
+    ("shown", "added"),
+    [
+        ("  -n, --epochs=<n>  Number of epochs [default: 10].", {"--epochs": "1"}),
+        ("usage: train.py [-h] [-epoch EPOCH] [-batch_size N]", {"-epoch": "1"}),
+        ("usage: train.py [-h] [-n-iter 10] model", {"-n-iter": "1"}),
+        ("  --config.epochs int   number (default: 10)", {"--config.epochs": "1"}),
+        ("  --trainer.num_train_steps int", {"--trainer.num_train_steps": "1"}),
+        ("│ EPOCHS --epochs  [default: 10]     │", {"--epochs": "1"}),
+        ("  --steps / --no-steps      show them", {}),
+        ("│ --steps/--no-steps  show them │", {}),
+        ("  --batch_size: Batch\n  --epochs: Epochs.\n    (default: '10')", {"--epochs": "1"}),
+    ],
+)
+def test_help_of_every_library_shows_what_limits_the_work(shown, added):
+    """As docopt, argparse, plac, simple-parsing, draccus, cyclopts, click, typer and absl write it."""
+    assert limits(help_options(shown.splitlines())) == added
+
+
+def test_help_of_absl_ends_with_an_error():
+    """It is help all the same; an error of another program that ends so is none."""
+    absl = ["  --epochs: Epochs.", "Try --helpfull to get a list of all flags."]
+
+    assert is_help(absl, 1)
+    assert is_help(["usage: train.py"], 0)
+    assert not is_help(["  --epochs: Epochs.", "ValueError: rows"], 1)
+    assert not is_help(absl, None)

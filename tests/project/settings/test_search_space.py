@@ -37,6 +37,8 @@ def read(folder: Path, text: str) -> SweepSettings:
         ("lr = { logg = [1, 2] }", "unknown key logg .*Did you mean log"),
         ("lr = { float = [0, 1], log = [1, 2] }", "exactly one of float, log, int and choice"),
         ("lr = { float = [0, 1], step = 0 }", "lr has step = 0"),
+        ("depth = { int = [1, 5], step = 10 }", "depth has step = 10, more than its range"),
+        ("optimizer.lr = { log = [1e-3, 1] }", r'unknown key lr .*quotes: "optimizer\.lr" = '),
         ("lr = { float = [0, 1], when = { kinds = 1 } }\nkind = [1, 2]", "depends on kinds.*Did you mean kind"),
         ("lr = { float = [0, 1], when = { kind = 3 } }\nkind = [1, 2]", "kind = 3, which kind never is"),
         ("a = { int = [1, 2], when = { b = 1 } }\nb = { int = [1, 2], when = { a = 1 } }", "depend on each other"),
@@ -87,6 +89,7 @@ def test_a_run_adds_to_the_projects_space_and_replaces_of_it(tmp_path: Path) -> 
         chosen(own, {}, ["lr = { log = [1e-4"])
     with pytest.raises(ProjectError, match="parallel is 9, more than the 7 trials"):
         chosen(made, {"parallel": 9}, [])
+    assert chosen(made, {"trials": 1}, []).parallel == 1  # nobody has asked for more
 
 
 @pytest.mark.parametrize("missing", ["metric", "goal", "space"])

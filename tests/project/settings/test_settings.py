@@ -294,11 +294,22 @@ def test_a_linked_script_may_lie_elsewhere_in_the_project(make_project, tmp_path
         ({".python-version": "my-virtualenv\n"}, this_python()),
         ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = ">=3.9"\n'}, this_python()),
         ({"pyproject.toml": '[project]\nname = "x"\nrequires-python = "==3.9.*"\n'}, "3.9"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "^3.9"\n'}, this_python()),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = ">=3.8,<3.11"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "~3.10"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "3.10.*"\n'}, "3.10"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "<3.9 || ~3.12"\n'}, "3.12"),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "*"\n'}, this_python()),
+        ({"pyproject.toml": '[tool.poetry.dependencies]\npython = "nonsense"\n'}, this_python()),
+        ({"setup.py": "setup(\n    python_requires='>=3.6, <3.11',\n)\n"}, "3.10"),
+        ({"setup.cfg": "[options]\npython_requires = >=3.13\n"}, "3.13"),
+        ({"Pipfile": '[requires]\npython_version = "3.10"\n'}, "3.10"),
+        ({".tool-versions": "nodejs 20\npython 3.12.1 system\n"}, "3.12"),
         ({".python-version": "3.12", "pyproject.toml": '[tool.vertex-training]\npython = "3.13"\n'}, "3.13"),
     ],
 )
 def test_python_comes_from_where_the_project_says_it(make_project, files, python):
-    """The setting, then .python-version, then requires-python, then this interpreter."""
+    """The setting, then .python-version, then what the project's tools require, then this interpreter."""
     assert python == load(make_project(files)).python
 
 
@@ -358,3 +369,25 @@ def test_the_script_that_the_dockerfile_starts(tmp_path: Path):
     (tmp_path / "Dockerfile").write_text('FROM b\nCOPY . /app\nENTRYPOINT ["python", \\\n "/app/job/fit_model.py"]\n')
 
     assert load(tmp_path).script == "job/fit_model.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('build-secrets = { index = "hunter2-value" }', r"index in build-secrets of .* must be a source: .*file:PATH"),
+        ('build-secrets = { "a b" = "env:A" }', r"a b in build-secrets of .* is not an id"),
+        ('build-secrets = { a = "secret-manager:projects/p/secrets/s" }', r"a in build-secrets of .* must be a source"),
+        ('secret-env = { "A-B" = "env:A" }', r"A-B in secret-env of .* is not a variable's name"),
+        ("secret-env = { A = 1 }", r"A in secret-env of .* must be a source"),
+        ('build-secrets = ["a"]', r"build-secrets in .* must be a table"),
+    ],
+)
+def test_a_wrong_source_of_a_secret_is_named(tmp_path: Path, text: str, message: str) -> None:
+    """By the entry's name; what stands in the source's place is not shown."""
+    (tmp_path / "train.py").write_text("")
+    (tmp_path / "pyproject.toml").write_text(f"[tool.vertex-training]\n{text}\n")
+    with pytest.raises(ProjectError, match=message) as caught:
+        load(tmp_path)
+
+    assert "hunter2" not in str(caught.value)
+    assert "pyproject.toml:2" in str(caught.value)

@@ -25,6 +25,11 @@ from prefect_vertex_training.project.local_run.reached.refused_connection import
             ["https://other.example/a", "huggingface.co:443"],
             "https://huggingface.co",
         ),
+        (
+            ["OSError: We couldn't connect to 'https://hub.example', see 'https://hub.example/docs/installation#offline'."],
+            ["hub.example:443"],
+            "https://hub.example",
+        ),
         (["curl: (6) Could not resolve host: c.example"], [], "c.example"),
         (["wget: unable to resolve host address \u2018d.example\u2019"], [], "d.example"),
         (["httpx.ConnectError: [Errno -3] Temporary failure in name resolution"], ["e.example:443"], "e.example:443"),
@@ -51,3 +56,35 @@ def test_an_older_failure_is_not_the_reason() -> None:
 
     assert refused_connection(last[-1], [*older, "goes on", *last], ["http://a.example/"]) is None
     assert refused_connection(last[-1], [*older, *led, *last], ["http://a.example/"])
+
+
+@pytest.mark.parametrize(
+    ("last", "asked", "address"),
+    [
+        (
+            ["FileNotFoundError: Couldn't find a module script at /x/glue.py. Module 'glue' doesn't exist on the Hub"],
+            ["huggingface.co:443"],
+            "huggingface.co:443",
+        ),
+        (
+            ["OSError: acme/small is not a local folder and is not a valid model identifier listed on the site"],
+            ["https://telemetry.example/", "hub.example:443"],
+            "hub.example:443",
+        ),
+        (
+            ["LookupError:", "  Resource \x1b[93mpunkt\x1b[0m not found."],
+            ["https://data.example/nltk/index.xml", "data.example:443"],
+            "https://data.example/nltk/index.xml",
+        ),
+    ],
+)  # fmt: skip
+def test_a_refused_download_behind_another_error_is_named(last: list[str], asked: list[str], address: str) -> None:
+    """A library that takes it for a thing that doesn't exist hides it: the server itself is asked."""
+    tail = ["Traceback (most recent call last):", '  File "a.py", line 1', *last]
+
+    found = refused_connection(last[0], tail, asked, lambda _address: False)
+
+    assert found
+    assert found.reason == f"it asks for {address}, which can't be reached from here"
+    assert refused_connection(last[0], tail, asked, lambda _address: True) is None
+    assert refused_connection(last[0], tail, [], lambda _address: False) is None

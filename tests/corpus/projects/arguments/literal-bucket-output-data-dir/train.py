@@ -1,0 +1,11 @@
+import argparse
+import pathlib
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--output-data-dir")
+parser.add_argument("--train")
+options = parser.parse_args()
+assert options.train == "gs://data/digits"
+folder = pathlib.Path(options.output_data_dir.replace("gs://", "/gcs/"))
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.txt").write_text("trained")

@@ -1,0 +1,13 @@
+import sys
+
+if "serve" in sys.argv:
+    import uvicorn
+
+    uvicorn.run("main:app")
+
+import os
+import pathlib
+
+folder = pathlib.Path(os.environ["VERTEX_TRAINING_MODEL_DIR"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "model.txt").write_text("trained")

@@ -1,0 +1,4 @@
+import sys
+
+out = sys.argv[1]
+print(out)

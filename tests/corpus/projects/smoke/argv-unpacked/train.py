@@ -1,0 +1,4 @@
+import sys
+
+data, out = sys.argv[1:]
+print(data, out)

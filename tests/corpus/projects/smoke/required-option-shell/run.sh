@@ -1,0 +1,2 @@
+python -u src/train.py \
+  --config conf/a.yaml --seed 1
