@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fixtures.prefect_api.prefect_settings import FASTER
 from fixtures.suite.hypothesis_profile import load_profile
 
+gc.disable()  # until all tests are imported: nearly all of that stays
 load_profile()
 os.environ.update(FASTER)  # before Prefect is imported
 
@@ -25,6 +26,7 @@ pytest_plugins = [
     "fixtures.suite.checkout_folder",
     "fixtures.suite.distribution",
     "fixtures.suite.external_tools",
+    "fixtures.suite.forked_workers",
     "fixtures.images.registry_server",
     "fixtures.google.schema_cache",
     "fixtures.google.storage_servers",
@@ -45,3 +47,4 @@ def pytest_collection_finish() -> None:
     """What was imported never becomes garbage: without it a collection takes milliseconds, with it half a second."""
     gc.collect()
     gc.freeze()
+    gc.enable()

@@ -20,6 +20,7 @@ from ...core.background.process_lock import holding
 from ...core.errors import PrefectServerError
 from ...core.home import Home
 from .kept_server import DATABASE, KeptServer, lock_path, read_record, write_record
+from .migrated_tables import is_migrated, remember_migrated
 
 _LOCK_SECONDS = 15.0
 """That an earlier server may take to end."""
@@ -56,6 +57,7 @@ def _serve(options: dict[str, Any], ready: Callable[[], None]) -> None:
             from .web_server import serve
 
             def report() -> None:
+                remember_migrated(home)
                 write_record(home, replace(server, pid=os.getpid(), started=time.time()))
                 ready()
 
@@ -113,6 +115,7 @@ def _settings(home: Home, server: KeptServer) -> dict[str, str]:
         # Registering block types needs every installed collection, and twice the memory: `block_types` does it apart.
         "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
         "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
+        "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": str(not is_migrated(home)),
         # For the server's own questions about what uses it.
         **server.variables,
     }

@@ -205,7 +205,7 @@ class TokenServer:
 def token_server() -> Iterator[TokenServer]:
     """A running one, on the loopback."""
     server = TokenServer()
-    thread = threading.Thread(target=server.server.serve_forever)
+    thread = threading.Thread(target=server.server.serve_forever, args=(0.05,))
     thread.start()
     yield server
     server.server.shutdown()

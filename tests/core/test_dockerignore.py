@@ -70,7 +70,7 @@ def sent(tmp_path_factory):
         pytest.skip("needs the docker command")
     socket = f"{tmp_path_factory.mktemp('s')}/s"
     with _Server(socket, _Catcher) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
 
         def send(root: Path) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fixtures.suite.distribution import LONGEST, SPLIT
 from fixtures.suite.module_graph import ROOT
 
@@ -49,3 +51,11 @@ def test_a_checkout_may_have_any_name(tmp_path: Path) -> None:
 def test_the_files_that_are_dealt_out_apart_exist() -> None:
     """A file that was renamed would lose its place among the longest, which start first."""
     assert [name for name in {*LONGEST, *SPLIT} if not (ROOT / "tests" / name).is_file()] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has what the server of forked programs needs")
+def test_the_processes_of_the_suite_are_forked() -> None:
+    """Each that pytest-xdist starts for itself would import Prefect and Google's clients anew."""
+    forked = b"forked_programs.py" in Path("/proc/self/cmdline").read_bytes()
+
+    assert forked == ("PYTEST_XDIST_WORKER" in os.environ)

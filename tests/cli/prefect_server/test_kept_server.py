@@ -39,6 +39,7 @@ from prefect_vertex_training.cli.prefect_server.kept_server import (
     record_path,
     write_record,
 )
+from prefect_vertex_training.cli.prefect_server.migrated_tables import is_migrated
 from prefect_vertex_training.cli.prefect_server.server_process import _listen
 from prefect_vertex_training.cli.prefect_server.usage import counted_as_use
 from prefect_vertex_training.core.background.process_lock import is_held
@@ -103,6 +104,7 @@ def test_many_commands_at_once_start_one_server(kept_home: Home) -> None:
 
     assert server is not None
     assert pids == {f"{server.pid}\n"}
+    assert is_migrated(kept_home)
     assert stat.S_IMODE(record_path(kept_home).stat().st_mode) == 0o600
     assert stat.S_IMODE(kept_home.prefect.stat().st_mode) == 0o700
     listening = [

@@ -217,7 +217,7 @@ class Index(ThreadingHTTPServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), self._handler(folder))
         self.url = f"http://127.0.0.1:{self.server_port}/whl"
-        Thread(target=self.serve_forever, daemon=True).start()
+        Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     @staticmethod
     def _handler(folder: Path) -> type[BaseHTTPRequestHandler]:

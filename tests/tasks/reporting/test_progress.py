@@ -69,6 +69,8 @@ def test_the_bar_never_goes_back(moves: list[str | float]) -> None:
     assert 0 <= seen[-1] <= 100
 
 
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server")  # it moves the bar's artifact; without a server Prefect starts one for that
 def test_a_step_says_what_it_counts_or_does() -> None:
     """Bytes if it counts any, else its phase: with a limit until parts of it are known, then with the time left."""
     now = [0.0]

@@ -47,7 +47,7 @@ def token_info(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             """Nothing is printed."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.setattr(google_account, "_TOKEN_INFO", f"http://127.0.0.1:{server.server_address[1]}/tokeninfo")
     yield asked
     server.shutdown()
