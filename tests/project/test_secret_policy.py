@@ -233,6 +233,7 @@ PLANTED_FILES = {
     "tests/fixtures/projects/private_index.py",
     "tests/project/secrets/noseyparker/examples.json",
     "tests/project/secrets/test_recall.py",
+    "tests/tasks/test_image_request.py",
 }
 """The files of this repository that hold made-up secrets in one piece."""
 

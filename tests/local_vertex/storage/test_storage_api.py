@@ -174,7 +174,7 @@ def test_a_chunked_body_ends_the_object(storage: Any) -> None:
 @pytest.mark.parametrize(("line", "quote"), [(b"\r\n", '"'), (b"\n", "'")], ids=["rfc2046", "gcloud"])
 def test_a_multipart_body_with_its_boundary_in_the_data(storage: Any, line: bytes, quote: str) -> None:
     """Only the boundary on a line of its own ends the object, whatever pieces arrive."""
-    data = os.urandom(600_000) + b"--cut\r\n--cu\r\n" + b"\r\n-\r"
+    data = os.urandom(600_000) + b".--cut\r\n--cu\r\n" + b"\r\n-\r"
     metadata = b'{"name":"x","metadata":{"a":"b"}}'
     parts = [
         b"--cut",
