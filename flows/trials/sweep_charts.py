@@ -99,7 +99,7 @@ def _panel(dots: Sequence[Dot], axis: _Axis, title: str, more: str = "") -> str:
         for place, dot in zip(axis.places, dots, strict=True)
     )
     words = "".join(
-        f'<text x="{_x(place):.1f}" y="{BOTTOM + 16}" font-size="10" text-anchor="middle" fill="#777">'
+        f'<text x="{_x(place):.1f}" y="{BOTTOM + 16}" font-size="10" text-anchor="{_anchor(place)}" fill="#777">'
         f"{escape(text[:14])}</text>"
         for place, text in axis.words
     )
@@ -128,6 +128,11 @@ def _categories(texts: Sequence[str]) -> _Axis:
     names = sorted(set(texts))
     place = {name: (index + 0.5) / len(names) for index, name in enumerate(names)}
     return _Axis([place[text] for text in texts], [(place[name], name) for name in names[:6]])
+
+
+def _anchor(place: float) -> str:
+    """Which part of a text lies at a place: at the ends of the axis it would otherwise leave the picture."""
+    return {0.0: "start", 1.0: "end"}.get(place, "middle")
 
 
 def _x(place: float) -> float:

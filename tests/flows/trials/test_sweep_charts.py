@@ -21,3 +21,13 @@ def test_every_trial_is_a_dot_in_the_panel_of_each_of_its_parameters() -> None:
     assert len(found.findall(f"{space}g")) == 3
     assert len(list(found.iter(f"{space}circle"))) == 3 + 2 + 2
     assert "<a>" in {element.text for element in found.iter(f"{space}text")}
+
+
+def test_the_numbers_at_the_ends_of_an_axis_stay_in_the_picture() -> None:
+    """The first begins and the last ends at its place; a name in the middle is centred."""
+    dots = [Dot(number, "completed", 0.5, {"lr": lr, "kind": "a"}) for number, lr in enumerate((0.0001138, 0.008663))]
+
+    found = ET.fromstring(as_svg(dots, "score", "max", frozenset({"lr"})))
+
+    anchors = {text.text: text.get("text-anchor") for text in found.iter("{http://www.w3.org/2000/svg}text")}
+    assert (anchors["0.0001138"], anchors["0.008663"], anchors["a"]) == ("start", "end", "middle")
