@@ -39,21 +39,21 @@ CREATE TABLE IF NOT EXISTS cursors (
 CREATE TABLE IF NOT EXISTS operations (name TEXT PRIMARY KEY, create_time REAL NOT NULL) WITHOUT ROWID;
 """
 # Added to stores of earlier versions, which ignore them: so both versions can use the same file.
-_ADDED_TABLES = """
-CREATE TABLE IF NOT EXISTS resources (
+_ADDED_TABLES = (
+    """CREATE TABLE IF NOT EXISTS resources (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, project TEXT NOT NULL, region TEXT NOT NULL,
     id TEXT NOT NULL, display_name TEXT NOT NULL, labels TEXT NOT NULL, state TEXT NOT NULL,
     create_time REAL NOT NULL, start_time REAL, end_time REAL, update_time REAL NOT NULL,
     error_code INTEGER, error_message TEXT, job TEXT NOT NULL, message BLOB NOT NULL,
-    UNIQUE (kind, project, region, id));
-CREATE INDEX IF NOT EXISTS resources_by_job ON resources (job);
-CREATE TABLE IF NOT EXISTS operation_results (name TEXT PRIMARY KEY, message BLOB NOT NULL) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS keep_end AFTER DELETE ON jobs BEGIN
+    UNIQUE (kind, project, region, id))""",
+    "CREATE INDEX IF NOT EXISTS resources_by_job ON resources (job)",
+    "CREATE TABLE IF NOT EXISTS operation_results (name TEXT PRIMARY KEY, message BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TRIGGER IF NOT EXISTS keep_end AFTER DELETE ON jobs BEGIN
     UPDATE resources SET state = old.state, start_time = old.start_time, end_time = old.end_time,
         update_time = old.update_time, error_code = old.error_code, error_message = old.error_message
         WHERE job = old.id;
-END;
-"""
+END""",
+)
 _ADDED_COLUMNS = {
     "jobs": dict.fromkeys(("project", "project_number", "region"), "TEXT NOT NULL DEFAULT ''"),
     "logs": {"extra": "TEXT"},
@@ -179,14 +179,23 @@ class Database:
         self._add()
 
     def _add(self) -> None:
-        """Adds what this version needs to a store of an earlier one."""
+        """Adds what this version needs to a store of an earlier one; other processes may try so at the same moment."""
+        if not self._missing():
+            return
+        with self.write():
+            for statement in self._missing():
+                self.connection.execute(statement)
+
+    def _missing(self) -> list[str]:
+        """The statements that add what a store lacks; none for one that is only being created."""
+        statements: list[str] = []
         for table, columns in _ADDED_COLUMNS.items():
             known = {row["name"] for row in self.connection.execute(f"PRAGMA table_info({table})")}
-            for name in columns.keys() - known if known else ():
-                self.connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+            if not known:
+                return []
+            statements += [f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}" for name in columns.keys() - known]
         has_tables = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'operation_results'").fetchone()
-        if not has_tables:
-            self.connection.executescript(_ADDED_TABLES)
+        return statements if has_tables else [*statements, *_ADDED_TABLES]
 
     def close(self) -> None:
         """Closes the file."""

@@ -9,9 +9,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from prefect_vertex_training.core.errors import LocalServiceError, StorageError
+from prefect_vertex_training.local_vertex.store.database import _SCHEMA, _VERSION
 from prefect_vertex_training.local_vertex.store.records import TERMINAL, JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 
@@ -27,6 +29,23 @@ def store(tmp_path: Path) -> Store:
 def line(text: str, timestamp: float = 1.0) -> LogEntry:
     """A log entry of a job."""
     return LogEntry(timestamp, "INFO", "workerpool0-0", text)
+
+
+def test_several_may_bring_a_store_of_an_earlier_version_up_to_date_at_once(tmp_path: Path) -> None:
+    """A service that starts and commands that read, each in its own connection; none meets the other's columns."""
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        with sqlite3.connect(path) as earlier:
+            earlier.executescript(f"PRAGMA journal_mode=WAL; {_SCHEMA} PRAGMA user_version={_VERSION};")
+        earlier.close()
+        together = Barrier(6)
+
+        def opened(place: int, path: Path = path, together: Barrier = together) -> None:
+            together.wait()
+            Store(path, read_only=place > 0).close()
+
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(opened, range(6))) == [None] * 6
 
 
 def test_a_job_comes_back_as_it_was_stored(store: Store) -> None:
@@ -231,6 +250,7 @@ def test_a_reader_sees_but_can_not_write(store: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from prefect_vertex_training.local_vertex.store.database import _SCHEMA, _VERSION
 from prefect_vertex_training.local_vertex.store.records import JobRecord, LogEntry
 from prefect_vertex_training.local_vertex.store.store import Store
 store = Store(Path(sys.argv[1]))
