@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -16,6 +17,9 @@ from ...core.errors import LocalServiceError, StorageError
 from ...core.integrity.sealed_json import DAMAGED, set_aside
 
 _VERSION = 1
+_BUSY_SECONDS = 10.0
+"""How long a change of another process is waited for."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, display_name TEXT NOT NULL,
@@ -99,6 +103,10 @@ def _is_damage(error: BaseException | None) -> bool:
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error)
 
 
+def _is_busy(error: BaseException | None) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 class Database:
     """The SQLite file, in WAL mode.
 
@@ -124,6 +132,18 @@ class Database:
             self._replace()
 
     def _open(self, *, read_only: bool) -> None:
+        """Opens the file, again while another process makes it: SQLite's own wait leaves out the change to WAL mode."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                return self._connect(read_only=read_only)
+            except StorageError as error:
+                if not _is_busy(error.__cause__) or time.monotonic() > deadline:
+                    raise
+                self.connection.close()
+                time.sleep(0.01)
+
+    def _connect(self, *, read_only: bool) -> None:
         with self._errors():
             mode = "rw" if read_only else "rwc"
             self.connection = sqlite3.connect(
@@ -131,17 +151,20 @@ class Database:
                 uri=True,
                 isolation_level=None,
                 check_same_thread=False,
-                timeout=10,
+                timeout=_BUSY_SECONDS,
             )
             self.connection.row_factory = sqlite3.Row
             self.connection.create_function("matches", 2, matches, deterministic=True)
             self.connection.create_function("mentions", 2, mentions, deterministic=True)
             # Opened for writing even to read: the write-ahead log of a killed service has to be recovered.
+            if not read_only:
+                self.connection.execute("PRAGMA journal_mode=WAL")
+                self.connection.execute("PRAGMA synchronous=NORMAL")
+                self.connection.execute("PRAGMA foreign_keys=ON")
+            self._prepare()
             if read_only:
-                self._add()
                 self.connection.execute("PRAGMA query_only=ON")
             else:
-                self._prepare()
                 self._check()
 
     def _check(self) -> None:
@@ -164,35 +187,30 @@ class Database:
         self._open(read_only=False)
 
     def _prepare(self) -> None:
-        self.connection.execute("PRAGMA journal_mode=WAL")
-        self.connection.execute("PRAGMA synchronous=NORMAL")
-        self.connection.execute("PRAGMA foreign_keys=ON")
-        found = self.connection.execute("PRAGMA user_version").fetchone()[0]
-        if found == 0:
-            self.connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT")
-        elif found != _VERSION:
+        """Makes the tables, or adds what a store of an earlier version lacks.
+
+        A service that starts and a command that reads may come to it at the same moment.
+        """
+        found = self._version()
+        if found not in {0, _VERSION}:
             raise LocalServiceError(
                 f"the store has version {found}, this program reads version {_VERSION}",
                 where=self.path,
                 next_step="Move the file away, or use the version of the program that created it",
             )
-        self._add()
+        if self._missing():
+            with self.write():
+                for statement in self._missing():
+                    self.connection.execute(statement)
 
-    def _add(self) -> None:
-        """Adds what this version needs to a store of an earlier one; other processes may try so at the same moment."""
-        if not self._missing():
-            return
-        with self.write():
-            for statement in self._missing():
-                self.connection.execute(statement)
+    def _version(self) -> int:
+        return self.connection.execute("PRAGMA user_version").fetchone()[0]
 
     def _missing(self) -> list[str]:
-        """The statements that add what a store lacks; none for one that is only being created."""
-        statements: list[str] = []
+        """The statements that make what the store lacks."""
+        statements = [*_SCHEMA.split(";"), f"PRAGMA user_version={_VERSION}"] if self._version() == 0 else []
         for table, columns in _ADDED_COLUMNS.items():
             known = {row["name"] for row in self.connection.execute(f"PRAGMA table_info({table})")}
-            if not known:
-                return []
             statements += [f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}" for name in columns.keys() - known]
         has_tables = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'operation_results'").fetchone()
         return statements if has_tables else [*statements, *_ADDED_TABLES]

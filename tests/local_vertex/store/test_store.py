@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier
 
@@ -31,18 +32,21 @@ def line(text: str, timestamp: float = 1.0) -> LogEntry:
     return LogEntry(timestamp, "INFO", "workerpool0-0", text)
 
 
-def test_several_may_bring_a_store_of_an_earlier_version_up_to_date_at_once(tmp_path: Path) -> None:
-    """A service that starts and commands that read, each in its own connection; none meets the other's columns."""
+@pytest.mark.parametrize("earlier", ["", f"PRAGMA journal_mode=WAL; {_SCHEMA} PRAGMA user_version={_VERSION};"])
+def test_several_may_make_a_store_or_bring_it_up_to_date_at_once(tmp_path: Path, earlier: str) -> None:
+    """A service that starts and commands that read, each in its own connection; all find its tables."""
     for number in range(20):
         path = tmp_path / f"{number}.db"
-        with sqlite3.connect(path) as earlier:
-            earlier.executescript(f"PRAGMA journal_mode=WAL; {_SCHEMA} PRAGMA user_version={_VERSION};")
-        earlier.close()
+        path.touch()
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(earlier)
         together = Barrier(6)
 
         def opened(place: int, path: Path = path, together: Barrier = together) -> None:
             together.wait()
-            Store(path, read_only=place > 0).close()
+            store = Store(path, read_only=place > 0)
+            assert store.get("absent") is None
+            store.close()
 
         with ThreadPoolExecutor(6) as pool:
             assert list(pool.map(opened, range(6))) == [None] * 6
