@@ -26,7 +26,7 @@ def write_sealed(path: Path, document: dict[str, Any]) -> None:
     Raises:
         StorageError: The disk is full.
     """
-    body = parse_json(json.dumps(document))
+    body = json.loads(json.dumps(document))
     write_atomic(path, json.dumps({**body, _SEAL: _checksum(path, body)}))
 
 

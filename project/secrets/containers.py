@@ -8,6 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 _MEMBERS = 2000
 _MEMBER_BYTES = 4 << 20
@@ -74,7 +75,8 @@ def _strings(content: bytes) -> bytes:
         for number, (opcode, value, _) in enumerate(pickletools.genops(content)):
             if number > _OPCODES:
                 break
-            machine.follow(opcode, value)
+            with suppress(IndexError, ValueError):  # no program that ends well, but its strings are in the file
+                machine.follow(opcode, value)
     except (ValueError, EOFError, IndexError, UnicodeError, OverflowError, MemoryError, AttributeError, KeyError):
         pass
     entries = [f'{name}="{value}"' for name, value in machine.entries if "\n" not in name]

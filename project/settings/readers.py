@@ -7,6 +7,7 @@ is invalid.
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ Keys = Mapping[str, tuple[str, Callable[[object], object]]]
 """For each key a description of valid values, for messages, and the reader."""
 
 
-_LONGEST_PATH = 255
-"""Characters of a path in a setting: no file system takes a longer name."""
+_LONGEST_NAME = 255
+"""Bytes of a file's or folder's name: common file systems take no longer one."""
 
 _UNSHOWN = frozenset({"secret-env", "build-secrets"})
 """Keys whose values are not repeated in messages: somebody may have written a secret there."""
@@ -220,7 +221,8 @@ def _sources(value: object, names: str, named: str, kinds: Sequence[Kind]) -> di
 def inside(value: object) -> str:
     """A path inside the project."""
     path = text(value)
-    if path.startswith("/") or ".." in Path(path).parts or len(path) > _LONGEST_PATH:
+    parts = Path(path).parts
+    if path.startswith("/") or ".." in parts or any(len(os.fsencode(part)) > _LONGEST_NAME for part in parts):
         raise ValueError
     return Path(path).as_posix()
 

@@ -74,7 +74,7 @@ def test_an_ssh_agent_is_not_given(
     ("text", "mounts"),
     [
         ("RUN --mount=type=secret,id=a true", [SecretMount(1, "a", False)]),
-        ("RUN --mount=type=secret,target=/root/.netrc,required x", [SecretMount(1, ".netrc", True)]),
+        ("RUN --mount=type=secret,target=/run/.netrc,required x", [SecretMount(1, ".netrc", True)]),
         (
             "FROM x\nrun --mount=type=cache,target=/c \\\n  --mount=type=secret,src=b,required=false x",
             [SecretMount(2, "b", False)],

@@ -147,6 +147,7 @@ def test_every_key_is_read(make_project):
         ('env = {"A B" = "1"}', ["env"]),
         ('directories = ["../x"]', ["directories", "inside"]),
         ('requirements = "/etc/passwd"', ["requirements"]),
+        (f'directories = ["{"x" * 256}"]', ["directories"]),
         ('exclude = "data"', ["exclude", "list of patterns"]),
     ],
 )
@@ -264,6 +265,14 @@ def test_a_script_that_cannot_run_is_refused(make_project, script):
         load(root)
 
     assert script in str(caught.value)
+
+
+def test_a_path_may_be_longer_than_a_name(make_project):
+    """The file system limits each of its parts."""
+    long = "/".join(["x" * 100] * 4)
+    root = make_project({"pyproject.toml": f'[tool.vertex-training]\ndirectories = ["{long}"]\n'})
+
+    assert load(root).directories == (long,)
 
 
 def test_a_linked_script_may_lie_elsewhere_in_the_project(make_project, tmp_path: Path):
