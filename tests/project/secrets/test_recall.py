@@ -135,7 +135,8 @@ def test_binary_files_are_searched(tmp_path: Path) -> None:
         "object.pkl": pickle.dumps(
             SimpleNamespace(hosts=["a", "b"], login={"user": "me", "db_password": "hunter2-prod"})
         ),
-        "broken.pkl": b"\x80\x04u" + pickle.dumps({"password": "hunter2-prod"})[2:],  # its first instruction has no mark
+        # Its first instruction takes from a mark that isn't there.
+        "broken.pkl": b"\x80\x04u" + pickle.dumps({"password": "hunter2-prod"})[2:],
         "old.pkl": pickle.dumps({"first": [1], "password": "hunter2-prod"}, protocol=2),
         "pkcs8.key": der(rsa_key, serialization.PrivateFormat.PKCS8),
         "pkcs1.key": der(rsa_key, serialization.PrivateFormat.TraditionalOpenSSL),
