@@ -35,7 +35,9 @@ def with_own_metadata(files: Sequence[ProjectFile], settings: Settings, cache: P
         settings: The project's settings.
         cache: Folder that keeps the file.
     """
-    if not any(_may_ask(file, settings) for file in files):
+    starts = settings.starts.file
+    usual = [file for file in files if file.path == starts or file.path.endswith(_PLACES)]  # quick for many files
+    if not any(_may_ask(file, starts) for file in usual):
         return tuple(files)
     name, version = _name_and_version(settings.root)
     if not name:
@@ -77,10 +79,10 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
-def _may_ask(file: ProjectFile, settings: Settings) -> bool:
+def _may_ask(file: ProjectFile, starts: str) -> bool:
     """Whether the script, or a module that usually holds a version, reads the metadata of packages."""
     name = file.path.rpartition("/")[2]
-    if file.path != settings.starts.file and (name not in _PLACES or file.path.count("/") > 2):
+    if file.path != starts and (name not in _PLACES or file.path.count("/") > 2):
         return False
     try:
         return bool(_ASKS.search(file.source.read_bytes()))
