@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from ....core.errors import DockerError
@@ -28,6 +29,25 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 1.0
 _NEVER_STARTED = "0001-01-01"  # how the engine's StartedAt begins before the first start
 _DEFAULT_NETWORK = "bridge"
+
+
+def host_address(network: Mapping[str, Any]) -> str | None:
+    """This machine's address in a network of the engine, for which `host-gateway` stands; None if it has none.
+
+    After an engine's first start its default network has a subnet and no gateway, until the engine starts again
+    (https://github.com/moby/moby/issues/26799). The gateway is then the subnet's first address.
+
+    Args:
+        network: What the engine says of the network.
+    """
+    configs = (network.get("IPAM") or {}).get("Config") or ()
+    for config in configs:
+        if config.get("Gateway"):
+            return config["Gateway"].partition("/")[0]
+    for config in configs:
+        with contextlib.suppress(KeyError, ValueError, StopIteration):
+            return str(next(ip_network(config["Subnet"], strict=False).hosts()))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +191,9 @@ class Container:
         from docker.errors import APIError
 
         try:
-            for config in self._api.inspect_network(_DEFAULT_NETWORK)["IPAM"]["Config"] or ():
-                if config.get("Gateway"):
-                    return config["Gateway"].partition("/")[0]
-        except (APIError, KeyError, TypeError):
-            pass
-        return None
+            return host_address(self._api.inspect_network(_DEFAULT_NETWORK))
+        except APIError:
+            return None
 
     def _host_config(self, network: str, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}

@@ -39,6 +39,7 @@ from prefect_vertex_training.core.errors import ProjectError
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.flows.train import train
 from prefect_vertex_training.local_vertex import lifecycle
+from prefect_vertex_training.local_vertex.execution.container.container import host_address
 from prefect_vertex_training.local_vertex.storage import storage_service
 from prefect_vertex_training.vertex.client.connection import Connection
 
@@ -152,8 +153,9 @@ def test_each_secret_is_only_where_the_documentation_says(
     secret_manager.values[VERSION] = markers["secret manager"].encode()
     repository = tmp_path / f"tiny-{uuid4().hex[:8]}"
     repository.mkdir()
-    gateway = docker_engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
-    write_project(repository, python_base, index, secret_manager.env_at(gateway))
+    address = host_address(docker_engine.networks.get("bridge").attrs)
+    assert address is not None
+    write_project(repository, python_base, index, secret_manager.env_at(address))
     commit(repository, git_server.root / "models.git")
 
     service = lifecycle.ensure_running(home, project="my-project-1")

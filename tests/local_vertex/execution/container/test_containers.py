@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from docker.errors import ImageNotFound
 from prefect_vertex_training.images.oci.config import PREFIX
+from prefect_vertex_training.local_vertex.execution.container.container import host_address
 
 PATH = "PATH=/bin"
 
@@ -52,6 +53,23 @@ def python_image(docker_engine: Any, open_registry: Any, python_base: Any) -> It
     subprocess.run(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", source, f"docker://{name}:x"], check=True)
     yield f"{name}@{python_base.digest}"
     docker_engine.images.remove(f"{name}@{python_base.digest}", force=True)
+
+
+@pytest.mark.parametrize(
+    ("config", "address"),
+    [
+        ([{"Subnet": "172.17.0.0/16", "Gateway": "172.17.0.1"}], "172.17.0.1"),
+        ([{"Subnet": "172.17.0.0/16", "Gateway": "172.17.42.1/16"}], "172.17.42.1"),
+        ([{"Subnet": "172.17.0.0/16"}], "172.17.0.1"),  # an engine that started for the first time
+        ([{"Subnet": "10.1.2.3/24"}], "10.1.2.1"),
+        ([{"Subnet": "fd00::/64"}, {"Subnet": "10.0.0.0/8", "Gateway": "10.9.9.9"}], "10.9.9.9"),
+        ([{}], None),
+        (None, None),
+    ],
+)
+def test_the_address_that_containers_reach(config: Any, address: str | None) -> None:
+    """The network's gateway, or the first address of its subnet."""
+    assert host_address({"IPAM": {"Config": config}}) == address
 
 
 def test_an_image_that_only_the_engine_has_runs(
