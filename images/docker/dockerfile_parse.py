@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from ...core.errors import DockerError
 from ...core.security.parsed_text import parse_json
 
 _DIRECTIVE = re.compile(r"#\s*escape\s*=\s*(\S)\s*$", re.IGNORECASE)
@@ -17,6 +18,10 @@ _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _COPY_FROM = re.compile(r"--from=(\S+)")
 _MOUNT = re.compile(r"--mount=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*\bfrom=([^,\s]+)")
+
+
+_TARGET = {"TARGETPLATFORM": "linux/amd64", "TARGETOS": "linux", "TARGETARCH": "amd64", "TARGETVARIANT": ""}
+"""The values of BuildKit's own ARGs, which need no ARG line before the first FROM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +152,11 @@ def named_images(text: str, build_args: Mapping[str, str], target: str | None = 
         text: The Dockerfile's text.
         build_args: Values for the ARGs before the first FROM.
         target: The stage to build; None for the last.
+
+    Raises:
+        DockerError: A FROM names no image, because a variable in it has no value.
     """
-    values: dict[str, str] = {}
+    values = dict(_TARGET)
     stages: dict[str, Origin] = {}  # by number and by name
     names: list[str] = []
     count = 0
@@ -158,6 +166,7 @@ def named_images(text: str, build_args: Mapping[str, str], target: str | None = 
             values[name] = build_args.get(name, _expand(default.strip("\"'"), values))
         elif item.keyword == "FROM":
             origin, alias = _from(item.text, values)
+            _require_image(item, origin.image)
             names.append(origin.image)
             origin = stages.get(origin.image.lower(), origin)
             stages[str(count)] = stages[alias.lower() or str(count)] = origin
@@ -169,6 +178,19 @@ def named_images(text: str, build_args: Mapping[str, str], target: str | None = 
     external = (name for name in names if name.lower() not in stages and name != "scratch" and name)
     final = stages.get(target.lower() if target else str(count - 1))
     return Images(tuple(dict.fromkeys(external)), final)
+
+
+def _require_image(item: Instruction, image: str) -> None:
+    """Rejects `FROM ${BASE}` without a value of BASE, and `FROM python:${TAG}` without one of TAG."""
+    if image and not image.startswith("/") and not image.endswith((":", "@", "/")):
+        return
+    variables = list(dict.fromkeys(found[1] or found[2] for found in _VARIABLE.finditer(item.text)))
+    why = f", because no ARG before the first FROM gives a value of {' and '.join(variables)}" if variables else ""
+    raise DockerError(
+        f"{item.keyword} {item.text}".rstrip() + f" names no image{why}",
+        where=f"the Dockerfile, line {item.line}",
+        next_step="Give it one there, or in build-args" if variables else "Name the image to start from",
+    )
 
 
 def _from(text: str, values: Mapping[str, str]) -> tuple[Origin, str]:

@@ -56,6 +56,32 @@ def test_build_arguments_and_stages_choose_the_images() -> None:
     assert named_images("", {}).final is None
 
 
+def test_a_stage_may_be_chosen_by_the_architecture() -> None:
+    """BuildKit knows TARGETARCH without an ARG line."""
+    text = "FROM python:3.11 AS base-amd64\nFROM other:1 AS base-arm64\nFROM base-${TARGETARCH}\n"
+
+    assert named_images(text, {}).final == Origin("python:3.11")
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("FROM scratch AS tools\nARG BASE=x\nFROM ${BASE}\n", "BASE"),
+        ("ARG BASE\nFROM $BASE\n", "BASE"),
+        ("ARG TAG\nFROM python:$TAG AS train\n", "TAG"),
+        ("FROM ${HOST}/${NAME}\n", "HOST and NAME"),
+        ("FROM\n", ""),
+    ],
+)
+def test_a_from_without_an_image_is_named_with_its_line(text: str, variables: str) -> None:
+    """Docker says that the name is blank, or invalid; an ARG behind the first FROM does not count for the others."""
+    with pytest.raises(DockerError, match=r"FROM.* names no image") as caught:
+        named_images(text, {})
+
+    assert caught.value.where == f"the Dockerfile, line {text.count(chr(10))}"
+    assert caught.value.what.endswith(f"value of {variables}" if variables else "names no image")
+
+
 def test_lines_of_instructions() -> None:
     """The line of an instruction is its first line, also for continued lines and in lower case."""
     assert [item.line for item in instructions(DOCKERFILE)][:5] == [2, 3, 4, 5, 8]
