@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 from uuid import uuid4
@@ -222,12 +222,19 @@ def test_burst_of_errors(home: Home, own: Path, docker_registry: RegistryServer)
     assert docker_registry.digest(f"team/{own.name}", "latest") == image.digest
 
 
-def _other_run(project: Path, server: RegistryServer, ready, answer) -> None:
-    """A flow run in a process of its own, started together with the test's own run."""
-    registry = block(server)
-    ready.wait()
-    image, states = make_image(project, registry)
-    answer.put((image.reference, states["push"]))
+OTHER_RUN = """\
+import json, runpy, sys
+sys.path.insert(0, {tests!r})
+module = runpy.run_path({file!r})
+registry = module["ContainerRegistry"](host={host!r}, project="team", credentials=module["DockerRegistryCredentials"](
+    username={username!r}, password={password!r}, registry_url={host!r}
+))
+print("ready", flush=True)
+input()
+image, states = module["make_image"]({project!r}, registry)
+print(json.dumps([image.reference, states["push"]]))
+"""
+"""A flow run in a process of its own, which starts together with the test's own run."""
 
 
 def test_two_runs_at_once(
@@ -236,22 +243,26 @@ def test_two_runs_at_once(
     docker_registry: RegistryServer,
     docker_base: str,
     prefect_server: str,
+    forked: list[str],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two flow runs of one project in two processes: one build, one push, the same digest in both."""
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)  # the other process reads it when it imports Prefect
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.setenv("PREFECT_LOCAL_STORAGE_PATH", str(tmp_path / "other-results"))
     word = uuid4().hex  # no layer is cached from an earlier session
     slow = f"FROM {docker_base} AS slow\nRUN sleep 2 && echo {word} > /made\nFROM scratch\nCOPY --from=slow /made /\n"
     (own / "Dockerfile").write_text(slow)
-    context = multiprocessing.get_context("spawn")
-    ready, answer = context.Barrier(2), context.Queue()
-    arguments = (own, docker_registry, ready, answer)
-    other = context.Process(target=_other_run, args=arguments)
-    other.start()
-    ready.wait(timeout=120)
-    image, states = make_image(own, block(docker_registry))
-    results = [(image.reference, states["push"]), answer.get(timeout=120)]
-    other.join()
+    code = OTHER_RUN.format(
+        tests=str(Path(__file__).parents[2]), file=__file__, project=str(own), host=docker_registry.host,
+        username=docker_registry.username, password=docker_registry.password,
+    )  # fmt: skip
+    with subprocess.Popen([*forked, "python", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        answer = ThreadPoolExecutor(1).submit(other.communicate, "go\n", 120)
+        image, states = make_image(own, block(docker_registry))
+        results = [(image.reference, states["push"]), tuple(json.loads(answer.result()[0]))]
 
     assert results[0][0] == results[1][0]
     assert sorted(state for _, state in results) == ["Cached", "Completed"]
