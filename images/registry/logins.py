@@ -26,6 +26,8 @@ _HUB_KEY = "https://index.docker.io/v1/"
 _LOGIN_KEY = re.compile(r"(https?://)?[^/]+(/(v[12]/?)?)?")
 _IDENTITY = "<token>"
 """The user name with which a helper says that its secret is an identity token."""
+_HELPER_SECONDS = 60.0
+"""How long a credential helper is waited for: it may ask its user to unlock a keychain."""
 _NO_USER = "00000000-0000-0000-0000-000000000000"
 """The user name that Azure's `az acr login` stores beside an identity token."""
 
@@ -145,8 +147,17 @@ def _ask_helper(helper: str, key: str) -> Credentials | None:
     # The protocol: the server's name on stdin, JSON on stdout (docker-credential-helpers).
     program = f"docker-credential-{helper}"
     try:
-        done = subprocess.run([program, "get"], input=key, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        done = subprocess.run(
+            [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        # Not chained: the error holds what the helper printed so far, which may be the password.
+        raise RegistryError(
+            f"docker's credential helper didn't answer within {_HELPER_SECONDS:g} seconds",
+            where=program,
+            next_step=f"Unlock its keychain, try `echo {key} | {program} get`, or name a block with credentials",
+        ) from None
+    except (OSError, ValueError) as error:
         raise RegistryError(
             f"docker's credential helper can't be run: {error}",
             where=program,

@@ -14,6 +14,7 @@ from prefect_vertex_training.images.oci.image_types import BuiltImage
 from prefect_vertex_training.images.oci.layout import OciLayout
 from prefect_vertex_training.images.oci.reference import Reference
 from prefect_vertex_training.images.push import push
+from prefect_vertex_training.images.registry import logins
 from prefect_vertex_training.images.registry.auth import Challenge, Credentials, TokenCache
 from prefect_vertex_training.images.registry.logins import docker_login
 from prefect_vertex_training.images.registry.repository import Repository
@@ -139,6 +140,30 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RegistryError, match="docker's settings can't be read"):
         docker_login("gcr.io", config=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("printf my-secret; exec sleep 600", r"didn't answer within 0\.2 seconds.*\| docker-credential-odd get"),
+        (r"printf '{\"Secret\": \"my-secret\377\"}'", "gave an answer without a login"),
+    ],
+    ids=["hangs", "not UTF-8"],
+)
+def test_a_helper_that_hangs_or_prints_no_text(
+    script: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It's told apart from a missing one, and what it printed isn't kept in the error's chain."""
+    monkeypatch.setattr(logins, "_HELPER_SECONDS", 0.2)
+    program = tmp_path / "docker-credential-odd"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(RegistryError, match=message) as caught:
+        docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "odd"}))
+
+    assert "my-secret" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_tokens_are_renewed_early() -> None:
