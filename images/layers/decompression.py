@@ -20,6 +20,8 @@ _STEP = 1024 * 1024  # bytes inflated at a time: a kilobyte can inflate to a meg
 
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPED = b"\x2a\x4d\x18"
+"""After 0x50 to 0x5f, the start of a frame that zstd skips (RFC 8878, 3.1.2); pzstd begins its files with one."""
 _MOST_RATIO = 200
 """Inflated bytes for each compressed byte; the text of a layer reaches about 30."""
 _ALWAYS_ALLOWED = 1 << 30
@@ -97,7 +99,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     start = head.peek(4)
     if start.startswith(_GZIP):
         return cast("BinaryIO", io.BufferedReader(_Gunzip(cast("BinaryIO", head), head), _STEP))
-    if start.startswith(_ZSTD):
+    if start.startswith(_ZSTD) or (start[1:] == _ZSTD_SKIPPED and start[0] & 0xF0 == 0x50):
         unpacked = zstandard.ZstdDecompressor().stream_reader(
             cast("BinaryIO", head), read_size=_BLOCK, read_across_frames=True
         )
