@@ -99,7 +99,7 @@ def decompressed(stream: BinaryIO) -> BinaryIO:
     start = head.peek(4)
     if start.startswith(_GZIP):
         return cast("BinaryIO", io.BufferedReader(_Gunzip(cast("BinaryIO", head), head), _STEP))
-    if start.startswith(_ZSTD) or (start[1:] == _ZSTD_SKIPPED and start[0] & 0xF0 == 0x50):
+    if start.startswith(_ZSTD) or (start[1:4] == _ZSTD_SKIPPED and start[0] & 0xF0 == 0x50):
         unpacked = zstandard.ZstdDecompressor().stream_reader(
             cast("BinaryIO", head), read_size=_BLOCK, read_across_frames=True
         )

@@ -146,23 +146,25 @@ def _decode(auth: str, path: Path) -> tuple[str, str]:
 def _ask_helper(helper: str, key: str) -> Credentials | None:
     # The protocol: the server's name on stdin, JSON on stdout (docker-credential-helpers).
     program = f"docker-credential-{helper}"
+    done = None
     try:
         done = subprocess.run(
             [program, "get"], input=key.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        # Not chained: the error holds what the helper printed so far, which may be the password.
-        raise RegistryError(
-            f"docker's credential helper didn't answer within {_HELPER_SECONDS:g} seconds",
-            where=program,
-            next_step=f"Unlock its keychain, try `echo {key} | {program} get`, or name a block with credentials",
-        ) from None
+        pass  # raised below: this error holds what the helper has printed, which may be the password
     except (OSError, ValueError) as error:
         raise RegistryError(
             f"docker's credential helper can't be run: {error}",
             where=program,
             next_step="Install it, or name a block with credentials",
         ) from error
+    if done is None:
+        raise RegistryError(
+            f"docker's credential helper didn't answer within {_HELPER_SECONDS:g} seconds",
+            where=program,
+            next_step="Unlock its keychain, or name a block with credentials",
+        )
     if done.returncode != 0:
         return None
     try:

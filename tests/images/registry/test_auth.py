@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import traceback
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,7 @@ def test_logins_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("printf my-secret; exec sleep 600", r"didn't answer within 0\.2 seconds.*\| docker-credential-odd get"),
+        ("printf my-secret; exec sleep 600", r"didn't answer within 0\.2 seconds.*docker-credential-odd"),
         (r"printf '{\"Secret\": \"my-secret\377\"}'", "gave an answer without a login"),
     ],
     ids=["hangs", "not UTF-8"],
@@ -163,7 +164,7 @@ def test_a_helper_that_hangs_or_prints_no_text(
         docker_login("gcr.io", config=write(tmp_path, credHelpers={"gcr.io": "odd"}))
 
     assert "my-secret" not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert "my-secret" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_tokens_are_renewed_early() -> None:
