@@ -153,8 +153,10 @@ def _follow(
                 if not data:
                     return _wait(process, deadline - clock())
                 lines.feed(data)
-            elif process.poll() is not None:  # it ended, and a child process keeps the pipe open
-                return process.returncode
+            elif (code := process.poll()) is not None:  # it ended, and a child process may keep the pipe open
+                while clock() < deadline and selector.select(0) and (data := os.read(output, _LONGEST)):
+                    lines.feed(data)  # what it wrote between the two questions
+                return code
     return None
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
+from prefect_vertex_training.project.local_run.processes import process
+from prefect_vertex_training.project.local_run.processes.peak_memory import PeakMemory
 from prefect_vertex_training.project.local_run.processes.process import Ended, run
 
 WAIT = "import time; time.sleep(300)"
@@ -69,6 +74,27 @@ def test_a_long_run_is_said_once(tmp_path: Path) -> None:
     assert (ended.code, said) == (0, ["it still runs"])
     run(command, cwd=tmp_path, env=os.environ, timeout=900, log=print, clock=lambda: 0.0, reminder=(60.0, remind))
     assert said == ["it still runs"]
+
+
+def test_what_is_written_between_the_last_look_and_the_end_is_read() -> None:
+    """A program may write its error and end after the pipe was found empty, while a child process keeps the pipe."""
+    reading, writing = os.pipe()
+    said: list[str] = []
+
+    class EndsWhenAsked:
+        pid, stdout = os.getpid(), os.fdopen(reading, "rb")
+
+        def poll(self) -> int:
+            os.write(writing, b"the following arguments are required\n")
+            return 2
+
+    lines = process._Lines(said.append)
+    program = cast("subprocess.Popen[bytes]", EndsWhenAsked())
+    code = process._follow(program, lines, PeakMemory(os.getpid()), time.monotonic() + 30, time.monotonic)
+    os.close(writing)
+    EndsWhenAsked.stdout.close()
+
+    assert (code, said) == (2, ["the following arguments are required"])
 
 
 def _run(folder: Path, script: str, *, timeout: float = 30, log: Callable[[str], None] = print) -> Ended:
