@@ -14,8 +14,11 @@ from ..images.docker.dockerfile_parse import Program, Startup, startup
 from ..project.settings.candidates import file_in_image, file_of, serves
 from ..project.settings.settings import Settings
 
-_RUN_NOTHING = ("scratch", "python", "ubuntu", "debian", "alpine", "nvidia/cuda", "continuumio/", "condaforge/")
-"""Bases whose images run no training: a shell, an interpreter or nothing."""
+_RUN_NOTHING = frozenset(
+    ("scratch", "python", "ubuntu", "debian", "alpine", "cuda", "pytorch", "tensorflow",
+     "miniconda", "miniconda3", "anaconda", "anaconda3", "miniforge3", "mambaforge", "micromamba")
+)  # fmt: skip
+"""Last names of bases, also in mirrors, whose images run no training: a shell, an interpreter or nothing."""
 _SERVERS = frozenset(
     ("uvicorn", "gunicorn", "hypercorn", "daphne", "waitress-serve", "flask", "streamlit", "gradio", "tensorboard",
      "jupyter", "jupyter-lab", "jupyter-notebook", "torchserve", "tritonserver", "tensorflow_model_server")
@@ -110,10 +113,8 @@ def _runs_training(words: Sequence[str]) -> bool:
 def _require_program(found: Startup, dockerfile: Path, settings: Settings) -> None:
     if found.entrypoint or found.cmd or not found.base:
         return
-    name = found.base.removeprefix("docker.io/").removeprefix("library/")
-    if name.startswith(tuple(base for base in _RUN_NOTHING if base.endswith("/"))) or any(
-        name == base or name.startswith((f"{base}:", f"{base}@")) for base in _RUN_NOTHING
-    ):
+    name = re.split("[:@]", found.base.rpartition("/")[2])[0]
+    if name in _RUN_NOTHING:
         raise DockerError(
             f"the Dockerfile has neither ENTRYPOINT nor CMD, and {found.base} runs no training",
             where=dockerfile,

@@ -57,6 +57,8 @@ def test_arguments_stand_where_they_take_effect(tmp_path: Path, dockerfile: str,
         ),
         ("FROM python:3.11", r'neither ENTRYPOINT nor CMD.*ENTRYPOINT \["python", "train\.py"\]'),
         ("FROM docker.io/library/debian", "runs no training"),
+        ("FROM registry.example.com:5000/mirror/python:3.11-slim", "runs no training"),
+        (f"FROM pytorch/pytorch@sha256:{'a' * 64}", "runs no training"),
         (
             'FROM b\nCMD ["uvicorn", "app:app"]',
             r'starts a server \(uvicorn app:app\).*builder = "direct"',
