@@ -34,6 +34,8 @@ score = float("nan") if options.kind == "nan" else 1 - abs(options.lr - 0.1)
 for step in range(1, options.steps + 1):
     print(json.dumps({"step": step, "score": score + step / 1000}), flush=True)
     time.sleep(float(os.environ.get("PACE", "0")) if in_job and options.lr > 0.15 else 0)
+    while in_job and options.lr > 0.25 and os.path.exists(os.environ.get("HOLD", "")):
+        time.sleep(0.1)
 folder = pathlib.Path(options.model_dir.replace("gs://", "/gcs/"))
 folder.mkdir(parents=True, exist_ok=True)
 (folder / "model.json").write_text(json.dumps({"lr": options.lr}))
@@ -149,7 +151,9 @@ def test_an_ended_sweep_cancels_its_trials_and_a_new_run_takes_them_up(
     home: Home, searched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C cancels the running trials; going on repeats no finished one, and makes the cancelled ones again."""
-    (searched / "pyproject.toml").write_text('[tool.vertex-training]\nenv = { PACE = "0.4" }\n')
+    hold = searched.parent / "hold"  # keeps the trials 0 (0.5) and 3 (0.3) from ending
+    hold.touch()
+    (searched / "pyproject.toml").write_text(f'[tool.vertex-training]\nenv = {{ HOLD = "{hold}" }}\n')
     search = choices("lr = [0.1, 0.2, 0.3]", algorithm="grid", trials=4, parallel=2)
     from prefect_vertex_training.flows.trials import trial_loop
 
@@ -170,6 +174,7 @@ def test_an_ended_sweep_cancels_its_trials_and_a_new_run_takes_them_up(
         first = [job.state for _, job in store.find("1", ())]
     finally:
         store.close()
+    hold.unlink()
 
     result: SweepResult = sweep(searched, search=choices("lr = [0.1, 0.2, 0.3]", algorithm="grid"), add=1)
 
