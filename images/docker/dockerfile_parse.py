@@ -6,6 +6,7 @@ https://docs.docker.com/reference/dockerfile/
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -162,8 +163,8 @@ def named_images(text: str, build_args: Mapping[str, str], target: str | None = 
     count = 0
     for item in instructions(text):
         if item.keyword == "ARG" and not stages:
-            name, _, default = item.text.partition("=")
-            values[name] = build_args.get(name, _expand(default.strip("\"'"), values))
+            for name, default in declared(item):
+                values[name] = build_args.get(name, _expand(default, values) or values.get(name, ""))
         elif item.keyword == "FROM":
             origin, alias = _from(item.text, values)
             _require_image(item, origin.image)
@@ -178,6 +179,15 @@ def named_images(text: str, build_args: Mapping[str, str], target: str | None = 
     external = (name for name in names if name.lower() not in stages and name != "scratch" and name)
     final = stages.get(target.lower() if target else str(count - 1))
     return Images(tuple(dict.fromkeys(external)), final)
+
+
+def declared(argument: Instruction) -> list[tuple[str, str]]:
+    """The names that an ARG declares, with their defaults; empty without one. BuildKit allows several in a line."""
+    try:
+        words = shlex.split(argument.text)
+    except ValueError:  # an open quote, which the build refuses
+        words = [argument.text]
+    return [(name, default) for name, _, default in (word.partition("=") for word in words)]
 
 
 def _require_image(item: Instruction, image: str) -> None:

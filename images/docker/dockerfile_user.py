@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from .dockerfile_parse import Instruction, instructions
+from .dockerfile_parse import Instruction, declared, instructions
 
 _ROOT = frozenset(("", "root", "0"))
 _CHANGES_OWNER = re.compile(r"\b(?:chown|chmod|setfacl)\b")
@@ -48,8 +48,7 @@ def user_without_folder(text: str, build_args: Mapping[str, str], target: str | 
     values: dict[str, str] = {}
     for item in instructions(text):
         if item.keyword == "ARG":
-            name, _, default = item.text.partition("=")
-            values[name] = build_args.get(name, default.strip("\"'"))
+            values |= {name: build_args.get(name, default) for name, default in declared(item)}
         elif item.keyword == "FROM":
             words = [word for word in item.text.split() if not word.startswith("--")]
             found = stages.get(words[0].lower(), _Stage()) if words else _Stage()

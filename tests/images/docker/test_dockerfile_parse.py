@@ -61,6 +61,13 @@ def test_a_stage_may_be_chosen_by_the_architecture() -> None:
     text = "FROM python:3.11 AS base-amd64\nFROM other:1 AS base-arm64\nFROM base-${TARGETARCH}\n"
 
     assert named_images(text, {}).final == Origin("python:3.11")
+    assert named_images(f"ARG TARGETARCH\n{text}", {}).final == Origin("python:3.11")
+
+
+@pytest.mark.parametrize("line", ["ARG NAME=python TAG=3.11", "ARG NAME=\"python\" TAG='3.11'", "ARG NAME TAG=3.11"])
+def test_one_arg_may_declare_several_names(line: str) -> None:
+    """As BuildKit reads it, with and without quotes."""
+    assert named_images(f"{line}\nFROM $NAME:${{TAG}}\n", {"NAME": "python"}).final == Origin("python:3.11")
 
 
 @pytest.mark.parametrize(
