@@ -11,13 +11,10 @@ from .oci.content_tag import image_tag
 from .oci.documents import manifest_blobs, parse_object
 from .oci.image_types import BuiltImage, Descriptor
 from .oci.layout import OciLayout
-from .oci.registry_host import is_loopback
 from .registry.known_blobs import KnownBlobs
 from .registry.repository import Repository
 
 _THREADS = 32
-_THREADS_ON_LOOPBACK = 2
-"""A thread takes longer to start than a registry on this machine to answer."""
 
 
 def confirmed_image(repository: Repository, fingerprint: str, *, layout: OciLayout, cache: Path) -> BuiltImage | None:
@@ -37,8 +34,7 @@ def confirmed_image(repository: Repository, fingerprint: str, *, layout: OciLayo
     """
     tag = image_tag(fingerprint)
     expected = _known(layout, tag)
-    threads = _THREADS_ON_LOOPBACK if is_loopback(repository.host) else _THREADS
-    with ThreadPoolExecutor(threads, thread_name_prefix="confirm") as pool:
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="confirm") as pool:
         manifest = pool.submit(repository.head_manifest, tag)
         asked = _ask(pool, repository, expected[1]) if expected else []
         found = manifest.result()
