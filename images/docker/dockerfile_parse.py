@@ -126,7 +126,7 @@ class Origin:
 
     Attributes:
         image: The image as written, with variables replaced; "scratch" for an empty one.
-        platform: The platform in `FROM --platform=`; empty if there is none, or one of Docker's own variables.
+        platform: The platform in `FROM --platform=`; empty if there is none, or one of BuildKit's BUILD... variables.
     """
 
     image: str
