@@ -156,8 +156,7 @@ def open_artifact(page: Page, ui: str, run: UUID, key: str, *holds: str, clicks:
         (made,) = client.read_artifacts(artifact_filter=wanted)
     if clicks:
         page.goto(f"{ui}/runs/flow-run/{run}?tab=Artifacts")
-        page.get_by_role("link", name=key).first.click()
-        page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()  # among those of other runs
+        page.locator(f"a[href$='/artifacts/artifact/{made.id}']").click()
     else:
         page.goto(f"{ui}/artifacts/artifact/{made.id}")
     for part in holds:  # blocks of text are drawn one by one
