@@ -52,6 +52,7 @@ class Failure:
         region = re.search(r"in region:? ([\w-]+\d)", self.text)
         metric = re.search(r"exceed quota limits?: (?P<metric>[\w./-]+\w)", self.text)
         module = re.search(r"No module named '(\w+)", exception)
+        reason = re.search(r"Termination reason: \w+\.\s+(?!To find out more)(\S.*)", self.text)
         meaning = _STATUS_MEANINGS.get(status or 0)
         last = f": {shortened(self.last_line)}" if self.last_line else ", and wrote nothing that could be read"
         return {
@@ -61,6 +62,7 @@ class Failure:
             "meaning": f" ({meaning})" if meaning else "",
             "exception": exception,
             "cause": f": {exception}" if exception else "",
+            "reason": f": {shortened(reason[1])}" if reason else "",
             "place": f" in {region[1]}" if region else "",
             "metric": metric["metric"] if metric else shortened(self.text) or "of requests",
             "module": module[1] if module else "",
@@ -193,7 +195,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "user_code",
-        "the container's command can't be started{cause}",
+        "the container's command can't be started{reason}",
         "Check the command and that the image is linux/amd64",
         text=r"StartError|exec format error|ContainerCannotRun",
     ),

@@ -26,8 +26,10 @@ _VERTEX, _STATUS, _LOG = 1, 2, 3
 _CURRENT, _TOTAL, _COMPLETED = 4, 5, 8
 _DOWNLOADING = "downloading"
 _DIGEST, _NAME, _CACHED, _STARTED, _ERROR, _BYTES = 1, 3, 4, 5, 7, 4
-# "Step 3/9 : RUN x" of the classic builder, "[train 3/9] RUN x" of BuildKit.
-_STEP = re.compile(r"^(Step \d+/\d+ : |\[[^]]*\d+/\d+\] )")
+# "Step 3/9 : RUN x" of the classic builder, "STEP 3/9: RUN x" of podman, with "[1/2] " before it if there are stages.
+_TEXT_STEP = re.compile(r"^(Step \d+/\d+ : |(\[\d+/\d+\] )?STEP \d+/\d+: )")
+_VERTEX_STEP = re.compile(r"^\[[^]]*\d+/\d+\] ")
+"""BuildKit's "[train 3/9] RUN x"."""
 _ENGINE_PARTS = re.compile(r"^((failed to solve[^:]*|failed to create LLB definition|rpc error): )+")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -112,7 +114,7 @@ class BuildOutput:
         shown = masked(_COLOURS.sub("", line).rstrip().rpartition("\r")[2])
         if not shown:
             return
-        if shown.startswith("Step "):
+        if _TEXT_STEP.match(shown):
             self._step = shown
         self.tail.append(shown)
         self._log(shown)
@@ -157,7 +159,7 @@ class BuildOutput:
             self._transfer.moved(layer, current, total)
 
     def _failure(self, message: str) -> DockerError:
-        step = _STEP.sub("", self._step)
+        step = _VERTEX_STEP.sub("", _TEXT_STEP.sub("", self._step))
         line = line_of(self._dockerfile, step) if step else None
         what, next_step = first_line(message), "Fix that line; the log ends with its output"
         if "no active sessions" in message:  # this needs a session with the client, which only docker's own has

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures.images.base_image import PythonBase
-from fixtures.images.buildkit_daemon import daemon
+from fixtures.images.buildkit_daemon import buildkit, daemon
 from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.home import Home
 from prefect_vertex_training.images.oci.image_types import ImageRequest
@@ -19,7 +19,7 @@ from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 from prefect_vertex_training.tasks.docker_engine import docker_engine
 
-__all__ = ["daemon"]
+__all__ = ["buildkit", "daemon"]
 
 
 def test_the_registry_gets_the_whole_image(

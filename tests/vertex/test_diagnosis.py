@@ -72,7 +72,14 @@ FAILURES = [
     (EXIT.format(134, "Error"), "", "user_code", "SIGABRT", False),
     (EXIT.format(132, "Error"), "", "user_code", "another processor", False),
     (EXIT.format(127, "Error"), "", "user_code", "the command was not found", False),
-    (EXIT.format(128, "StartError"), "", "user_code", "command can't be started", False),
+    (EXIT.format(128, "StartError"), "", "user_code", "command can't be started. Check", False),
+    (
+        EXIT.format(128, "StartError").replace("To find out more ...", "exec: /a.sh: no such file or directory"),
+        "",
+        "user_code",
+        "command can't be started: exec: /a.sh: no such file or directory. Check",
+        False,
+    ),
     (EXIT.format(137, "Error"), "", "out_of_memory", "was killed (exit status 137)", False),
     (
         ONE,

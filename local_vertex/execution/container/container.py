@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS = 1.0
 _NEVER_STARTED = "0001-01-01"  # how the engine's StartedAt begins before the first start
-_DEFAULT_NETWORK = "bridge"
+_DEFAULT_NETWORKS = ("bridge", "podman")
+"""What Docker and podman call the network of a container for which none is named."""
 
 
 def host_address(network: Mapping[str, Any]) -> str | None:
@@ -161,14 +162,14 @@ class Container:
         pool = self._attempt.pool(settings.replica)
         image = self._context.images.known(pool.image)
         network = settings.network()
-        storage = self._context.storage.for_container(self._gateway())
+        gateway = self._gateway()
+        storage = self._context.storage.for_container(gateway)
         variables = self._attempt.env(settings.replica, storage.variables)
         for uri in output_folders(self._attempt.spec):
             bucket_folder(self._context.buckets, uri)
         entrypoint, arguments = command_line(pool, image.entrypoint, image.arguments, variables)
         self._context.storage.make_buckets([*entrypoint, *arguments, *variables.values()])
-        endpoint = self._api.create_endpoint_config(aliases=[settings.replica] if network else None)
-        network = network or _DEFAULT_NETWORK
+        endpoints = {network: self._api.create_endpoint_config(aliases=[settings.replica])} if network else {}
         with engine_errors(ACTION):
             try:
                 self._api.create_container(
@@ -179,8 +180,8 @@ class Container:
                     hostname=settings.replica,
                     environment=[f"{name}={value}" for name, value in variables.items()],
                     labels=dict(settings.labels),
-                    networking_config=self._api.create_networking_config({network: endpoint}),
-                    host_config=self._host_config(network, storage),
+                    networking_config=self._api.create_networking_config(endpoints),
+                    host_config=self._host_config(network, gateway, storage),
                 )
             except APIError as error:
                 if error.status_code != 409:  # a service before this one has created it
@@ -190,12 +191,12 @@ class Container:
         """This machine's address in the engine's default network."""
         from docker.errors import APIError
 
-        try:
-            return host_address(self._api.inspect_network(_DEFAULT_NETWORK))
-        except APIError:
-            return None
+        for name in _DEFAULT_NETWORKS:
+            with contextlib.suppress(APIError):
+                return host_address(self._api.inspect_network(name))
+        return None
 
-    def _host_config(self, network: str, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
+    def _host_config(self, network: str | None, gateway: str | None, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}
         from docker.types import Mount
 
@@ -207,9 +208,10 @@ class Container:
         ]
         return self._api.create_host_config(
             mounts=mounts,
-            extra_hosts={HOST_NAME: "host-gateway"},
+            # For podman before 4.7 `host-gateway` is another address of this machine, where nothing listens.
+            extra_hosts={HOST_NAME: gateway or "host-gateway"},
             init=True,  # as process 1, a program would ignore SIGTERM unless it handles it
-            network_mode=network,
+            network_mode=network or "default",
             # Not the engine's default: a json-file log can be read again, and without a limit nothing is cut off.
             # Docker 20.10 documents "-1" for no limit, but refuses it when the container starts.
             log_config={"Type": "json-file", "Config": {"max-size": "1000g"}},

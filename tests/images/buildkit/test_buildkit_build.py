@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import pytest
 from fixtures.images.base_image import PythonBase
-from fixtures.images.buildkit_daemon import daemon
+from fixtures.images.buildkit_daemon import BuildkitDaemon, buildkit, daemon
 from fixtures.images.registry_server import RegistryServer
 from prefect_vertex_training.core.errors import BaseImageError, DockerError
+from prefect_vertex_training.images.buildkit.buildctl import CERTIFICATES
 from prefect_vertex_training.images.buildkit.buildkit_build import build
 from prefect_vertex_training.images.buildkit.layout_python import find_python_in_layout
 from prefect_vertex_training.images.oci.image_types import ImageRequest
@@ -22,7 +23,7 @@ from prefect_vertex_training.images.push import push
 from prefect_vertex_training.images.registry.auth import Credentials
 from prefect_vertex_training.images.registry.repository import Repository
 
-__all__ = ["daemon"]
+__all__ = ["buildkit", "daemon"]
 
 
 @pytest.fixture
@@ -109,3 +110,24 @@ def test_another_platform(daemon: str, request_of: Any, tmp_path: Path, monkeypa
         build(
             request, OciLayout(tmp_path / "layout", "own"), log=lambda _: None, bases={"scratch2": "sha256:" + 64 * "0"}
         )
+
+
+def test_a_daemon_in_the_network_asks_for_a_certificate(
+    buildkit: BuildkitDaemon, request_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the folder of certificates it builds; without, or with the authority alone, one line names the variable."""
+    monkeypatch.setenv("BUILDKIT_HOST", buildkit.network)
+    request = request_of({"train.py": "", "Dockerfile": "FROM scratch\nCOPY train.py /\n"})
+    layout = OciLayout(tmp_path / "layout", "own")
+    authority = tmp_path / "authority"
+    authority.mkdir()
+    (authority / "ca.pem").write_bytes((buildkit.certificates / "ca.pem").read_bytes())
+    for folder in ("", str(authority)):
+        monkeypatch.setenv(CERTIFICATES, folder)
+        with pytest.raises(DockerError, match=f"BuildKit doesn't take the build.*{CERTIFICATES}") as caught:
+            build(request, layout, log=lambda _: None, bases={})
+        assert "\n" not in str(caught.value)
+    monkeypatch.setenv(CERTIFICATES, str(buildkit.certificates))
+
+    image = build(request, layout, log=lambda _: None, bases={})
+    assert layout.head_manifest(image.digest) is not None

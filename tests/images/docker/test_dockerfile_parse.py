@@ -112,6 +112,18 @@ def test_classic_output_arrives_in_pieces() -> None:
     assert caught.value.detail.splitlines()[-2] == "last"
 
 
+@pytest.mark.parametrize("stage", ["", "[2/2] "])
+def test_the_failed_step_of_podman(stage: str) -> None:
+    """Podman 4.3 writes its steps so, with the stage's number before them where there are several."""
+    output = BuildOutput("FROM x\nRUN ls /y\n", lambda _: None)
+    output.handle({"stream": f"{stage}STEP 1/2: FROM x\n"})
+    output.handle({"stream": f"{stage}STEP 2/2: RUN ls /y\n"})
+
+    with pytest.raises(DockerError, match="exit status 2") as caught:
+        output.handle({"error": 'building at STEP "RUN ls /y": while running runtime: exit status 2'})
+    assert caught.value.where == "Dockerfile line 2: RUN ls /y"
+
+
 def test_a_password_that_the_engine_asks_for_needs_dockers_own_client() -> None:
     """A build whose base is pulled with one fails with the reason."""
     output = BuildOutput("FROM x\n", lambda _: None)
