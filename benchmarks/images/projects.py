@@ -57,13 +57,20 @@ class Project:
         (self.folder / "train.py").write_text(f"{TRAIN}# edit {self.edits} {random.random()}\n")
 
 
-def make(name: str, root: Path) -> Project:
-    """Writes the project below `root`."""
+def make(name: str, root: Path, wheels: str = "") -> Project:
+    """Writes the project below `root`.
+
+    Args:
+        name: a, b or torch.
+        root: Gets its folder.
+        wheels: The address of a page with wheels that torch's project may take beside its index.
+    """
     folder = root / f"project-{name}"
     folder.mkdir()
     requirements = "numpy\nscikit-learn\n"
     if name == "torch":
-        requirements = "torch==2.13.0\njoblib==1.5.1\n"
+        links = f"--find-links {wheels}\n" if wheels else ""
+        requirements = f"{links}torch==2.13.0\njoblib==1.5.1\n"
     (folder / "train.py").write_text(TRAIN)
     (folder / "requirements.txt").write_text(requirements)
     (folder / ".dockerignore").write_text("Dockerfile*\n")

@@ -1,7 +1,7 @@
 """Builds the same projects with every tool of this machine, and prints medians side by side.
 
     python benchmarks/images/run.py [--projects a,b,torch] [--lines loopback,wan] [--rivals NAMES] [--steps STEPS]
-                                    [--runs 5] [--cold-runs 1] [--pause SECONDS] [--save FILE]
+                                    [--runs 5] [--cold-runs 1] [--pause SECONDS] [--wheels FOLDER] [--save FILE]
     python benchmarks/images/run.py --show FILE
 
 README.md in this folder says what is measured.
@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ import tables  # noqa: E402
 import wan  # noqa: E402
 from fixtures.images.base_image import base_folder, push_base  # noqa: E402
 from fixtures.images.registry_server import running_registry  # noqa: E402
+from fixtures.suite.ports import free_port  # noqa: E402
 from ours import Ours  # noqa: E402
 from rivals import Rival, rivals, whole_process  # noqa: E402
 
@@ -49,6 +50,7 @@ class Plan:
         runs: How often an edit and an unchanged build are timed.
         cold_runs: How often the cold steps are timed.
         pause: Seconds between an edit and its build.
+        wheels: The address of a page with wheels for torch's project; empty without one.
     """
 
     others: Sequence[Rival]
@@ -56,6 +58,7 @@ class Plan:
     runs: int
     cold_runs: int
     pause: float
+    wheels: str
 
 
 def main() -> None:
@@ -68,6 +71,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of an edit and of nothing")
     parser.add_argument("--cold-runs", type=int, default=1, help="of the cold steps")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between an edit and its build")
+    parser.add_argument("--wheels", type=Path, help="folder with torch's wheel, which all tools then get over HTTP")
     parser.add_argument("--save", type=Path, help="add what was measured to this file")
     parser.add_argument("--show", type=Path, help="print the tables of what was saved, and end")
     options = parser.parse_args()
@@ -77,9 +81,9 @@ def main() -> None:
     os.environ["PREFECT_LOGGING_LEVEL"] = "CRITICAL"
     print(f"{platform.machine()}, {os.cpu_count()} cores; seconds\n")
     others, wanted = available(options.rivals), frozenset(options.steps.split(","))
-    plan = Plan(others, wanted, options.runs, options.cold_runs, options.pause)
-    with tempfile.TemporaryDirectory(prefix="images-benchmark-") as name:
+    with tempfile.TemporaryDirectory(prefix="images-benchmark-") as name, served_wheels(options.wheels) as wheels:
         folder = Path(name)
+        plan = Plan(others, wanted, options.runs, options.cold_runs, options.pause, wheels)
         with running_registry(folder / "registry", password=False) as server:
             push_base(server, base_folder())
             for line in options.lines.split(","):
@@ -90,6 +94,22 @@ def main() -> None:
                         tables.show([piece], Ours.name)
                         if options.save:
                             tables.save(options.save, piece)
+
+
+@contextmanager
+def served_wheels(folder: Path | None) -> Iterator[str]:
+    """Serves the folder's files to builds, which can't see this machine's folders; yields the page's address."""
+    if folder is None:
+        yield ""
+        return
+    port = str(free_port())
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), port]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.kill()
+        server.wait()
 
 
 def available(names: str | None) -> list[Rival]:
@@ -105,15 +125,14 @@ def available(names: str | None) -> list[Rival]:
 def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> None:
     """Fills one table."""
     work = Path(tempfile.mkdtemp(prefix=f"{piece.project}-", dir=folder))
-    project = projects.make(piece.project, work)
+    project = projects.make(piece.project, work, plan.wheels)
     base = f"{line.host}/base/python:3.11"
     ours = Ours(work / "home")
+    take_turns(piece, (*plan.others, ours), project, line, base, plan)
+    if "process" in plan.steps:
+        piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
     if piece.project == "torch":
         bump(project, ours, line.host, base, piece.line)
-    else:
-        take_turns(piece, (*plan.others, ours), project, line, base, plan)
-        if "process" in plan.steps:
-            piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -207,6 +226,7 @@ def bump(project: projects.Project, ours: Ours, host: str, base: str, line: str)
     image = new_image(host)
     try:
         ours.prepare(project, base)
+        ours.forget(base)
         took = seconds(lambda: ours.build_and_push(project, image))
     except Exception as error:  # noqa: BLE001 - a machine without the wheel says so and goes on
         print(f"torch: left out, {error}")
