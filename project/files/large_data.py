@@ -103,6 +103,8 @@ def _by_data_folder(
         for parent in parents
         if (folder := _data_folder(parent)) is not None and not included(f"{parent}/")
     }
+    if not folder_of:
+        return {}
     found: dict[str, list[ProjectFile]] = {}
     for file in files:
         folder = folder_of.get(file.path.rpartition("/")[0])
