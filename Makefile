@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Six on two cores, because more than half of the time tests wait: for pages, for retries, for jobs. With four, the cores
 # were idle for a quarter of the time. tests/fixtures/suite/distribution.py deals them out.
-PYTEST_ARGS ?= --numprocesses 6
+PYTEST_ARGS ?= --numprocesses 4
 # What is run with the oldest and with the newest dependencies: imports, blocks, the command line, the example from
 # its folder to its model, Google's own client against local_vertex, and layers made of wheels.
 SMOKE := tests/smoke tests/blocks tests/local_vertex/test_sdk.py tests/images/wheels/test_wheel_layer.py
