@@ -4,8 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Six on two cores, because more than half of the time tests wait: for pages, for retries, for jobs. With four, the cores
-# were idle for a quarter of the time. tests/fixtures/suite/distribution.py deals them out.
+# Four on two cores, because tests also wait: for pages, for retries, for jobs. Six took a quarter longer for the same
+# tests, with more CPU. tests/fixtures/suite/distribution.py deals them out.
 PYTEST_ARGS ?= --numprocesses 4
 # What is run with the oldest and with the newest dependencies: imports, blocks, the command line, the example from
 # its folder to its model, Google's own client against local_vertex, and layers made of wheels.

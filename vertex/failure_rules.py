@@ -195,7 +195,7 @@ RULES: Sequence[Rule] = (
     ),
     Rule(
         "user_code",
-        "the container's command can't be started{reason}",
+        "the container's command can't be started{reason}{cause}",
         "Check the command and that the image is linux/amd64",
         text=r"StartError|exec format error|ContainerCannotRun",
     ),

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of an edit and of nothing")
     parser.add_argument("--cold-runs", type=int, default=1, help="of the cold steps")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds between an edit and its build")
-    parser.add_argument("--wheels", type=Path, help="folder with torch's wheel, which all tools then get over HTTP")
+    parser.add_argument("--wheels", type=Path, help="folder with torch's CPU wheel; without it only ours builds torch")
     parser.add_argument("--save", type=Path, help="add what was measured to this file")
     parser.add_argument("--show", type=Path, help="print the tables of what was saved, and end")
     options = parser.parse_args()
@@ -128,9 +128,10 @@ def measure(piece: tables.Piece, line: wan.Line, plan: Plan, folder: Path) -> No
     project = projects.make(piece.project, work, plan.wheels)
     base = f"{line.host}/base/python:3.11"
     ours = Ours(work / "home")
-    take_turns(piece, (*plan.others, ours), project, line, base, plan)
-    if "process" in plan.steps:
-        piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
+    if piece.project != "torch" or plan.wheels:  # the index has CUDA's wheels, of several GB for each cold build
+        take_turns(piece, (*plan.others, ours), project, line, base, plan)
+        if "process" in plan.steps:
+            piece.rows[f"{ours.name}, a process of its own"] = processes(project, ours, line.host, base, plan)
     if piece.project == "torch":
         bump(project, ours, line.host, base, piece.line)
     shutil.rmtree(work, ignore_errors=True)

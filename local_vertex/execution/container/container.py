@@ -162,8 +162,7 @@ class Container:
         pool = self._attempt.pool(settings.replica)
         image = self._context.images.known(pool.image)
         network = settings.network()
-        gateway = self._gateway()
-        storage = self._context.storage.for_container(gateway)
+        storage = self._context.storage.for_container(self._gateway())
         variables = self._attempt.env(settings.replica, storage.variables)
         for uri in output_folders(self._attempt.spec):
             bucket_folder(self._context.buckets, uri)
@@ -181,7 +180,7 @@ class Container:
                     environment=[f"{name}={value}" for name, value in variables.items()],
                     labels=dict(settings.labels),
                     networking_config=self._api.create_networking_config(endpoints),
-                    host_config=self._host_config(network, gateway, storage),
+                    host_config=self._host_config(network, storage),
                 )
             except APIError as error:
                 if error.status_code != 409:  # a service before this one has created it
@@ -196,7 +195,7 @@ class Container:
                 return host_address(self._api.inspect_network(name))
         return None
 
-    def _host_config(self, network: str | None, gateway: str | None, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
+    def _host_config(self, network: str | None, storage: ContainerStorage) -> Any:  # noqa: ANN401 - docker-py has no types
         options: dict[str, Any] = {"ipc_mode": "host"} if self._context.faults.ipc_host else {}
         from docker.types import Mount
 
@@ -208,8 +207,7 @@ class Container:
         ]
         return self._api.create_host_config(
             mounts=mounts,
-            # For podman before 4.7 `host-gateway` is another address of this machine, where nothing listens.
-            extra_hosts={HOST_NAME: gateway or "host-gateway"},
+            extra_hosts={HOST_NAME: storage.host},
             init=True,  # as process 1, a program would ignore SIGTERM unless it handles it
             network_mode=network or "default",
             # Not the engine's default: a json-file log can be read again, and without a limit nothing is cut off.

@@ -27,10 +27,17 @@ _BUCKET = re.compile(r"(?:gs://|/gcs/)([a-z0-9][a-z0-9._-]*)")
 
 
 class ContainerStorage(NamedTuple):
-    """What a container needs: variables, and folders or files to bind, by the path on this machine."""
+    """What a container needs to reach the storage server.
+
+    Attributes:
+        variables: Its environment variables.
+        binds: Folders or files to bind, by the path on this machine.
+        host: What its hosts file has for `HOST_NAME`: an address, or `host-gateway` for what the engine takes for it.
+    """
 
     variables: dict[str, str]
     binds: dict[str, dict[str, str]]
+    host: str
 
 
 class StorageAccess:
@@ -62,11 +69,13 @@ class StorageAccess:
                 forwards what containers send to host.docker.internal.
         """
         service, credentials = self._ready()
+        host = "host-gateway"
         if address:
             with contextlib.suppress(LocalServiceError):
                 storage_service.listen_on(service, address)
+                host = address  # podman 4.3 doesn't know `host-gateway`
         variables = storage_variables(service.url_on(HOST_NAME), _CREDENTIALS, self._location.project_id)
-        return ContainerStorage(variables, {str(credentials): {"bind": _CREDENTIALS, "mode": "ro"}})
+        return ContainerStorage(variables, {str(credentials): {"bind": _CREDENTIALS, "mode": "ro"}}, host)
 
     def make_buckets(self, texts: Iterable[str]) -> None:
         """Makes the buckets that arguments and variables name: in the cloud they exist."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_vertex_training.local_vertex.execution.replica.storage_access import StorageAccess
+from prefect_vertex_training.local_vertex.location import Location
 from prefect_vertex_training.local_vertex.storage import storage_service
 
 
@@ -52,3 +54,20 @@ def test_a_killed_server_comes_back_at_its_address(vertex: Path) -> None:
     assert second == first
     process_of(second)
     assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("127.0.0.2", "127.0.0.2"),
+        # The gateway of an engine in a virtual machine, which no interface here has: TEST-NET-3 of RFC 5737.
+        ("203.0.113.1", "host-gateway"),
+        (None, "host-gateway"),
+    ],
+)
+def test_how_a_container_finds_it(vertex: Path, address: str | None, host: str) -> None:
+    """At the engine's gateway where the server can listen there; else at what the engine takes for this machine."""
+    found = StorageAccess(vertex, Location("local", "1", "us-central1")).for_container(address)
+
+    assert found.host == host
+    assert "http://host.docker.internal:" in found.variables["STORAGE_EMULATOR_HOST"]
